@@ -1,0 +1,12 @@
+//! The resident service that knows what every coding agent on a machine is doing.
+
+pub mod agents;
+pub mod clock;
+
+use std::process::ExitCode;
+
+/// The program: the hook first, everything else after it.
+#[must_use]
+pub fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}
