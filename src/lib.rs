@@ -2,6 +2,8 @@
 
 pub mod agents;
 pub mod clock;
+pub mod peer;
+pub mod process;
 
 use std::process::ExitCode;
 
