@@ -2,8 +2,11 @@
 
 pub mod agents;
 pub mod clock;
+pub mod codec;
+pub mod core;
 pub mod peer;
 pub mod process;
+pub mod protocol;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,273 @@
+//! Claude Code's hook payloads, as observed with 2.1.330 and published in its types: payload -> [`AgentEvent`].
+//!
+//! Pure. Unknown events and fields are tolerated: an event that this file doesn't know is [`EventKind::Noted`].
+//! Called by the codec on what `hook` sent; what `hook` may send at all is [`super::hook_source`].
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::Field;
+use crate::core::event::{AgentEvent, EventKind, TurnEvent};
+use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
+
+/// The longest working directory kept, in bytes: Linux's `PATH_MAX`.
+const CWD_LIMIT: usize = 4096;
+
+const fn field(path: &'static str, limit: usize) -> Field {
+    Field { path, limit }
+}
+
+/// What the hook keeps of a payload. Never here: tool output, a message's text, a whole prompt.
+pub(super) const FIELDS: &[Field] = &[
+    field("hook_event_name", 64),
+    field("session_id", 128),
+    field("cwd", CWD_LIMIT),
+    field("prompt_id", 64),
+    field("permission_mode", 32),
+    field("agent_id", 64),
+    field("source", 32),
+    field("reason", 64),
+    field("model", 64),
+    field("session_title", 256),
+    field("prompt", 256),
+    field("tool_name", 128),
+    field("tool_input.command", 256),
+    field("tool_input.file_path", 512),
+    field("tool_input.notebook_path", 512),
+    field("tool_input.path", 512),
+    field("tool_input.pattern", 256),
+    field("tool_input.url", 256),
+    field("tool_input.query", 256),
+    field("tool_input.description", 256),
+    field("notification_type", 64),
+    field("error", 64),
+    field("background_tasks.id", 64),
+    field("background_tasks.type", 32),
+    field("background_tasks.status", 32),
+];
+
+/// A payload after the hook has cut it down to [`FIELDS`].
+#[derive(Deserialize, Default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+struct Payload<'a> {
+    hook_event_name: Text<'a>,
+    session_id: Text<'a>,
+    cwd: Text<'a>,
+    prompt_id: Text<'a>,
+    permission_mode: Text<'a>,
+    agent_id: Text<'a>,
+    source: Text<'a>,
+    reason: Text<'a>,
+    model: Text<'a>,
+    session_title: Text<'a>,
+    prompt: Text<'a>,
+    tool_name: Text<'a>,
+    #[serde(deserialize_with = "tolerant")]
+    tool_input: ToolInput<'a>,
+    notification_type: Text<'a>,
+    error: Text<'a>,
+    #[serde(deserialize_with = "tolerant")]
+    background_tasks: Vec<BackgroundTask<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+struct ToolInput<'a> {
+    command: Text<'a>,
+    file_path: Text<'a>,
+    notebook_path: Text<'a>,
+    path: Text<'a>,
+    pattern: Text<'a>,
+    url: Text<'a>,
+    query: Text<'a>,
+    description: Text<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+struct BackgroundTask<'a> {
+    id: Text<'a>,
+    r#type: Text<'a>,
+    status: Text<'a>,
+}
+
+/// A text that is there and not empty; anything else of any type counts as absent, so that a later version which
+/// gives a field another type costs that field and not the event.
+#[derive(Default)]
+struct Text<'a>(Option<Cow<'a, str>>);
+
+impl Text<'_> {
+    fn get(&self) -> Option<&str> {
+        self.0.as_deref().filter(|text| !text.is_empty())
+    }
+
+    fn cut(&self, limit: usize) -> Option<Box<str>> {
+        self.get().map(|text| one_line(text, limit).into())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        // Most texts have no escape: their quotes are all there is to take off.
+        let plain = raw
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+            .filter(|text| !text.contains('\\'));
+        Ok(Self(match plain {
+            Some(plain) => Some(Cow::Borrowed(plain)),
+            None => serde_json::from_str::<String>(raw).ok().map(Cow::Owned),
+        }))
+    }
+}
+
+/// A value of the expected shape, or the default.
+fn tolerant<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
+}
+
+/// What a payload means, or `None` if it is not an object of the expected shape with an event's name.
+#[must_use]
+pub fn event(payload: &str) -> Option<AgentEvent> {
+    let payload: Payload = serde_json::from_str(payload).ok()?;
+    Some(AgentEvent {
+        name: payload.hook_event_name.cut(NAME_LIMIT)?,
+        session_id: payload.session_id.cut(NAME_LIMIT),
+        cwd: payload.cwd.get().map(Into::into),
+        permission_mode: payload.permission_mode.cut(NAME_LIMIT),
+        model: payload.model.cut(NAME_LIMIT),
+        title: payload.session_title.cut(TEXT_LIMIT),
+        subagent: payload.agent_id.cut(NAME_LIMIT),
+        prompt_id: payload.prompt_id.cut(NAME_LIMIT),
+        kind: kind(&payload),
+    })
+}
+
+fn kind(payload: &Payload<'_>) -> EventKind {
+    EventKind::Turn(match payload.hook_event_name.get().unwrap_or_default() {
+        "SessionStart" if payload.source.get() == Some("compact") => return EventKind::Noted,
+        "SessionStart" => return EventKind::SessionStarted,
+        "UserPromptSubmit" => {
+            let prompt = payload.prompt.get().unwrap_or_default();
+            let by_person = !prompt.starts_with("<task-notification>");
+            let text = Some(prompt)
+                .filter(|p| by_person && !p.is_empty())
+                .map(|p| one_line(p, TEXT_LIMIT).into());
+            TurnEvent::PromptSubmitted { text, by_person }
+        }
+        "PreToolUse" => TurnEvent::ToolStarted {
+            what: what(payload, ": "),
+        },
+        "PostToolUse" | "PostToolUseFailure" => TurnEvent::ToolEnded,
+        "PostToolBatch" => TurnEvent::BatchEnded,
+        "MessageDisplay" | "PreCompact" => TurnEvent::Active,
+        // With no id it is a part of /compact, not a subagent of anybody's.
+        "SubagentStart" if payload.agent_id.get().is_some() => TurnEvent::SubagentStarted,
+        "SubagentStop" if payload.agent_id.get().is_some() => TurnEvent::SubagentEnded,
+        "PermissionRequest" => TurnEvent::Asked {
+            waiting_for: waiting_for(payload),
+            what: what(payload, " "),
+        },
+        "Elicitation" => TurnEvent::Asked {
+            waiting_for: WaitingFor::Answer,
+            what: "a server asks".into(),
+        },
+        "Notification" => match payload.notification_type.get() {
+            Some(
+                "permission_prompt"
+                | "agent_needs_input"
+                | "elicitation_dialog"
+                | "elicitation_url_dialog",
+            ) => TurnEvent::AskReminded,
+            Some("idle_prompt") => TurnEvent::IdleReminded,
+            _ => return EventKind::Noted,
+        },
+        "Stop" => {
+            let mut subagents = Vec::new();
+            let mut shells = 0;
+            for task in payload
+                .background_tasks
+                .iter()
+                .filter(|task| task.status.get() == Some("running"))
+            {
+                match task.r#type.get() {
+                    Some("subagent" | "workflow" | "teammate") => {
+                        subagents.extend(task.id.cut(NAME_LIMIT));
+                    }
+                    _ => shells += 1,
+                }
+            }
+            TurnEvent::Ended { subagents, shells }
+        }
+        "StopFailure" => TurnEvent::Failed {
+            error: failure(payload.error.get()),
+        },
+        "SessionEnd" => {
+            let reason = payload.reason.get().unwrap_or("other");
+            let process_goes_on = matches!(reason, "clear" | "resume");
+            return EventKind::SessionEnded {
+                reason: one_line(reason, NAME_LIMIT).into(),
+                process_goes_on,
+            };
+        }
+        _ => return EventKind::Noted,
+    })
+}
+
+fn waiting_for(payload: &Payload<'_>) -> WaitingFor {
+    match payload.tool_name.get() {
+        Some("AskUserQuestion") => WaitingFor::Answer,
+        Some("ExitPlanMode") => WaitingFor::Plan,
+        _ => WaitingFor::Permission,
+    }
+}
+
+/// The tool and the part of its input that a person knows it by.
+fn what(payload: &Payload<'_>, separator: &str) -> Box<str> {
+    let tool = payload.tool_name.get().unwrap_or("tool");
+    let input = &payload.tool_input;
+    let path = input.file_path.get().or(input.notebook_path.get());
+    let detail = input
+        .command
+        .get()
+        .or_else(|| path.map(|path| below(path, payload.cwd.get())))
+        .or(input.pattern.get())
+        .or(input.url.get())
+        .or(input.query.get())
+        .or_else(|| input.path.get().map(|path| below(path, payload.cwd.get())))
+        .or(input.description.get());
+    match detail {
+        Some(detail) => one_line(&format!("{tool}{separator}{detail}"), TEXT_LIMIT).into(),
+        None => one_line(tool, TEXT_LIMIT).into(),
+    }
+}
+
+/// `path` as seen from `directory`: relative where it lies below it.
+fn below<'a>(path: &'a str, directory: Option<&str>) -> &'a str {
+    directory
+        .and_then(|directory| path.strip_prefix(directory))
+        .and_then(|rest| rest.strip_prefix('/'))
+        .unwrap_or(path)
+}
+
+/// A person's words for `StopFailure`'s `error`.
+fn failure(error: Option<&str>) -> Box<str> {
+    match error {
+        Some("rate_limit") => "rate limited".into(),
+        Some("overloaded") => "the service is overloaded".into(),
+        Some("authentication_failed") => "authentication failed".into(),
+        Some("oauth_org_not_allowed") => "organisation not allowed".into(),
+        Some("billing_error") => "billing error".into(),
+        Some("invalid_request") => "invalid request".into(),
+        Some("model_not_found") => "model not found".into(),
+        Some("server_error") => "the service failed".into(),
+        Some("max_output_tokens") => "output limit reached".into(),
+        None | Some("" | "unknown") => "the turn failed".into(),
+        Some(other) => one_line(other, TEXT_LIMIT).into(),
+    }
+}

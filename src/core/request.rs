@@ -1,0 +1,57 @@
+//! What a client may ask, decoded: the requests of protocol version 1 as the core takes them.
+//!
+//! Made by the codec from a line; two carry a fact that only the shell can add (the daemon's memory, a process's
+//! start), which the loop fills in before the core sees them.
+
+use super::event::Report;
+use crate::process::ProcessId;
+use crate::protocol::SetParams;
+
+/// One request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// `hello`
+    Hello,
+    /// `session.report`
+    SessionReport(Box<Report>),
+    /// `session.set`
+    SessionSet(Box<Set>),
+    /// `session.list`
+    SessionList {
+        /// Closed sessions too.
+        include_closed: bool,
+    },
+    /// `session.get`
+    SessionGet {
+        /// A key, an id or a prefix.
+        session: String,
+    },
+    /// `session.remove`
+    SessionRemove {
+        /// A key, an id or a prefix.
+        session: String,
+    },
+    /// `subscribe`
+    Subscribe,
+    /// `daemon.status`
+    DaemonStatus {
+        /// The daemon's resident memory, filled in by the loop.
+        rss_bytes: Option<u64>,
+    },
+    /// `daemon.stop`
+    DaemonStop {
+        /// At once.
+        force: bool,
+    },
+    /// `daemon.reload`
+    DaemonReload,
+}
+
+/// A `session.set`, with what only the shell knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set {
+    /// As sent; the status is one of the five.
+    pub params: SetParams,
+    /// The process of `params.pid`, filled in by the loop; `None` if there is none of that pid.
+    pub process: Option<ProcessId>,
+}
