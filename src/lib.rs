@@ -3,6 +3,8 @@
 pub mod agents;
 pub mod clock;
 pub mod codec;
+pub mod commands;
+pub mod config;
 pub mod core;
 pub mod peer;
 pub mod process;

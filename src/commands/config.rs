@@ -1,0 +1,227 @@
+//! `agent-console config path|show|check|init`: where the settings lie, what they come to, what is wrong, a first file.
+//!
+//! Each function writes what a person or a script should see to `out`, and answers failure with an error that says what
+//! to do next; exit codes and standard error are the caller's. Knows the settings through `crate::config` alone.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use crate::config::{self, Config, Given, Source, TEMPLATE};
+
+/// Prints the configuration file's path, whether or not the file is there.
+///
+/// # Errors
+/// Neither `XDG_CONFIG_HOME` nor `HOME` is set to an absolute path, or `out` fails.
+pub fn path(out: &mut impl Write) -> anyhow::Result<()> {
+    writeln!(out, "{}", file()?.display())?;
+    Ok(())
+}
+
+/// Prints the settings in force as TOML, each with a comment that says where its value comes from. `socket_flag` is
+/// `--socket`, if given.
+///
+/// # Errors
+/// The file cannot be read or is wrong, the chosen socket is unusable, or `out` fails.
+pub fn show(socket_flag: Option<&Path>, out: &mut impl Write) -> anyhow::Result<()> {
+    let given = Given::load(config::path().as_deref())?;
+    let socket = config::socket_path(socket_flag)?;
+    print(given, &socket, out)?;
+    Ok(())
+}
+
+/// Says that the file is right, or that there is none, which is right too.
+///
+/// # Errors
+/// The file cannot be read, or is wrong: then the error is a line with the place of the mistake, followed by that line
+/// of the file with a mark under the place.
+pub fn check(out: &mut impl Write) -> anyhow::Result<()> {
+    let file = file()?;
+    check_file(&file, out)
+}
+
+/// Writes the commented template, readable by its owner only, and says where. Missing directories are created.
+///
+/// # Errors
+/// There is a file already (it is left as it is), or a file or directory cannot be created.
+pub fn init(out: &mut impl Write) -> anyhow::Result<()> {
+    let file = file()?;
+    create(&file)?;
+    writeln!(out, "wrote {}", file.display())?;
+    Ok(())
+}
+
+fn file() -> anyhow::Result<PathBuf> {
+    config::path().context(
+        "there is no place for a configuration file: set HOME or XDG_CONFIG_HOME to an absolute path",
+    )
+}
+
+fn print(given: Given, socket: &config::SocketChoice, out: &mut impl Write) -> io::Result<()> {
+    let from = |said: bool| if said { Source::File } else { Source::Default }.as_str();
+    let timeout = from(given.idle_timeout.is_some());
+    let history = from(given.history.is_some());
+    let log = from(given.log.is_some());
+    let record = from(given.record_prompts.is_some());
+    let interval = from(given.usage_interval.is_some());
+    let config = Config::from(given);
+    let never = || "0".to_owned();
+    let idle = config
+        .idle_timeout
+        .map_or_else(never, |time| humantime::format_duration(time).to_string());
+
+    // The only value that can hold a character TOML must escape; a path that is not UTF-8 cannot be written in TOML.
+    let path = toml::Value::String(socket.path.to_string_lossy().into_owned());
+    writeln!(out, "socket = {path} # {}", socket.source.as_str())?;
+    writeln!(out, "idle_timeout = \"{idle}\" # {timeout}")?;
+    writeln!(out, "history = {} # {history}", config.history)?;
+    writeln!(out, "log = \"{}\" # {log}", config.log.as_str())?;
+    writeln!(out, "record_prompts = {} # {record}", config.record_prompts)?;
+    writeln!(out, "\n[usage]")?;
+    let usage = humantime::format_duration(config.usage_interval);
+    writeln!(out, "interval = \"{usage}\" # {interval}")
+}
+
+fn check_file(file: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+    if let Err(error) = Given::load(Some(file)) {
+        match error.snippet() {
+            Some(snippet) => bail!("{error}\n{snippet}"),
+            None => return Err(error.into()),
+        }
+    }
+    if file.exists() {
+        writeln!(out, "{}: ok", file.display())?;
+    } else {
+        writeln!(
+            out,
+            "{}: no such file, the defaults count; `agent-console config init` writes one",
+            file.display()
+        )?;
+    }
+    Ok(())
+}
+
+fn create(file: &Path) -> anyhow::Result<()> {
+    if let Some(directory) = file.parent() {
+        // 0700 as the XDG base directory specification says for directories that are not there.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .with_context(|| format!("{}: cannot be created", directory.display()))?;
+    }
+    let created = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file);
+    let mut opened = match created {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(
+            "{}: is there already and stays as it is; move it away to get a new one",
+            file.display()
+        ),
+        Err(error) => {
+            return Err(error).with_context(|| format!("{}: cannot be created", file.display()));
+        }
+    };
+    opened
+        .write_all(TEMPLATE.as_bytes())
+        .with_context(|| format!("{}: cannot be written", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SocketChoice;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn shown(text: &str, socket: &str, source: Source) -> String {
+        let given = Given::parse(text, Path::new("config.toml")).unwrap();
+        let choice = SocketChoice {
+            path: socket.into(),
+            source,
+        };
+        let mut out = Vec::new();
+        print(given, &choice, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_is_shown_names_its_sources() {
+        let text = shown("history = 5\nidle_timeout = \"90min\"", "/s", Source::Flag);
+        assert_eq!(
+            text,
+            "socket = \"/s\" # flag\nidle_timeout = \"1h 30m\" # file\nhistory = 5 # file\nlog = \"info\" # default\n\
+             record_prompts = true # default\n\n[usage]\ninterval = \"3m\" # default\n"
+        );
+    }
+
+    #[test]
+    fn what_is_shown_is_a_file_of_the_same_settings() {
+        for text in [
+            "",
+            "idle_timeout = 0\nlog = \"trace\"\nrecord_prompts = false",
+            "[usage]\ninterval = \"61s\"",
+            "socket = \"/with \\\"quotes\\\" and \\\\\"",
+        ] {
+            let config = Config::parse(text, Path::new("config.toml")).unwrap();
+            let socket = config.socket.to_str().unwrap().to_owned();
+            let again = shown(text, &socket, Source::File);
+            assert_eq!(
+                Config::parse(&again, Path::new("shown")).unwrap(),
+                config,
+                "{again}"
+            );
+        }
+    }
+
+    #[test]
+    fn init_writes_a_private_file_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a/agent-console/config.toml");
+        create(&file).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), TEMPLATE);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&file), 0o600);
+        assert_eq!(mode(&dir.path().join("a")), 0o700);
+
+        fs::write(&file, "history = 3").unwrap();
+        let error = create(&file).unwrap_err().to_string();
+        assert!(error.contains("is there already"), "{error}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "history = 3");
+
+        let below_a_file = file.join("config.toml");
+        assert!(
+            create(&below_a_file)
+                .unwrap_err()
+                .to_string()
+                .contains("cannot be created")
+        );
+    }
+
+    #[test]
+    fn check_says_ok_or_what_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.toml");
+        let check = || {
+            let mut out = Vec::new();
+            check_file(&file, &mut out).map(|()| String::from_utf8(out).unwrap())
+        };
+        assert!(
+            check()
+                .unwrap()
+                .contains("no such file, the defaults count")
+        );
+        fs::write(&file, TEMPLATE).unwrap();
+        assert!(check().unwrap().ends_with("config.toml: ok\n"));
+        fs::write(&file, "log = 1").unwrap();
+        let error = check().unwrap_err().to_string();
+        assert!(error.contains("config.toml:1:7: log: "), "{error}");
+        assert!(error.ends_with("    log = 1\n          ^"), "{error}");
+    }
+}

@@ -1,0 +1,374 @@
+//! The configuration: which settings there are, what they default to, where the file lies, and which socket counts.
+//!
+//! Owns the meaning of `config.toml` (`Config`, `TEMPLATE`) and the order of choice for the socket that daemon, hook and
+//! clients share (`socket_path`). Reading the file's text into settings, with the place of each mistake, is `parse`'s.
+//! Knows nothing of the daemon: who holds a `Config` decides what a changed setting means. Called by the daemon at its
+//! start and at each reload, by every client and the hook for the socket, and by `commands::config`.
+//!
+//! A mistake in the file is an error that names file, line and column. At the daemon's start it is fatal, at a reload
+//! the old settings stay. A client needs the socket only, so it looks at nothing but `socket`: a wrong `idle_timeout`
+//! must not keep a person from asking the running daemon what is going on.
+
+mod parse;
+
+pub(crate) use parse::Given;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::peer::LONGEST_PATH;
+
+/// The socket without any choice made; clients in other languages rely on it, so it never changes.
+pub const DEFAULT_SOCKET: &str = "/tmp/agent-console.sock";
+
+/// The variable that names the socket, after `--socket` and before the file.
+pub const SOCKET_VARIABLE: &str = "AGENT_CONSOLE_SOCKET";
+
+/// Transitions kept a session unless the file says otherwise.
+pub const DEFAULT_HISTORY: usize = 32;
+
+/// Most transitions kept a session. A whole session goes out with each change: a longer ring would make that line
+/// outgrow what a client reads.
+pub const MAX_HISTORY: usize = 256;
+
+/// How long an unused daemon stays unless the file says otherwise.
+pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_hours(1);
+
+/// The longest `idle_timeout`: far beyond any use, and far from overflowing a point in time.
+pub const MAX_IDLE_TIMEOUT: Duration = Duration::from_hours(8784);
+
+/// How often account limits are fetched while someone watches, unless the file says otherwise.
+pub const DEFAULT_USAGE_INTERVAL: Duration = Duration::from_mins(3);
+
+/// The shortest `usage.interval`: the account's service limits how often it may be asked.
+pub const MIN_USAGE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// The longest `usage.interval`.
+pub const MAX_USAGE_INTERVAL: Duration = Duration::from_hours(24);
+
+/// The file that `config init` writes: every setting, commented out, at its default.
+pub const TEMPLATE: &str = r#"# agent-console's settings. Each line shows its default; remove the # to change one.
+# `agent-console config check` tells what is wrong with this file, `agent-console config show` what counts.
+# A running daemon reads it again on `systemctl --user reload agent-console` or SIGHUP.
+
+# Where the daemon listens when no service manager hands it a socket, and where clients and hooks connect: an absolute
+# path. --socket and $AGENT_CONSOLE_SOCKET come before it.
+# socket = "/tmp/agent-console.sock"
+
+# Leave after this long without a dashboard and without a live session: "90s", "60min", "2h"; "0" is never.
+# idle_timeout = "60min"
+
+# Changes of status remembered for each session, 1 to 256.
+# history = 32
+
+# How much the daemon logs: "error", "warn", "info", "debug" or "trace".
+# log = "info"
+
+# Whether the first words of a prompt may appear as a session's title or reason.
+# record_prompts = true
+
+# [usage]
+# How often to fetch the account's limits while a dashboard is open, 1min to 24h.
+# interval = "3min"
+"#;
+
+/// How much the daemon logs; each level includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// Our own bugs only.
+    Error,
+    /// Also what is bad but was handled.
+    Warn,
+    /// Also the daemon's life: started, ready, reloaded, leaving.
+    #[default]
+    Info,
+    /// Also each update.
+    Debug,
+    /// Also each step.
+    Trace,
+}
+
+impl LogLevel {
+    /// Every level, from the quietest.
+    pub const ALL: [Self; 5] = [
+        Self::Error,
+        Self::Warn,
+        Self::Info,
+        Self::Debug,
+        Self::Trace,
+    ];
+
+    /// The word that the file uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// The settings in force: what the file gives, the defaults for the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The file's socket, else [`DEFAULT_SOCKET`]. Which socket counts in the end is [`socket_path`]'s answer.
+    pub socket: PathBuf,
+    /// How long a daemon nobody needs stays; `None` is for ever.
+    pub idle_timeout: Option<Duration>,
+    /// Transitions kept a session, 1 to [`MAX_HISTORY`].
+    pub history: usize,
+    /// How much is logged.
+    pub log: LogLevel,
+    /// Whether prompt text may appear in `title` and `reason`.
+    pub record_prompts: bool,
+    /// Time between two fetches of the account's limits while someone watches.
+    pub usage_interval: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::from(DEFAULT_SOCKET),
+            idle_timeout: Some(DEFAULT_IDLE_TIMEOUT),
+            history: DEFAULT_HISTORY,
+            log: LogLevel::default(),
+            record_prompts: true,
+            usage_interval: DEFAULT_USAGE_INTERVAL,
+        }
+    }
+}
+
+impl From<Given> for Config {
+    fn from(given: Given) -> Self {
+        let default = Self::default();
+        Self {
+            socket: given.socket.unwrap_or(default.socket),
+            idle_timeout: match given.idle_timeout {
+                Some(time) => Some(time).filter(|time| !time.is_zero()),
+                None => default.idle_timeout,
+            },
+            history: given.history.unwrap_or(default.history),
+            log: given.log.unwrap_or(default.log),
+            record_prompts: given.record_prompts.unwrap_or(default.record_prompts),
+            usage_interval: given.usage_interval.unwrap_or(default.usage_interval),
+        }
+    }
+}
+
+impl Config {
+    /// The settings of the file at [`path`]; the defaults if there is no such file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or something in it is wrong.
+    pub fn load() -> Result<Self, ConfigError> {
+        Ok(Given::load(path().as_deref())?.into())
+    }
+
+    /// The settings that `text` gives; `path` is named in errors only.
+    ///
+    /// # Errors
+    /// The first mistake in `text`: not TOML, an unknown key, a wrong type, a value out of its range.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Ok(Given::parse(text, path)?.into())
+    }
+}
+
+/// Why there are no settings, or no socket.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file is there, but cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something in the file is wrong.
+    #[error("{}:{line}:{column}: {what}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The character in that line, from 1.
+        column: usize,
+        /// What is wrong and what would be right; begins with the key where there is one.
+        what: String,
+        /// The line's text.
+        text: String,
+    },
+    /// The flag or the variable names no usable socket.
+    #[error("{from}: {what}")]
+    Socket {
+        /// `--socket` or the variable.
+        from: &'static str,
+        /// What is wrong and what would be right.
+        what: String,
+    },
+}
+
+impl ConfigError {
+    /// The offending line with a mark under the offending place: two lines, for a person at a terminal.
+    #[must_use]
+    pub fn snippet(&self) -> Option<String> {
+        let Self::Invalid { text, column, .. } = self else {
+            return None;
+        };
+        // A tab stays a tab, so that the mark stands under its character whatever the tab's width.
+        let indent: String = text
+            .chars()
+            .take(column.saturating_sub(1))
+            .map(|c| if c == '\t' { '\t' } else { ' ' })
+            .collect();
+        Some(format!("    {text}\n    {indent}^"))
+    }
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The command line.
+    Flag,
+    /// The environment.
+    Environment,
+    /// The configuration file.
+    File,
+    /// Nobody chose.
+    Default,
+}
+
+impl Source {
+    /// The word that `config show` prints.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::Default => "default",
+        }
+    }
+}
+
+/// The socket to listen on or to connect to, and who chose it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketChoice {
+    /// An absolute path, at most [`LONGEST_PATH`] bytes.
+    pub path: PathBuf,
+    /// Who chose it.
+    pub source: Source,
+}
+
+/// The socket for daemon and clients alike: `flag` (that is `--socket`), else `$AGENT_CONSOLE_SOCKET`, else the file's
+/// `socket`, else [`DEFAULT_SOCKET`]. A relative `flag` is taken from the working directory; the variable and the file
+/// must give an absolute path, because they hold for processes with different working directories.
+///
+/// # Errors
+/// The choice that comes first is unusable, or the file cannot be read or is no TOML. Mistakes in other keys of the file
+/// are no error here.
+pub fn socket_path(flag: Option<&Path>) -> Result<SocketChoice, ConfigError> {
+    choose_socket(flag, variable(SOCKET_VARIABLE), path().as_deref())
+}
+
+fn choose_socket(
+    flag: Option<&Path>,
+    variable: Option<OsString>,
+    file: Option<&Path>,
+) -> Result<SocketChoice, ConfigError> {
+    let named = |from, given: PathBuf, source| match check_socket(&given) {
+        Ok(()) => Ok(SocketChoice {
+            path: given,
+            source,
+        }),
+        Err(what) => Err(ConfigError::Socket { from, what }),
+    };
+    if let Some(flag) = flag {
+        let absolute = std::path::absolute(flag).unwrap_or_else(|_| flag.to_owned());
+        return named("--socket", absolute, Source::Flag);
+    }
+    if let Some(value) = variable {
+        return named("$AGENT_CONSOLE_SOCKET", value.into(), Source::Environment);
+    }
+    let given = match file {
+        Some(file) => match parse::read(file)? {
+            Some(text) => parse::socket_only(&text, file)?,
+            None => None,
+        },
+        None => None,
+    };
+    Ok(match given {
+        Some(path) => SocketChoice {
+            path,
+            source: Source::File,
+        },
+        None => SocketChoice {
+            path: PathBuf::from(DEFAULT_SOCKET),
+            source: Source::Default,
+        },
+    })
+}
+
+/// What is wrong with `path` as a socket's path, if anything.
+fn check_socket(path: &Path) -> Result<(), String> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let shown = path.to_string_lossy();
+    if !path.is_absolute() {
+        return Err(format!(
+            "{shown:?} is not an absolute path; write one that begins with \"/\""
+        ));
+    }
+    if bytes.len() > LONGEST_PATH {
+        return Err(format!(
+            "{shown:?} is {} bytes long; a socket's path has at most {LONGEST_PATH}",
+            bytes.len()
+        ));
+    }
+    if bytes.contains(&0) {
+        return Err(format!("{shown:?} contains a zero byte"));
+    }
+    Ok(())
+}
+
+/// The configuration file: `$XDG_CONFIG_HOME/agent-console/config.toml`, else `$HOME/.config/agent-console/config.toml`.
+/// As the XDG base directory specification says, a relative `XDG_CONFIG_HOME` is as good as none. `None` without both.
+#[must_use]
+pub fn path() -> Option<PathBuf> {
+    path_in(variable("XDG_CONFIG_HOME"), variable("HOME"))
+}
+
+fn path_in(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let mut path = xdg_base(xdg, home, ".config")?;
+    path.push("agent-console/config.toml");
+    Some(path)
+}
+
+/// A base directory of the XDG specification: the variable's if absolute, else `below` in the home directory.
+pub(crate) fn xdg_base(
+    xdg: Option<OsString>,
+    home: Option<OsString>,
+    below: &str,
+) -> Option<PathBuf> {
+    let absolute = |value: OsString| Some(PathBuf::from(value)).filter(|path| path.is_absolute());
+    xdg.and_then(absolute)
+        .or_else(|| Some(home.and_then(absolute)?.join(below)))
+}
+
+/// A variable of the environment; an empty one is as good as none.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the configuration is where the environment is read"
+)]
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

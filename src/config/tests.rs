@@ -1,0 +1,279 @@
+use super::*;
+use std::fs;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("config.toml"))
+}
+
+fn error(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+/// The template with the "#" taken from each line that shows a setting.
+fn uncommented() -> String {
+    TEMPLATE
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.starts_with('[') || rest.contains(" = ") => rest,
+            _ => line,
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn nothing_said_is_the_default() {
+    assert_eq!(parse("").unwrap(), Config::default());
+    assert_eq!(parse(TEMPLATE).unwrap(), Config::default());
+    assert_eq!(parse("[usage]").unwrap(), Config::default());
+}
+
+#[test]
+fn the_template_shows_every_default() {
+    let given = Given::parse(&uncommented(), Path::new("config.toml")).unwrap();
+    assert!(given.socket.is_some());
+    assert!(given.idle_timeout.is_some());
+    assert!(given.history.is_some());
+    assert!(given.log.is_some());
+    assert!(given.record_prompts.is_some());
+    assert!(given.usage_interval.is_some());
+    assert_eq!(Config::from(given), Config::default());
+}
+
+#[test]
+fn every_setting_is_read() {
+    let config = parse(
+        r#"
+        socket = "/run/user/1000/ac.sock"
+        idle_timeout = "1h 30min"
+        history = 0x10
+        log = "debug"
+        record_prompts = false
+        usage = { interval = "5min" }
+        "#,
+    )
+    .unwrap();
+    assert_eq!(
+        config,
+        Config {
+            socket: "/run/user/1000/ac.sock".into(),
+            idle_timeout: Some(Duration::from_mins(90)),
+            history: 16,
+            log: LogLevel::Debug,
+            record_prompts: false,
+            usage_interval: Duration::from_mins(5),
+        }
+    );
+    for level in LogLevel::ALL {
+        assert_eq!(
+            parse(&format!("log = {:?}", level.as_str())).unwrap().log,
+            level
+        );
+    }
+}
+
+#[test]
+fn zero_is_never() {
+    for text in ["0", "\"0\"", "\" 0 \"", "\"0s\""] {
+        let config = parse(&format!("idle_timeout = {text}")).unwrap();
+        assert_eq!(config.idle_timeout, None, "{text}");
+    }
+}
+
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "idle_timeout = \"soon\"",
+        "config.toml:1:16: idle_timeout: \"soon\" is no duration (",
+    ),
+    (
+        "\n\nidle_timeout = 60",
+        "config.toml:3:16: idle_timeout: 60 has no unit; write one like",
+    ),
+    (
+        "idle_timeout = true",
+        "config.toml:1:16: idle_timeout: expected a duration in quotes",
+    ),
+    (
+        "idle_timeout = \"367days\"",
+        "config.toml:1:16: idle_timeout: more than 366 days",
+    ),
+    (
+        "idle_timeout = \"99999999999999999999s\"",
+        "config.toml:1:16: idle_timeout: ",
+    ),
+    (
+        "idle_timeout = -1",
+        "config.toml:1:16: idle_timeout: -1 has no unit",
+    ),
+    (
+        "history = 0",
+        "config.toml:1:11: history: 0 is out of range; it must be 1 to 256",
+    ),
+    (
+        "history = 257",
+        "config.toml:1:11: history: 257 is out of range",
+    ),
+    (
+        "history = -1",
+        "config.toml:1:11: history: -1 is out of range",
+    ),
+    (
+        "history = 99999999999999999999",
+        "config.toml:1:11: history: ",
+    ),
+    (
+        "history = \"32\"",
+        "config.toml:1:11: history: expected a whole number, found string",
+    ),
+    (
+        "log = \"loud\"",
+        "config.toml:1:7: log: \"loud\" is no level; write \"error\"",
+    ),
+    (
+        "log = 3",
+        "config.toml:1:7: log: expected \"error\", \"warn\"",
+    ),
+    (
+        "record_prompts = \"yes\"",
+        "config.toml:1:18: record_prompts: expected true or false, found string",
+    ),
+    (
+        "socket = \"ac.sock\"",
+        "config.toml:1:10: socket: \"ac.sock\" is not an absolute path",
+    ),
+    (
+        "socket = \"~/ac.sock\"",
+        "config.toml:1:10: socket: \"~/ac.sock\" is not an absolute path",
+    ),
+    (
+        "socket = \"/a\\u0000b\"",
+        "config.toml:1:10: socket: \"/a\\0b\" contains a zero byte",
+    ),
+    (
+        "socket = 1",
+        "config.toml:1:10: socket: expected a path in quotes, found integer",
+    ),
+    (
+        "[usage]\ninterval = \"59s\"",
+        "config.toml:2:12: usage.interval: \"59s\" is out of range; it must be 1min to 24h",
+    ),
+    (
+        "[usage]\ninterval = 3",
+        "config.toml:2:12: usage.interval: expected a duration in quotes",
+    ),
+    (
+        "[usage]\nevery = 3",
+        "config.toml:2:1: unknown key `usage.every`; [usage] has `interval`",
+    ),
+    (
+        "usage = 3",
+        "config.toml:1:9: usage: expected a table, [usage], found integer",
+    ),
+    (
+        "history = 5\nidle-timeout = 5",
+        "config.toml:2:1: unknown key `idle-timeout`; there are `socket`",
+    ),
+    ("# é\nhistory = 5\n  é = 5", "config.toml:3:3: "),
+    ("history = ", "config.toml:1:"),
+    ("history = 1\nhistory = 2", "config.toml:2:1: "),
+];
+
+#[test]
+fn a_mistake_is_told_with_its_place() {
+    for &(text, begin) in MISTAKES {
+        let message = error(text);
+        assert!(message.starts_with(begin), "{text:?}: {message}");
+        assert!(!message.contains('\n'), "{text:?}: {message}");
+    }
+    let long = format!("socket = \"/{}\"", "x".repeat(LONGEST_PATH));
+    assert!(error(&long).contains("bytes long; a socket's path has at most"));
+}
+
+#[test]
+fn the_first_mistake_in_the_file_is_told() {
+    let message = error("record_prompts = 1\nhistory = 0\n");
+    assert!(message.starts_with("config.toml:1:18: "), "{message}");
+}
+
+#[test]
+fn the_snippet_marks_the_place() {
+    let error = parse("\n\thistory = 0 # é\n").unwrap_err();
+    assert_eq!(
+        error.snippet().unwrap(),
+        "    \thistory = 0 # é\n    \t          ^"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_and_one_that_is_not_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Given::load(Some(&dir.path().join("none"))).is_ok());
+    assert!(Given::load(None).is_ok());
+    let error = Given::load(Some(dir.path())).unwrap_err();
+    assert!(error.to_string().contains("cannot be read"), "{error}");
+    let file = dir.path().join("config.toml");
+    fs::write(&file, b"history = 3\nlog = \"\xff\"\n").unwrap();
+    let error = Given::load(Some(&file)).unwrap_err().to_string();
+    assert!(
+        error.ends_with("config.toml:2:8: not UTF-8, which TOML must be"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_socket_is_chosen_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    fs::write(&file, "socket = \"/file.sock\"\nidle_timeout = \"wrong\"").unwrap();
+    let choose = |flag: Option<&str>, variable: Option<&str>, file: Option<&Path>| {
+        choose_socket(flag.map(Path::new), variable.map(Into::into), file)
+            .map(|choice| (choice.path.display().to_string(), choice.source))
+    };
+    let all = choose(Some("/flag.sock"), Some("/env.sock"), Some(&file)).unwrap();
+    assert_eq!(all, ("/flag.sock".to_owned(), Source::Flag));
+    let no_flag = choose(None, Some("/env.sock"), Some(&file)).unwrap();
+    assert_eq!(no_flag, ("/env.sock".to_owned(), Source::Environment));
+    let no_variable = choose(None, None, Some(&file)).unwrap();
+    assert_eq!(no_variable, ("/file.sock".to_owned(), Source::File));
+    let nobody = (DEFAULT_SOCKET.to_owned(), Source::Default);
+    assert_eq!(
+        choose(None, None, Some(Path::new("/nonexistent/file"))).unwrap(),
+        nobody
+    );
+    assert_eq!(choose(None, None, None).unwrap(), nobody);
+
+    let (relative, _) = choose(Some("here.sock"), None, None).unwrap();
+    assert!(
+        relative.starts_with('/') && relative.ends_with("/here.sock"),
+        "{relative}"
+    );
+    let error = choose(None, Some("here.sock"), None)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("$AGENT_CONSOLE_SOCKET: \"here.sock\" is not an absolute"),
+        "{error}"
+    );
+    fs::write(&file, "socket = nonsense").unwrap();
+    assert!(choose(None, None, Some(&file)).is_err());
+    assert!(
+        choose(None, Some("/env.sock"), Some(&file)).is_ok(),
+        "the file is not looked at"
+    );
+}
+
+#[test]
+fn the_file_lies_where_xdg_says() {
+    let path = |xdg: Option<&str>, home: Option<&str>| {
+        path_in(xdg.map(Into::into), home.map(Into::into)).map(|path| path.display().to_string())
+    };
+    let in_home = Some("/home/u/.config/agent-console/config.toml".to_owned());
+    assert_eq!(
+        path(Some("/x"), Some("/home/u")),
+        Some("/x/agent-console/config.toml".to_owned())
+    );
+    assert_eq!(path(None, Some("/home/u")), in_home);
+    assert_eq!(path(Some("relative"), Some("/home/u")), in_home);
+    assert_eq!(path(None, Some("relative")), None);
+    assert_eq!(path(None, None), None);
+}
