@@ -245,9 +245,10 @@ mod platform {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::io::{Read, Write};
+    #[cfg(target_os = "linux")]
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener;
     use tempfile::TempDir;
@@ -260,7 +261,8 @@ mod tests {
         (directory, path)
     }
 
-    /// A listener whose queue has room for one connection, and that connection.
+    /// A listener whose queue is full, and the connections that fill it.
+    #[cfg(target_os = "linux")]
     fn full(path: &Path) -> (OwnedFd, Vec<UnixStream>) {
         let listener = platform::socket().unwrap();
         rustix::net::bind(&listener, &address(path).unwrap()).unwrap();
@@ -312,7 +314,12 @@ mod tests {
         assert!(error.to_string().contains(path.to_str().unwrap()));
 
         drop(UnixListener::bind(&path).unwrap());
-        let error = connect(&path, SOON).unwrap_err();
+        // A child that another test starts holds the listener until it has exec'd.
+        let error = loop {
+            if let Err(error) = connect(&path, SOON) {
+                break error;
+            }
+        };
         assert!(matches!(error, ConnectError::NoDaemon { .. }), "{error}");
     }
 
@@ -375,7 +382,10 @@ mod tests {
 
     /// Somebody else, as far as the kernel is concerned: only this thread changes its user, and ends.
     #[cfg(target_os = "linux")]
-    fn as_user<T: Send + 'static>(uid: u32, work: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(crate) fn as_user<T: Send + 'static>(
+        uid: u32,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
         std::thread::spawn(move || {
             #[expect(unsafe_code, reason = "the C library would change every thread")]
             // SAFETY: three plain numbers; the kernel changes this thread's credentials only.
