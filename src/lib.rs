@@ -6,6 +6,7 @@ pub mod codec;
 pub mod commands;
 pub mod config;
 pub mod core;
+pub mod daemon;
 pub mod log;
 pub mod peer;
 pub mod process;
