@@ -1,3 +1,4 @@
 //! The service.
 
 pub mod launchd;
+pub mod listener;
