@@ -1,4 +1,5 @@
 //! The service.
 
+pub mod exits;
 pub mod launchd;
 pub mod listener;
