@@ -1,5 +1,6 @@
 //! The service.
 
+pub mod daemonize;
 pub mod exits;
 pub mod launchd;
 pub mod listener;

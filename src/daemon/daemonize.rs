@@ -1,0 +1,279 @@
+//! `daemon --daemonize`: a child in the background, and a parent that leaves once the child can be reached.
+//!
+//! A script that starts the daemon and then talks to it must not have to wait and try: the parent's exit status says
+//! whether the daemon listens. So the two share a pipe: the child writes that it is ready, or why it is not; if it dies
+//! first, the pipe closes and the parent says how it died.
+//!
+//! The steps are those of daemon(7), less the second fork: the daemon leads its session without a terminal, and opens
+//! none. Called by the command line, first thing. Knows nothing of sockets or logs.
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, WaitOptions, WaitStatus};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+/// First byte on the pipe: the daemon listens.
+const READY: u8 = b'+';
+/// First byte on the pipe: it never will, for the reason that follows as text.
+const FAILED: u8 = b'-';
+
+/// Which of the two processes this is.
+#[derive(Debug)]
+pub enum Fork {
+    /// The one that was started: it waits for the other, tells, and leaves.
+    Parent(Startup),
+    /// The one that stays.
+    Child(Readiness),
+}
+
+/// The parent's end.
+#[derive(Debug)]
+#[must_use = "the daemon is in the background only once it said so"]
+pub struct Startup {
+    child: Pid,
+    pipe: File,
+}
+
+/// The child's end. Dropped without a word it counts as a failure.
+#[derive(Debug)]
+#[must_use = "the parent waits for it"]
+pub struct Readiness {
+    // Taken by the first word.
+    pipe: Option<File>,
+}
+
+/// Why there is no daemon in the background.
+#[derive(Debug, thiserror::Error)]
+pub enum StartupError {
+    /// The child's own words.
+    #[error("{0}")]
+    Failed(String),
+    /// It was gone before it said anything.
+    #[error("the daemon {0} before it listened; run it in the foreground to see why")]
+    Died(String),
+}
+
+/// Forks. The child leads a session of its own, works in `/`, makes files for its user only (umask 077) and has
+/// `/dev/null` for its standard input, output and error.
+///
+/// Call it before the process has a second thread: a fork copies only the thread that calls it, and what the others
+/// held stays locked for ever. What is relative to the working directory (the socket's path) must be made absolute
+/// before; what a service manager passed must be taken before, since it was meant for this process id.
+///
+/// # Errors
+///
+/// In the parent only: no `/dev/null`, no pipe, no process to be had.
+pub fn daemonize() -> io::Result<Fork> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    // A pipe of the standard library's: closed on exec on every system.
+    let (reader, writer) = io::pipe()?;
+    // Else both processes write what was printed so far.
+    io::stdout().flush()?;
+    #[expect(unsafe_code, reason = "fork(2) has no safe wrapper")]
+    // SAFETY: the caller has only this thread, so the child is a whole copy.
+    let pid = unsafe { libc::fork() };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            drop(reader);
+            let readiness = Readiness {
+                pipe: Some(File::from(std::os::fd::OwnedFd::from(writer))),
+            };
+            if let Err(errno) = detach(&null) {
+                readiness.failed(&format_args!("cannot leave the terminal: {errno}"));
+                std::process::exit(1);
+            }
+            Ok(Fork::Child(readiness))
+        }
+        pid => Ok(Fork::Parent(Startup {
+            child: Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?,
+            pipe: File::from(std::os::fd::OwnedFd::from(reader)),
+        })),
+    }
+}
+
+fn detach(null: &std::os::fd::OwnedFd) -> rustix::io::Result<()> {
+    rustix::process::setsid()?;
+    rustix::process::chdir("/")?;
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    rustix::stdio::dup2_stdin(null)?;
+    rustix::stdio::dup2_stdout(null)?;
+    rustix::stdio::dup2_stderr(null)
+}
+
+impl Startup {
+    /// Waits until the child listens, and gives its process id.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartupError`]. There is no child left then, or it is about to leave.
+    pub fn wait(mut self) -> Result<u32, StartupError> {
+        let mut word = [0];
+        match self.pipe.read_exact(&mut word) {
+            Ok(()) if word == [READY] => Ok(self.child.as_raw_pid().unsigned_abs()),
+            Ok(()) => {
+                let mut reason = Vec::new();
+                // Cut short if the child dies in the middle; what came is still the best there is to tell.
+                let _ = self.pipe.read_to_end(&mut reason);
+                Err(StartupError::Failed(
+                    String::from_utf8_lossy(&reason).into_owned(),
+                ))
+            }
+            Err(_) => Err(StartupError::Died(self.cause_of_death())),
+        }
+    }
+
+    /// The pipe is closed and nothing was said, so the child is dead or dying.
+    fn cause_of_death(&self) -> String {
+        let waited = rustix::io::retry_on_intr(|| {
+            rustix::process::waitpid(Some(self.child), WaitOptions::empty())
+        });
+        match waited {
+            Ok(Some((_, status))) => describe(status),
+            _ => "ended".to_owned(),
+        }
+    }
+}
+
+fn describe(status: WaitStatus) -> String {
+    if let Some(signal) = status.terminating_signal() {
+        format!("was killed by signal {signal}")
+    } else if let Some(code) = status.exit_status() {
+        format!("ended with exit status {code}")
+    } else {
+        "ended".to_owned()
+    }
+}
+
+impl Readiness {
+    /// The daemon listens: the parent prints the process id and leaves.
+    pub fn ready(mut self) {
+        self.say(READY, "");
+    }
+
+    /// It never will, for this reason: the parent prints it and leaves with an error. The child is expected to end.
+    pub fn failed(mut self, reason: &dyn Display) {
+        self.say(FAILED, &reason.to_string());
+    }
+
+    fn say(&mut self, word: u8, text: &str) {
+        if let Some(mut pipe) = self.pipe.take() {
+            let mut message = vec![word];
+            message.extend_from_slice(text.as_bytes());
+            // The parent may have been interrupted; the daemon serves all the same.
+            let _ = pipe.write_all(&message);
+        }
+    }
+}
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        self.say(FAILED, "the daemon gave up without saying why");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// Runs in a process of its own, which forks: what the child does is in the environment.
+    #[test]
+    #[ignore = "started by other tests, since it forks"]
+    fn forked() {
+        #[expect(clippy::disallowed_methods, reason = "set by the test that started it")]
+        let read = |name| std::env::var(name);
+        let Ok(role) = read("DAEMONIZE_TEST_ROLE") else {
+            return;
+        };
+        print!("printed before");
+        let readiness = match daemonize().unwrap() {
+            Fork::Parent(startup) => {
+                match startup.wait() {
+                    Ok(pid) => println!("RESULT ok {pid}"),
+                    Err(error) => println!("RESULT error {error}"),
+                }
+                return;
+            }
+            Fork::Child(readiness) => readiness,
+        };
+        match role.as_str() {
+            "ready" => {
+                println!("not to be seen");
+                let pid = rustix::process::getpid();
+                let umask = rustix::process::umask(Mode::empty());
+                let report = format!(
+                    "{} {} {:?} {:o} {:?}",
+                    pid,
+                    rustix::process::getsid(None).unwrap(),
+                    std::env::current_dir().unwrap(),
+                    umask.bits(),
+                    [0, 1, 2].map(|fd| std::fs::read_link(format!("/dev/fd/{fd}")).ok()),
+                );
+                std::fs::write(read("DAEMONIZE_TEST_REPORT").unwrap(), report).unwrap();
+                readiness.ready();
+            }
+            "failed" => readiness.failed(&"the socket is taken\nby somebody"),
+            "silent" => drop(readiness),
+            "killed" => {
+                let pid = rustix::process::getpid();
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+            _ => std::mem::forget(readiness),
+        }
+        std::process::exit(3);
+    }
+
+    fn fork(role: &str, report: &std::path::Path) -> String {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "daemon::daemonize::tests::forked"])
+            .args(["--ignored", "--nocapture", "--test-threads=1"])
+            .env("DAEMONIZE_TEST_ROLE", role)
+            .env("DAEMONIZE_TEST_REPORT", report)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(text.matches("printed before").count(), 1, "{text}");
+        assert!(!text.contains("not to be seen"), "{text}");
+        let (_, result) = text.split_once("RESULT ").unwrap();
+        result.split("\ntest ").next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_parent_leaves_once_the_child_is_ready() {
+        let directory = tempfile::tempdir().unwrap();
+        let report = directory.path().join("report");
+        let result = fork("ready", &report);
+        let pid = result.strip_prefix("ok ").unwrap().lines().next().unwrap();
+        let report = std::fs::read_to_string(report).unwrap();
+        let null = "Some(\"/dev/null\")";
+        let expected = format!("{pid} {pid} \"/\" 77 [{null}, {null}, {null}]");
+        if cfg!(target_os = "linux") {
+            assert_eq!(report, expected);
+        } else {
+            // /dev/fd holds no links there.
+            assert!(report.starts_with(&format!("{pid} {pid} \"/\" 77 ")));
+        }
+    }
+
+    #[test]
+    fn the_parent_tells_the_childs_reason() {
+        let result = fork("failed", std::path::Path::new("/nonexistent"));
+        assert!(
+            result.starts_with("error the socket is taken\nby somebody\n"),
+            "{result}"
+        );
+        let result = fork("silent", std::path::Path::new("/nonexistent"));
+        assert!(result.contains("without saying why"), "{result}");
+    }
+
+    #[test]
+    fn the_parent_tells_how_the_child_died() {
+        let result = fork("killed", std::path::Path::new("/nonexistent"));
+        assert!(result.contains("was killed by signal 9"), "{result}");
+        let result = fork("forgets", std::path::Path::new("/nonexistent"));
+        assert!(result.contains("ended with exit status 3"), "{result}");
+    }
+}
