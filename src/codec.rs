@@ -61,6 +61,15 @@ impl Refusal {
         )
     }
 
+    /// For a `session.set` with a process that is not there.
+    #[must_use]
+    pub fn no_such_process(pid: u32) -> Self {
+        Self::new(
+            ErrorCode::InvalidParams,
+            format!("pid: there is no process {pid}"),
+        )
+    }
+
     /// For a connection that ended in the middle of a line.
     #[must_use]
     pub fn unfinished() -> Self {
@@ -467,7 +476,7 @@ pub enum Incoming<'a> {
         error: ErrorObject<'a>,
     },
     /// A notification.
-    Notification(Notification<'a>),
+    Notification(Notification<'static>),
     /// A message of a kind that this client doesn't know.
     Unknown,
 }

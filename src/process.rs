@@ -9,6 +9,12 @@
 //! macOS.
 
 use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::Pid;
 
 /// One process, for as long as this machine runs: a process id that was given out again has another `start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -255,6 +261,92 @@ mod platform {
             Ok("" | "??") | Err(_) => None,
             Ok(name) => Some(format!("/dev/{name}")),
         }
+    }
+}
+
+/// A descriptor that becomes readable when the process ends, reaped or not; `None` if it has ended, or its id went to
+/// another. A pidfd (`pidfd_open(2)`, Linux 5.3) or a kqueue with `EVFILT_PROC` (kqueue(2), macOS); closed on exec.
+///
+/// # Errors
+///
+/// The kernel gives no descriptor: none is left, or a sandbox or an old kernel forbids it.
+pub fn sign_of_exit(process: ProcessId) -> io::Result<Option<OwnedFd>> {
+    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else {
+        return Ok(None);
+    };
+    let descriptor = match exit::descriptor(pid) {
+        Ok(descriptor) => descriptor,
+        Err(Errno::SRCH) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+    };
+    // The descriptor pins whoever has the id now, so that no moment is left in which it could change hands.
+    match inspect(process.pid) {
+        Ok(found) if found.id == process => Ok(Some(descriptor)),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod exit {
+    use super::{Errno, OwnedFd, Pid};
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    /// The kernel makes it closed on exec.
+    pub(super) fn descriptor(pid: Pid) -> Result<OwnedFd, Errno> {
+        pidfd_open(pid, PidfdFlags::empty())
+    }
+}
+
+#[cfg(target_os = "macos")]
+mod exit {
+    use super::{Errno, OwnedFd, Pid};
+    use rustix::event::kqueue::{Event, EventFilter, EventFlags, ProcessEvents, kevent, kqueue};
+
+    /// A queue with the one event, which is never taken out of it. For a process that has ended, reaped or not, the
+    /// kernel answers `ESRCH`.
+    pub(super) fn descriptor(pid: Pid) -> Result<OwnedFd, Errno> {
+        let queue = kqueue()?;
+        rustix::io::fcntl_setfd(&queue, rustix::io::FdFlags::CLOEXEC)?;
+        let filter = EventFilter::Proc {
+            pid,
+            flags: ProcessEvents::EXIT,
+        };
+        let exit = Event::new(filter, EventFlags::ADD, std::ptr::null_mut());
+        let mut no_events: [Event; 0] = [];
+        #[expect(unsafe_code, reason = "events may name descriptors")]
+        // SAFETY: this one names a process.
+        unsafe {
+            kevent(&queue, &[exit], &mut no_events, None)?;
+        }
+        Ok(queue)
+    }
+}
+
+/// Waits until the process has ended, reaped or not; false if it has not within `patience`.
+///
+/// # Errors
+///
+/// The kernel gives no way to wait for it.
+pub fn wait_for_exit(process: ProcessId, patience: Duration) -> io::Result<bool> {
+    let Some(descriptor) = sign_of_exit(process)? else {
+        return Ok(true);
+    };
+    let patience = Timespec::try_from(patience).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut waited = [PollFd::new(&descriptor, PollFlags::IN)];
+    let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut waited, Some(&patience)))?;
+    Ok(ready > 0)
+}
+
+/// Gives freed memory back to the system: glibc keeps what many small allocations have left until it is told
+/// (`malloc_trim(3)`). Elsewhere a no-op.
+pub fn give_memory_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[expect(unsafe_code, reason = "malloc_trim(3) has no safe wrapper")]
+    // SAFETY: it takes a number and touches only the allocator's own state, under the allocator's lock.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

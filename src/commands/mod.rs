@@ -1,3 +1,195 @@
-//! One file a command: what a person types, done with blocking std IO. Called by `main` once clap has read the line.
+//! One file a command: what a person types, done with blocking std IO. Called by `main` once the hook is ruled out.
+//!
+//! This file owns the command line's grammar and the one table from error to exit code.
 
 pub mod config;
+mod demo;
+mod get;
+mod list;
+mod remove;
+mod report;
+mod show;
+mod status;
+mod stop;
+mod watch;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::client::{Client, ClientError};
+use crate::config::socket_path;
+use crate::daemon::{self, launchd::ActivateSocket};
+
+/// Something failed.
+const FAILURE: u8 = 1;
+/// The command line is wrong: clap's own code.
+const USAGE: u8 = 2;
+/// There is no daemon to reach.
+const NO_DAEMON: u8 = 3;
+
+/// Knows what every coding agent on this machine is doing.
+///
+/// Agents' hooks report to a daemon that a service manager starts on the first connection; these commands ask it.
+#[derive(Debug, Parser)]
+#[command(name = "agent-console", version, after_help = EXIT_CODES)]
+struct Cli {
+    /// The daemon's socket [default: `$AGENT_CONSOLE_SOCKET`, the configuration's, /tmp/agent-console.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit status: 0, 1 failure, 2 wrong usage, 3 no daemon to reach.
+
+Examples:
+  agent-console demo                      a recorded agent, played to a private daemon
+  agent-console list                      what runs now
+  agent-console watch --json              every change, a line each
+  agent-console report build working      tell of a job of your own";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service: on the socket that a service manager passes, else on one of its own
+    Daemon {
+        /// Go to the background; return once it listens, and print its process id
+        #[arg(long)]
+        daemonize: bool,
+    },
+    /// Report an agent's event, read from standard input; what agents call
+    Hook {
+        /// Which agent calls
+        #[arg(default_value = "claude-code")]
+        agent: String,
+    },
+    /// List the sessions
+    List(list::Options),
+    /// Show one session
+    Get(get::Options),
+    /// Show each change as it comes
+    Watch(watch::Options),
+    /// Tell how the daemon is
+    Status(Json),
+    /// Set a session's status from a script
+    Report(report::Options),
+    /// Forget a session
+    Remove(remove::Options),
+    /// Stop the daemon; warns if dashboards are connected
+    Stop(stop::Options),
+    /// Look after the configuration file
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Show it at work: a recorded agent, played to a private daemon
+    Demo(demo::Options),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the file's path
+    Path,
+    /// Print the settings in force and where each comes from
+    Show,
+    /// Tell whether the file is right
+    Check,
+    /// Write a commented file to start from
+    Init,
+}
+
+/// For a command whose answer a script reads.
+#[derive(Debug, Args)]
+struct Json {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads the command line and does what it says. `launchd`: launchd's call, where there is launchd.
+#[must_use]
+pub fn run(launchd: Option<ActivateSocket>) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe (`--help | head`) is not worth a complaint.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    match execute(cli, launchd) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit_code(&error),
+    }
+}
+
+fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
+    let socket = cli.socket;
+    let connect = || -> anyhow::Result<Client> {
+        Ok(Client::connect(&socket_path(socket.as_deref())?.path)?)
+    };
+    let out = &mut io::stdout().lock();
+    match cli.command {
+        Command::Daemon { daemonize } => daemon::run(&daemon::Options {
+            socket,
+            daemonize,
+            launchd,
+        }),
+        // Dealt with in `main`; here only for the help.
+        Command::Hook { .. } => Ok(()),
+        Command::List(options) => list::run(&options, &mut connect()?, out),
+        Command::Get(options) => get::run(&options, &mut connect()?, out),
+        Command::Watch(options) => watch::run(&options, &socket_path(socket.as_deref())?.path, out),
+        Command::Status(options) => status::run(&options, &mut connect()?, out),
+        Command::Report(options) => report::run(&options, &mut connect()?, out),
+        Command::Remove(options) => remove::run(&options, &mut connect()?, out),
+        Command::Stop(options) => stop::run(&options, connect()?, out),
+        Command::Config { command } => match command {
+            ConfigCommand::Path => config::path(out),
+            ConfigCommand::Show => config::show(socket.as_deref(), out),
+            ConfigCommand::Check => config::check(out),
+            ConfigCommand::Init => config::init(out),
+        },
+        Command::Demo(options) => demo::run(&options, out),
+    }
+}
+
+/// The one table from error to exit code; says what is wrong on standard error.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    // Whoever read our output has had enough.
+    if error.chain().any(broken_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    let mut complaint = format!("agent-console: {}", show::plain(&format!("{error:#}")));
+    if let Some(snippet) = error
+        .downcast_ref::<crate::config::ConfigError>()
+        .and_then(crate::config::ConfigError::snippet)
+    {
+        complaint = format!("{complaint}\n{}", show::plain_lines(&snippet));
+    }
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "{complaint}");
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::NoDaemon { .. }) => ExitCode::from(NO_DAEMON),
+        _ => ExitCode::from(FAILURE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

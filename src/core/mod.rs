@@ -219,6 +219,12 @@ impl Core {
         self.effects.drain(..)
     }
 
+    /// True if the daemon is to leave whatever happens.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.phase, Phase::RetiringForGood | Phase::Gone)
+    }
+
     /// When, in ms of uptime, [`Input::Tick`] is due; `None`: never, as things stand.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {

@@ -47,6 +47,25 @@ pub enum Request {
     DaemonReload,
 }
 
+impl Request {
+    /// The method's name on the wire.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::Hello => "hello",
+            Self::SessionReport(_) => "session.report",
+            Self::SessionSet(_) => "session.set",
+            Self::SessionList { .. } => "session.list",
+            Self::SessionGet { .. } => "session.get",
+            Self::SessionRemove { .. } => "session.remove",
+            Self::Subscribe => "subscribe",
+            Self::DaemonStatus { .. } => "daemon.status",
+            Self::DaemonStop { .. } => "daemon.stop",
+            Self::DaemonReload => "daemon.reload",
+        }
+    }
+}
+
 /// A `session.set`, with what only the shell knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {

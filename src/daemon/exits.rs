@@ -9,9 +9,8 @@
 //!
 //! Called by the daemon's loop, on its thread, inside a [`tokio::task::LocalSet`]. Knows nothing of sessions.
 
+use super::reactor::register;
 use crate::process::{self, ProcessId};
-use rustix::io::Errno;
-use rustix::process::Pid;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -19,21 +18,23 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 
-/// Watches any number of processes and hands each that has ended to `report`, once.
+/// Watches any number of processes and reports each that has ended, once.
 ///
-/// `report` is called from tasks of the loop, never from inside a method of the watcher, so it may do what it likes, a
-/// call of [`watch`](Self::watch) included. Dropping the watcher ends all watches.
+/// Reports are sent from tasks of the loop, never from inside a method of the watcher. Dropping the watcher ends all
+/// watches.
 #[derive(Debug)]
-pub struct ExitWatcher<F> {
-    report: F,
+pub struct ExitWatcher {
+    report: UnboundedSender<ProcessId>,
     watches: Rc<RefCell<HashMap<ProcessId, AbortHandle>>>,
 }
 
-impl<F: Fn(ProcessId) + Clone + 'static> ExitWatcher<F> {
+impl ExitWatcher {
     /// A watcher without watches.
-    pub fn new(report: F) -> Self {
+    #[must_use]
+    pub fn new(report: UnboundedSender<ProcessId>) -> Self {
         Self {
             report,
             watches: Rc::default(),
@@ -67,7 +68,8 @@ impl<F: Fn(ProcessId) + Clone + 'static> ExitWatcher<F> {
                 return;
             }
             watches.borrow_mut().remove(&process);
-            report(process);
+            // The loop has ended if nobody takes it.
+            let _ = report.send(process);
         });
         self.watches
             .borrow_mut()
@@ -83,7 +85,7 @@ impl<F: Fn(ProcessId) + Clone + 'static> ExitWatcher<F> {
     }
 }
 
-impl<F> Drop for ExitWatcher<F> {
+impl Drop for ExitWatcher {
     fn drop(&mut self) {
         for (_, task) in self.watches.borrow_mut().drain() {
             task.abort();
@@ -93,68 +95,9 @@ impl<F> Drop for ExitWatcher<F> {
 
 /// What becomes readable when the process ends; `None` if it has ended.
 fn sign_of_life(process: ProcessId) -> io::Result<Option<AsyncFd<OwnedFd>>> {
-    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else {
-        return Ok(None);
-    };
-    let descriptor = match platform::descriptor(pid) {
-        Ok(descriptor) => descriptor,
-        Err(Errno::SRCH) => return Ok(None),
-        Err(errno) => return Err(errno.into()),
-    };
-    match process::inspect(process.pid) {
-        Ok(found) if found.id == process => {}
-        // Its id went to another, which the descriptor now stands for.
-        Ok(_) => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    }
-    // Readable is all that it ever becomes.
-    #[expect(
-        unsafe_code,
-        reason = "tokio can't tell that a descriptor stays the same"
-    )]
-    // SAFETY: an `OwnedFd` is open until it is dropped, and nobody replaces the one in there.
-    let sign = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
-    Ok(Some(sign?))
-}
-
-#[cfg(target_os = "linux")]
-mod platform {
-    use super::{Errno, OwnedFd, Pid};
-    use rustix::process::{PidfdFlags, pidfd_open};
-
-    /// The kernel makes it closed on exec.
-    pub(super) fn descriptor(pid: Pid) -> Result<OwnedFd, Errno> {
-        pidfd_open(pid, PidfdFlags::empty())
-    }
-}
-
-#[cfg(target_os = "macos")]
-mod platform {
-    use super::{Errno, OwnedFd, Pid};
-    use rustix::event::kqueue::{Event, EventFilter, EventFlags, ProcessEvents, kevent, kqueue};
-
-    /// A queue with the one event, which is never taken out of it. For a process that has ended, reaped or not, the
-    /// kernel answers `ESRCH`.
-    pub(super) fn descriptor(pid: Pid) -> Result<OwnedFd, Errno> {
-        let queue = kqueue()?;
-        rustix::io::fcntl_setfd(&queue, rustix::io::FdFlags::CLOEXEC)?;
-        let exit = Event::new(
-            EventFilter::Proc {
-                pid,
-                flags: ProcessEvents::EXIT,
-            },
-            EventFlags::ADD,
-            std::ptr::null_mut(),
-        );
-        let mut no_events: [Event; 0] = [];
-        #[expect(unsafe_code, reason = "events may name descriptors")]
-        // SAFETY: this one names a process.
-        unsafe {
-            kevent(&queue, &[exit], &mut no_events, None)?;
-        }
-        Ok(queue)
-    }
+    process::sign_of_exit(process)?
+        .map(|descriptor| register(descriptor, Interest::READABLE))
+        .transpose()
 }
 
 #[cfg(test)]
@@ -202,15 +145,9 @@ mod tests {
         LocalSet::new().block_on(&runtime, test)
     }
 
-    fn watcher() -> (
-        ExitWatcher<impl Fn(ProcessId) + Clone + 'static>,
-        UnboundedReceiver<ProcessId>,
-    ) {
+    fn watcher() -> (ExitWatcher, UnboundedReceiver<ProcessId>) {
         let (sender, receiver) = unbounded_channel();
-        let report = move |process| {
-            let _ = sender.send(process);
-        };
-        (ExitWatcher::new(report), receiver)
+        (ExitWatcher::new(sender), receiver)
     }
 
     async fn next(reports: &mut UnboundedReceiver<ProcessId>) -> ProcessId {
@@ -221,10 +158,7 @@ mod tests {
     }
 
     /// Whatever is due has been reported by the time another process's end is.
-    async fn nothing_more(
-        watcher: &ExitWatcher<impl Fn(ProcessId) + Clone + 'static>,
-        reports: &mut UnboundedReceiver<ProcessId>,
-    ) {
+    async fn nothing_more(watcher: &ExitWatcher, reports: &mut UnboundedReceiver<ProcessId>) {
         let mut last = Sleeper::start();
         let id = last.id();
         assert!(watcher.watch(id));

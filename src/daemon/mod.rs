@@ -1,6 +1,126 @@
-//! The service.
+//! The service: from a listening socket to the loop that serves it, and out again.
+//!
+//! [`run`] is the whole life: take what the manager passed, read the configuration, leave the terminal if asked to,
+//! listen, say so, turn until told to leave. Every way that a socket can come to us (the manager's, launchd's, our
+//! own) enters by one door, [`listener::acquire`]. tokio lives below this module and nowhere else. Called by the
+//! command line.
 
+mod actor;
+mod connection;
 pub mod daemonize;
 pub mod exits;
 pub mod launchd;
 pub mod listener;
+mod manager;
+mod outbox;
+mod reactor;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Resource, Rlimit};
+
+use self::actor::Actor;
+use self::daemonize::{Fork, Readiness, daemonize};
+use self::listener::{Listener, Passed};
+use crate::config::{self, Config};
+use crate::log::{self, LogControl, Target};
+
+/// How many connections and watched processes there may be at once, if the system lets us: each takes a descriptor.
+const DESCRIPTORS: u64 = 65_536;
+
+/// How to run.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The socket to bind where no manager passes one; `None`: as the environment and the configuration say.
+    pub socket: Option<PathBuf>,
+    /// Go to the background once it listens.
+    pub daemonize: bool,
+    /// launchd's call, where there is launchd.
+    pub launchd: Option<launchd::ActivateSocket>,
+}
+
+/// Runs the daemon until it is told to leave or nobody needs it. In the parent of a daemon in the background: waits
+/// until that listens and prints its process id.
+///
+/// Must be called while the process has one thread: it forks, and reads and changes the environment.
+///
+/// # Errors
+///
+/// The configuration is wrong, what the manager passed is wrong, the socket can't be bound, the system refuses.
+pub fn run(options: &Options) -> Result<()> {
+    let passed = listener::passed(options.launchd)?;
+    let config = Config::load()?;
+    let socket = config::socket_path(options.socket.as_deref())?.path;
+    if !options.daemonize {
+        let log = log::init(config.log, Target::Foreground);
+        return serve(listener::acquire(passed, &socket)?, config, log, None);
+    }
+    if !matches!(passed, Passed::None) {
+        bail!(
+            "--daemonize: a service manager started this process and keeps it; leave the flag out"
+        );
+    }
+    match daemonize().context("cannot go to the background")? {
+        Fork::Parent(startup) => {
+            println!("{}", startup.wait()?);
+            Ok(())
+        }
+        Fork::Child(readiness) => {
+            let log = log::init(config.log, Target::Daemonized);
+            match listener::acquire(passed, &socket) {
+                Ok(listener) => serve(listener, config, log, Some(readiness)),
+                Err(error) => {
+                    tracing::error!(%error, "cannot listen");
+                    readiness.failed(&error);
+                    Err(error.into())
+                }
+            }
+        }
+    }
+}
+
+fn serve(
+    listener: Listener,
+    config: Config,
+    log: LogControl,
+    readiness: Option<Readiness>,
+) -> Result<()> {
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
+    let version = env!("CARGO_PKG_VERSION");
+    let (origin, socket) = (
+        listener.origin().as_str(),
+        listener.path().display().to_string(),
+    );
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let actor =
+            Actor::new(listener, config, log).context("cannot watch the socket and the signals")?;
+        tracing::info!(version, origin, %socket, pid = std::process::id(), "ready");
+        if let Some(readiness) = readiness {
+            readiness.ready();
+        }
+        actor.run().await;
+        Ok(())
+    })
+}
+
+/// The soft limit is often 1024, for the sake of programs that use select(2); this one does not.
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let wanted = limit
+        .maximum
+        .map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum: limit.maximum,
+        };
+        if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "cannot raise the limit of open files");
+        }
+    }
+}

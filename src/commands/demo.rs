@@ -1,0 +1,272 @@
+//! `demo`: a recorded run of the real Claude Code, played at its own pace through the real `hook` command into a private
+//! daemon, each change shown as it arrives. Touches nothing of the user's and leaves nothing behind.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::show;
+use crate::client::{Client, ClientError, Told};
+use crate::clock;
+use crate::protocol::StopParams;
+
+/// The run: a person asks for files to be made; says yes, yes, no, Esc, yes, and yes twice.
+const TRACE: &str = include_str!("../../tests/traces/claude-code-2.1.330/perm.jsonl");
+
+/// How long the private daemon may take to listen.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How to play.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// How many times as fast as it was recorded
+    #[arg(long, default_value_t = 1.0, value_parser = speed)]
+    speed: f64,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.1..=1000.0).contains(&speed) => Ok(speed),
+        _ => Err("from 0.1 to 1000".into()),
+    }
+}
+
+/// One line of a recording.
+#[derive(Deserialize)]
+struct Entry<'a> {
+    ms: u64,
+    #[serde(borrow)]
+    hook: Option<&'a RawValue>,
+    mark: Option<String>,
+    attended: Option<bool>,
+}
+
+/// What wakes the player.
+enum Event {
+    Told(Box<Told>),
+    Interrupted(i32),
+}
+
+pub(super) fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
+    let (sender, events) = mpsc::channel();
+    forward_signals(sender.clone())?;
+    let stage = Stage::set()?;
+    writeln!(out, "A private daemon serves {}.", stage.socket().display())?;
+    writeln!(
+        out,
+        "Claude Code 2.1.330, recorded, reports to it through `agent-console hook`:\n"
+    )?;
+    stage.subscribe(sender)?;
+    let played = play(options, &stage, &events, out);
+    let taken_down = stage.take_down();
+    played?;
+    taken_down?;
+    writeln!(
+        out,
+        "\nThe private daemon is gone. `agent-console list` asks the one that your agents report to."
+    )?;
+    Ok(())
+}
+
+/// SIGINT and the like end the demo in order: the daemon and the directory go too.
+fn forward_signals(sender: Sender<Event>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            if sender.send(Event::Interrupted(signal)).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+fn play(
+    options: &Options,
+    stage: &Stage,
+    events: &Receiver<Event>,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let began = clock::monotonic();
+    for line in TRACE.lines() {
+        let entry: Entry<'_> = serde_json::from_str(line).context("the recording is damaged")?;
+        let due = began + Duration::from_millis(entry.ms).div_f64(options.speed);
+        show_until(due, events, began, options.speed, out)?;
+        if let Some(hook) = entry.hook {
+            stage.hook(hook.get(), entry.attended)?;
+        } else if let Some(action) = entry.mark.as_deref().and_then(person) {
+            writeln!(out, "{:7.1}s  {action}", at(began, options.speed))?;
+        }
+    }
+    show_until(
+        clock::monotonic() + Duration::from_millis(300),
+        events,
+        began,
+        options.speed,
+        out,
+    )
+}
+
+/// What the person did, as the recording has it: `keys 1 (yes)`.
+fn person(mark: &str) -> Option<String> {
+    if mark.starts_with("submit: /") {
+        return Some(format!(
+            "        the person types {}",
+            mark.trim_start_matches("submit: ")
+        ));
+    }
+    let keys = mark.strip_prefix("keys ")?;
+    let (key, meaning) = keys.split_once(" (")?;
+    Some(format!("        the person presses {key} ({meaning}"))
+}
+
+fn at(began: Instant, speed: f64) -> f64 {
+    clock::monotonic()
+        .saturating_duration_since(began)
+        .as_secs_f64()
+        * speed
+}
+
+fn show_until(
+    due: Instant,
+    events: &Receiver<Event>,
+    began: Instant,
+    speed: f64,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let mut last = String::new();
+    loop {
+        match events.recv_timeout(due.saturating_duration_since(clock::monotonic())) {
+            Ok(Event::Told(told)) => {
+                if let Told::Changed(changed) = *told {
+                    let status = show::status(&changed.session);
+                    let text = format!("{status:<19}  {}", show::about(&changed.session));
+                    // The evidence changes with every event; a person sees what it comes to.
+                    if text != last {
+                        writeln!(out, "{:7.1}s  {}", at(began, speed), text.trim_end())?;
+                        out.flush()?;
+                        last = text;
+                    }
+                }
+            }
+            Ok(Event::Interrupted(signal)) => bail!("interrupted by signal {signal}"),
+            Err(RecvTimeoutError::Timeout) => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => bail!("the private daemon has ended"),
+        }
+    }
+}
+
+/// A directory of its own and the daemon in it.
+struct Stage {
+    directory: PathBuf,
+    daemon: Child,
+}
+
+impl Stage {
+    fn set() -> anyhow::Result<Self> {
+        let directory =
+            std::env::temp_dir().join(format!("agent-console-demo-{}", std::process::id()));
+        fs::create_dir(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        // Prompts of the recording are a test's script, not something to read.
+        let config = directory.join("agent-console");
+        let prepared = fs::create_dir(&config).and_then(|()| {
+            fs::write(
+                config.join("config.toml"),
+                "record_prompts = false\nlog = \"error\"\n",
+            )
+        });
+        let started = prepared.map_err(anyhow::Error::from).and_then(|()| {
+            program(&directory)?
+                .arg("daemon")
+                .stdin(Stdio::null())
+                .spawn()
+                .context("cannot start the private daemon")
+        });
+        match started {
+            Ok(daemon) => Ok(Self { directory, daemon }),
+            Err(error) => {
+                let _ = fs::remove_dir_all(&directory);
+                Err(error)
+            }
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        socket_in(&self.directory)
+    }
+
+    fn subscribe(&self, events: Sender<Event>) -> anyhow::Result<()> {
+        let end = clock::monotonic() + PATIENCE;
+        let client = loop {
+            match Client::connect(&self.socket()) {
+                Err(ClientError::NoDaemon { .. }) if clock::monotonic() < end => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                other => break other?,
+            }
+        };
+        std::thread::spawn(move || {
+            // It ends with the daemon, or with the player.
+            let _ = client.subscribe(|told| events.send(Event::Told(Box::new(told))).is_ok());
+        });
+        Ok(())
+    }
+
+    /// What the agent does on each event: starts the hook and gives it the payload.
+    fn hook(&self, payload: &str, attended: Option<bool>) -> anyhow::Result<()> {
+        let mut hook = program(&self.directory)?
+            .args(["hook", "claude-code"])
+            .env("CLAUDE_PID", std::process::id().to_string())
+            .env(
+                "CLAUDE_CODE_SESSION_ATTENDED",
+                if attended == Some(false) { "0" } else { "1" },
+            )
+            .stdin(Stdio::piped())
+            .spawn()
+            .context("cannot start the hook")?;
+        if let Some(mut input) = hook.stdin.take() {
+            input.write_all(payload.as_bytes())?;
+        }
+        hook.wait()?;
+        Ok(())
+    }
+
+    fn take_down(mut self) -> anyhow::Result<()> {
+        let stopped = Client::connect(&self.socket()).and_then(|mut client| {
+            client.ask::<_, serde_json::Value>("daemon.stop", &StopParams { force: false })
+        });
+        if stopped.is_err() {
+            // Ctrl-C has reached it too, or it is past asking.
+            let _ = self.daemon.kill();
+        }
+        self.daemon.wait()?;
+        fs::remove_dir_all(&self.directory)
+            .with_context(|| format!("cannot remove {}", self.directory.display()))
+    }
+}
+
+fn socket_in(directory: &Path) -> PathBuf {
+    directory.join("agent-console.sock")
+}
+
+/// This program again, with nothing of the user's: no configuration, no socket, no service manager.
+fn program(directory: &Path) -> anyhow::Result<Command> {
+    let mut program = Command::new(std::env::current_exe().context("cannot find this program")?);
+    program
+        .env_clear()
+        .env("HOME", directory)
+        .env("XDG_CONFIG_HOME", directory)
+        .env("AGENT_CONSOLE_SOCKET", socket_in(directory));
+    Ok(program)
+}

@@ -1,0 +1,63 @@
+//! `status`: how the daemon is.
+
+use std::io::Write;
+
+use super::{Json, show};
+use crate::client::Client;
+use crate::protocol::StatusResult;
+
+pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> anyhow::Result<()> {
+    let status: StatusResult<'static> = client.ask("daemon.status", &serde_json::Map::new())?;
+    if options.json {
+        serde_json::to_writer(&mut *out, &status)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    let sessions = status.sessions;
+    let memory = status
+        .rss_bytes
+        .map_or("unknown".into(), |bytes| format!("{} KiB", bytes / 1024));
+    let idle = match status.idle_timeout_ms {
+        Some(ms) => format!(
+            "after {} without dashboards and live sessions",
+            show::duration(ms)
+        ),
+        None => "never".into(),
+    };
+    let rows = [
+        (
+            "daemon",
+            format!(
+                "{}, process {}, up {}",
+                status.version,
+                status.pid,
+                show::duration(status.uptime_ms)
+            ),
+        ),
+        (
+            "socket",
+            format!(
+                "{} ({})",
+                show::plain(&status.socket),
+                show::plain(&status.origin)
+            ),
+        ),
+        (
+            "sessions",
+            format!(
+                "{} working, {} waiting, {} idle, {} error, {} closed",
+                sessions.working, sessions.waiting, sessions.idle, sessions.error, sessions.closed
+            ),
+        ),
+        ("dashboards", status.dashboards.to_string()),
+        ("reports", status.reports.to_string()),
+        ("memory", memory),
+        ("leaves", idle),
+    ];
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|(name, value)| vec![name.into(), value])
+        .collect();
+    write!(out, "{}", show::table(&rows))?;
+    Ok(())
+}
