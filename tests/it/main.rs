@@ -1,0 +1,18 @@
+//! The real program, from outside: processes, sockets, managers, terminals. One crate, one builder ([`support`]).
+//!
+//! Every test has a directory, a home and a socket of its own. Children are killed when their test ends, and a failing
+//! test shows what its daemon logged. Nothing waits by sleeping: events, or [`support::until`] a deadline.
+
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "nobody else's interface; tests wait for real and fail by panicking"
+)]
+
+mod serving;
+mod support;

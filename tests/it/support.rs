@@ -1,0 +1,316 @@
+//! The builder that all tests stand on: a directory of one's own, the daemon in it, the commands, a raw connection.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take before a test gives up: generous, because it is only ever waited for in failure.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Tries until `probe` gives something.
+///
+/// # Panics
+///
+/// Nothing came within [`PATIENCE`].
+#[track_caller]
+pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The program under test.
+pub fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_agent-console"))
+}
+
+/// A directory, a home and a socket of a test's own.
+#[derive(Debug)]
+#[must_use]
+pub struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let directory = tempfile::Builder::new().prefix("acd-").tempdir().unwrap();
+        fs::create_dir(directory.path().join("home")).unwrap();
+        Self { directory }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.path().join("socket")
+    }
+
+    /// Writes the configuration file.
+    pub fn configure(&self, text: &str) {
+        let file = self.config_file();
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.path().join("home/.config/agent-console/config.toml")
+    }
+
+    /// The program with an environment of nothing but this place. Standard input is empty.
+    pub fn command<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(
+        &self,
+        arguments: I,
+    ) -> Command {
+        let mut command = Command::new(program());
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path().join("home"))
+            .env("AGENT_CONSOLE_SOCKET", self.socket())
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program to its end.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs the program, which must succeed, and gives its standard output.
+    #[track_caller]
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs the program, which must succeed, and reads its standard output as JSON.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let text = self.ok(arguments);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
+    }
+
+    /// Runs `agent-console hook` as Claude Code would for the process `pid`, and waits for its end.
+    #[track_caller]
+    pub fn hook(&self, pid: u32, attended: bool, payload: &str) {
+        let mut hook = self
+            .command(["hook", "claude-code"])
+            .env("CLAUDE_PID", pid.to_string())
+            .env(
+                "CLAUDE_CODE_SESSION_ATTENDED",
+                if attended { "1" } else { "0" },
+            )
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        hook.stdin
+            .take()
+            .unwrap()
+            .write_all(payload.as_bytes())
+            .unwrap();
+        let output = hook.wait_with_output().unwrap();
+        assert!(
+            output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(),
+            "{output:?}"
+        );
+    }
+
+    /// Starts the daemon in the foreground, self-bound, and waits until it answers.
+    #[track_caller]
+    pub fn daemon(&self) -> Daemon {
+        self.daemon_with(|_| {})
+    }
+
+    /// The same, with a say in its command.
+    #[track_caller]
+    pub fn daemon_with(&self, prepare: impl FnOnce(&mut Command)) -> Daemon {
+        let log = self.path().join("daemon.log");
+        let mut command = self.command(["daemon"]);
+        command
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&log).unwrap());
+        prepare(&mut command);
+        let mut daemon = Daemon {
+            child: command.spawn().unwrap(),
+            log,
+        };
+        until("the daemon to listen", || {
+            if let Some(status) = daemon.child.try_wait().unwrap() {
+                panic!("the daemon ended with {status}: {}", daemon.log());
+            }
+            UnixStream::connect(self.socket()).ok()
+        });
+        daemon
+    }
+
+    /// A raw connection to the daemon.
+    #[track_caller]
+    pub fn connect(&self) -> Wire {
+        Wire::connect(&self.socket())
+    }
+}
+
+/// A daemon that is killed when its test ends.
+#[derive(Debug)]
+pub struct Daemon {
+    pub child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends it a signal, by the name that kill(1) knows.
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for its end and gives its exit code.
+    #[track_caller]
+    pub fn wait(&mut self) -> Option<i32> {
+        until("the daemon to end", || self.child.try_wait().unwrap()).code()
+    }
+
+    /// True while it runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the daemon's log\n{}---", self.log());
+        }
+    }
+}
+
+/// A connection that speaks lines.
+#[derive(Debug)]
+pub struct Wire(BufReader<UnixStream>);
+
+impl Wire {
+    #[track_caller]
+    pub fn connect(socket: &Path) -> Self {
+        let socket = UnixStream::connect(socket).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self(BufReader::new(socket))
+    }
+
+    pub fn socket(&self) -> &UnixStream {
+        self.0.get_ref()
+    }
+
+    /// Sends bytes as they are.
+    #[track_caller]
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// The next line as JSON; `None` at the end of the connection.
+    #[track_caller]
+    pub fn next(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        match self.0.read_line(&mut line).unwrap() {
+            0 => None,
+            _ => Some(
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}")),
+            ),
+        }
+    }
+
+    /// Asks and gives the answer, result or error; notifications before it are passed over.
+    #[track_caller]
+    pub fn ask(&mut self, method: &str, params: Value) -> Value {
+        let request =
+            serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        self.send(format!("{request}\n").as_bytes());
+        loop {
+            let answer = self.next().expect("an answer");
+            if answer.get("id").is_some() {
+                return answer;
+            }
+        }
+    }
+
+    /// The next notification of this method; others are passed over.
+    #[track_caller]
+    pub fn notified(&mut self, method: &str) -> Value {
+        loop {
+            let line = self.next().expect("a notification");
+            if line["method"] == method {
+                return line["params"].clone();
+            }
+        }
+    }
+
+    /// Reads until the daemon closes the connection; what came.
+    pub fn rest(mut self) -> String {
+        let mut text = String::new();
+        self.0.read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+/// A process that does nothing until it is killed, to stand for an agent.
+#[derive(Debug)]
+pub struct Sleeper(pub Child);
+
+impl Sleeper {
+    pub fn start() -> Self {
+        Self(
+            Command::new("sleep")
+                .arg("600")
+                .stdin(Stdio::null())
+                .spawn()
+                .unwrap(),
+        )
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Kills it with -9 and reaps it.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
