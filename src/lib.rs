@@ -26,6 +26,7 @@ pub mod commands;
 pub mod config;
 pub mod core;
 pub mod daemon;
+pub mod hook;
 pub mod log;
 pub mod mirror;
 pub mod peer;
@@ -43,5 +44,6 @@ pub fn main() -> ExitCode {
 /// The program with launchd's call as an argument, so that it can be run where there is no launchd.
 #[must_use]
 pub fn main_with(launchd: Option<daemon::launchd::ActivateSocket>) -> ExitCode {
+    hook::before_main();
     commands::run(launchd)
 }

@@ -22,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::client::{Client, ClientError};
 use crate::config::socket_path;
 use crate::daemon::{self, launchd::ActivateSocket};
+use crate::hook;
 
 /// Something failed.
 const FAILURE: u8 = 1;
@@ -137,8 +138,11 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
             daemonize,
             launchd,
         }),
-        // Dealt with in `main`; here only for the help.
-        Command::Hook { .. } => Ok(()),
+        // Dealt with in `main`, unless an option came before the word.
+        Command::Hook { agent } => {
+            hook::run(&agent, socket.as_deref());
+            Ok(())
+        }
         Command::List(options) => list::run(&options, &mut connect()?, out),
         Command::Get(options) => get::run(&options, &mut connect()?, out),
         Command::Watch(options) => watch::run(&options, &socket_path(socket.as_deref())?.path, out),

@@ -1,3 +1,5 @@
+//! The file's settings, each mistake with its place, the choice of the socket.
+
 use super::*;
 use std::fs;
 

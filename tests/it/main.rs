@@ -14,5 +14,6 @@
     reason = "nobody else's interface; tests wait for real and fail by panicking"
 )]
 
+mod hook;
 mod serving;
 mod support;

@@ -1,0 +1,550 @@
+//! The real `agent-console hook` against a socket that stands in for the daemon: what arrives there, and that nothing
+//! that can go wrong is ever the agent's trouble.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{fs, process};
+
+use agent_console::agents;
+use agent_console::clock::{monotonic, unix_ms};
+use agent_console::process::{inspect, namespace};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use crate::support::{PATIENCE, program, until};
+
+/// The promise is 100 ms; a busy machine may take longer to start and reap a process at all.
+const SOON: Duration = Duration::from_secs(1);
+
+/// A stand-in for the daemon.
+struct StandIn {
+    directory: TempDir,
+    listener: UnixListener,
+}
+
+impl StandIn {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(directory.path().join("s")).unwrap();
+        Self {
+            directory,
+            listener,
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("s")
+    }
+
+    /// All that the next client sends until it closes.
+    fn next(&self) -> String {
+        self.listener.set_nonblocking(true).unwrap();
+        let (mut client, _) = until("the hook to connect", || self.listener.accept().ok());
+        client.set_nonblocking(false).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut text = String::new();
+        client.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// The parameters of the one report that the next client sends.
+    fn report(&self) -> Map<String, Value> {
+        let text = self.next();
+        let line = text.strip_suffix('\n').unwrap();
+        assert!(!line.contains('\n'), "{text}");
+        let mut message: Map<String, Value> = serde_json::from_str(line).unwrap();
+        assert_eq!(message["jsonrpc"], "2.0");
+        assert_eq!(message["method"], "session.report");
+        assert_eq!(message.len(), 3, "{text}");
+        let params = message.remove("params").unwrap();
+        serde_json::from_value(params).unwrap()
+    }
+}
+
+/// The hook with an environment of nothing but a home directory without configuration.
+fn hook(arguments: &[&str], socket: &Path) -> Command {
+    let mut command = Command::new(program());
+    command.arg("hook").args(arguments);
+    command.arg("--socket").arg(socket);
+    command.env_clear().env("HOME", "/nonexistent");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Waits for the hook: it must have succeeded, soon, and said nothing.
+fn finish(mut child: Child, start: Instant) {
+    let status = until("the hook to end", || child.try_wait().unwrap());
+    let took = start.elapsed();
+    assert!(status.success(), "{status}");
+    assert!(took < SOON, "{took:?}");
+    let mut said = String::new();
+    if let Some(mut stdout) = child.stdout.take() {
+        stdout.read_to_string(&mut said).unwrap();
+    }
+    if let Some(mut stderr) = child.stderr.take() {
+        stderr.read_to_string(&mut said).unwrap();
+    }
+    assert_eq!(said, "");
+}
+
+/// Runs the hook with `input`, which it must take to the end.
+fn run(mut command: Command, input: &[u8]) {
+    let start = monotonic();
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    finish(child, start);
+}
+
+/// The hook events of a recorded run, with the agent's process id and whether a person sat there.
+fn recorded(file: &Path) -> Vec<Value> {
+    fs::read_to_string(file)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|record: &Value| record.get("hook").is_some())
+        .collect()
+}
+
+fn traces() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces/claude-code-2.1.330")
+}
+
+/// What may be kept of `object` where `prefix` leads to it.
+fn allowed(object: &Map<String, Value>, prefix: &str) -> Value {
+    let mut kept = Map::new();
+    for field in agents::hook_source("claude-code").fields {
+        let Some(rest) = field.path.strip_prefix(prefix) else {
+            continue;
+        };
+        let step = rest.split('.').next().unwrap();
+        let inside = format!("{prefix}{step}.");
+        let value = match object.get(step) {
+            Some(Value::String(text)) if rest == step => Some(cut(text, field.limit).into()),
+            Some(Value::Object(object)) if rest != step => Some(allowed(object, &inside)),
+            Some(Value::Array(elements)) if rest != step => Some(
+                elements
+                    .iter()
+                    .map(|element| allowed(element.as_object().unwrap(), &inside))
+                    .collect(),
+            ),
+            Some(scalar @ (Value::Bool(_) | Value::Number(_) | Value::Null)) if rest == step => {
+                Some(scalar.clone())
+            }
+            _ => None,
+        };
+        if let Some(value) = value {
+            kept.insert(step.to_owned(), value);
+        }
+    }
+    Value::Object(kept)
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    let mut length = 0;
+    text.chars()
+        .take_while(|char| {
+            length += json!(char).to_string().len() - 2;
+            length <= limit
+        })
+        .collect()
+}
+
+#[test]
+fn every_recorded_event_arrives_with_its_fields_and_no_others() {
+    let daemon = StandIn::new();
+    let pid = process::id();
+    let mut files: Vec<_> = fs::read_dir(traces())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), 7);
+    let mut count = 0;
+    for record in files.iter().flat_map(|file| recorded(file)) {
+        let attended = record["attended"].as_bool().unwrap();
+        let mut command = hook(&[], &daemon.socket());
+        command.env("CLAUDE_PID", pid.to_string()).env(
+            "CLAUDE_CODE_SESSION_ATTENDED",
+            if attended { "1" } else { "0" },
+        );
+        let before = unix_ms();
+        run(command, record["hook"].to_string().as_bytes());
+        let after = unix_ms();
+
+        let mut report = daemon.report();
+        let at = report.remove("at").unwrap().as_u64().unwrap();
+        assert!((before..=after).contains(&at));
+        report.remove("terminal");
+        let expected = json!({
+            "agent": "claude-code",
+            "pid": pid,
+            "process_start": inspect(pid).unwrap().id.start,
+            "pid_namespace": namespace(),
+            "attended": attended,
+            "event": allowed(record["hook"].as_object().unwrap(), ""),
+        });
+        assert_eq!(Value::Object(report), expected);
+        count += 1;
+    }
+    assert!(count > 150, "{count}");
+}
+
+#[test]
+fn a_permission_request_reads_as_expected() {
+    let daemon = StandIn::new();
+    let record = recorded(&traces().join("perm.jsonl"))
+        .into_iter()
+        .find(|record| record["hook"]["hook_event_name"] == "PermissionRequest")
+        .unwrap();
+    let payload = &record["hook"];
+    run(
+        hook(&["claude-code"], &daemon.socket()),
+        payload.to_string().as_bytes(),
+    );
+    let report = daemon.report();
+    // Nobody said which process the agent is, so it is the one that started the hook.
+    assert_eq!(report["pid"], process::id());
+    assert_eq!(report.get("attended"), None);
+    let event = report["event"].as_object().unwrap();
+    for key in [
+        "session_id",
+        "cwd",
+        "hook_event_name",
+        "tool_name",
+        "prompt_id",
+    ] {
+        assert_eq!(event[key], payload[key]);
+    }
+    assert_eq!(
+        event["tool_input"]["command"],
+        payload["tool_input"]["command"]
+    );
+    assert_eq!(event.get("transcript_path"), None);
+}
+
+#[test]
+fn the_environment_stays_at_home() {
+    let daemon = StandIn::new();
+    let mut command = hook(&[], &daemon.socket());
+    command
+        .env("CLAUDE_CODE_MESSAGING_TOKEN", "secret-one")
+        .env("ANTHROPIC_API_KEY", "secret-two")
+        .env("TMUX", "/tmp/tmux-1/default,77,3")
+        .env("TMUX_PANE", "%3")
+        .env("TERM_PROGRAM", "a\"b");
+    let payload = json!({
+        "hook_event_name": "PostToolUse", "tool_name": "Write",
+        "tool_input": {"file_path": "/a", "content": "secret-three"},
+        "tool_response": {"stdout": "secret-four", "command": "secret-five"},
+        "transcript_path": "secret-six",
+    });
+    run(command, payload.to_string().as_bytes());
+    let text = daemon.next();
+    assert!(!text.contains("secret"), "{text}");
+    let message: Value = serde_json::from_str(&text).unwrap();
+    let mut terminal = message["params"]["terminal"].clone();
+    terminal.as_object_mut().unwrap().remove("tty");
+    let expected =
+        json!({"term_program": "a\"b", "tmux": "/tmp/tmux-1/default", "tmux_pane": "%3"});
+    assert_eq!(terminal, expected);
+    let event = json!({"hook_event_name": "PostToolUse", "tool_name": "Write", "tool_input": {"file_path": "/a"}});
+    assert_eq!(message["params"]["event"], event);
+}
+
+#[test]
+fn another_agent_is_named() {
+    let daemon = StandIn::new();
+    run(
+        hook(&["codex"], &daemon.socket()),
+        br#"{"hook_event_name":"Stop"}"#,
+    );
+    let report = daemon.report();
+    assert_eq!(report["agent"], "codex");
+    assert_eq!(report["pid"], process::id());
+    assert_eq!(report["event"], json!({"hook_event_name": "Stop"}));
+}
+
+#[test]
+fn a_large_tool_response_is_taken_whole_and_left_out() {
+    let daemon = StandIn::new();
+    let payload = json!({
+        "tool_response": "line of output\n".repeat(70_000),
+        "hook_event_name": "PostToolUse",
+        "prompt": "\u{1}".repeat(100_000),
+    });
+    run(hook(&[], &daemon.socket()), payload.to_string().as_bytes());
+    let report = daemon.report();
+    let event = json!({"hook_event_name": "PostToolUse", "prompt": "\u{1}".repeat(42)});
+    assert_eq!(report["event"], event);
+}
+
+#[test]
+fn garbage_is_reported_without_an_event() {
+    let daemon = StandIn::new();
+    let inputs: [&[u8]; 6] = [
+        b"",
+        b"garbage",
+        b"{\"cwd\":\"/a\"",
+        b"[1]",
+        &[0xff; 5000],
+        b"{}{}",
+    ];
+    for input in inputs {
+        run(hook(&[], &daemon.socket()), input);
+        let report = daemon.report();
+        assert_eq!(report.get("event"), None);
+        assert_eq!(report["pid"], process::id());
+    }
+}
+
+#[test]
+fn the_socket_comes_from_the_environment_or_the_file() {
+    let daemon = StandIn::new();
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join(".config/agent-console");
+    fs::create_dir_all(&directory).unwrap();
+    let settings = format!(
+        "socket = {:?}\nidle_timeout = \"wrong\"\n",
+        daemon.socket().to_str().unwrap()
+    );
+    fs::write(directory.join("config.toml"), settings).unwrap();
+    let bare = |variable: Option<&Path>| {
+        let mut command = Command::new(program());
+        command.arg("hook").env_clear().env("HOME", home.path());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if let Some(path) = variable {
+            command.env("AGENT_CONSOLE_SOCKET", path);
+        }
+        command
+    };
+    run(bare(None), b"{}");
+    assert_eq!(daemon.report()["event"], json!({}));
+    let other = StandIn::new();
+    run(bare(Some(&other.socket())), b"{}");
+    assert_eq!(other.report()["event"], json!({}));
+}
+
+#[test]
+fn without_a_daemon_nothing_happens() {
+    let directory = tempfile::tempdir().unwrap();
+    let payload = br#"{"hook_event_name":"Stop"}"#;
+    let path = |name| directory.path().join(name);
+    run(hook(&[], &path("none")), payload);
+
+    drop(UnixListener::bind(path("stale")).unwrap());
+    run(hook(&[], &path("stale")), payload);
+
+    fs::write(path("file"), "").unwrap();
+    run(hook(&[], &path("file")), payload);
+    run(hook(&[], &path("file/below")), payload);
+    run(hook(&[], directory.path()), payload);
+    run(hook(&[], &path(&"long".repeat(1000))), payload);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_that_another_user_planted_gets_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("NOT TESTED: only root can listen as another user");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let path = directory.path().join("s");
+    let planted = thread::spawn({
+        let path = path.clone();
+        move || {
+            #[expect(unsafe_code, reason = "the C library would change every thread")]
+            // SAFETY: three plain numbers; the kernel changes this thread's credentials only.
+            let result = unsafe { libc::syscall(libc::SYS_setresuid, 4711, 4711, 4711) };
+            assert_eq!(result, 0);
+            UnixListener::bind(path).unwrap()
+        }
+    });
+    let listener = planted.join().unwrap();
+    run(hook(&[], &path), br#"{"hook_event_name":"Stop"}"#);
+    let (mut client, _) = listener.accept().unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn a_daemon_that_hangs_holds_nobody_up() {
+    // One that accepts nothing and whose queue is full.
+    let daemon = StandIn::new();
+    rustix::net::listen(&daemon.listener, 0).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let start = monotonic();
+        let path = daemon.socket();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        thread::spawn(move || sender.send(UnixStream::connect(path)));
+        match receiver.recv_timeout(Duration::from_millis(300)) {
+            Ok(stream) => waiting.push(stream),
+            Err(_) => break,
+        }
+        assert!(start.elapsed() < PATIENCE && waiting.len() < 100);
+    }
+    run(
+        hook(&[], &daemon.socket()),
+        br#"{"hook_event_name":"Stop"}"#,
+    );
+}
+
+#[test]
+fn a_daemon_that_slams_the_door_does_no_harm() {
+    let daemon = StandIn::new();
+    let socket = daemon.socket();
+    let closer = thread::spawn(move || {
+        for _ in 0..10 {
+            drop(daemon.listener.accept().unwrap());
+        }
+    });
+    for _ in 0..10 {
+        run(hook(&[], &socket), br#"{"hook_event_name":"Stop"}"#);
+    }
+    closer.join().unwrap();
+}
+
+#[test]
+fn input_that_never_ends_is_left_in_time() {
+    let daemon = StandIn::new();
+    let start = monotonic();
+    let mut child = hook(&[], &daemon.socket()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(br#"{"hook_event_name":"Stop"}"#).unwrap();
+    finish(child, start);
+    drop(input);
+
+    // One that never pauses either.
+    let start = monotonic();
+    let mut child = hook(&[], &daemon.socket()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let writer = thread::spawn(move || while input.write_all(&[b'['; 4096]).is_ok() {});
+    finish(child, start);
+    writer.join().unwrap();
+}
+
+#[test]
+#[expect(unsafe_code, reason = "a signal mask is set between fork and exec")]
+fn a_blocked_alarm_still_rings() {
+    let daemon = StandIn::new();
+    let mut command = hook(&[], &daemon.socket());
+    // SAFETY: the closure only calls functions that are async-signal-safe, on locals.
+    unsafe {
+        command.pre_exec(|| {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            if libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut()) == 0 {
+                Ok(())
+            } else {
+                Err(io::Error::last_os_error())
+            }
+        });
+    }
+    let start = monotonic();
+    let mut child = command.spawn().unwrap();
+    let input = child.stdin.take().unwrap();
+    finish(child, start);
+    drop(input);
+}
+
+/// A new terminal: the end that people sit at, and the end that programs hold.
+#[expect(unsafe_code, reason = "the standard library opens no terminals")]
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let (mut person, mut program) = (-1, -1);
+    // SAFETY: both pointers are to locals; the name, settings and size may be null.
+    let result = unsafe {
+        libc::openpty(
+            &raw mut person,
+            &raw mut program,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        )
+    };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    // SAFETY: openpty(3) succeeded, so both are open descriptors that nobody else owns.
+    unsafe { (OwnedFd::from_raw_fd(person), OwnedFd::from_raw_fd(program)) }
+}
+
+#[test]
+fn a_terminal_as_input_is_left_in_time() {
+    let daemon = StandIn::new();
+    let (_person, held) = terminal();
+    let start = monotonic();
+    let mut command = hook(&[], &daemon.socket());
+    command.stdin(held);
+    finish(command.spawn().unwrap(), start);
+}
+
+/// Where reading the terminal would stop the process, and the alarm with it.
+#[cfg(target_os = "linux")]
+#[test]
+#[expect(unsafe_code, reason = "a terminal is taken between fork and exec")]
+fn the_background_of_a_terminal_is_left_in_time() {
+    let daemon = StandIn::new();
+    let (_person, held) = terminal();
+    let script = r#""$0" hook --socket "$1" < "$2" & pid=$!; wait $pid"#;
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-m", "-c", script])
+        .arg(program())
+        .arg(daemon.socket())
+        .arg("/proc/self/fd/0")
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .stdin(held)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    // SAFETY: setsid(2) and ioctl(2) are async-signal-safe, and take no pointers here.
+    unsafe {
+        shell.pre_exec(|| {
+            libc::setsid();
+            libc::ioctl(0, libc::TIOCSCTTY, 0);
+            Ok(())
+        });
+    }
+    let start = monotonic();
+    finish(shell.spawn().unwrap(), start);
+}
+
+#[test]
+fn closed_descriptors_do_no_harm() {
+    let daemon = StandIn::new();
+    for redirections in ["<&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+        let mut shell = Command::new("sh");
+        shell
+            .arg("-c")
+            .arg(format!("exec \"$0\" hook --socket \"$1\" {redirections}"))
+            .arg(program())
+            .arg(daemon.socket())
+            .env_clear()
+            .env("HOME", "/nonexistent")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let start = monotonic();
+        let mut child = shell.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        // Where it is closed, nobody reads this.
+        let _ = input.write_all(b"{\"hook_event_name\":\"Stop\"}");
+        drop(input);
+        finish(child, start);
+        let report = daemon.report();
+        let read = !redirections.contains('<');
+        assert_eq!(report.contains_key("event"), read, "{redirections}");
+    }
+}
