@@ -196,9 +196,11 @@ pub fn decode(line: &[u8]) -> Decoded {
             return refused(Some(Id::null()), ErrorCode::InvalidRequest, message);
         }
     };
+    // What is not even a notification is answered, id or not (JSON-RPC 2.0, 5 and 7).
+    let or_null = |id: Option<Id>| Some(id.unwrap_or_else(Id::null));
     if envelope.jsonrpc.as_deref() != Some("2.0") {
         return refused(
-            id,
+            or_null(id),
             ErrorCode::InvalidRequest,
             "jsonrpc must be \"2.0\"".into(),
         );
@@ -208,7 +210,7 @@ pub fn decode(line: &[u8]) -> Decoded {
         .and_then(|method| serde_json::from_str::<Cow<'_, str>>(method.get()).ok());
     let Some(method) = method else {
         return refused(
-            id,
+            or_null(id),
             ErrorCode::InvalidRequest,
             "method must be a string".into(),
         );

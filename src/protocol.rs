@@ -7,7 +7,8 @@
 //! many sessions).
 //!
 //! **Requests** carry an `id` (a string or a number, echoed as it was written) and get exactly one response.
-//! Without an `id` a message is a notification and gets none, whatever becomes of it.
+//! Without an `id` a message is a notification and gets none, whatever becomes of it. What is not even that (no
+//! `jsonrpc`, no `method`) is answered with the id `null`.
 //!
 //! **Compatibility.** Unknown fields are ignored on both sides. Where the daemon sends a word from a fixed set, a
 //! client takes one it doesn't know as `unknown`. Within version 1 nothing is renamed or removed.
