@@ -52,8 +52,8 @@ struct Client {
     connection: Rc<Connection>,
     reader: AbortHandle,
     outbox: Outbox,
-    /// Its socket takes no more; a task waits until it does.
-    blocked: bool,
+    /// Its socket takes no more; this task waits until it does.
+    blocked: Option<AbortHandle>,
     /// To be closed once everything is sent.
     closing: bool,
     /// It has sent something.
@@ -339,15 +339,16 @@ impl Actor {
                     };
                     self.handle(input)
                 }
+                Mail::Ended(client) => {
+                    self.close_when_sent(client);
+                    Course::On
+                }
                 Mail::Gone(client) => {
                     self.forget(client);
                     Course::On
                 }
                 Mail::Writable(client) => {
-                    if let Some(entry) = self.clients.get_mut(&client) {
-                        entry.blocked = false;
-                        self.flush(client);
-                    }
+                    self.unblocked(client);
                     Course::On
                 }
             };
@@ -411,7 +412,7 @@ impl Actor {
                 connection,
                 reader,
                 outbox,
-                blocked: false,
+                blocked: None,
                 closing: false,
                 spoke: false,
             },
@@ -430,7 +431,7 @@ impl Actor {
                 unread = entry.outbox.unread(),
                 "dropped a client that does not read"
             );
-            return self.drop_client(client);
+            return self.forget(client);
         }
         let outcome = entry
             .outbox
@@ -438,8 +439,19 @@ impl Actor {
         self.sent(client, outcome);
     }
 
+    fn unblocked(&mut self, client: ClientId) {
+        if let Some(entry) = self.clients.get_mut(&client) {
+            entry.blocked = None;
+            self.flush(client);
+        }
+    }
+
     fn flush(&mut self, client: ClientId) {
-        let Some(entry) = self.clients.get_mut(&client).filter(|entry| !entry.blocked) else {
+        let Some(entry) = self
+            .clients
+            .get_mut(&client)
+            .filter(|entry| entry.blocked.is_none())
+        else {
             return;
         };
         let outcome = entry.outbox.flush(&self.log, entry.connection.socket());
@@ -451,13 +463,12 @@ impl Actor {
             return;
         };
         match outcome {
-            Ok(Flushed::All) if entry.closing => self.drop_client(client),
+            Ok(Flushed::All) if entry.closing => self.forget(client),
             Ok(Flushed::All) => entry.connection.pause(false),
             Ok(Flushed::Blocked) => {
-                if !std::mem::replace(&mut entry.blocked, true) {
-                    tokio::task::spawn_local(
-                        Rc::clone(&entry.connection).writable(client, self.post.clone()),
-                    );
+                if entry.blocked.is_none() {
+                    let writable = Rc::clone(&entry.connection).writable(client, self.post.clone());
+                    entry.blocked = Some(tokio::task::spawn_local(writable).abort_handle());
                 }
                 let behind = entry.outbox.behind(&self.log);
                 if behind > MAX_BEHIND {
@@ -466,13 +477,13 @@ impl Actor {
                         behind,
                         "dropped a dashboard that does not keep up"
                     );
-                    return self.drop_client(client);
+                    return self.forget(client);
                 }
                 entry.connection.pause(entry.outbox.unread() > MAX_UNREAD);
             }
             Err(error) => {
                 tracing::debug!(client = client.0, %error, "a client is gone");
-                self.drop_client(client);
+                self.forget(client);
             }
         }
     }
@@ -487,13 +498,13 @@ impl Actor {
                 continue;
             };
             let behind = entry.outbox.behind(&self.log);
-            if entry.blocked && behind > MAX_BEHIND {
+            if entry.blocked.is_some() && behind > MAX_BEHIND {
                 tracing::warn!(
                     client = client.0,
                     behind,
                     "dropped a dashboard that does not keep up"
                 );
-                self.drop_client(client);
+                self.forget(client);
             } else if behind > 0 {
                 self.flush(client);
             }
@@ -512,22 +523,19 @@ impl Actor {
         };
         entry.closing = true;
         if entry.outbox.is_empty(&self.log) {
-            self.drop_client(client);
-        }
-    }
-
-    /// Ends a connection from this side.
-    fn drop_client(&mut self, client: ClientId) {
-        if let Some(entry) = self.clients.get(&client) {
-            entry.reader.abort();
             self.forget(client);
         }
     }
 
-    /// A connection has ended.
+    /// Ends a connection, from this side or because it has ended.
     fn forget(&mut self, client: ClientId) {
-        if self.clients.remove(&client).is_none() {
+        let Some(entry) = self.clients.remove(&client) else {
             return;
+        };
+        // Each holds the connection open.
+        entry.reader.abort();
+        if let Some(writer) = entry.blocked {
+            writer.abort();
         }
         if let Some(place) = self
             .dashboards
@@ -619,15 +627,11 @@ impl Actor {
         manager::stopping("stopped");
         tracing::info!(flush, "leaving");
         let end = clock::monotonic() + GRACE;
-        while flush && self.clients.values().any(|client| client.blocked) {
+        while flush && self.clients.values().any(|client| client.blocked.is_some()) {
             tokio::select! {
                 Some(mail) = self.mailbox.recv() => match mail {
-                    Mail::Writable(client) => {
-                        if let Some(entry) = self.clients.get_mut(&client) {
-                            entry.blocked = false;
-                            self.flush(client);
-                        }
-                    }
+                    Mail::Writable(client) => self.unblocked(client),
+                    Mail::Ended(client) => self.close_when_sent(client),
                     Mail::Gone(client) => drop(self.clients.remove(&client)),
                     Mail::Line(..) => {}
                 },

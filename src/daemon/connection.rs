@@ -26,6 +26,8 @@ const SCRATCH: usize = 16 * 1024;
 pub(super) enum Mail {
     /// A client sent a line.
     Line(ClientId, Decoded),
+    /// A client sends no more; it may still read.
+    Ended(ClientId),
     /// A client has gone.
     Gone(ClientId),
     /// A client's socket takes bytes again.
@@ -140,7 +142,8 @@ impl Connection {
                 return;
             }
             if ended {
-                break;
+                let _ = mailbox.send(Mail::Ended(client)).await;
+                return;
             }
         }
         // The loop has ended if it takes no more mail.
