@@ -14,6 +14,7 @@
     reason = "nobody else's interface; tests wait for real and fail by panicking"
 )]
 
+mod bad_input;
 mod hook;
 mod serving;
 mod support;

@@ -314,3 +314,92 @@ impl Drop for Sleeper {
         self.kill();
     }
 }
+
+/// A client and a dashboard that do nothing wrong, while others do.
+#[derive(Debug)]
+pub struct Bystanders {
+    client: Wire,
+    dashboard: Wire,
+    seq: u64,
+    marks: u32,
+}
+
+impl Bystanders {
+    #[track_caller]
+    pub fn at(place: &Place) -> Self {
+        let mut dashboard = place.connect();
+        let snapshot = dashboard.ask("subscribe", serde_json::json!({}));
+        Self {
+            client: place.connect(),
+            dashboard,
+            seq: snapshot["result"]["seq"].as_u64().unwrap(),
+            marks: 0,
+        }
+    }
+
+    /// The client is answered, and the dashboard told of its change and of all before it, within seconds.
+    #[track_caller]
+    pub fn are_served(&mut self) {
+        // Far above what it takes, far below what anything that waits for the bad client would.
+        const PROMPT: Duration = Duration::from_secs(5);
+        let began = Instant::now();
+        self.marks += 1;
+        let mark = format!("mark {}", self.marks);
+        let answer = self.client.ask(
+            "session.set",
+            serde_json::json!({"session": "bystander", "status": "working", "reason": mark}),
+        );
+        assert_eq!(answer["result"]["session"]["reason"], *mark, "{answer}");
+        loop {
+            let told = self.dashboard.next().expect("the dashboard to be kept");
+            let params = &told["params"];
+            assert_eq!(params["seq"], self.seq + 1, "a gap: {told}");
+            self.seq += 1;
+            if params["session"]["reason"] == *mark {
+                break;
+            }
+        }
+        assert!(began.elapsed() < PROMPT, "{:?}", began.elapsed());
+    }
+
+    /// Asks as the client.
+    #[track_caller]
+    pub fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.client.ask(method, params)
+    }
+}
+
+/// Lets this process have as many files open as the system allows: a test's clients are all its own.
+pub fn open_many() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+}
+
+impl Daemon {
+    /// Its resident memory in KiB.
+    #[track_caller]
+    pub fn resident(&self) -> u64 {
+        self.number("VmRSS")
+    }
+
+    /// A number of its `/proc/PID/status`.
+    #[track_caller]
+    pub fn number(&self, field: &str) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = text.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// How many descriptors it has open.
+    #[track_caller]
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid()))
+            .unwrap()
+            .count()
+    }
+}

@@ -1,0 +1,523 @@
+//! What a client may do wrong: it is told so, and nobody else notices.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+
+use serde_json::{Value, json};
+
+use crate::support::{Bystanders, Place, Wire, open_many, until};
+
+/// The longest line, its line feed included.
+const MAX_LINE: usize = 64 * 1024;
+
+/// More than a socket's two buffers hold by default, whatever the answers.
+const FLOOD: usize = 20_000;
+
+fn nested(depth: usize) -> String {
+    format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+}
+
+/// A line, the error's code, a part of its message, the id of the answer.
+fn wrong_lines() -> Vec<(Vec<u8>, i64, &'static str, Value)> {
+    let line = |text: &str| text.as_bytes().to_vec();
+    let call = |rest: &str| format!(r#"{{"jsonrpc":"2.0","id":7,{rest}}}"#).into_bytes();
+    let set = |params: &str| call(&format!(r#""method":"session.set","params":{params}"#));
+    vec![
+        (b"\xff\xfe{}".to_vec(), -32700, "not UTF-8", Value::Null),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"\xc3\x28\"}".to_vec(),
+            -32700,
+            "not UTF-8",
+            Value::Null,
+        ),
+        (line("hello?"), -32700, "not JSON", Value::Null),
+        (
+            line("{\"jsonrpc\":\"2.0\""),
+            -32700,
+            "not JSON",
+            Value::Null,
+        ),
+        (line("  "), -32700, "not JSON", Value::Null),
+        (b"\0\0\0".to_vec(), -32700, "not JSON", Value::Null),
+        (line(&nested(30_000)), -32600, "batch", Value::Null),
+        (
+            line(&format!("{{\"a\":{}", nested(30_000))),
+            -32700,
+            "not JSON",
+            Value::Null,
+        ),
+        (
+            set(&format!(
+                r#"{{"session":{},"status":"idle"}}"#,
+                nested(30_000)
+            )),
+            -32602,
+            "",
+            json!(7),
+        ),
+        (
+            line(r#"[{"jsonrpc":"2.0","id":7,"method":"hello"}]"#),
+            -32600,
+            "batch",
+            Value::Null,
+        ),
+        (line("\"hello\""), -32600, "not a request", Value::Null),
+        (line("17"), -32600, "not a request", Value::Null),
+        (line("null"), -32600, "not a request", Value::Null),
+        (line("{}"), -32600, "jsonrpc", Value::Null),
+        (
+            line(r#"{"id":7,"method":"hello"}"#),
+            -32600,
+            "jsonrpc",
+            json!(7),
+        ),
+        (
+            line(r#"{"jsonrpc":"1.0","id":7,"method":"hello"}"#),
+            -32600,
+            "jsonrpc",
+            json!(7),
+        ),
+        (
+            line(r#"{"jsonrpc":2,"id":7,"method":"hello"}"#),
+            -32600,
+            "",
+            Value::Null,
+        ),
+        (
+            line(r#"{"jsonrpc":"2.0","id":{},"method":"hello"}"#),
+            -32600,
+            "id must be",
+            Value::Null,
+        ),
+        (call(r#""method":5"#), -32600, "method", json!(7)),
+        (call(r#""params":{}"#), -32600, "method", json!(7)),
+        (
+            call(r#""method":"session.explode""#),
+            -32601,
+            "session.explode",
+            json!(7),
+        ),
+        (
+            call(r#""method":"hello","params":[1]"#),
+            -32602,
+            "object",
+            json!(7),
+        ),
+        (
+            call(r#""method":"subscribe","params":"all""#),
+            -32602,
+            "object",
+            json!(7),
+        ),
+        (
+            call(r#""method":"session.list","params":null"#),
+            -32602,
+            "object",
+            json!(7),
+        ),
+        (
+            call(r#""method":"session.list","params":{"include_closed":"yes"}"#),
+            -32602,
+            "",
+            json!(7),
+        ),
+        (
+            call(r#""method":"session.get""#),
+            -32602,
+            "session",
+            json!(7),
+        ),
+        (
+            call(r#""method":"session.get","params":{"session":"nobody"}"#),
+            -32001,
+            "nobody",
+            json!(7),
+        ),
+        (set("{}"), -32602, "session", json!(7)),
+        (set(r#"{"session":"x"}"#), -32602, "status", json!(7)),
+        (
+            set(r#"{"session":"x","status":"asleep"}"#),
+            -32602,
+            "status must be",
+            json!(7),
+        ),
+        (set(r#"{"session":"x","status":4}"#), -32602, "", json!(7)),
+        (
+            set(r#"{"session":"","status":"idle"}"#),
+            -32602,
+            "empty",
+            json!(7),
+        ),
+        (
+            set(r#"{"session":"a\u0000b","status":"idle"}"#),
+            -32602,
+            "control",
+            json!(7),
+        ),
+        (
+            set(r#"{"session":"\ud800","status":"idle"}"#),
+            -32602,
+            "",
+            json!(7),
+        ),
+        (
+            set(r#"{"session":"x","status":"idle","waiting_for":"plan"}"#),
+            -32602,
+            "waiting_for",
+            json!(7),
+        ),
+        (
+            set(r#"{"session":"x","status":"idle","pid":0}"#),
+            -32602,
+            "pid",
+            json!(7),
+        ),
+        (
+            set(r#"{"session":"x","status":"idle","pid":-1}"#),
+            -32602,
+            "",
+            json!(7),
+        ),
+        (
+            set(r#"{"session":"x","status":"idle","pid":4294967295}"#),
+            -32602,
+            "process",
+            json!(7),
+        ),
+        (
+            call(r#""method":"session.report","params":{"agent":"claude-code","at":1,"pid":1}"#),
+            -32602,
+            "",
+            json!(7),
+        ),
+        (
+            call(r#""method":"session.report","params":{"agent":"claude-code","event":{}}"#),
+            -32602,
+            "at",
+            json!(7),
+        ),
+    ]
+}
+
+#[test]
+fn a_wrong_line_gets_an_error_that_says_what_is_wrong() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let mut bystanders = Bystanders::at(&place);
+    let mut wire = place.connect();
+    for (mut line, code, message, id) in wrong_lines() {
+        let shown = String::from_utf8_lossy(&line[..line.len().min(100)]).into_owned();
+        line.push(b'\n');
+        wire.send(&line);
+        let answer = wire.next().expect(&shown);
+        assert_eq!(answer["error"]["code"], code, "{shown}: {answer}");
+        assert_eq!(answer["id"], id, "{shown}: {answer}");
+        let said = answer["error"]["message"].as_str().unwrap();
+        assert!(
+            said.contains(message) && said.len() < 300,
+            "{shown}: {answer}"
+        );
+        bystanders.are_served();
+    }
+    // No name was made by any of them.
+    let list = bystanders.ask("session.list", json!({"include_closed": true}));
+    assert_eq!(list["result"]["sessions"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_needs_no_answer_gets_none() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let mut bystanders = Bystanders::at(&place);
+    let mut wire = place.connect();
+    wire.send(b"\n\n\n");
+    wire.send(b"{\"jsonrpc\":\"2.0\",\"method\":\"no.such\"}\n");
+    wire.send(b"{\"jsonrpc\":\"2.0\",\"method\":\"session.set\",\"params\":{}}\n");
+    wire.send(b"{\"jsonrpc\":\"2.0\",\"method\":\"hello\"}\n");
+    // Fields that a later version knows, however deep; a line end of another system.
+    wire.send(
+        format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":\"last\\n\",\"method\":\"hello\",\"params\":{{\"x\":{}}}}}\r\n",
+            nested(30_000)
+        )
+        .as_bytes(),
+    );
+    let answer = wire.next().unwrap();
+    assert_eq!(answer["id"], "last\n", "{answer}");
+    assert_eq!(answer["result"]["protocol"], 1, "{answer}");
+    bystanders.are_served();
+}
+
+#[test]
+fn a_line_too_long_is_refused_and_ends_the_connection() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let mut bystanders = Bystanders::at(&place);
+
+    let request = |length: usize| {
+        let head = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"hello\",\"params\":{\"client\":\"";
+        let tail = "\"}}\n";
+        format!(
+            "{head}{}{tail}",
+            "x".repeat(length - head.len() - tail.len())
+        )
+    };
+    let mut wire = place.connect();
+    wire.send(request(MAX_LINE).as_bytes());
+    assert_eq!(wire.next().unwrap()["result"]["protocol"], 1);
+    wire.send(request(MAX_LINE + 1).as_bytes());
+    let answer = wire.next().unwrap();
+    assert_eq!(answer["error"]["code"], -32004, "{answer}");
+    assert_eq!(answer["id"], Value::Null);
+    assert!(
+        answer["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("65536"),
+        "{answer}"
+    );
+    assert!(ended(wire));
+    bystanders.are_served();
+
+    // Without an end at all, and never stopping of its own accord.
+    let mut endless = place.connect();
+    let piece = [b'x'; 8192];
+    let mut sent = 0;
+    let refused = loop {
+        match endless.socket().write(&piece) {
+            Ok(count) => sent += count,
+            Err(error) => break error.kind(),
+        }
+        assert!(sent < 16 * 1024 * 1024, "taken without end");
+    };
+    assert!(
+        matches!(refused, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
+        "{refused}"
+    );
+    assert_eq!(endless.next().unwrap()["error"]["code"], -32004);
+    assert!(ended(endless));
+    bystanders.are_served();
+
+    // What came before it on the same connection has been answered.
+    let mut mixed = place.connect();
+    mixed.send(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"hello\"}\n");
+    assert_eq!(mixed.next().unwrap()["id"], 1);
+    mixed.send("y".repeat(MAX_LINE).as_bytes());
+    assert_eq!(mixed.next().unwrap()["error"]["code"], -32004);
+    assert!(ended(mixed));
+    bystanders.are_served();
+}
+
+/// The daemon has closed the connection; a reset says the same of one whose bytes were not all read.
+fn ended(wire: Wire) -> bool {
+    match wire.socket().read(&mut [0]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+#[test]
+fn a_line_cut_by_the_end_is_refused() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let mut bystanders = Bystanders::at(&place);
+    let mut wire = place.connect();
+    wire.send(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.set\",\"par");
+    wire.socket().shutdown(Shutdown::Write).unwrap();
+    let answer = wire.next().unwrap();
+    assert_eq!(answer["error"]["code"], -32700, "{answer}");
+    assert_eq!(wire.next(), None);
+
+    // The same without waiting for the answer.
+    let mut wire = place.connect();
+    wire.send(b"{\"jsonrpc\"");
+    drop(wire);
+    bystanders.are_served();
+}
+
+#[test]
+fn a_client_that_asks_and_never_reads_costs_little() {
+    let place = Place::new();
+    let daemon = place.daemon();
+    let mut bystanders = Bystanders::at(&place);
+    for number in 0..50 {
+        let session = format!("session {number}");
+        bystanders.ask("session.set", json!({"session": session, "status": "idle"}));
+    }
+    bystanders.are_served();
+    let before = daemon.resident();
+
+    let mut greedy: Vec<UnixStream> = (0..4)
+        .map(|_| UnixStream::connect(place.socket()).unwrap())
+        .collect();
+    let request = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.list\"}\n".repeat(100);
+    for socket in &mut greedy {
+        socket.set_nonblocking(true).unwrap();
+        // Until the daemon reads no more of it, or has dropped it.
+        for _ in 0..FLOOD / 100 {
+            if socket.write(&request).is_err() {
+                break;
+            }
+            bystanders.are_served();
+        }
+        assert!(socket.write(&request.repeat(100)).is_err() || socket.write(&request).is_err());
+        bystanders.are_served();
+    }
+    let grown = daemon.resident().saturating_sub(before);
+    // Four times the answers to what one read takes from a socket, and the sockets' own lines.
+    assert!(grown < 40 * 1024, "{grown} KiB more");
+    drop(greedy);
+    until("the memory to be given back", || {
+        bystanders.are_served();
+        (daemon.descriptors() < 20).then_some(())
+    });
+}
+
+#[test]
+fn a_dashboard_that_never_reads_is_dropped() {
+    let place = Place::new();
+    let daemon = place.daemon();
+    let mut bystanders = Bystanders::at(&place);
+    bystanders.are_served();
+    let (before, descriptors) = (daemon.resident(), daemon.descriptors());
+
+    let mut deaf: Vec<Wire> = (0..10).map(|_| place.connect()).collect();
+    for wire in &mut deaf {
+        wire.ask("subscribe", json!({}));
+    }
+    // A notification is some 400 bytes; a socket takes 200 KiB, the daemon keeps 512 KiB.
+    let long = "x".repeat(120);
+    let mut changes = 0;
+    until("the deaf to be dropped", || {
+        for number in 0..100 {
+            let session = format!("session {number}");
+            let params = json!({"session": session, "status": "idle", "title": long, "cwd": long});
+            bystanders.ask("session.set", params);
+            changes += 1;
+        }
+        bystanders.are_served();
+        let status = bystanders.ask("daemon.status", json!({}));
+        (status["result"]["dashboards"] == 1).then_some(())
+    });
+    assert!(changes > 500, "dropped after {changes} changes");
+    let log = daemon.log();
+    assert_eq!(
+        log.matches("dropped a dashboard that does not keep up")
+            .count(),
+        10,
+        "{log}"
+    );
+    let grown = daemon.resident().saturating_sub(before);
+    assert!(grown < 8 * 1024, "{grown} KiB more");
+    // Dropped is closed, though they never read: the descriptors are gone, and they can tell.
+    assert_eq!(daemon.descriptors(), descriptors);
+    for wire in deaf {
+        let mut text = Vec::new();
+        let mut socket = wire.socket();
+        let outcome = socket.read_to_end(&mut text);
+        assert!(
+            outcome.is_ok()
+                || outcome.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+        );
+    }
+    bystanders.are_served();
+}
+
+#[test]
+fn clients_that_say_nothing_are_in_nobodys_way() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let mut bystanders = Bystanders::at(&place);
+    let silent: Vec<_> = (0..50).map(|_| place.connect()).collect();
+    bystanders.are_served();
+    let begun: Vec<_> = (0..50)
+        .map(|_| {
+            let mut wire = place.connect();
+            wire.send(b"{");
+            wire
+        })
+        .collect();
+    bystanders.are_served();
+    drop((silent, begun));
+    bystanders.are_served();
+}
+
+#[test]
+fn a_thousand_connections_at_once_are_all_served() {
+    open_many();
+    let place = Place::new();
+    let daemon = place.daemon();
+    let mut bystanders = Bystanders::at(&place);
+    let mut wires: Vec<_> = (0..1000).map(|_| place.connect()).collect();
+    bystanders.are_served();
+    for (number, wire) in wires.iter_mut().enumerate() {
+        let session = format!("session {number}");
+        let params = json!({"session": session, "status": "idle"});
+        let request =
+            json!({"jsonrpc": "2.0", "id": number, "method": "session.set", "params": params});
+        wire.send(format!("{request}\n").as_bytes());
+    }
+    for (number, wire) in wires.iter_mut().enumerate() {
+        let answer = wire.next().unwrap();
+        assert_eq!(answer["id"], number, "{answer}");
+        assert!(answer["result"].is_object(), "{answer}");
+    }
+    bystanders.are_served();
+    let list = bystanders.ask("session.list", json!({}));
+    assert_eq!(list["result"]["sessions"].as_array().unwrap().len(), 1001);
+    assert!(daemon.descriptors() > 1000);
+    drop(wires);
+    until("the connections to be closed", || {
+        (daemon.descriptors() < 30).then_some(())
+    });
+    bystanders.are_served();
+}
+
+#[test]
+fn ten_thousand_requests_in_one_write_are_answered_in_order() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let mut bystanders = Bystanders::at(&place);
+    let mut wire = place.connect();
+    let mut socket = wire.socket().try_clone().unwrap();
+    let requests: String = (0..10_000)
+        .map(|id| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"hello\"}}\n"))
+        .collect();
+    let writer = std::thread::spawn(move || socket.write_all(requests.as_bytes()).unwrap());
+    for id in 0..10_000 {
+        assert_eq!(wire.next().unwrap()["id"], id);
+        if id % 1000 == 0 {
+            bystanders.are_served();
+        }
+    }
+    writer.join().unwrap();
+    bystanders.are_served();
+}
+
+#[test]
+fn a_half_closed_client_gets_all_its_answers() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let mut bystanders = Bystanders::at(&place);
+    for number in 0..20 {
+        let session = format!("session {number}");
+        bystanders.ask("session.set", json!({"session": session, "status": "idle"}));
+    }
+    // From one answer that fits the socket's buffer to far more than fit.
+    for count in [1, 10, 100, 1000] {
+        let mut wire = place.connect();
+        let request = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"session.list\"}\n";
+        wire.send(request.repeat(count).as_bytes());
+        wire.socket().shutdown(Shutdown::Write).unwrap();
+        // The daemon has read to the end, as far as it will before we read.
+        bystanders.are_served();
+        let mut answers = 0;
+        while let Some(answer) = wire.next() {
+            assert!(answer["result"]["sessions"].is_array(), "{answer}");
+            answers += 1;
+        }
+        assert_eq!(answers, count);
+        bystanders.are_served();
+    }
+}
