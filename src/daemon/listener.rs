@@ -61,7 +61,8 @@ impl Origin {
 pub enum ListenerError {
     /// A variable of systemd's protocol holds what it can't.
     #[error(
-        "{variable} is {value:?}, {expected}; unset LISTEN_FDS to have the daemon bind its socket itself"
+        "{variable} is {}, {expected}; unset LISTEN_FDS to have the daemon bind its socket itself",
+        value.as_ref().map_or("not set".into(), |value| format!("{value:?}"))
     )]
     Environment {
         /// The variable.

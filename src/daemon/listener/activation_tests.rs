@@ -103,8 +103,8 @@ fn systemds_environment_is_obeyed() {
         assert_eq!(text, "served");
     }
     for (environment, part) in [
-        ("LISTEN_FDS=1", "LISTEN_PID is None"),
-        ("LISTEN_FDS=1 LISTEN_PID=1", "LISTEN_PID is Some(\"1\")"),
+        ("LISTEN_FDS=1", "LISTEN_PID is not set"),
+        ("LISTEN_FDS=1 LISTEN_PID=1", "LISTEN_PID is \"1\""),
         ("LISTEN_FDS=2 LISTEN_PID=$$", "exactly one socket"),
         ("LISTEN_FDS=x LISTEN_PID=$$", "exactly one socket"),
         (

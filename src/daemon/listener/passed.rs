@@ -198,7 +198,11 @@ mod tests {
     fn sockets_of_another_process_are_refused() {
         for pid in [None, Some(""), Some("8"), Some("seven"), Some("-7")] {
             let error = vetted("1", pid, None).unwrap_err();
-            assert!(error.starts_with("LISTEN_PID is "), "{error}");
+            let shown = pid.map_or("not set".to_owned(), |pid| format!("{pid:?}"));
+            assert!(
+                error.starts_with(&format!("LISTEN_PID is {shown}, ")),
+                "{error}"
+            );
             assert!(error.contains("this process is 7"), "{error}");
         }
     }
@@ -207,7 +211,10 @@ mod tests {
     fn any_number_of_sockets_but_one_is_refused() {
         for fds in ["0", "2", "-1", "", "one", "1 ", "99999999999"] {
             let error = vetted(fds, Some("7"), None).unwrap_err();
-            assert!(error.starts_with("LISTEN_FDS is "), "{error}");
+            assert!(
+                error.starts_with(&format!("LISTEN_FDS is {fds:?}, ")),
+                "{error}"
+            );
         }
     }
 
@@ -215,7 +222,10 @@ mod tests {
     fn another_name_is_refused() {
         for names in ["http", "agent-console:agent-console", "connection", ":"] {
             let error = vetted("1", Some("7"), Some(names)).unwrap_err();
-            assert!(error.starts_with("LISTEN_FDNAMES is "), "{error}");
+            assert!(
+                error.starts_with(&format!("LISTEN_FDNAMES is {names:?}, ")),
+                "{error}"
+            );
             assert!(error.contains("FileDescriptorName="), "{error}");
         }
     }
