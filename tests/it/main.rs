@@ -14,6 +14,8 @@
     reason = "nobody else's interface; tests wait for real and fail by panicking"
 )]
 
+#[cfg(target_os = "linux")]
+mod activation;
 mod bad_input;
 mod hook;
 mod serving;

@@ -141,12 +141,18 @@ impl Place {
     /// The same, with a say in its command.
     #[track_caller]
     pub fn daemon_with(&self, prepare: impl FnOnce(&mut Command)) -> Daemon {
-        let log = self.path().join("daemon.log");
         let mut command = self.command(["daemon"]);
+        prepare(&mut command);
+        self.start(command)
+    }
+
+    /// Starts a daemon by a command of the caller's and waits until its socket takes connections.
+    #[track_caller]
+    pub fn start(&self, mut command: Command) -> Daemon {
+        let log = self.path().join("daemon.log");
         command
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).unwrap());
-        prepare(&mut command);
         let mut daemon = Daemon {
             child: command.spawn().unwrap(),
             log,
