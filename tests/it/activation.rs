@@ -1,6 +1,5 @@
 //! The socket from a manager, without the manager: `systemd-socket-activate(1)`, and a stand-in for launchd.
 
-use std::io::read_to_string;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
@@ -37,11 +36,11 @@ fn spawn(mut command: Command) -> Sleeper {
 /// Waits for its end. It must have failed, with `message`, and have bound no socket.
 #[track_caller]
 fn assert_refused(place: &Place, mut daemon: Sleeper, message: &str) {
-    let status = until("the daemon to give up", || daemon.0.try_wait().unwrap());
-    let stderr = read_to_string(daemon.0.stderr.take().unwrap()).unwrap();
-    assert_eq!(status.code(), Some(1), "{stderr}");
-    let stdout = read_to_string(daemon.0.stdout.take().unwrap()).unwrap();
-    assert_eq!(stdout, "");
+    until("the daemon to give up", || daemon.0.try_wait().unwrap());
+    let output = daemon.output();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(output.stdout, b"");
     assert!(stderr.contains(message), "{message:?} not in: {stderr}");
     assert!(!place.path().join("own").exists(), "{stderr}");
 }

@@ -16,7 +16,11 @@
 
 #[cfg(target_os = "linux")]
 mod activation;
+#[cfg(target_os = "linux")]
+mod again;
 mod bad_input;
 mod hook;
 mod serving;
 mod support;
+#[cfg(target_os = "linux")]
+mod users;

@@ -289,7 +289,7 @@ impl Wire {
     }
 }
 
-/// A process that does nothing until it is killed, to stand for an agent.
+/// A process that is killed when its test ends: one that does nothing else, to stand for an agent, or any other.
 #[derive(Debug)]
 pub struct Sleeper(pub Child);
 
@@ -306,6 +306,23 @@ impl Sleeper {
 
     pub fn pid(&self) -> u32 {
         self.0.id()
+    }
+
+    /// What is left to read of its output, and how it ended.
+    #[track_caller]
+    pub fn output(&mut self) -> Output {
+        let mut output = Output {
+            status: self.0.wait().unwrap(),
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+        };
+        if let Some(mut stdout) = self.0.stdout.take() {
+            stdout.read_to_end(&mut output.stdout).unwrap();
+        }
+        if let Some(mut stderr) = self.0.stderr.take() {
+            stderr.read_to_end(&mut output.stderr).unwrap();
+        }
+        output
     }
 
     /// Kills it with -9 and reaps it.
