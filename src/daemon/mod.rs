@@ -15,6 +15,7 @@ mod manager;
 mod outbox;
 mod reactor;
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -63,7 +64,9 @@ pub fn run(options: &Options) -> Result<()> {
     }
     match daemonize().context("cannot go to the background")? {
         Fork::Parent(startup) => {
-            println!("{}", startup.wait()?);
+            let pid = startup.wait()?;
+            // It listens, whether or not anybody wants to know its id.
+            let _ = writeln!(std::io::stdout(), "{pid}");
             Ok(())
         }
         Fork::Child(readiness) => {
