@@ -585,17 +585,14 @@ impl Actor {
         if for_good {
             manager::stopping("stopping");
         }
-        if self.listener.origin() != Origin::SelfBound {
-            // What waits in the manager's queue starts the next daemon.
-            self.listening = None;
-        }
+        // What waits in a manager's queue starts the next daemon; our own is emptied in the turns that follow.
+        self.listening = None;
         self.listener.retire();
         self.retired = Some(clock::monotonic());
     }
 
     fn resume(&mut self) {
         self.retired = None;
-        self.listening = None;
         let again = self.listener.resume().map_err(anyhow::Error::from);
         match again.and_then(|()| Ok(listen(&self.listener)?)) {
             Ok(listening) => self.listening = Some(listening),
@@ -607,7 +604,7 @@ impl Actor {
 
     /// True if everyone who was accepted has been served and nothing is left to read.
     fn is_settled(&mut self) -> bool {
-        if self.listening.is_some() {
+        if self.listener.origin() == Origin::SelfBound {
             self.accept();
         }
         let settled = |client: &Client| {

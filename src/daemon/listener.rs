@@ -226,10 +226,11 @@ impl Listener {
 
     /// Makes the daemon unreachable, for leaving: a socket of our own loses its path, if that still is the very socket
     /// that was bound there, so that who connects from now on finds no daemon. What was queued before can still be
-    /// accepted. A manager's socket stays as it is: who connects waits for the next daemon. Again is a no-op.
+    /// accepted, but is not worth waiting for: the socket counts as readable for ever. A manager's socket stays as it
+    /// is: who connects waits for the next daemon. Again is a no-op.
     pub fn retire(&mut self) {
         if let Some(own) = &mut self.own {
-            own.unlink(&self.path);
+            own.unlink(&self.path, &self.socket);
         }
     }
 

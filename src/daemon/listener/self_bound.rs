@@ -16,7 +16,7 @@ use super::ListenerError;
 use crate::peer::{self, ConnectError};
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, Shutdown, SocketType};
 use std::fs::{self, File, FileType, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -67,10 +67,13 @@ impl SelfBound {
         Ok(Some(socket))
     }
 
-    /// Removes the path if it still names the socket that was bound; the socket must still be open.
-    pub(super) fn unlink(&mut self, path: &Path) {
+    /// Removes the path if it still names `socket`, which is the one that was bound, and has the kernel refuse who
+    /// looked the path up before and connects only now. What is queued stays queued.
+    pub(super) fn unlink(&mut self, path: &Path, socket: &OwnedFd) {
         if let Some(identity) = self.bound.take() {
             identity.unlink(path);
+            // Linux answers ECONNREFUSED from here on; elsewhere nothing happens.
+            let _ = rustix::net::shutdown(socket, Shutdown::Read);
         }
     }
 }
