@@ -20,6 +20,7 @@ mod activation;
 mod again;
 mod bad_input;
 mod hook;
+mod lifecycle;
 mod serving;
 mod support;
 #[cfg(target_os = "linux")]
