@@ -44,7 +44,7 @@ const GRACE: Duration = Duration::from_millis(250);
 const MOST_UNREAD: usize = 8 * 1024 * 1024;
 
 /// From how many connections on their end is worth giving memory back to the system.
-const MANY_CONNECTIONS: usize = 256;
+const MANY_CONNECTIONS: usize = 64;
 
 /// A connection's outgoing side.
 #[derive(Debug)]
