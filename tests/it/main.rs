@@ -21,6 +21,7 @@ mod again;
 mod bad_input;
 mod hook;
 mod lifecycle;
+mod load;
 mod serving;
 mod support;
 #[cfg(target_os = "linux")]
