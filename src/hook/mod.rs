@@ -6,17 +6,19 @@
 //! process, its terminal), writes one `session.report` and leaves without waiting for an answer.
 //!
 //! Whatever happens, it exits 0 within 100 ms and prints nothing: an agent shows a hook's output to its model, takes an
-//! exit status for a verdict, and stands still meanwhile. Nothing of the environment leaves it but the variables named
-//! here; nothing of the payload but the fields in the table. What the fields mean is the daemon's to say.
+//! exit status for a verdict, and stands still meanwhile. Where the time was too short, because the machine is busy or
+//! the daemon is slow, the agent goes on and a copy of the process finishes the report (`time`): an event lost is a
+//! session shown wrong. Nothing of the environment leaves it but the variables named here; nothing of the payload but
+//! the fields in the table. What the fields mean is the daemon's to say.
 
 mod escape;
 mod scan;
+mod time;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::agents::{self, HookSource};
 use crate::config::{self, DEFAULT_SOCKET, variable};
@@ -26,9 +28,6 @@ use scan::Scanner;
 
 /// The agent where the command line names none.
 const DEFAULT_AGENT: &str = "claude-code";
-
-/// After this long the process ends wherever it is. The promise is 100 ms; the rest is for exec and exit.
-const TIME_LIMIT_MS: u16 = 90;
 
 /// Read at once. Larger payloads are rare and gain nothing from more; smaller ones touch only the pages they fill.
 const CHUNK: usize = 64 * 1024;
@@ -72,27 +71,23 @@ pub extern "C" fn before_main() {
     if wanted(&arguments) {
         let (agent, socket) = read_arguments(arguments.get(1..).unwrap_or_default());
         run(&agent, socket);
-        leave(0);
+        time::leave();
     }
 }
 
 /// Reports the event on standard input to the daemon at `socket`, else wherever [`config::socket_path`] says.
-/// Returns, if at all, within 100 ms.
+/// For whoever started the process it ends within 100 ms.
 pub fn run(agent: &str, socket: Option<&Path>) {
     let at = clock::unix_ms();
-    leave_in_time();
+    time::limit();
     let source = agents::hook_source(agent);
 
     let line = begin_line(agent, &source, at);
     let line = read_event(&source, line, read_input);
-    if let Ok(mut daemon) = peer::connect(&choose_socket(socket), limit()) {
+    if let Ok(mut daemon) = peer::connect(&choose_socket(socket), time::LAST) {
         // Nobody to tell where it fails.
         let _ = daemon.write_all(&line);
     }
-}
-
-fn limit() -> Duration {
-    Duration::from_millis(TIME_LIMIT_MS.into())
 }
 
 /// Agent and socket from the words after `hook`. What it does not know it ignores, because a line in an agent's settings
@@ -229,40 +224,6 @@ fn read_event(
     }
     line.extend_from_slice(END);
     line
-}
-
-/// Ends the process with success, at once; fit for a signal's handler.
-#[expect(
-    unsafe_code,
-    reason = "no safe wrapper says that it may be called in a handler"
-)]
-extern "C" fn leave(_: libc::c_int) {
-    // SAFETY: _exit(2) is async-signal-safe and takes any status.
-    unsafe { libc::_exit(0) }
-}
-
-/// Ends the process with success after [`TIME_LIMIT_MS`], whatever it waits for then, and also where it would panic.
-#[expect(unsafe_code, reason = "signals and timers have no safe wrapper")]
-fn leave_in_time() {
-    std::panic::set_hook(Box::new(|_| leave(0)));
-    // SAFETY: all-zero bytes are a valid value of each type; the pointers are to locals that outlive each call, and
-    // null where the call allows it; `leave` has a handler's signature and calls only what a handler may.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = leave as *const () as libc::sighandler_t;
-        libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut());
-
-        // A mask is inherited: an alarm that is blocked would never come. Reading a terminal from the background would
-        // stop the process, and with it the alarm; with the signal blocked it is an error instead (setpgid(2)).
-        let mut mask: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut mask);
-        libc::sigaddset(&raw mut mask, libc::SIGTTIN);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const mask, std::ptr::null_mut());
-
-        let mut timer: libc::itimerval = std::mem::zeroed();
-        timer.it_value.tv_usec = libc::suseconds_t::from(TIME_LIMIT_MS) * 1000;
-        libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut());
-    }
 }
 
 #[cfg(test)]

@@ -278,9 +278,9 @@ fn another_agent_is_named() {
 fn a_large_tool_response_is_taken_whole_and_left_out() {
     let daemon = StandIn::new();
     let payload = json!({
-        "tool_response": "line of output\n".repeat(70_000),
+        "tool_response": "line of output\n".repeat(14_000),
         "hook_event_name": "PostToolUse",
-        "prompt": "\u{1}".repeat(100_000),
+        "prompt": "\u{1}".repeat(1000),
     });
     run(hook(&[], &daemon.socket()), payload.to_string().as_bytes());
     let report = daemon.report();
@@ -380,23 +380,27 @@ fn a_socket_that_another_user_planted_gets_nothing() {
     assert_eq!(client.read(&mut [0]).unwrap(), 0);
 }
 
+/// Fills the daemon's queue of connections with some that send nothing; how many it took.
+fn fill(daemon: &StandIn) -> usize {
+    rustix::net::listen(&daemon.listener, 0).unwrap();
+    let mut taken = 0;
+    loop {
+        let path = daemon.socket();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        thread::spawn(move || sender.send(UnixStream::connect(path).map(drop)));
+        if receiver.recv_timeout(Duration::from_millis(300)).is_err() {
+            return taken;
+        }
+        taken += 1;
+        assert!(taken < 100);
+    }
+}
+
 #[test]
 fn a_daemon_that_hangs_holds_nobody_up() {
     // One that accepts nothing and whose queue is full.
     let daemon = StandIn::new();
-    rustix::net::listen(&daemon.listener, 0).unwrap();
-    let mut waiting = Vec::new();
-    loop {
-        let start = monotonic();
-        let path = daemon.socket();
-        let (sender, receiver) = std::sync::mpsc::channel();
-        thread::spawn(move || sender.send(UnixStream::connect(path)));
-        match receiver.recv_timeout(Duration::from_millis(300)) {
-            Ok(stream) => waiting.push(stream),
-            Err(_) => break,
-        }
-        assert!(start.elapsed() < PATIENCE && waiting.len() < 100);
-    }
+    fill(&daemon);
     run(
         hook(&[], &daemon.socket()),
         br#"{"hook_event_name":"Stop"}"#,
@@ -416,6 +420,49 @@ fn a_daemon_that_slams_the_door_does_no_harm() {
         run(hook(&[], &socket), br#"{"hook_event_name":"Stop"}"#);
     }
     closer.join().unwrap();
+}
+
+/// The agent does not wait, and its event is not lost.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_event_that_takes_longer_comes_late() {
+    let daemon = StandIn::new();
+    let start = monotonic();
+    let before = unix_ms();
+    let mut child = hook(&[], &daemon.socket()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(br#"{"hook_event_name":"#).unwrap();
+    finish(child, start);
+    input.write_all(br#""Stop"}"#).unwrap();
+    drop(input);
+    let report = daemon.report();
+    assert_eq!(report["event"], json!({"hook_event_name": "Stop"}));
+    assert_eq!(report["pid"], process::id());
+    assert!(
+        report["at"].as_u64().unwrap() - before < 90,
+        "stamped at the start"
+    );
+
+    // The same with a daemon whose queue is full for a while.
+    let daemon = StandIn::new();
+    let waiting = fill(&daemon);
+    run(
+        hook(&[], &daemon.socket()),
+        br#"{"hook_event_name":"Stop"}"#,
+    );
+    for _ in 0..waiting {
+        drop(daemon.listener.accept().unwrap());
+    }
+    let arrived = until("the report", || {
+        let mut text = String::new();
+        let (mut client, _) = daemon.listener.accept().unwrap();
+        client.read_to_string(&mut text).unwrap();
+        (!text.is_empty()).then_some(text)
+    });
+    assert!(
+        arrived.contains(r#""event":{"hook_event_name":"Stop"}"#),
+        "{arrived}"
+    );
 }
 
 #[test]
