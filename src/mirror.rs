@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::client::Told;
-use crate::protocol::{Notice, SessionRecord, Snapshot};
+use crate::protocol::{NOTICES_KEPT, Notice, SessionRecord, Snapshot};
 
 /// The sessions as the daemon last told them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -43,6 +43,9 @@ impl Mirror {
             }
             Told::Notice(notice) if notice.seq > self.seq => {
                 self.seq = notice.seq;
+                if self.notices.len() >= NOTICES_KEPT {
+                    self.notices.remove(0);
+                }
                 self.notices.push(notice.notice);
             }
             Told::Stopping(stopping) => self.seq = self.seq.max(stopping.seq),
@@ -67,7 +70,7 @@ impl Mirror {
         self.sessions.values()
     }
 
-    /// What the daemon has had to say, oldest first.
+    /// What the daemon has had to say lately, oldest first: as much as a new snapshot would hold.
     #[must_use]
     pub fn notices(&self) -> &[Notice<'static>] {
         &self.notices

@@ -34,6 +34,9 @@ pub const TEXT_LIMIT: usize = 120;
 /// The most characters of a key, a session id or an agent's name.
 pub const NAME_LIMIT: usize = 128;
 
+/// How many notices are kept: the daemon's last few for dashboards that connect later, and a client's copy of them.
+pub const NOTICES_KEPT: usize = 8;
+
 /// What an agent is doing, as far as the evidence goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -427,7 +430,7 @@ pub struct Notice<'a> {
     /// When it happened.
     pub at: u64,
     /// What kind: `config_refused`, `config_loaded`, `restart_needed`, `payload_unreadable`, `log_failed`,
-    /// `connections_full`, `sessions_full`, `dashboard_dropped`.
+    /// `connections_full`, `sessions_full`.
     pub code: Cow<'a, str>,
     /// One line for a person.
     pub message: Cow<'a, str>,

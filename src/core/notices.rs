@@ -5,13 +5,10 @@
 
 use std::collections::VecDeque;
 
-use crate::protocol::Notice;
+use crate::protocol::{NOTICES_KEPT, Notice};
 
 /// How long a notice of the same code stays untold again: often enough to be noticed by who comes back from lunch.
 pub const QUIET_MS: u64 = 60 * 60 * 1000;
-
-/// How many notices a new dashboard is shown.
-const KEPT: usize = 8;
 
 /// The last notices, oldest first, each with the uptime at which it was told.
 #[derive(Debug, Default)]
@@ -28,7 +25,7 @@ impl Notices {
         if !repeats && told.is_some_and(|(told, _)| uptime_ms < told + QUIET_MS) {
             return false;
         }
-        if self.0.len() == KEPT {
+        if self.0.len() == NOTICES_KEPT {
             self.0.pop_front();
         }
         self.0.push_back((uptime_ms, notice.clone()));
