@@ -111,13 +111,9 @@ pub enum Input {
     Tick,
     /// SIGTERM or SIGINT.
     Terminated,
-    /// The configuration has been read again, or was refused (then: why).
-    Reloaded {
-        /// Who asked; `None`: a signal.
-        asked_by: Option<Asker>,
-        /// The new settings, and what of the file takes a restart.
-        outcome: Result<(Settings, Option<String>), String>,
-    },
+    /// The configuration has been read again (the new settings, and what of the file takes a restart), or was
+    /// refused (why).
+    Reloaded(Result<(Settings, Option<String>), String>),
     /// The shell has something to tell people: a code of [`Notice::code`] and one line.
     Noticed {
         /// The notice's code.
@@ -127,13 +123,6 @@ pub enum Input {
     },
     /// After [`Effect::Retire`]: everyone who was accepted has been served.
     Drained,
-}
-
-/// Who waits for an answer that comes later.
-#[derive(Debug, Clone)]
-pub struct Asker {
-    client: ClientId,
-    id: Option<Id>,
 }
 
 /// What is to be done.
@@ -154,7 +143,7 @@ pub enum Effect {
     /// No longer.
     Unwatch(ProcessId),
     /// Read the configuration again, then hand in [`Input::Reloaded`].
-    Reload(Option<Asker>),
+    Reload,
     /// Stop accepting, serve who was accepted, then hand in [`Input::Drained`]. If it is for good, tell the manager.
     Retire {
         /// False if the daemon may yet find that it is needed.
@@ -188,6 +177,8 @@ pub struct Core {
     notices: Notices,
     idle: Idle,
     phase: Phase,
+    /// Who waits for the answer to `daemon.reload`.
+    reloading: Vec<(ClientId, Id)>,
     reports: u64,
     effects: Vec<Effect>,
 }
@@ -204,6 +195,7 @@ impl Core {
             notices: Notices::default(),
             idle: Idle::new(settings.idle_timeout_ms, now.uptime_ms),
             phase: Phase::Running,
+            reloading: Vec::new(),
             reports: 0,
             effects: Vec::new(),
         }
@@ -250,7 +242,10 @@ impl Core {
                     self.effects.push(Effect::Disconnect(client));
                 }
             }
-            Input::Disconnected(client) => self.subscribers.remove(client),
+            Input::Disconnected(client) => {
+                self.subscribers.remove(client);
+                self.reloading.retain(|(asker, _)| *asker != client);
+            }
             Input::ProcessExited(process) => {
                 for key in self.store.keys_of(process) {
                     self.change(&key, now, |session| session.exited(now.unix_ms));
@@ -264,7 +259,7 @@ impl Core {
             }
             Input::Tick => self.tick(now),
             Input::Terminated => self.stop(StopReason::Signal, now),
-            Input::Reloaded { asked_by, outcome } => self.reloaded(asked_by, outcome, now),
+            Input::Reloaded(outcome) => self.reloaded(outcome, now),
             Input::Noticed { code, message } => self.notice(code, &message, false, now),
             Input::Drained => self.drained(now),
         }
@@ -327,9 +322,10 @@ impl Core {
                     self.stop(StopReason::Stop, now);
                 }
             }
-            Request::DaemonReload => self
-                .effects
-                .push(Effect::Reload(Some(Asker { client, id }))),
+            Request::DaemonReload => {
+                self.reloading.extend(id.map(|id| (client, id)));
+                self.effects.push(Effect::Reload);
+            }
         }
     }
 
@@ -542,24 +538,18 @@ impl Core {
         self.effects.push(Effect::Announce(line));
     }
 
-    fn reloaded(
-        &mut self,
-        asked_by: Option<Asker>,
-        outcome: Result<(Settings, Option<String>), String>,
-        now: Now,
-    ) {
-        let asked_by = asked_by.unwrap_or(Asker {
-            client: ClientId(0),
-            id: None,
-        });
+    fn reloaded(&mut self, outcome: Result<(Settings, Option<String>), String>, now: Now) {
+        for (client, id) in std::mem::take(&mut self.reloading) {
+            let line = match &outcome {
+                Ok(_) => codec::reply(&id, &protocol::ReloadResult { reloaded: true }),
+                Err(why) => codec::error(&id, ErrorCode::ConfigRefused, why),
+            };
+            self.reply(client, Some(line));
+        }
         match outcome {
             Ok((settings, restart)) => {
                 self.settings = settings;
                 self.idle.set_timeout(settings.idle_timeout_ms);
-                let line = asked_by
-                    .id
-                    .map(|id| codec::reply(&id, &protocol::ReloadResult { reloaded: true }));
-                self.reply(asked_by.client, line);
                 self.notice(
                     "config_loaded",
                     "the configuration was read again",
@@ -571,7 +561,6 @@ impl Core {
                 }
             }
             Err(why) => {
-                self.reply_error(asked_by.client, asked_by.id, ErrorCode::ConfigRefused, &why);
                 self.notice(
                     "config_refused",
                     &format!("the configuration was refused, the old one stays: {why}"),

@@ -30,7 +30,7 @@ use super::outbox::{Flushed, Log, MAX_BEHIND, MAX_UNREAD, Outbox};
 use super::reactor::register;
 use crate::codec::Refusal;
 use crate::config::Config;
-use crate::core::{Asker, ClientId, Core, Effect, Identity, Input, Now, Request, Settings};
+use crate::core::{ClientId, Core, Effect, Identity, Input, Now, Request, Settings};
 use crate::log::LogControl;
 use crate::{clock, process};
 
@@ -294,7 +294,7 @@ impl Actor {
                 }
             }
             Effect::Unwatch(process) => self.exits.unwatch(process),
-            Effect::Reload(asked_by) => return self.reload(asked_by),
+            Effect::Reload => return self.reload(),
             Effect::Retire { for_good } => self.retire(for_good),
             Effect::Resume => self.resume(),
             Effect::Exit { flush } => return Course::Exit { flush },
@@ -363,7 +363,7 @@ impl Actor {
 
     fn caught(&mut self, caught: Caught) -> Course {
         match caught {
-            Caught::HungUp => self.reload(None),
+            Caught::HungUp => self.reload(),
             Caught::Terminated if self.core.is_leaving() => {
                 tracing::info!("told to leave a second time: leaving at once");
                 Course::Exit { flush: false }
@@ -557,7 +557,7 @@ impl Actor {
         self.handle(Input::Disconnected(client));
     }
 
-    fn reload(&mut self, asked_by: Option<Asker>) -> Course {
+    fn reload(&mut self) -> Course {
         manager::reloading();
         let outcome = match Config::load() {
             Ok(config) => {
@@ -576,7 +576,7 @@ impl Actor {
                 Err(error.to_string())
             }
         };
-        let course = self.handle(Input::Reloaded { asked_by, outcome });
+        let course = self.handle(Input::Reloaded(outcome));
         manager::ready(&self.serving());
         course
     }
