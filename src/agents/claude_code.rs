@@ -28,6 +28,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("permission_mode", 32),
     field("agent_id", 64),
     field("source", 32),
+    field("trigger", 32),
     field("reason", 64),
     field("model", 64),
     field("session_title", 256),
@@ -59,6 +60,7 @@ struct Payload<'a> {
     permission_mode: Text<'a>,
     agent_id: Text<'a>,
     source: Text<'a>,
+    trigger: Text<'a>,
     reason: Text<'a>,
     model: Text<'a>,
     session_title: Text<'a>,
@@ -162,11 +164,12 @@ fn kind(payload: &Payload<'_>) -> EventKind {
         }
         "PreToolUse" => TurnEvent::ToolStarted {
             what: what(payload, ": "),
+            asks_for: waiting_for(payload),
         },
         "PostToolUse" | "PostToolUseFailure" => TurnEvent::ToolEnded,
         "PostToolBatch" => TurnEvent::BatchEnded,
         "MessageDisplay" | "PreCompact" => TurnEvent::Active,
-        // With no id it is a part of /compact, not a subagent of anybody's.
+        // Without an id it is nobody's.
         "SubagentStart" if payload.agent_id.get().is_some() => TurnEvent::SubagentStarted,
         "SubagentStop" if payload.agent_id.get().is_some() => TurnEvent::SubagentEnded,
         "PermissionRequest" => TurnEvent::Asked {
@@ -177,6 +180,9 @@ fn kind(payload: &Payload<'_>) -> EventKind {
             waiting_for: WaitingFor::Answer,
             what: "a server asks".into(),
         },
+        "ElicitationResult" => TurnEvent::Answered,
+        // By hand it comes between turns, and no Stop follows.
+        "PostCompact" if payload.trigger.get() == Some("manual") => TurnEvent::Compacted,
         "Notification" => match payload.notification_type.get() {
             Some(
                 "permission_prompt"

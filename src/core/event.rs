@@ -100,6 +100,8 @@ pub enum TurnEvent {
     ToolStarted {
         /// One line: `Bash: cargo test`.
         what: Box<str>,
+        /// What a dialog about it would wait for.
+        asks_for: WaitingFor,
     },
     /// A tool has ended, well or not.
     ToolEnded,
@@ -120,6 +122,10 @@ pub enum TurnEvent {
     },
     /// It says again that it waits for a person, without saying for what.
     AskReminded,
+    /// A person has answered what it asked.
+    Answered,
+    /// The conversation was compacted at a person's wish, between turns.
+    Compacted,
     /// It says that it has been idle for a while.
     IdleReminded,
     /// The turn ended well.

@@ -1,8 +1,8 @@
 //! When the daemon is needed no more: no dashboard and no live session, for as long as the configuration says.
 //!
 //! A session whose process is watched lives until that process is gone. One without a process to watch (a script's,
-//! one in a container) counts as live for the idle time-out after its last report, so that a forgotten one can't
-//! hold the daemon for ever; after [`STALE_AFTER_MS`] without a report it is closed.
+//! one in a container) starts the time-out anew with each report and with its end, but does not hold the daemon in
+//! between, so that a forgotten one can't for ever; after [`STALE_AFTER_MS`] without a report it is closed.
 //!
 //! Owns deadlines, all in ms of the daemon's uptime; the caller's one timer is armed from them. Called by
 //! [`super::Core`] only.
@@ -16,7 +16,7 @@ pub(crate) struct Idle {
     timeout_ms: Option<u64>,
     /// Since when there has been neither a dashboard nor a watched session; `None` while there is.
     quiet_since: Option<u64>,
-    /// When a session without a process was last heard of.
+    /// When a session without a process was last heard of, or ended.
     last_unwatched: u64,
     /// No session without a process goes stale before this.
     stale_not_before: Option<u64>,
@@ -54,6 +54,11 @@ impl Idle {
     pub(crate) fn heard_unwatched(&mut self, now: u64) {
         self.last_unwatched = now;
         self.stale_not_before.get_or_insert(now + STALE_AFTER_MS);
+    }
+
+    /// A session without a process to watch has ended, or has one now.
+    pub(crate) fn lost_unwatched(&mut self, now: u64) {
+        self.last_unwatched = now;
     }
 
     /// When the daemon may leave, if nothing happens until then.

@@ -21,6 +21,8 @@ mod request;
 mod session;
 mod store;
 mod subscribers;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::borrow::Cow;
@@ -220,12 +222,12 @@ impl Core {
     /// When, in ms of uptime, [`Input::Tick`] is due; `None`: never, as things stand.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        let leave = if self.phase == Phase::Running {
-            self.idle.leave_at()
-        } else {
-            None
+        let (leave, stale) = match self.phase {
+            Phase::Running => (self.idle.leave_at(), self.idle.stale_at()),
+            Phase::RetiringIdle | Phase::RetiringForGood => (None, self.idle.stale_at()),
+            Phase::Gone => (None, None),
         };
-        [leave, self.idle.stale_at()].into_iter().flatten().min()
+        leave.into_iter().chain(stale).min()
     }
 
     fn take_in(&mut self, input: Input, now: Now) {
@@ -258,7 +260,7 @@ impl Core {
                 }
             }
             Input::Tick => self.tick(now),
-            Input::Terminated => self.stop(StopReason::Signal, now),
+            Input::Terminated => self.stop(StopReason::Signal),
             Input::Reloaded(outcome) => self.reloaded(outcome, now),
             Input::Noticed { code, message } => self.notice(code, &message, false, now),
             Input::Drained => self.drained(now),
@@ -305,7 +307,7 @@ impl Core {
                         )
                     });
                     self.reply(client, line);
-                    self.forget(&key);
+                    self.forget(&key, now);
                 }
                 Err((code, message)) => self.reply_error(client, id, code, &message),
             },
@@ -319,7 +321,7 @@ impl Core {
                     self.phase = Phase::Gone;
                     self.effects.push(Effect::Exit { flush: false });
                 } else {
-                    self.stop(StopReason::Stop, now);
+                    self.stop(StopReason::Stop);
                 }
             }
             Request::DaemonReload => {
@@ -373,14 +375,18 @@ impl Core {
                 .filter(|_| process.namespace == self.identity.pid_namespace),
         });
         let prompts = self.settings.record_prompts;
-        let made = Session::new(key.clone(), report.agent.clone(), report.at);
-        let change = |session: &mut Session| session.hooked(&report, event, process, prompts);
-        self.change_or_make(&key, now, report.at, || Some(made), change);
+        let make = || {
+            let agent = report.agent.clone();
+            Some(Session::new(key.clone(), agent, report.at))
+        };
+        let change =
+            |session: &mut Session| session.hooked(&report, event, process, prompts, now.unix_ms);
+        self.change_or_make(&key, now, report.at, make, change);
     }
 
     fn set(&mut self, client: ClientId, id: Option<Id>, set: Set, now: Now) {
         let Set { params, process } = set;
-        let key = match self.store.find(&params.session, SET_PREFIX) {
+        let key = match self.store.find_to_set(&params.session) {
             Found::One(key) => key,
             Found::None if self.refuse_if_full(client, id.as_ref(), now) => return,
             Found::None => params.session.clone().into(),
@@ -438,20 +444,19 @@ impl Core {
             self.reply_error(client, id, ErrorCode::Stopping, "the daemon is stopping");
             return;
         }
-        let snapshot = protocol::Snapshot {
-            seq: self.subscribers.seq(),
-            sessions: self
-                .store
-                .sorted(true)
-                .into_iter()
-                .map(Session::record)
-                .collect(),
-            notices: self.notices.iter().cloned().collect(),
-        };
-        let line = id.map(|id| codec::reply(&id, &snapshot));
+        let line = id.map(|id| codec::reply(&id, &self.snapshot()));
         self.reply(client, line);
         if self.subscribers.add(client) {
             self.effects.push(Effect::Subscribed(client));
+        }
+    }
+
+    fn snapshot(&self) -> protocol::Snapshot<'_> {
+        let sessions = self.store.sorted(true);
+        protocol::Snapshot {
+            seq: self.subscribers.seq(),
+            sessions: sessions.into_iter().map(Session::record).collect(),
+            notices: self.notices.iter().cloned().collect(),
         }
     }
 
@@ -487,10 +492,7 @@ impl Core {
     }
 
     fn close_stale(&mut self, now: Now) {
-        let unwatched = self
-            .store
-            .iter()
-            .filter(|session| !session.is_closed() && session.watched().is_none());
+        let unwatched = self.store.iter().filter(|session| session.is_unwatched());
         let (stale, fresh): (Vec<_>, Vec<_>) =
             unwatched.partition(|session| session.heard_ms() + STALE_AFTER_MS <= now.uptime_ms);
         let oldest = fresh.iter().map(|session| session.heard_ms()).min();
@@ -501,7 +503,7 @@ impl Core {
         }
     }
 
-    fn stop(&mut self, reason: StopReason, _now: Now) {
+    fn stop(&mut self, reason: StopReason) {
         if self.phase == Phase::RetiringForGood {
             return;
         }
@@ -584,7 +586,7 @@ impl Core {
     }
 
     fn find(&self, name: &str) -> Result<Box<str>, (ErrorCode, String)> {
-        match self.store.find(name, 1) {
+        match self.store.find(name) {
             Found::One(key) => Ok(key),
             Found::None => Err((
                 ErrorCode::NoSuchSession,
@@ -596,12 +598,15 @@ impl Core {
         }
     }
 
-    fn forget(&mut self, key: &str) {
+    fn forget(&mut self, key: &str, now: Now) {
         let Some(session) = self.store.remove(key) else {
             return;
         };
         if let Some(process) = session.watched().filter(|_| !session.is_closed()) {
             self.unwatch(process);
+        }
+        if session.is_unwatched() {
+            self.idle.lost_unwatched(now.uptime_ms);
         }
         self.broadcast(|seq| {
             Notification::SessionRemoved(SessionRemoved {
@@ -626,16 +631,17 @@ impl Core {
         change: impl FnOnce(&mut Session) -> bool,
     ) {
         let history = self.settings.history.max(1);
+        let was_unwatched = self.store.get(key).is_some_and(Session::is_unwatched);
         let outcome = self.store.update(key, make, |session| {
             let watched = |session: &Session| session.watched().filter(|_| !session.is_closed());
             let before = watched(session);
             let changed = change(session);
             if changed {
-                session.settle(at, now.uptime_ms, history);
+                session.settle(at, now, history);
             }
-            (changed, before, watched(session), session.is_closed())
+            (changed, before, watched(session), session.is_unwatched())
         });
-        let Some((true, before, after, closed)) = outcome else {
+        let Some((true, before, after, unwatched)) = outcome else {
             return;
         };
         if before != after {
@@ -646,8 +652,10 @@ impl Core {
                 self.effects.push(Effect::Watch(process));
             }
         }
-        if after.is_none() && !closed {
+        if unwatched {
             self.idle.heard_unwatched(now.uptime_ms);
+        } else if was_unwatched {
+            self.idle.lost_unwatched(now.uptime_ms);
         }
         let seq = self.subscribers.next_seq();
         if !self.subscribers.is_empty()
@@ -660,8 +668,8 @@ impl Core {
             let line = codec::notification(&Notification::SessionChanged(Box::new(changed)));
             self.effects.push(Effect::Broadcast(line));
         }
-        if closed && let Some(oldest) = self.store.excess() {
-            self.forget(&oldest);
+        if let Some(oldest) = self.store.excess() {
+            self.forget(&oldest, now);
         }
     }
 

@@ -1,12 +1,14 @@
 //! One session: what is known of it, and how each kind of evidence changes that.
 //!
-//! The status is never stored: it follows from the facts, so that no path can leave it behind. Events are ordered by the stamp of the hook that saw them, not by arrival: one older than the newest that
-//! was applied is remembered as evidence at most. No IO, no clock, no serialising: times come as arguments and
-//! [`Session::record`] says what goes out. Called by [`super::Core`] only.
+//! The status is never stored: it follows from the facts, so that no path can leave it behind. Events are ordered by
+//! the stamp of the hook that saw them, not by arrival: one older than the newest that was applied is passed over. No
+//! IO, no clock, no serialising: times come as arguments and [`Session::record`] says what goes out. Called by
+//! [`super::Core`] only.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use super::Now;
 use super::event::{AgentEvent, EventKind, Report, TurnEvent};
 use super::turn::Turn;
 use crate::process::ProcessId;
@@ -32,6 +34,20 @@ pub(crate) struct Process {
 struct Ended {
     at: u64,
     reason: Box<str>,
+    by: EndedBy,
+}
+
+/// Who says that it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EndedBy {
+    /// Its agent.
+    Agent,
+    /// The process table.
+    Exit,
+    /// Nobody has said anything for too long.
+    Silence,
+    /// A script.
+    Script,
 }
 
 /// A status that a script set; holds until the next evidence of another kind.
@@ -136,6 +152,11 @@ impl Session {
         self.process.and_then(|process| process.watched)
     }
 
+    /// True if it is open and no process tells when it ends.
+    pub(crate) fn is_unwatched(&self) -> bool {
+        self.ended.is_none() && self.watched().is_none()
+    }
+
     /// When it was last heard of, by the daemon's uptime in ms.
     pub(crate) fn heard_ms(&self) -> u64 {
         self.heard_ms
@@ -148,6 +169,16 @@ impl Session {
     /// True if `name` is its agent's id for it.
     pub(crate) fn has_id(&self, name: &str) -> bool {
         self.id.as_deref() == Some(name)
+    }
+
+    /// True if `name` was its agent's id for it.
+    pub(crate) fn had_id(&self, name: &str) -> bool {
+        self.previous_ids.iter().any(|id| **id == *name)
+    }
+
+    /// True if its agent's hooks have told of it; false if only scripts have.
+    pub(crate) fn is_hooked(&self) -> bool {
+        self.hook.is_some()
     }
 
     /// True if its key or id begins with `prefix`.
@@ -165,29 +196,32 @@ impl Session {
     }
 
     /// Takes a hook's event in; false if a newer one had overtaken it. `prompts`: whether a prompt's text may be kept.
+    /// `now` in ms since the epoch.
     pub(crate) fn hooked(
         &mut self,
         report: &Report,
         mut event: AgentEvent,
         process: Option<Process>,
         prompts: bool,
+        now: u64,
     ) -> bool {
-        if self
-            .hook
-            .as_ref()
-            .is_some_and(|newest| report.at < newest.at)
-        {
+        // A word of the future is from before the clock was set back: it overtakes nothing.
+        let overtaken_by = |word: &Option<Word>| matches!(word, Some(word) if report.at < word.at && word.at <= now);
+        if overtaken_by(&self.hook) {
             return false;
         }
         self.hook = Some(Word {
             at: report.at,
             what: event.name.clone(),
         });
-        // What a hook says after the end was on its way before it: only a new start opens the session again.
-        if self.ended.is_some() && event.kind != EventKind::SessionStarted {
+        if self.stays_closed(&event.kind, report.at) {
             return true;
         }
-        self.reported = None;
+        self.ended = None;
+        self.exit = None;
+        if !overtaken_by(&self.report) {
+            self.reported = None;
+        }
         self.process = process.or(self.process);
         self.attended = report.attended.unwrap_or(self.attended);
         if let Some(terminal) = &report.terminal {
@@ -200,9 +234,40 @@ impl Session {
             // Another conversation: what the former one was about is not what this one is about.
             self.title = None;
         }
-        replace(&mut self.title, event.title.take());
+        if prompts {
+            // The agent may have made it of a prompt.
+            replace(&mut self.title, event.title.take());
+        }
         self.advance(event, report.at, prompts);
         true
+    }
+
+    /// False if it is open, or this event shows that it lives: what its agent or the process table has ended, only a
+    /// new start opens again (all else was on its way before the end); what a script or silence has, any later sign
+    /// of life.
+    fn stays_closed(&mut self, event: &EventKind, at: u64) -> bool {
+        let Some(ended) = &mut self.ended else {
+            return false;
+        };
+        match (ended.by, event) {
+            (_, EventKind::SessionStarted) => false,
+            // The goodbye that the exit had overtaken.
+            (
+                EndedBy::Exit | EndedBy::Silence,
+                EventKind::SessionEnded {
+                    reason,
+                    process_goes_on: false,
+                },
+            ) => {
+                ended.reason = reason.clone();
+                ended.by = EndedBy::Agent;
+                true
+            }
+            (EndedBy::Agent | EndedBy::Exit, _) => true,
+            (EndedBy::Silence | EndedBy::Script, event) => {
+                at < ended.at || !Self::begins_with(event)
+            }
+        }
     }
 
     /// The agent's id of the conversation may change under the key; the former ones are kept. True if it did.
@@ -210,31 +275,33 @@ impl Session {
         if id.is_none() || id == self.id {
             return false;
         }
-        if let Some(former) = std::mem::replace(&mut self.id, id) {
-            if self.previous_ids.len() == PREVIOUS_IDS {
-                self.previous_ids.remove(0);
-            }
-            self.previous_ids.push(former);
-            return true;
+        // A former one that is taken up again is former no more.
+        self.previous_ids
+            .retain(|former| Some(former) != id.as_ref());
+        let Some(former) = std::mem::replace(&mut self.id, id) else {
+            return false;
+        };
+        if self.previous_ids.len() == PREVIOUS_IDS {
+            self.previous_ids.remove(0);
         }
-        false
+        self.previous_ids.push(former);
+        true
     }
 
     fn advance(&mut self, event: AgentEvent, at: u64, prompts: bool) {
         match event.kind {
-            EventKind::SessionStarted => {
-                self.turn = Turn::default();
-                self.ended = None;
-                self.exit = None;
-            }
-            EventKind::SessionEnded {
+            EventKind::SessionStarted
+            | EventKind::SessionEnded {
                 process_goes_on: true,
                 ..
             } => self.turn = Turn::default(),
             EventKind::SessionEnded {
                 reason,
                 process_goes_on: false,
-            } => self.ended = Some(Ended { at, reason }),
+            } => {
+                let by = EndedBy::Agent;
+                self.ended = Some(Ended { at, reason, by });
+            }
             EventKind::Noted => {}
             EventKind::Turn(turn) => {
                 if let TurnEvent::PromptSubmitted {
@@ -263,21 +330,38 @@ impl Session {
             what: params.status.as_str().into(),
         });
         replace(&mut self.title, cut(&params.title));
-        replace(&mut self.cwd, params.cwd.as_deref().map(Into::into));
+        let cwd = params.cwd.as_deref().filter(|cwd| !cwd.is_empty());
+        replace(&mut self.cwd, cwd.map(Into::into));
         self.process = process.or(self.process);
         if params.status == Status::Closed {
             self.ended = Some(Ended {
                 at,
                 reason: "reported".into(),
+                by: EndedBy::Script,
             });
             return;
         }
-        self.ended = None;
+        if self
+            .ended
+            .take()
+            .is_some_and(|ended| ended.by == EndedBy::Exit)
+        {
+            // The process that is gone says nothing of what goes on without it.
+            self.process = process;
+        }
         self.exit = None;
         let waiting_for = (params.status == Status::Waiting)
             .then(|| params.waiting_for.unwrap_or(WaitingFor::Dialog));
         let unseen = params.status == Status::Idle
-            && matches!(self.shown.0, Status::Working | Status::Waiting);
+            && match self.shown.0 {
+                Status::Working | Status::Waiting => true,
+                // Said again: nobody has looked in between.
+                Status::Idle => self
+                    .reported
+                    .as_ref()
+                    .is_some_and(|reported| reported.unseen),
+                Status::Error | Status::Closed | Status::Unknown => false,
+            };
         self.reported = Some(Reported {
             status: params.status,
             waiting_for,
@@ -288,15 +372,15 @@ impl Session {
 
     /// Its process is gone. True if that closed it.
     pub(crate) fn exited(&mut self, at: u64) -> bool {
-        self.close(at, "exited", "crashed")
+        self.close(at, "exited", "crashed", EndedBy::Exit)
     }
 
     /// Nothing was heard for too long and there is no process to watch. True if that closed it.
     pub(crate) fn went_stale(&mut self, at: u64) -> bool {
-        self.close(at, "silent", "stale")
+        self.close(at, "silent", "stale", EndedBy::Silence)
     }
 
-    fn close(&mut self, at: u64, what: &str, reason: &str) -> bool {
+    fn close(&mut self, at: u64, what: &str, reason: &str, by: EndedBy) -> bool {
         if self.ended.is_some() {
             return false;
         }
@@ -307,6 +391,7 @@ impl Session {
         self.ended = Some(Ended {
             at,
             reason: reason.into(),
+            by,
         });
         true
     }
@@ -319,19 +404,27 @@ impl Session {
     }
 
     /// To be called after each change: notes a new status with its time and in the history.
-    pub(crate) fn settle(&mut self, at: u64, heard_ms: u64, history: usize) {
-        self.heard_ms = heard_ms;
-        let now = self.status();
-        if now != self.shown || self.history.is_empty() {
-            if now.0 != self.shown.0 || self.history.is_empty() {
-                while self.history.len() >= history {
-                    self.history.pop_front();
-                }
-                self.history.push_back(Transition { status: now.0, at });
-            }
-            self.shown = now;
-            self.since = at;
+    pub(crate) fn settle(&mut self, at: u64, now: Now, history: usize) {
+        self.heard_ms = now.uptime_ms;
+        let status = self.status();
+        if status == self.shown && !self.history.is_empty() {
+            return;
         }
+        // Time goes on, whoever's stamp it is; but for a clock that was set back.
+        let at = if self.since <= now.unix_ms {
+            at.max(self.since)
+        } else {
+            at
+        };
+        if status.0 != self.shown.0 || self.history.is_empty() {
+            while self.history.len() >= history {
+                self.history.pop_front();
+            }
+            let status = status.0;
+            self.history.push_back(Transition { status, at });
+        }
+        self.shown = status;
+        self.since = at;
     }
 
     fn reason(&self) -> Option<Cow<'_, str>> {

@@ -15,7 +15,7 @@ pub const MAX_SESSIONS: usize = 100_000;
 /// The most closed sessions remembered; the one closed longest ago goes first.
 pub const MAX_CLOSED: usize = 100;
 
-/// The shortest prefix by which `session.set` finds a session: a shorter name is more likely a new one.
+/// The shortest prefix, in characters, by which `session.set` finds a session: a shorter name is more likely a new one.
 pub const SET_PREFIX: usize = 8;
 
 /// What a name stands for.
@@ -73,17 +73,33 @@ impl Store {
         Some(session)
     }
 
-    /// What `name` stands for: a key, an id that one session has, or a prefix of at least `shortest` bytes of one
-    /// session's key or id. Open sessions go before closed ones of the same id.
-    pub(crate) fn find(&self, name: &str, shortest: usize) -> Found {
+    /// What `name` stands for: a key, an id that a session has, one that it had, or a prefix of a key or id, in this
+    /// order. Open sessions go before closed ones.
+    pub(crate) fn find(&self, name: &str) -> Found {
+        self.find_or(name, |session| session.has_prefix(name))
+    }
+
+    /// The same for `session.set`, which takes an unknown name for a new session's: so a prefix has to be long, and
+    /// stands for an agent's session only, not for that of a script whose name begins with another script's.
+    pub(crate) fn find_to_set(&self, name: &str) -> Found {
+        let long = name.chars().count() >= SET_PREFIX;
+        self.find_or(name, |session| {
+            long && session.is_hooked() && session.has_prefix(name)
+        })
+    }
+
+    fn find_or(&self, name: &str, has_prefix: impl Fn(&Session) -> bool) -> Found {
         if let Some(session) = self.sessions.get(name) {
             return Found::One(session.key().into());
         }
-        let by_id = self.pick(|session| session.has_id(name));
-        if by_id != Found::None || name.is_empty() || name.len() < shortest {
-            return by_id;
+        let mut found = self.pick(|session| session.has_id(name));
+        if found == Found::None {
+            found = self.pick(|session| session.had_id(name));
         }
-        self.pick(|session| session.has_prefix(name))
+        if found == Found::None {
+            found = self.pick(has_prefix);
+        }
+        found
     }
 
     fn pick(&self, matches: impl Fn(&Session) -> bool) -> Found {
@@ -138,6 +154,12 @@ impl Store {
     /// How many sessions are neither closed nor without a process to watch.
     pub(crate) fn watched(&self) -> usize {
         self.watched
+    }
+
+    /// How many sessions are closed.
+    #[cfg(test)]
+    pub(crate) fn closed(&self) -> usize {
+        self.closed
     }
 
     pub(crate) fn is_full(&self) -> bool {

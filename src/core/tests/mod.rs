@@ -1,0 +1,178 @@
+//! The core in virtual time: the status rules as tables, the lifecycle, and properties over any sequence of inputs.
+
+mod idle;
+mod properties;
+mod rules;
+mod sessions;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::protocol::{SessionRecord, Status};
+
+/// When the tests' daemon begins, in ms since the epoch.
+const EPOCH: u64 = 1_790_000_000_000;
+
+const MINUTE: u64 = 60_000;
+
+/// The daemon's own pid namespace.
+const NAMESPACE: u64 = 4_026_531_836;
+
+/// The agent's process in the tables.
+const CLAUDE: ProcessId = ProcessId {
+    pid: 855,
+    start: 304_111,
+};
+
+const KEY: &str = "claude-code-855-304111";
+
+fn settings() -> Settings {
+    Settings {
+        idle_timeout_ms: Some(60 * MINUTE),
+        history: 20,
+        record_prompts: true,
+    }
+}
+
+/// A core, a clock and a client or two.
+struct Desk {
+    core: Core,
+    now: Now,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self::with(settings())
+    }
+
+    fn with(settings: Settings) -> Self {
+        let now = Now {
+            unix_ms: EPOCH,
+            uptime_ms: 0,
+        };
+        let identity = Identity {
+            pid: 1,
+            pid_namespace: Some(NAMESPACE),
+            origin: "self-bound",
+            socket: "/tmp/agent-console.sock".into(),
+        };
+        Self {
+            core: Core::new(identity, settings, now),
+            now,
+        }
+    }
+
+    fn wait(&mut self, ms: u64) -> &mut Self {
+        self.now.unix_ms += ms;
+        self.now.uptime_ms += ms;
+        self
+    }
+
+    fn take(&mut self, input: Input) -> Vec<Effect> {
+        self.core.handle(input, self.now).collect()
+    }
+
+    /// Sends a line as client 1 and gives all that comes of it.
+    fn line(&mut self, line: &str) -> Vec<Effect> {
+        let decoded = codec::decode(line.as_bytes());
+        let client = ClientId(1);
+        let id = decoded.id;
+        self.take(match decoded.request {
+            Ok(request) => Input::Request {
+                client,
+                id,
+                request,
+            },
+            Err(error) => Input::Refused { client, id, error },
+        })
+    }
+
+    /// Asks as client 1 and gives the answer: its `result`, or its `error`.
+    #[track_caller]
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
+        let request = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
+        let effects = self.line(&request.to_string());
+        let Some(Effect::Reply(ClientId(1), line)) = effects.first() else {
+            panic!("{method}: no answer first in {effects:?}");
+        };
+        let answer: Value = serde_json::from_slice(line).unwrap();
+        answer.get("result").unwrap_or(&answer["error"]).clone()
+    }
+
+    /// A hook of Claude Code reports `payload`, stamped now.
+    fn hook(&mut self, payload: &Value) -> Vec<Effect> {
+        let now = self.now.unix_ms;
+        self.hook_at(now, true, payload)
+    }
+
+    fn hook_at(&mut self, at: u64, attended: bool, payload: &Value) -> Vec<Effect> {
+        self.report(&json!({
+            "agent": "claude-code", "at": at, "pid": CLAUDE.pid, "process_start": CLAUDE.start,
+            "pid_namespace": NAMESPACE, "attended": attended, "event": payload,
+        }))
+    }
+
+    fn report(&mut self, params: &Value) -> Vec<Effect> {
+        let line = json!({"jsonrpc": "2.0", "method": "session.report", "params": params});
+        self.line(&line.to_string())
+    }
+
+    #[track_caller]
+    fn get(&self, key: &str) -> SessionRecord<'_> {
+        let session = self.core.store.get(key);
+        session
+            .unwrap_or_else(|| panic!("no session {key}"))
+            .record()
+    }
+
+    fn status(&self, key: &str) -> Status {
+        self.get(key).status
+    }
+
+    /// A session as a table shows it: `waiting/permission! +1 subagent +2 shells: reason`.
+    #[track_caller]
+    fn shown(&self, key: &str) -> String {
+        let session = self.get(key);
+        let mut text = session.status.as_str().to_owned();
+        if let Some(what) = session.waiting_for {
+            text += "/";
+            text += what.as_str();
+        }
+        if session.attention {
+            text += "!";
+        }
+        for (count, word) in [
+            (session.subagents, "subagent"),
+            (session.background, "shell"),
+        ] {
+            if count > 0 {
+                text = format!("{text} +{count} {word}");
+            }
+        }
+        if let Some(reason) = &session.reason {
+            text += ": ";
+            text += reason;
+        }
+        text
+    }
+}
+
+/// The names of the effects, for what must come of an input and in which order.
+fn names(effects: &[Effect]) -> Vec<&'static str> {
+    let name = |effect: &Effect| match effect {
+        Effect::Reply(..) => "reply",
+        Effect::Subscribed(_) => "subscribed",
+        Effect::Broadcast(_) => "broadcast",
+        Effect::Announce(_) => "announce",
+        Effect::Disconnect(_) => "disconnect",
+        Effect::Watch(_) => "watch",
+        Effect::Unwatch(_) => "unwatch",
+        Effect::Reload => "reload",
+        Effect::Retire { for_good: true } => "retire for good",
+        Effect::Retire { for_good: false } => "retire",
+        Effect::Resume => "resume",
+        Effect::Exit { flush: true } => "exit",
+        Effect::Exit { flush: false } => "exit at once",
+    };
+    effects.iter().map(name).collect()
+}

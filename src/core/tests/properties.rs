@@ -1,0 +1,786 @@
+//! What holds after any sequence of inputs: an honest shell around the core, in virtual time, and the invariants.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::Value;
+
+use super::{Desk, MINUTE, NAMESPACE, STALE_AFTER_MS};
+use crate::client::Told;
+use crate::codec::{self, Id, Incoming, Refusal};
+use crate::core::event::{AgentEvent, EventKind, Report, ReportedProcess, TurnEvent};
+use crate::core::{ClientId, Effect, Input, MAX_CLOSED, Phase, Request, Set, Settings};
+use crate::mirror::Mirror;
+use crate::process::ProcessId;
+use crate::protocol::{
+    ErrorCode, Notification, SetParams, Snapshot, Status, StatusResult, WaitingFor,
+};
+
+/// The processes that agents and scripts run in.
+const PROCESSES: [ProcessId; 3] = [
+    ProcessId {
+        pid: 11,
+        start: 111,
+    },
+    ProcessId {
+        pid: 12,
+        start: 122,
+    },
+    ProcessId {
+        pid: 12,
+        start: 123,
+    },
+];
+
+/// What may happen.
+#[derive(Debug, Clone)]
+enum Op {
+    Connect,
+    /// A client, by its place among the connected, sends a request.
+    Ask(usize, bool, Box<Request>),
+    Refuse(usize, bool, ErrorCode),
+    Disconnect(usize),
+    Wait(u64),
+    /// To a millisecond before the deadline, and a tick.
+    Early,
+    /// To the deadline, and a tick.
+    Due,
+    Exited(usize),
+    Unwatchable(usize),
+    /// The shell has read the configuration, on request or by a signal.
+    Reloaded(Result<Settings, ()>),
+    Drained,
+    Terminated,
+    Noticed(usize),
+}
+
+fn turn_event() -> impl Strategy<Value = TurnEvent> {
+    let ids = prop::collection::vec(select(&["s1", "s2"]), 0..3);
+    prop_oneof![
+        4 => any::<bool>().prop_map(|by_person| TurnEvent::PromptSubmitted {
+            text: by_person.then(|| "fix \"it\"".into()),
+            by_person,
+        }),
+        2 => any::<bool>().prop_map(|plan| TurnEvent::ToolStarted {
+            what: "Bash: make".into(),
+            asks_for: if plan { WaitingFor::Plan } else { WaitingFor::Permission },
+        }),
+        2 => Just(TurnEvent::ToolEnded),
+        1 => Just(TurnEvent::BatchEnded),
+        1 => Just(TurnEvent::Active),
+        1 => Just(TurnEvent::SubagentStarted),
+        1 => Just(TurnEvent::SubagentEnded),
+        2 => select(&[WaitingFor::Permission, WaitingFor::Answer]).prop_map(|waiting_for| TurnEvent::Asked {
+            waiting_for,
+            what: "Bash make".into(),
+        }),
+        1 => Just(TurnEvent::AskReminded),
+        1 => Just(TurnEvent::Answered),
+        1 => Just(TurnEvent::Compacted),
+        1 => Just(TurnEvent::IdleReminded),
+        3 => (ids, 0..2_u32).prop_map(|(ids, shells)| TurnEvent::Ended {
+            subagents: ids.into_iter().map(Into::into).collect(),
+            shells,
+        }),
+        1 => Just(TurnEvent::Failed { error: "rate limited".into() }),
+    ]
+}
+
+fn event_kind() -> impl Strategy<Value = EventKind> {
+    prop_oneof![
+        2 => Just(EventKind::SessionStarted),
+        2 => any::<bool>().prop_map(|process_goes_on| EventKind::SessionEnded {
+            reason: if process_goes_on { "clear" } else { "other" }.into(),
+            process_goes_on,
+        }),
+        8 => turn_event().prop_map(EventKind::Turn),
+        1 => Just(EventKind::Noted),
+    ]
+}
+
+fn name(of: &'static [&'static str]) -> impl Strategy<Value = Option<Box<str>>> {
+    prop::option::of(select(of)).prop_map(|name| name.map(Into::into))
+}
+
+fn agent_event() -> impl Strategy<Value = AgentEvent> {
+    (
+        event_kind(),
+        name(&["id-one", "id-two", "id-three"]),
+        name(&["s1", "s2"]),
+        name(&["p1", "p2"]),
+        name(&["a title"]),
+    )
+        .prop_map(
+            |(kind, session_id, subagent, prompt_id, title)| AgentEvent {
+                name: "Event".into(),
+                session_id,
+                cwd: Some("/src".into()),
+                permission_mode: None,
+                model: None,
+                title,
+                subagent,
+                prompt_id,
+                kind,
+            },
+        )
+}
+
+fn reported_process() -> impl Strategy<Value = Option<ReportedProcess>> {
+    let of = |process: ProcessId, start, namespace| ReportedProcess {
+        pid: process.pid,
+        start,
+        namespace,
+    };
+    prop_oneof![
+        6 => select(&PROCESSES).prop_map(move |p| Some(of(p, Some(p.start), Some(NAMESPACE)))),
+        1 => select(&PROCESSES).prop_map(move |p| Some(of(p, Some(p.start), Some(5)))),
+        1 => select(&PROCESSES).prop_map(move |p| Some(of(p, None, Some(NAMESPACE)))),
+        1 => Just(None),
+    ]
+}
+
+/// A report, stamped up to a second early or late, or far in the future; relative to an epoch that `Op` adds.
+fn report() -> impl Strategy<Value = Request> {
+    let stamp = prop_oneof![
+        5 => Just(0_i64),
+        3 => -1000..1000_i64,
+        1 => Just(1_000_000_000),
+    ];
+    (
+        stamp,
+        reported_process(),
+        prop::option::of(any::<bool>()),
+        prop::option::weighted(0.95, agent_event()),
+        select(&["claude-code", "codex"]),
+    )
+        .prop_map(|(stamp, process, attended, event, agent)| {
+            Request::SessionReport(Box::new(Report {
+                agent: agent.into(),
+                // Made absolute when it is sent.
+                at: stamp.cast_unsigned(),
+                process,
+                attended,
+                terminal: None,
+                event,
+            }))
+        })
+}
+
+fn session_name() -> impl Strategy<Value = String> {
+    select(&[
+        "job-alpha-one",
+        "job-alpha-two",
+        "job-alpha",
+        "id-one",
+        "id-two",
+        "claude-code-11-111",
+        "claude-code-1",
+        "codex-12",
+        "nobody",
+        "j",
+    ])
+    .prop_map(str::to_owned)
+}
+
+fn set() -> impl Strategy<Value = Request> {
+    let status = select(&[
+        Status::Working,
+        Status::Waiting,
+        Status::Idle,
+        Status::Error,
+        Status::Closed,
+    ]);
+    (
+        session_name(),
+        status,
+        prop::option::weighted(0.3, 0..PROCESSES.len()),
+    )
+        .prop_map(|(session, status, process)| {
+            let process = process.map(|number| PROCESSES[number]);
+            Request::SessionSet(Box::new(Set {
+                params: SetParams {
+                    session,
+                    agent: None,
+                    status,
+                    waiting_for: None,
+                    reason: Some("because\n\"so\"".into()),
+                    title: None,
+                    cwd: None,
+                    pid: process.map(|process| process.pid),
+                },
+                process,
+            }))
+        })
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        20 => report(),
+        8 => set(),
+        3 => session_name().prop_map(|session| Request::SessionRemove { session }),
+        1 => session_name().prop_map(|session| Request::SessionGet { session }),
+        1 => any::<bool>().prop_map(|include_closed| Request::SessionList { include_closed }),
+        4 => Just(Request::Subscribe),
+        1 => Just(Request::Hello),
+        1 => Just(Request::DaemonStatus { rss_bytes: Some(1) }),
+        1 => Just(Request::DaemonReload),
+    ]
+}
+
+fn new_settings() -> impl Strategy<Value = Settings> {
+    (
+        prop::option::of(select(&[0, MINUTE, 60 * MINUTE, 2 * STALE_AFTER_MS])),
+        0..6_usize,
+        any::<bool>(),
+    )
+        .prop_map(|(idle_timeout_ms, history, record_prompts)| Settings {
+            idle_timeout_ms,
+            history,
+            record_prompts,
+        })
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let wait = prop_oneof![
+        6 => 0..50_u64,
+        2 => 0..2 * MINUTE,
+        1 => Just(30 * MINUTE),
+        1 => Just(STALE_AFTER_MS / 2),
+    ];
+    prop_oneof![
+        40 => (0..4_usize, any::<bool>(), request()).prop_map(|(c, id, r)| Op::Ask(c, id, r.into())),
+        6 => Just(Op::Connect),
+        2 => Just(Op::Disconnect(0)),
+        2 => (1..4_usize).prop_map(Op::Disconnect),
+        2 => (0..4_usize, any::<bool>(), select(&[ErrorCode::ParseError, ErrorCode::LineTooLong]))
+            .prop_map(|(c, id, code)| Op::Refuse(c, id, code)),
+        8 => wait.prop_map(Op::Wait),
+        2 => Just(Op::Early),
+        3 => Just(Op::Due),
+        4 => (0..PROCESSES.len()).prop_map(Op::Exited),
+        1 => (0..PROCESSES.len()).prop_map(Op::Unwatchable),
+        2 => prop::result::maybe_err(new_settings(), Just(())).prop_map(Op::Reloaded),
+        4 => Just(Op::Drained),
+        2 => (0..12_usize).prop_map(Op::Noticed),
+    ]
+}
+
+/// Mostly a daemon that runs on; now and then one that is stopped at the end.
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let last = prop_oneof![
+        Just(vec![]),
+        Just(vec![Op::Terminated]),
+        any::<bool>()
+            .prop_map(|force| { vec![Op::Ask(0, true, Request::DaemonStop { force }.into())] }),
+    ];
+    (
+        prop::collection::vec(op(), 1..120),
+        last,
+        prop::collection::vec(op(), 0..10),
+    )
+        .prop_map(|(mut ops, last, after)| {
+            ops.extend(last);
+            ops.extend(after);
+            ops
+        })
+}
+
+/// What is remembered of a session from before an input.
+#[derive(Debug, PartialEq)]
+struct Was {
+    heard_ms: u64,
+    closed: bool,
+    watched: Option<ProcessId>,
+}
+
+/// Does what the daemon's loop does, and keeps account.
+struct Shell {
+    desk: Desk,
+    /// The connected, each with its copy once it has subscribed and got a snapshot.
+    clients: BTreeMap<u64, Client>,
+    last_client: u64,
+    last_id: u64,
+    /// Which requests wait for a reload, by client and id.
+    reloading: Vec<(u64, u64)>,
+    reloads: usize,
+    retiring: bool,
+    exited: bool,
+    watched: BTreeSet<(u32, u64)>,
+    /// The longest history that was ever configured.
+    history: usize,
+    /// Since when nobody holds the daemon; `None`: somebody does.
+    quiet_since: Option<u64>,
+    last_unwatched: u64,
+}
+
+#[derive(Default)]
+struct Client {
+    subscribed: bool,
+    mirror: Option<Mirror>,
+}
+
+fn told(line: &[u8]) -> Told {
+    let text = std::str::from_utf8(line).unwrap();
+    match codec::incoming(text).unwrap() {
+        Incoming::Notification(Notification::SessionChanged(changed)) => Told::Changed(changed),
+        Incoming::Notification(Notification::SessionRemoved(removed)) => Told::Removed(removed),
+        Incoming::Notification(Notification::DaemonNotice(notice)) => Told::Notice(notice),
+        Incoming::Notification(Notification::DaemonStopping(stopping)) => Told::Stopping(stopping),
+        other => panic!("{other:?} is no notification"),
+    }
+}
+
+/// A line is one line of JSON.
+fn parsed(line: &[u8]) -> Value {
+    let (end, text) = line.split_last().expect("a line");
+    assert_eq!(*end, b'\n');
+    assert!(!text.contains(&b'\n'), "a line within the line");
+    serde_json::from_slice(text).expect("JSON")
+}
+
+impl Shell {
+    fn new() -> Self {
+        let desk = Desk::new();
+        let history = super::settings().history;
+        Self {
+            desk,
+            clients: BTreeMap::new(),
+            last_client: 0,
+            last_id: 0,
+            reloading: Vec::new(),
+            reloads: 0,
+            retiring: false,
+            exited: false,
+            watched: BTreeSet::new(),
+            history,
+            quiet_since: Some(0),
+            last_unwatched: 0,
+        }
+    }
+
+    fn client(&self, place: usize) -> Option<u64> {
+        let count = self.clients.len();
+        self.clients.keys().nth(place % count.max(1)).copied()
+    }
+
+    fn play(&mut self, op: Op) {
+        match op {
+            Op::Connect => {
+                self.last_client += 1;
+                self.clients.insert(self.last_client, Client::default());
+            }
+            Op::Ask(place, with_id, request) => self.ask(place, with_id, *request),
+            Op::Refuse(place, with_id, code) => {
+                let Some(client) = self.client(place) else {
+                    return;
+                };
+                let error = Refusal {
+                    code,
+                    message: "no".into(),
+                };
+                let input = Input::Refused {
+                    client: ClientId(client),
+                    id: with_id.then(Id::null),
+                    error,
+                };
+                let expected = with_id.then_some((client, None));
+                self.step(input, &Vec::from_iter(expected));
+            }
+            Op::Disconnect(place) => {
+                if let Some(client) = self.client(place) {
+                    self.gone(client);
+                }
+            }
+            Op::Wait(ms) => drop(self.desk.wait(ms)),
+            Op::Early => self.tick_early(),
+            Op::Due => self.tick_when_due(),
+            Op::Exited(number) => {
+                let process = PROCESSES[number];
+                if self.watched.remove(&(process.pid, process.start)) {
+                    self.step(Input::ProcessExited(process), &[]);
+                }
+            }
+            Op::Unwatchable(number) => {
+                let process = PROCESSES[number];
+                if self.watched.remove(&(process.pid, process.start)) {
+                    self.step(Input::ProcessUnwatchable(process), &[]);
+                }
+            }
+            Op::Reloaded(outcome) => {
+                self.reloads = 0;
+                let waiting = std::mem::take(&mut self.reloading);
+                let expected: Vec<_> = waiting.into_iter().map(|(c, id)| (c, Some(id))).collect();
+                if let Ok(settings) = &outcome {
+                    self.history = self.history.max(settings.history);
+                }
+                let outcome = match outcome {
+                    Ok(settings) => Ok((settings, Some("the socket moved".into()))),
+                    Err(()) => Err("line 1".into()),
+                };
+                self.step(Input::Reloaded(outcome), &expected);
+            }
+            Op::Drained => {
+                if std::mem::take(&mut self.retiring) {
+                    self.step(Input::Drained, &[]);
+                }
+            }
+            Op::Terminated => self.step(Input::Terminated, &[]),
+            Op::Noticed(number) => {
+                let codes = [
+                    "log_failed",
+                    "connections_full",
+                    "a",
+                    "b",
+                    "c",
+                    "d",
+                    "e",
+                    "f",
+                    "g",
+                    "h",
+                    "i",
+                    "j",
+                ];
+                let input = Input::Noticed {
+                    code: codes[number],
+                    message: "a\nmessage".into(),
+                };
+                self.step(input, &[]);
+            }
+        }
+    }
+
+    fn ask(&mut self, place: usize, with_id: bool, mut request: Request) {
+        let Some(client) = self.client(place) else {
+            return;
+        };
+        if let Request::SessionReport(report) = &mut request {
+            let now = self.desk.now.unix_ms;
+            report.at = now.saturating_add_signed(report.at.cast_signed());
+        }
+        self.last_id += 1;
+        let number = self.last_id;
+        let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{number},\"method\":\"hello\"}}");
+        let id = codec::decode(line.as_bytes()).id.filter(|_| with_id);
+        let later = matches!(request, Request::DaemonReload);
+        if later && with_id {
+            self.reloading.push((client, number));
+        }
+        let expected = (with_id && !later).then_some((client, Some(number)));
+        let input = Input::Request {
+            client: ClientId(client),
+            id,
+            request,
+        };
+        self.step(input, &Vec::from_iter(expected));
+    }
+
+    /// A tick before its time does nothing.
+    fn tick_early(&mut self) {
+        let now = self.desk.now.uptime_ms;
+        let deadline = self.desk.core.next_deadline();
+        let early = match deadline {
+            Some(due) if due > now => due - 1 - now,
+            Some(_) => return,
+            None => 1_000_000,
+        };
+        self.desk.wait(early);
+        let before = self.snapshot();
+        assert!(self.desk.take(Input::Tick).is_empty());
+        assert_eq!(self.snapshot(), before);
+        assert_eq!(self.desk.core.next_deadline(), deadline);
+    }
+
+    fn tick_when_due(&mut self) {
+        let Some(due) = self.desk.core.next_deadline() else {
+            return;
+        };
+        let now = self.desk.now.uptime_ms;
+        self.desk.wait(due.saturating_sub(now));
+        self.step(Input::Tick, &[]);
+        let next = self.desk.core.next_deadline();
+        assert!(
+            next.is_none_or(|next| next > self.desk.now.uptime_ms),
+            "the timer would spin"
+        );
+    }
+
+    fn gone(&mut self, client: u64) {
+        self.clients.remove(&client);
+        self.reloading.retain(|(asker, _)| *asker != client);
+        self.step(Input::Disconnected(ClientId(client)), &[]);
+    }
+
+    fn snapshot(&self) -> Snapshot<'static> {
+        let text = serde_json::to_string(&self.desk.core.snapshot()).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn sessions(&self) -> HashMap<Box<str>, Was> {
+        let sessions = self.desk.core.store.iter().map(|session| {
+            let was = Was {
+                heard_ms: session.heard_ms(),
+                closed: session.is_closed(),
+                watched: session.watched(),
+            };
+            (session.key().into(), was)
+        });
+        sessions.collect()
+    }
+
+    /// One input, its effects carried out, everything checked. `replies`: which answers must come of it, by client
+    /// and id (`None`: null).
+    fn step(&mut self, input: Input, replies: &[(u64, Option<u64>)]) {
+        let seq = self.desk.core.subscribers.seq();
+        let before = self.sessions();
+        let subscribers = self
+            .clients
+            .values()
+            .filter(|client| client.subscribed)
+            .count();
+        let effects = self.desk.take(input);
+        let mut gone = Vec::new();
+        let (mut answered, mut pushed) = (Vec::new(), 0);
+        for effect in effects {
+            assert!(!self.exited, "{effect:?} after the exit");
+            match effect {
+                Effect::Reply(ClientId(client), line) => {
+                    assert_eq!(pushed, 0, "an answer after what it caused");
+                    let message = parsed(&line);
+                    answered.push((client, message["id"].as_u64()));
+                    assert!(message.get("result").is_some() != message.get("error").is_some());
+                    let client = self
+                        .clients
+                        .get_mut(&client)
+                        .expect("who is answered is there");
+                    if message["result"].get("notices").is_some() {
+                        let snapshot: Snapshot<'static> =
+                            serde_json::from_value(message["result"].clone()).unwrap();
+                        let mirror = client.mirror.get_or_insert_default();
+                        mirror.apply(Told::Snapshot(snapshot));
+                    }
+                }
+                Effect::Subscribed(ClientId(client)) => {
+                    let client = self
+                        .clients
+                        .get_mut(&client)
+                        .expect("who subscribes is there");
+                    assert!(!client.subscribed);
+                    client.subscribed = true;
+                }
+                Effect::Broadcast(line) => {
+                    pushed += 1;
+                    assert_eq!(parsed(&line)["params"]["seq"], seq + pushed);
+                    for client in self.clients.values_mut().filter(|client| client.subscribed) {
+                        if let Some(mirror) = &mut client.mirror {
+                            mirror.apply(told(&line));
+                        }
+                    }
+                }
+                Effect::Announce(line) => {
+                    pushed += 1;
+                    assert_eq!(parsed(&line)["method"], "daemon.stopping");
+                    let told_seq = parsed(&line)["params"]["seq"].as_u64().unwrap();
+                    assert!(told_seq > seq && (subscribers == 0 || told_seq == seq + pushed));
+                    for mirror in self
+                        .clients
+                        .values_mut()
+                        .filter_map(|client| client.mirror.as_mut())
+                    {
+                        mirror.apply(told(&line));
+                    }
+                }
+                Effect::Disconnect(ClientId(client)) => {
+                    assert!(self.clients.contains_key(&client));
+                    gone.push(client);
+                }
+                Effect::Watch(process) => {
+                    self.watched.insert((process.pid, process.start));
+                }
+                Effect::Unwatch(process) => {
+                    self.watched.remove(&(process.pid, process.start));
+                }
+                Effect::Reload => self.reloads += 1,
+                Effect::Retire { .. } => self.retiring = true,
+                Effect::Resume => assert!(!self.retiring),
+                Effect::Exit { .. } => self.exited = true,
+            }
+        }
+        assert_eq!(answered, replies, "one answer for each request with an id");
+        if subscribers > 0 {
+            assert_eq!(
+                self.desk.core.subscribers.seq(),
+                seq + pushed,
+                "a number without a notification"
+            );
+        }
+        if !self.exited {
+            self.account(&before);
+            self.check();
+        }
+        for client in gone {
+            self.gone(client);
+        }
+    }
+
+    /// Keeps, from outside, the times that the idle time-out counts from.
+    fn account(&mut self, before: &HashMap<Box<str>, Was>) {
+        let now = self.desk.now.uptime_ms;
+        let after = self.sessions();
+        let holds = |was: &Was| !was.closed && was.watched.is_none();
+        for (key, was) in &after {
+            let former = before.get(key);
+            let touched = former.is_none_or(|former| {
+                former.heard_ms != was.heard_ms
+                    || former.closed != was.closed
+                    || former.watched != was.watched
+            });
+            if touched && (holds(was) || former.is_some_and(holds)) {
+                self.last_unwatched = now;
+            }
+        }
+        if before
+            .iter()
+            .any(|(key, was)| holds(was) && !after.contains_key(key))
+        {
+            self.last_unwatched = now;
+        }
+        let dashboards = self.clients.values().any(|client| client.subscribed);
+        let live = after
+            .values()
+            .any(|was| !was.closed && was.watched.is_some());
+        self.quiet_since = match self.quiet_since {
+            _ if dashboards || live => None,
+            None => Some(now),
+            since => since,
+        };
+    }
+
+    fn check(&mut self) {
+        let core = &self.desk.core;
+        let snapshot = self.snapshot();
+        for client in self.clients.values().filter(|client| client.subscribed) {
+            if let Some(mirror) = &client.mirror {
+                let mut fresh = Mirror::default();
+                fresh.apply(Told::Snapshot(snapshot.clone()));
+                assert_eq!(*mirror, fresh, "mirror == store");
+            }
+        }
+
+        let sessions = self.sessions();
+        let watched: BTreeSet<_> = sessions
+            .values()
+            .filter(|was| !was.closed)
+            .filter_map(|was| was.watched.map(|process| (process.pid, process.start)))
+            .collect();
+        assert_eq!(
+            self.watched, watched,
+            "watched == the processes of open sessions"
+        );
+        let live = sessions
+            .values()
+            .filter(|was| !was.closed && was.watched.is_some());
+        assert_eq!(core.store.watched(), live.count());
+        let closed = sessions.values().filter(|was| was.closed).count();
+        assert!(closed <= MAX_CLOSED);
+        assert_eq!(core.store.closed(), closed);
+
+        for session in &snapshot.sessions {
+            assert!(session.previous_session_ids.len() <= 8);
+            let ids = session
+                .previous_session_ids
+                .iter()
+                .chain(&session.session_id);
+            assert_eq!(
+                ids.clone().collect::<BTreeSet<_>>().len(),
+                ids.count(),
+                "an id twice"
+            );
+            assert!((1..=self.history.max(1)).contains(&session.history.len()));
+            assert!(
+                session.history.is_sorted_by_key(|entry| entry.at),
+                "{session:?}"
+            );
+            let last = session.history.last().unwrap();
+            assert_eq!(last.status, session.status);
+            assert!(last.at <= session.since && session.since <= self.desk.now.unix_ms);
+            assert_eq!(
+                session.waiting_for.is_some(),
+                session.status == Status::Waiting
+            );
+            assert_eq!(session.ended_at.is_some(), session.status == Status::Closed);
+            assert_eq!(
+                session.end_reason.is_some(),
+                session.status == Status::Closed
+            );
+        }
+        assert!(snapshot.notices.len() <= crate::protocol::NOTICES_KEPT);
+
+        let expected = self.quiet_since.and_then(|since| {
+            let from = since.max(self.last_unwatched);
+            Some(from + core.settings.idle_timeout_ms?)
+        });
+        assert_eq!(core.idle.leave_at(), expected, "when the daemon leaves");
+        let silent = sessions
+            .values()
+            .filter(|was| !was.closed && was.watched.is_none());
+        if let Some(heard) = silent.map(|was| was.heard_ms).min() {
+            let looks = core.idle.stale_at().expect("somebody goes stale");
+            // A process that can't be watched after all was heard of before that was known.
+            assert!(looks <= heard.max(self.last_unwatched) + STALE_AFTER_MS);
+        }
+        let armed = [
+            expected.filter(|_| core.phase == Phase::Running),
+            core.idle.stale_at(),
+        ];
+        assert_eq!(core.next_deadline(), armed.into_iter().flatten().min());
+
+        self.check_status(&snapshot);
+    }
+
+    /// What `daemon.status` says is what the snapshot shows.
+    fn check_status(&mut self, snapshot: &Snapshot<'_>) {
+        let answer = self.desk.ask("daemon.status", &serde_json::json!({}));
+        let status: StatusResult<'static> = serde_json::from_value(answer).unwrap();
+        let count = |of: Status| {
+            let sessions = snapshot
+                .sessions
+                .iter()
+                .filter(|session| session.status == of);
+            u32::try_from(sessions.count()).unwrap()
+        };
+        assert_eq!(status.sessions.working, count(Status::Working));
+        assert_eq!(status.sessions.waiting, count(Status::Waiting));
+        assert_eq!(status.sessions.idle, count(Status::Idle));
+        assert_eq!(status.sessions.error, count(Status::Error));
+        assert_eq!(status.sessions.closed, count(Status::Closed));
+        assert_eq!(status.seq, snapshot.seq);
+        let dashboards = self
+            .clients
+            .values()
+            .filter(|client| client.subscribed)
+            .count();
+        assert_eq!(status.dashboards as usize, dashboards);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_core_keeps_its_promises(ops in ops()) {
+        let mut shell = Shell::new();
+        for op in ops {
+            if shell.exited {
+                // Whatever comes, nothing follows.
+                shell.desk.wait(STALE_AFTER_MS);
+                prop_assert!(shell.desk.take(Input::Tick).is_empty());
+                prop_assert!(shell.desk.take(Input::Terminated).is_empty());
+                prop_assert!(shell.desk.take(Input::Drained).is_empty());
+                prop_assert_eq!(shell.desk.core.next_deadline(), None);
+                break;
+            }
+            shell.play(op);
+        }
+    }
+}
