@@ -22,6 +22,8 @@ mod bad_input;
 mod hook;
 mod lifecycle;
 mod load;
+#[cfg(target_os = "linux")]
+mod managers;
 mod serving;
 mod support;
 #[cfg(target_os = "linux")]
