@@ -36,8 +36,8 @@ pub fn show(socket_flag: Option<&Path>, out: &mut impl Write) -> anyhow::Result<
 /// Says that the file is right, or that there is none, which is right too.
 ///
 /// # Errors
-/// The file cannot be read, or is wrong: then the error is a line with the place of the mistake, followed by that line
-/// of the file with a mark under the place.
+/// The file cannot be read, or is wrong: then the error names the place of the mistake, and its
+/// [`snippet`](config::ConfigError::snippet) shows it.
 pub fn check(out: &mut impl Write) -> anyhow::Result<()> {
     let file = file()?;
     check_file(&file, out)
@@ -86,12 +86,7 @@ fn print(given: Given, socket: &config::SocketChoice, out: &mut impl Write) -> i
 }
 
 fn check_file(file: &Path, out: &mut impl Write) -> anyhow::Result<()> {
-    if let Err(error) = Given::load(Some(file)) {
-        match error.snippet() {
-            Some(snippet) => bail!("{error}\n{snippet}"),
-            None => return Err(error.into()),
-        }
-    }
+    Given::load(Some(file))?;
     if file.exists() {
         writeln!(out, "{}: ok", file.display())?;
     } else {
@@ -220,8 +215,17 @@ mod tests {
         fs::write(&file, TEMPLATE).unwrap();
         assert!(check().unwrap().ends_with("config.toml: ok\n"));
         fs::write(&file, "log = 1").unwrap();
-        let error = check().unwrap_err().to_string();
-        assert!(error.contains("config.toml:1:7: log: "), "{error}");
-        assert!(error.ends_with("    log = 1\n          ^"), "{error}");
+        let error = check().unwrap_err();
+        assert!(
+            error.to_string().contains("config.toml:1:7: log: "),
+            "{error}"
+        );
+        // The caller shows it below the error.
+        assert!(
+            error
+                .downcast_ref::<config::ConfigError>()
+                .and_then(config::ConfigError::snippet)
+                .is_some_and(|snippet| snippet == "    log = 1\n          ^")
+        );
     }
 }
