@@ -163,9 +163,12 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
 /// The one table from error to exit code; says what is wrong on standard error.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        let kind = match cause.downcast_ref::<serde_json::Error>() {
+            // It does not name the error that it stands for as its source.
+            Some(error) => error.io_error_kind(),
+            None => cause.downcast_ref().map(io::Error::kind),
+        };
+        kind == Some(io::ErrorKind::BrokenPipe)
     };
     // Whoever read our output has had enough.
     if error.chain().any(broken_pipe) {
