@@ -18,186 +18,96 @@ fn nested(depth: usize) -> String {
     format!("{}{}", "[".repeat(depth), "]".repeat(depth))
 }
 
-/// A line, the error's code, a part of its message, the id of the answer.
-fn wrong_lines() -> Vec<(Vec<u8>, i64, &'static str, Value)> {
-    let line = |text: &str| text.as_bytes().to_vec();
-    let call = |rest: &str| format!(r#"{{"jsonrpc":"2.0","id":7,{rest}}}"#).into_bytes();
-    let set = |params: &str| call(&format!(r#""method":"session.set","params":{params}"#));
-    vec![
-        (b"\xff\xfe{}".to_vec(), -32700, "not UTF-8", Value::Null),
-        (
-            b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"\xc3\x28\"}".to_vec(),
-            -32700,
-            "not UTF-8",
-            Value::Null,
-        ),
-        (line("hello?"), -32700, "not JSON", Value::Null),
-        (
-            line("{\"jsonrpc\":\"2.0\""),
-            -32700,
-            "not JSON",
-            Value::Null,
-        ),
-        (line("  "), -32700, "not JSON", Value::Null),
-        (b"\0\0\0".to_vec(), -32700, "not JSON", Value::Null),
-        (line(&nested(30_000)), -32600, "batch", Value::Null),
-        (
-            line(&format!("{{\"a\":{}", nested(30_000))),
-            -32700,
-            "not JSON",
-            Value::Null,
-        ),
-        (
-            set(&format!(
-                r#"{{"session":{},"status":"idle"}}"#,
-                nested(30_000)
-            )),
-            -32602,
-            "",
-            json!(7),
-        ),
-        (
-            line(r#"[{"jsonrpc":"2.0","id":7,"method":"hello"}]"#),
-            -32600,
-            "batch",
-            Value::Null,
-        ),
-        (line("\"hello\""), -32600, "not a request", Value::Null),
-        (line("17"), -32600, "not a request", Value::Null),
-        (line("null"), -32600, "not a request", Value::Null),
-        (line("{}"), -32600, "jsonrpc", Value::Null),
-        (
-            line(r#"{"id":7,"method":"hello"}"#),
-            -32600,
-            "jsonrpc",
-            json!(7),
-        ),
-        (
-            line(r#"{"jsonrpc":"1.0","id":7,"method":"hello"}"#),
-            -32600,
-            "jsonrpc",
-            json!(7),
-        ),
-        (
-            line(r#"{"jsonrpc":2,"id":7,"method":"hello"}"#),
-            -32600,
-            "",
-            Value::Null,
-        ),
-        (
-            line(r#"{"jsonrpc":"2.0","id":{},"method":"hello"}"#),
-            -32600,
-            "id must be",
-            Value::Null,
-        ),
-        (call(r#""method":5"#), -32600, "method", json!(7)),
-        (call(r#""params":{}"#), -32600, "method", json!(7)),
-        (
-            call(r#""method":"session.explode""#),
-            -32601,
-            "session.explode",
-            json!(7),
-        ),
-        (
-            call(r#""method":"hello","params":[1]"#),
-            -32602,
-            "object",
-            json!(7),
-        ),
-        (
-            call(r#""method":"subscribe","params":"all""#),
-            -32602,
-            "object",
-            json!(7),
-        ),
-        (
-            call(r#""method":"session.list","params":null"#),
-            -32602,
-            "object",
-            json!(7),
-        ),
-        (
-            call(r#""method":"session.list","params":{"include_closed":"yes"}"#),
-            -32602,
-            "",
-            json!(7),
-        ),
-        (
-            call(r#""method":"session.get""#),
-            -32602,
-            "session",
-            json!(7),
-        ),
-        (
-            call(r#""method":"session.get","params":{"session":"nobody"}"#),
-            -32001,
-            "nobody",
-            json!(7),
-        ),
-        (set("{}"), -32602, "session", json!(7)),
-        (set(r#"{"session":"x"}"#), -32602, "status", json!(7)),
-        (
-            set(r#"{"session":"x","status":"asleep"}"#),
-            -32602,
-            "status must be",
-            json!(7),
-        ),
-        (set(r#"{"session":"x","status":4}"#), -32602, "", json!(7)),
-        (
-            set(r#"{"session":"","status":"idle"}"#),
-            -32602,
-            "empty",
-            json!(7),
-        ),
-        (
-            set(r#"{"session":"a\u0000b","status":"idle"}"#),
-            -32602,
-            "control",
-            json!(7),
-        ),
-        (
-            set(r#"{"session":"\ud800","status":"idle"}"#),
-            -32602,
-            "",
-            json!(7),
-        ),
-        (
-            set(r#"{"session":"x","status":"idle","waiting_for":"plan"}"#),
-            -32602,
-            "waiting_for",
-            json!(7),
-        ),
-        (
-            set(r#"{"session":"x","status":"idle","pid":0}"#),
-            -32602,
-            "pid",
-            json!(7),
-        ),
-        (
-            set(r#"{"session":"x","status":"idle","pid":-1}"#),
-            -32602,
-            "",
-            json!(7),
-        ),
-        (
-            set(r#"{"session":"x","status":"idle","pid":4294967295}"#),
-            -32602,
-            "process",
-            json!(7),
-        ),
-        (
-            call(r#""method":"session.report","params":{"agent":"claude-code","at":1,"pid":1}"#),
-            -32602,
-            "",
-            json!(7),
-        ),
-        (
-            call(r#""method":"session.report","params":{"agent":"claude-code","event":{}}"#),
-            -32602,
-            "at",
-            json!(7),
-        ),
-    ]
+/// What is wrong and can be shown: the error's code, a part of its message, the answer's id, the line. In a line,
+/// `CALL` stands for what a request begins with, `SET` for one of `session.set` up to its parameters.
+const WRONG: &str = r#"
+-32700 | not JSON        | null | hello?
+-32700 | not JSON        | null | {"jsonrpc":"2.0"
+-32600 | batch           | null | [{"jsonrpc":"2.0","id":7,"method":"hello"}]
+-32600 | not a request   | null | "hello"
+-32600 | not a request   | null | 17
+-32600 | not a request   | null | null
+-32600 | jsonrpc         | null | {}
+-32600 | jsonrpc         | 7    | {"id":7,"method":"hello"}
+-32600 | jsonrpc         | 7    | {"jsonrpc":"1.0","id":7,"method":"hello"}
+-32600 |                 | null | {"jsonrpc":2,"id":7,"method":"hello"}
+-32600 | id must be      | null | {"jsonrpc":"2.0","id":{},"method":"hello"}
+-32600 | method          | null | {"jsonrpc":"2.0","method":5}
+-32600 | method          | 7    | CALL "method":5}
+-32600 | method          | 7    | CALL "params":{}}
+-32601 | session.explode | 7    | CALL "method":"session.explode"}
+-32602 | object          | 7    | CALL "method":"hello","params":[1]}
+-32602 | object          | 7    | CALL "method":"subscribe","params":"all"}
+-32602 | object          | 7    | CALL "method":"session.list","params":null}
+-32602 |                 | 7    | CALL "method":"session.list","params":{"include_closed":"yes"}}
+-32602 | session         | 7    | CALL "method":"session.get"}
+-32001 | nobody          | 7    | CALL "method":"session.get","params":{"session":"nobody"}}
+-32602 | session         | 7    | SET {}}
+-32602 | status          | 7    | SET {"session":"x"}}
+-32602 | status must be  | 7    | SET {"session":"x","status":"asleep"}}
+-32602 |                 | 7    | SET {"session":"x","status":4}}
+-32602 | empty           | 7    | SET {"session":"","status":"idle"}}
+-32602 | control         | 7    | SET {"session":"a\u0000b","status":"idle"}}
+-32602 |                 | 7    | SET {"session":"\ud800","status":"idle"}}
+-32602 | waiting_for     | 7    | SET {"session":"x","status":"idle","waiting_for":"plan"}}
+-32602 | pid             | 7    | SET {"session":"x","status":"idle","pid":0}}
+-32602 |                 | 7    | SET {"session":"x","status":"idle","pid":-1}}
+-32602 | process         | 7    | SET {"session":"x","status":"idle","pid":4294967295}}
+-32602 |                 | 7    | CALL "method":"session.report","params":{"agent":"claude-code","at":1,"pid":1}}
+-32602 | at              | 7    | CALL "method":"session.report","params":{"agent":"claude-code","event":{}}}
+"#;
+
+/// What a request begins with.
+const CALL: &str = r#"{"jsonrpc":"2.0","id":7,"#;
+
+struct Wrong {
+    line: Vec<u8>,
+    code: i64,
+    message: &'static str,
+    id: Value,
+}
+
+fn wrong_lines() -> Vec<Wrong> {
+    let set = format!(r#"{CALL}"method":"session.set","params":"#);
+    let mut lines: Vec<_> = WRONG
+        .trim()
+        .lines()
+        .map(|row| {
+            let mut cells = row.splitn(4, '|').map(str::trim);
+            let mut cell = || cells.next().unwrap();
+            Wrong {
+                code: cell().parse().unwrap(),
+                message: cell(),
+                id: cell().parse().unwrap(),
+                line: cell()
+                    .replace("CALL ", CALL)
+                    .replace("SET ", &set)
+                    .into_bytes(),
+            }
+        })
+        .collect();
+    let mut unreadable = |line: &[u8], code, message| {
+        lines.push(Wrong {
+            line: line.into(),
+            code,
+            message,
+            id: Value::Null,
+        });
+    };
+    unreadable(b"\xff\xfe{}", -32700, "not UTF-8");
+    unreadable(b"{\"jsonrpc\":\"\xc3\x28\"}", -32700, "not UTF-8");
+    unreadable(b"\0\0\0", -32700, "not JSON");
+    unreadable(b"  ", -32700, "not JSON");
+    unreadable(nested(30_000).as_bytes(), -32600, "batch");
+    let cut = format!("{{\"a\":{}", nested(30_000));
+    unreadable(cut.as_bytes(), -32700, "not JSON");
+    lines.push(Wrong {
+        line: format!(r#"{set}{{"session":{}}}}}"#, nested(30_000)).into(),
+        code: -32602,
+        message: "",
+        id: json!(7),
+    });
+    lines
 }
 
 #[test]
@@ -206,7 +116,13 @@ fn a_wrong_line_gets_an_error_that_says_what_is_wrong() {
     let _daemon = place.daemon();
     let mut bystanders = Bystanders::at(&place);
     let mut wire = place.connect();
-    for (mut line, code, message, id) in wrong_lines() {
+    for wrong in wrong_lines() {
+        let Wrong {
+            mut line,
+            code,
+            message,
+            id,
+        } = wrong;
         let shown = String::from_utf8_lossy(&line[..line.len().min(100)]).into_owned();
         line.push(b'\n');
         wire.send(&line);
@@ -401,12 +317,12 @@ fn a_dashboard_that_never_reads_is_dropped() {
         (status["result"]["dashboards"] == 1).then_some(())
     });
     assert!(changes > 500, "dropped after {changes} changes");
-    let log = daemon.log();
+    let logged = daemon.log();
     assert_eq!(
-        log.matches("dropped a dashboard that does not keep up")
+        logged.matches("dropped a dashboard that does not keep up")
             .count(),
         10,
-        "{log}"
+        "{logged}"
     );
     let grown = daemon.resident().saturating_sub(before);
     assert!(grown < 8 * 1024, "{grown} KiB more");
@@ -481,10 +397,12 @@ fn ten_thousand_requests_in_one_write_are_answered_in_order() {
     let mut bystanders = Bystanders::at(&place);
     let mut wire = place.connect();
     let mut socket = wire.socket().try_clone().unwrap();
-    let requests: String = (0..10_000)
-        .map(|id| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"hello\"}}\n"))
-        .collect();
-    let writer = std::thread::spawn(move || socket.write_all(requests.as_bytes()).unwrap());
+    let mut requests = Vec::new();
+    for id in 0..10_000 {
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": "hello"});
+        writeln!(requests, "{request}").unwrap();
+    }
+    let writer = std::thread::spawn(move || socket.write_all(&requests).unwrap());
     for id in 0..10_000 {
         assert_eq!(wire.next().unwrap()["id"], id);
         if id % 1000 == 0 {

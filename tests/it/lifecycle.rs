@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::support::{Daemon, Place, Sleeper, Wire, until};
+use crate::support::{Daemon, Place, Sleeper, Wire, broken_pipe, until};
 
 fn lock(place: &Place) -> PathBuf {
     place.path().join("socket.lock")
@@ -417,14 +417,9 @@ fn a_socket_left_by_a_killed_daemon_is_replaced() {
     );
     let output = place.run(&["list"]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
-    let _second = spawn(&place);
-    let status = until("the second", || {
-        let output = place.run(&["status", "--json"]);
-        output.status.success().then_some(output.stdout)
-    });
-    let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
-    assert_ne!(status["pid"], pid);
-    place.ok(&["stop"]);
+    let second = place.daemon();
+    assert_ne!(second.pid(), pid);
+    assert_eq!(place.json(&["status", "--json"])["pid"], second.pid());
 }
 
 /// A daemon in the background, which is stopped when its test ends.
@@ -494,11 +489,6 @@ fn in_the_background_a_failure_is_told() {
     let output = daemonize(&place, &[]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(text(&output.stderr).contains("config.toml:1:7: log"));
-}
-
-/// A pipe whose reading end is closed.
-fn broken_pipe() -> std::io::PipeWriter {
-    std::io::pipe().unwrap().1
 }
 
 #[test]

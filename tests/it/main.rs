@@ -19,6 +19,7 @@ mod activation;
 #[cfg(target_os = "linux")]
 mod again;
 mod bad_input;
+mod commands;
 mod hook;
 mod lifecycle;
 mod load;

@@ -403,6 +403,12 @@ pub fn open_many() {
     setrlimit(Resource::Nofile, raised).unwrap();
 }
 
+/// A pipe whose reading end is closed.
+pub fn broken_pipe() -> std::io::PipeWriter {
+    let (_reader, writer) = std::io::pipe().unwrap();
+    writer
+}
+
 impl Daemon {
     /// Its resident memory in KiB.
     #[track_caller]

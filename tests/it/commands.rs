@@ -1,0 +1,603 @@
+//! What a person or a script types: exit codes, what goes to which stream, the shapes of `--json`.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{Place, Sleeper, broken_pipe, program, until};
+
+const SUCCESS: i32 = 0;
+const FAILURE: i32 = 1;
+const USAGE: i32 = 2;
+const NO_DAEMON: i32 = 3;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A failure: nothing on standard output, and one complaint that begins with the program's name.
+#[track_caller]
+fn complaint(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    assert_eq!(text(&output.stdout), "", "{output:?}");
+    let said = text(&output.stderr);
+    if code != USAGE {
+        assert!(said.starts_with("agent-console: "), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    said
+}
+
+#[test]
+fn without_a_daemon_every_client_says_what_to_run() {
+    let place = Place::new();
+    for arguments in [
+        &["list"][..],
+        &["list", "--all", "--json"],
+        &["get", "x"],
+        &["watch"],
+        &["watch", "--json"],
+        &["status"],
+        &["status", "--json"],
+        &["report", "x", "idle"],
+        &["remove", "x"],
+        &["stop"],
+        &["stop", "--force"],
+    ] {
+        let said = complaint(&place.run(arguments), NO_DAEMON);
+        let socket = place.socket();
+        assert!(
+            said.contains(&*socket.to_string_lossy()) && said.contains("agent-console daemon"),
+            "{arguments:?}: {said}"
+        );
+    }
+    // None of them has started one.
+    assert!(!place.socket().exists());
+}
+
+#[test]
+fn wrong_usage_is_told_apart_from_failure() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    for arguments in [
+        &["lst"][..],
+        &["list", "x"],
+        &["list", "--jsn"],
+        &["get"],
+        &["get", "a", "b"],
+        &["report"],
+        &["report", "x"],
+        &["report", "x", "sleeping"],
+        &["report", "x", "idle", "--pid", "many"],
+        &["report", "x", "idle", "--waiting-for", "godot"],
+        &["remove"],
+        &["stop", "--hard"],
+        &["status", "now"],
+        &["config"],
+        &["config", "edit"],
+        &["demo", "--speed", "0"],
+        &["demo", "--speed", "fast"],
+        &["daemon", "now"],
+        &["watch", "x"],
+        &["--socket"],
+    ] {
+        let said = complaint(&place.run(arguments), USAGE);
+        assert!(
+            said.contains("Usage: ") || said.contains("--help"),
+            "{arguments:?}: {said}"
+        );
+    }
+    for (arguments, part) in [
+        (&["get", "nobody"][..], "agent-console list"),
+        (&["remove", "nobody"], "agent-console list"),
+        (&["get", ""], "empty"),
+        (&["report", "a\nb", "idle"], "control characters"),
+        (&["report", "x", "idle", "--waiting-for", "plan"], "waiting"),
+        (&["report", "x", "idle", "--pid", "4294967295"], "process"),
+        (&["report", "x", "idle", "--pid", "0"], "pid"),
+    ] {
+        let said = complaint(&place.run(arguments), FAILURE);
+        assert!(said.contains(part), "{arguments:?}: {said}");
+    }
+    assert_eq!(place.json(&["list", "--all", "--json"]), json!([]));
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    let place = Place::new();
+    for program in [program(), Path::new(env!("CARGO_BIN_EXE_acd"))] {
+        let run = |arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).output().unwrap();
+            assert_eq!(output.status.code(), Some(SUCCESS), "{output:?}");
+            assert_eq!(text(&output.stderr), "");
+            text(&output.stdout)
+        };
+        let version = format!("agent-console {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(run(&["--version"]), version);
+        let help = run(&["--help"]);
+        for word in [
+            "daemon",
+            "hook",
+            "list",
+            "watch",
+            "demo",
+            "Exit status",
+            "--socket",
+        ] {
+            assert!(help.contains(word), "{word}: {help}");
+        }
+        assert!(run(&["report", "--help"]).contains("--waiting-for"));
+    }
+    let output = place.run(&[]);
+    assert_eq!(output.status.code(), Some(USAGE), "{output:?}");
+}
+
+/// The names of an object's fields.
+fn fields(object: &Value) -> Vec<&str> {
+    let mut names: Vec<_> = object
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn answers_for_scripts_have_their_shapes() {
+    let place = Place::new();
+    let daemon = place.daemon();
+    let agent = Sleeper::start();
+    let pid = agent.pid().to_string();
+    let reported = place.json(&[
+        "report",
+        "build",
+        "waiting",
+        "--waiting-for",
+        "plan",
+        "--reason",
+        "why",
+        "--title",
+        "what",
+        "--cwd",
+        "/src",
+        "--agent",
+        "make",
+        "--pid",
+        &pid,
+        "--json",
+    ]);
+    for (field, value) in [
+        ("key", json!("build")),
+        ("agent", json!("make")),
+        ("status", json!("waiting")),
+        ("waiting_for", json!("plan")),
+        ("attention", json!(true)),
+        ("reason", json!("why")),
+        ("title", json!("what")),
+        ("cwd", json!("/src")),
+        ("pid", json!(agent.pid())),
+        ("subagents", json!(0)),
+        ("background", json!(0)),
+    ] {
+        assert_eq!(reported[field], value, "{field}: {reported}");
+    }
+    assert!(reported["process_start"].is_u64());
+    assert!(reported["since"].as_u64() > Some(1_700_000_000_000));
+    assert_eq!(reported["history"][0]["status"], "waiting");
+    assert_eq!(reported["evidence"][0]["kind"], "report");
+
+    place.ok(&["report", "done", "closed"]);
+    assert_eq!(place.json(&["list", "--json"]), json!([reported]));
+    let all = place.json(&["list", "--all", "--json"]);
+    assert_eq!(all.as_array().unwrap().len(), 2);
+    assert_eq!(place.json(&["get", "build", "--json"]), reported);
+
+    let status = place.json(&["status", "--json"]);
+    assert_eq!(
+        fields(&status),
+        [
+            "dashboards",
+            "idle_timeout_ms",
+            "origin",
+            "pid",
+            "protocol",
+            "reports",
+            "rss_bytes",
+            "seq",
+            "sessions",
+            "socket",
+            "uptime_ms",
+            "version"
+        ]
+    );
+    assert_eq!(status["pid"], daemon.pid());
+    assert_eq!(status["origin"], "self-bound");
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["socket"], *place.socket().to_string_lossy());
+    assert_eq!(
+        status["sessions"],
+        json!({"working": 0, "waiting": 1, "idle": 0, "error": 0, "closed": 1})
+    );
+    assert_eq!(status["dashboards"], 0);
+    assert!(status["rss_bytes"].as_u64() > Some(100_000), "{status}");
+
+    assert_eq!(
+        place.json(&["remove", "done", "--json"]),
+        json!({"removed": "done"})
+    );
+    assert_eq!(place.json(&["stop", "--json"]), json!({"dashboards": 0}));
+}
+
+#[test]
+fn answers_for_people_are_rows() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    assert_eq!(place.ok(&["list"]), "no sessions\n");
+    assert_eq!(
+        place.ok(&["report", "build", "waiting", "--waiting-for", "answer"]),
+        "build: waiting: answer\n"
+    );
+    let list = place.ok(&["list"]);
+    let mut rows = list.lines();
+    assert_eq!(
+        rows.next().unwrap().split_whitespace().collect::<Vec<_>>(),
+        ["STATUS", "FOR", "KEY", "DIRECTORY", "ABOUT"]
+    );
+    assert!(rows.next().unwrap().starts_with("waiting: answer  "));
+    assert_eq!(rows.next(), None);
+    let get = place.ok(&["get", "build"]);
+    for line in [
+        "key        build\n",
+        "attention  needed\n",
+        "agent      script\n",
+    ] {
+        assert!(get.contains(line), "{get}");
+    }
+    let status = place.ok(&["status"]);
+    assert!(
+        status.contains("1 waiting") && status.contains("self-bound"),
+        "{status}"
+    );
+    assert_eq!(place.ok(&["report", "build", "closed"]), "build: closed\n");
+    assert_eq!(place.ok(&["list"]), "no sessions\n");
+    assert!(place.ok(&["list", "--all"]).contains("reported"));
+    assert_eq!(place.ok(&["remove", "build"]), "removed build\n");
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    for number in 0..100 {
+        let session = format!("session {number}");
+        let params = json!({"session": session, "status": "idle", "title": "x".repeat(100)});
+        place.connect().ask("session.set", params);
+    }
+    for command in [
+        "list",
+        "list --json",
+        "list --all",
+        "get 'session 7'",
+        "--help",
+        "status",
+    ] {
+        let piped = format!("{{ \"$0\" {command}; echo $? >&2; }} | head -c1");
+        let output = place
+            .command(["unused"])
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .fold(&mut Command::new("sh"), |shell, (name, value)| {
+                shell.env(name, value)
+            })
+            .args(["-c", &piped])
+            .arg(program())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout.len(), 1, "{command}: {output:?}");
+        assert_eq!(text(&output.stderr), "0\n", "{command}");
+    }
+    // Closed before the first byte.
+    for arguments in [
+        &["list"][..],
+        &["list", "--json"],
+        &["watch"],
+        &["config", "path"],
+    ] {
+        let output = place
+            .command(arguments)
+            .stdout(broken_pipe())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(SUCCESS),
+            "{arguments:?}: {output:?}"
+        );
+        assert_eq!(text(&output.stderr), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn nothing_that_a_session_says_can_steer_a_terminal() {
+    // Clears the screen, sets its title, moves up, C1 forms of the same, turns the text round, rings.
+    const EVIL: &str =
+        "a\x1b[2J\x1b]0;t\x07\x1b[1A\u{9b}2J\u{9d}0;t\u{9c}\u{202e}b\u{2066}c\u{200f}\x08\x7f\r\n";
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let mut wire = place.connect();
+    // A hook's words come from the model's world: all that it says may be hostile.
+    let agent = Sleeper::start();
+    let report = |event: Value| {
+        json!({"agent": "claude-code", "at": 1, "pid": agent.pid(), "attended": true,
+            "terminal": {"tty": EVIL, "term_program": EVIL}, "event": event})
+    };
+    let prompt = json!({"hook_event_name": "UserPromptSubmit", "session_id": EVIL, "cwd": EVIL,
+        "prompt": EVIL, "permission_mode": EVIL, "model": EVIL, "session_title": EVIL});
+    let ask = json!({"hook_event_name": "PermissionRequest", "session_id": EVIL, "cwd": EVIL,
+        "tool_name": EVIL, "tool_input": {"command": EVIL}});
+    let end = json!({"hook_event_name": "SessionEnd", "session_id": EVIL, "reason": EVIL});
+    let set = json!({"session": "script", "status": "working", "reason": EVIL, "title": EVIL,
+        "cwd": EVIL});
+    let named = json!({"session": "a\u{202e}b\u{2066}", "status": "idle", "agent": "\u{202e}x"});
+
+    let mut watch = place
+        .command(["watch"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("watch to be subscribed", || {
+        let status = wire.ask("daemon.status", json!({}));
+        (status["result"]["dashboards"] == 1).then_some(())
+    });
+    let mut shown = String::new();
+    let mut look = |place: &Place| {
+        let list = place.json(&["list", "--all", "--json"]);
+        shown += &place.ok(&["list", "--all"]);
+        for session in list.as_array().unwrap() {
+            shown += &place.ok(&["get", session["key"].as_str().unwrap()]);
+        }
+    };
+    for params in [set, named] {
+        let answer = wire.ask("session.set", params);
+        assert!(answer["result"].is_object(), "{answer}");
+    }
+    for event in [prompt, ask] {
+        let answer = wire.ask("session.report", report(event));
+        assert_eq!(answer["result"]["accepted"], true, "{answer}");
+        look(&place);
+    }
+    wire.ask("session.report", report(end));
+    look(&place);
+    shown += &place.ok(&["report", "a\u{202e}b\u{2066}", "working"]);
+    shown += &place.ok(&["remove", "a\u{202e}b\u{2066}"]);
+    let refused = place.run(&["get", "no\u{202e}body"]);
+    assert_eq!(refused.status.code(), Some(FAILURE));
+    shown += &text(&refused.stderr);
+    place.ok(&["stop"]);
+    watch.wait().unwrap();
+    watch.stdout.unwrap().read_to_string(&mut shown).unwrap();
+
+    let harmful = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let line = shown.lines().find(|line| line.contains(harmful));
+    assert_eq!(line, None, "{line:?}");
+    // It was shown at all.
+    assert!(shown.matches("[2J").count() > 5, "{shown}");
+}
+
+#[test]
+fn config_finds_shows_checks_and_begins_a_file() {
+    let place = Place::new();
+    let file = place.config_file();
+    let shown = file.to_str().unwrap();
+    assert_eq!(place.ok(&["config", "path"]), format!("{shown}\n"));
+    assert!(place.ok(&["config", "check"]).contains("no such file"));
+    assert_eq!(place.ok(&["config", "init"]), format!("wrote {shown}\n"));
+    assert_eq!(place.ok(&["config", "check"]), format!("{shown}: ok\n"));
+    let said = complaint(&place.run(&["config", "init"]), FAILURE);
+    assert!(said.contains("is there already"), "{said}");
+
+    place.configure("idle_timeout = \"90min\"\nsocket = \"/run/x\"\n");
+    let show = place.ok(&["config", "show"]);
+    assert!(
+        show.contains("idle_timeout = \"1h 30m\" # file\n"),
+        "{show}"
+    );
+    assert!(show.contains("log = \"info\" # default\n"), "{show}");
+    assert!(
+        show.contains(&format!(
+            "socket = \"{}\" # environment\n",
+            place.socket().display()
+        )),
+        "{show}"
+    );
+    let show = place.ok(&["config", "show", "--socket", "/run/y"]);
+    assert!(show.contains("socket = \"/run/y\" # flag\n"), "{show}");
+
+    // The place of a mistake, and the line with a mark under it.
+    place.configure("log = \"info\"\nhistory = \"many\"\n");
+    for arguments in [&["config", "check"][..], &["config", "show"], &["daemon"]] {
+        let output = place.run(arguments);
+        assert_eq!(output.status.code(), Some(FAILURE));
+        assert_eq!(text(&output.stdout), "");
+        let said = text(&output.stderr);
+        let mut lines = said.lines();
+        let first = lines.next().unwrap();
+        assert!(
+            first.starts_with(&format!("agent-console: {shown}:2:11: history: ")),
+            "{said}"
+        );
+        assert_eq!(lines.next(), Some("    history = \"many\""), "{said}");
+        assert_eq!(lines.next(), Some("              ^"), "{said}");
+        assert_eq!(lines.next(), None, "{said}");
+    }
+    assert_eq!(place.ok(&["config", "path"]), format!("{shown}\n"));
+
+    let output = place
+        .command(["config", "path"])
+        .env_remove("HOME")
+        .output()
+        .unwrap();
+    let said = complaint(&output, FAILURE);
+    assert!(said.contains("set HOME"), "{said}");
+}
+
+#[test]
+fn the_flag_beats_the_variable_beats_the_file_beats_the_default() {
+    let (flag, variable, file) = (Place::new(), Place::new(), Place::new());
+    let _daemons = [flag.daemon(), variable.daemon(), file.daemon()];
+    for (name, place) in [("flag", &flag), ("variable", &variable), ("file", &file)] {
+        place.ok(&["report", name, "idle"]);
+    }
+    let place = Place::new();
+    place.configure(&format!("socket = \"{}\"\n", file.socket().display()));
+    let answered_by = |with_variable: bool, arguments: &[&str]| {
+        let mut command = place.command(arguments.iter().chain(&["--json"]));
+        command.env_remove("AGENT_CONSOLE_SOCKET");
+        if with_variable {
+            command.env("AGENT_CONSOLE_SOCKET", variable.socket());
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let list: Value = serde_json::from_slice(&output.stdout).unwrap();
+        list[0]["key"].as_str().unwrap().to_owned()
+    };
+    let socket = flag.socket();
+    let socket = socket.to_str().unwrap();
+    assert_eq!(answered_by(true, &["list", "--socket", socket]), "flag");
+    assert_eq!(answered_by(true, &["--socket", socket, "list"]), "flag");
+    assert_eq!(answered_by(false, &["list", "--socket", socket]), "flag");
+    assert_eq!(answered_by(true, &["list"]), "variable");
+    assert_eq!(answered_by(false, &["list"]), "file");
+    // The default is only named: what answers there is none of a test's business.
+    fs::remove_file(place.config_file()).unwrap();
+    let output = place
+        .command(["config", "show"])
+        .env_remove("AGENT_CONSOLE_SOCKET")
+        .output()
+        .unwrap();
+    let show = text(&output.stdout);
+    assert!(
+        show.starts_with("socket = \"/tmp/agent-console.sock\" # default\n"),
+        "{show}"
+    );
+}
+
+/// A running `watch --json`, which is killed when its test ends.
+struct Watch {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Watch {
+    fn start(place: &Place) -> Self {
+        let mut child = place
+            .command(["watch", "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn next(&mut self) -> Option<Value> {
+        let line = self.lines.next()?.unwrap();
+        Some(serde_json::from_str(&line).unwrap())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn watch_tells_each_change_outlives_a_crash_and_ends_with_a_stop() {
+    let place = Place::new();
+    let mut daemon = place.daemon();
+    let before = place.json(&["report", "before", "idle", "--json"]);
+    let mut watch = Watch::start(&place);
+    let snapshot = watch.next().unwrap();
+    assert_eq!(fields(&snapshot), ["event", "notices", "seq", "sessions"]);
+    assert_eq!(snapshot["event"], "snapshot");
+    assert_eq!(snapshot["sessions"], json!([before]));
+    let seq = snapshot["seq"].as_u64().unwrap();
+
+    let after = place.json(&["report", "after", "working", "--json"]);
+    assert_eq!(
+        watch.next().unwrap(),
+        json!({"event": "session.changed", "seq": seq + 1, "session": after})
+    );
+    place.ok(&["remove", "after"]);
+    assert_eq!(
+        watch.next().unwrap(),
+        json!({"event": "session.removed", "seq": seq + 2, "key": "after"})
+    );
+    daemon.signal("HUP");
+    let notice = watch.next().unwrap();
+    assert_eq!(notice["event"], "daemon.notice");
+    assert_eq!(notice["code"], "config_loaded");
+
+    daemon.signal("KILL");
+    daemon.wait();
+    let mut daemon = place.daemon();
+    let again = watch.next().unwrap();
+    assert_eq!(again["event"], "snapshot");
+    assert_eq!(again["sessions"], json!([]));
+
+    // A restart, as a service manager would do it.
+    daemon.signal("TERM");
+    daemon.wait();
+    let stopping = watch.next().unwrap();
+    assert_eq!(stopping["event"], "daemon.stopping");
+    assert_eq!(stopping["reason"], "signal");
+    let mut daemon = place.daemon();
+    assert_eq!(watch.next().unwrap()["event"], "snapshot");
+
+    place.ok(&["stop"]);
+    assert_eq!(daemon.wait(), Some(0));
+    let stopping = watch.next().unwrap();
+    assert_eq!(stopping["event"], "daemon.stopping");
+    assert_eq!(stopping["reason"], "stop");
+    assert_eq!(watch.next(), None);
+    assert_eq!(watch.child.wait().unwrap().code(), Some(SUCCESS));
+}
+
+#[test]
+fn a_prefix_finds_one_session_and_never_the_wrong_one() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    for name in ["alpha-one", "alpha-two", "beta"] {
+        place.ok(&["report", name, "idle"]);
+    }
+    assert_eq!(place.json(&["get", "b", "--json"])["key"], "beta");
+    assert_eq!(
+        place.json(&["get", "alpha-t", "--json"])["key"],
+        "alpha-two"
+    );
+    let said = complaint(&place.run(&["get", "alpha"]), FAILURE);
+    assert!(
+        said.contains("2 sessions") && said.contains("key"),
+        "{said}"
+    );
+    complaint(&place.run(&["remove", "alpha-"]), FAILURE);
+    assert_eq!(place.json(&["list", "--json"]).as_array().unwrap().len(), 3);
+    // A short name is a new session's, not a prefix.
+    place.ok(&["report", "alpha", "working"]);
+    assert_eq!(place.json(&["get", "alpha", "--json"])["status"], "working");
+    assert_eq!(place.json(&["list", "--json"]).as_array().unwrap().len(), 4);
+}
