@@ -99,7 +99,7 @@ pub(super) struct Actor {
 }
 
 /// The signals that the daemon answers to.
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -112,7 +112,12 @@ enum Caught {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// From now on they are caught.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses.
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -143,9 +148,10 @@ fn settings(config: &Config) -> Settings {
 impl Actor {
     /// # Errors
     ///
-    /// The system refuses to watch the listener or the signals.
+    /// The system refuses to watch the listener.
     pub(super) fn new(
         listener: Listener,
+        signals: Signals,
         config: Config,
         log_control: LogControl,
     ) -> std::io::Result<Self> {
@@ -180,7 +186,7 @@ impl Actor {
             scratch: Scratch::default(),
             exits: ExitWatcher::new(tell),
             exited,
-            signals: Signals::new()?,
+            signals,
             effects: Vec::new(),
         })
     }

@@ -15,15 +15,16 @@ mod manager;
 mod outbox;
 mod reactor;
 
+use std::cell::Cell;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit};
 
-use self::actor::Actor;
+use self::actor::{Actor, Signals};
 use self::daemonize::{Fork, Readiness, daemonize};
-use self::listener::{Listener, Passed};
+use self::listener::Passed;
 use crate::config::{self, Config};
 use crate::log::{self, LogControl, Target};
 
@@ -55,7 +56,7 @@ pub fn run(options: &Options) -> Result<()> {
     let socket = config::socket_path(options.socket.as_deref())?.path;
     if !options.daemonize {
         let log = log::init(config.log, Target::Foreground);
-        return serve(listener::acquire(passed, &socket)?, config, log, None);
+        return serve(passed, &socket, config, log, || {});
     }
     if !matches!(passed, Passed::None) {
         bail!(
@@ -71,41 +72,42 @@ pub fn run(options: &Options) -> Result<()> {
         }
         Fork::Child(readiness) => {
             let log = log::init(config.log, Target::Daemonized);
-            match listener::acquire(passed, &socket) {
-                Ok(listener) => serve(listener, config, log, Some(readiness)),
-                Err(error) => {
-                    tracing::error!(%error, "cannot listen");
-                    readiness.failed(&error);
-                    Err(error.into())
-                }
+            // Whichever comes first takes it: it listens, or it never will.
+            let readiness = Cell::new(Some(readiness));
+            let ready = || readiness.take().map_or((), Readiness::ready);
+            let served = serve(passed, &socket, config, log, ready);
+            if let (Err(error), Some(readiness)) = (&served, readiness.take()) {
+                tracing::error!(%error, "cannot serve");
+                readiness.failed(&format_args!("{error:#}"));
             }
+            served
         }
     }
 }
 
+/// Listens, calls `ready`, and serves until it is time to leave.
 fn serve(
-    listener: Listener,
+    passed: Passed,
+    socket: &Path,
     config: Config,
     log: LogControl,
-    readiness: Option<Readiness>,
+    ready: impl FnOnce(),
 ) -> Result<()> {
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()?;
-    let version = env!("CARGO_PKG_VERSION");
-    let (origin, socket) = (
-        listener.origin().as_str(),
-        listener.path().display().to_string(),
-    );
     tokio::task::LocalSet::new().block_on(&runtime, async {
+        // Before there is a socket to connect to: who can reach the daemon can also tell it to leave in order.
+        let signals = Signals::new().context("cannot catch signals")?;
+        let listener = listener::acquire(passed, socket)?;
+        let (origin, path) = (listener.origin().as_str(), listener.path().to_owned());
         let actor =
-            Actor::new(listener, config, log).context("cannot watch the socket and the signals")?;
-        tracing::info!(version, origin, %socket, pid = std::process::id(), "ready");
-        if let Some(readiness) = readiness {
-            readiness.ready();
-        }
+            Actor::new(listener, signals, config, log).context("cannot watch the socket")?;
+        let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
+        tracing::info!(version, origin, socket = %path.display(), pid, "ready");
+        ready();
         actor.run().await;
         Ok(())
     })

@@ -319,7 +319,8 @@ fn a_dashboard_that_never_reads_is_dropped() {
     assert!(changes > 500, "dropped after {changes} changes");
     let logged = daemon.log();
     assert_eq!(
-        logged.matches("dropped a dashboard that does not keep up")
+        logged
+            .matches("dropped a dashboard that does not keep up")
             .count(),
         10,
         "{logged}"

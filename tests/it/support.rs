@@ -142,20 +142,32 @@ impl Place {
     #[track_caller]
     pub fn daemon_with(&self, prepare: impl FnOnce(&mut Command)) -> Daemon {
         let mut command = self.command(["daemon"]);
+        self.log_to_file(&mut command);
         prepare(&mut command);
-        self.start(command)
+        self.spawn(command)
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.path().join("daemon.log")
+    }
+
+    fn log_to_file(&self, command: &mut Command) {
+        let log = fs::File::create(self.log_file()).unwrap();
+        command.stdout(Stdio::null()).stderr(log);
     }
 
     /// Starts a daemon by a command of the caller's and waits until its socket takes connections.
     #[track_caller]
     pub fn start(&self, mut command: Command) -> Daemon {
-        let log = self.path().join("daemon.log");
-        command
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(&log).unwrap());
+        self.log_to_file(&mut command);
+        self.spawn(command)
+    }
+
+    #[track_caller]
+    fn spawn(&self, mut command: Command) -> Daemon {
         let mut daemon = Daemon {
             child: command.spawn().unwrap(),
-            log,
+            log: self.log_file(),
         };
         until("the daemon to listen", || {
             if let Some(status) = daemon.child.try_wait().unwrap() {
