@@ -1,0 +1,128 @@
+//! A daemon of the measurement's own, and connections to it.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit};
+
+/// The program that is measured.
+pub fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_agent-console"))
+}
+
+/// A command with nothing of the user's: a home and a socket in `directory`, no configuration.
+pub fn command(program: impl AsRef<std::ffi::OsStr>, directory: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("HOME", directory)
+        .env("AGENT_CONSOLE_SOCKET", socket_in(directory))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+pub fn socket_in(directory: &Path) -> PathBuf {
+    directory.join("socket")
+}
+
+/// A running daemon; killed at the end.
+pub struct Daemon {
+    pub child: Child,
+    pub directory: tempfile::TempDir,
+}
+
+impl Daemon {
+    /// Starts it and waits for its first answer.
+    pub fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let child = command(program(), directory.path())
+            .arg("daemon")
+            .spawn()
+            .unwrap();
+        let daemon = Self { child, directory };
+        daemon.connect_soon().ask("daemon.status");
+        daemon
+    }
+
+    pub fn connect(&self) -> Wire {
+        Wire::connect(&socket_in(self.directory.path())).unwrap()
+    }
+
+    /// Tries until it listens, without a pause: what is waited for takes less than a sleep.
+    pub fn connect_soon(&self) -> Wire {
+        loop {
+            if let Ok(wire) = Wire::connect(&socket_in(self.directory.path())) {
+                return wire;
+            }
+        }
+    }
+
+    /// Asks it to leave and waits until it has.
+    pub fn stop(mut self) {
+        self.connect().ask("daemon.stop");
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection that is asked one thing at a time.
+pub struct Wire {
+    pub socket: UnixStream,
+    buffer: Vec<u8>,
+}
+
+impl Wire {
+    pub fn connect(socket: &Path) -> std::io::Result<Self> {
+        let socket = UnixStream::connect(socket)?;
+        socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+        Ok(Self::on(socket))
+    }
+
+    pub fn on(socket: UnixStream) -> Self {
+        Self {
+            socket,
+            buffer: vec![0; 64 * 1024],
+        }
+    }
+
+    /// Asks and waits for the whole answer, of which it says how long it is.
+    pub fn ask(&mut self, method: &str) -> usize {
+        let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"{method}\"}}\n");
+        self.ask_line(line.as_bytes())
+    }
+
+    /// The same with a line as it is.
+    pub fn ask_line(&mut self, line: &[u8]) -> usize {
+        self.socket.write_all(line).unwrap();
+        let mut length = 0;
+        loop {
+            let count = self.socket.read(&mut self.buffer).unwrap();
+            assert!(count > 0, "the daemon has gone");
+            length += count;
+            if self.buffer[count - 1] == b'\n' {
+                return length;
+            }
+        }
+    }
+}
+
+/// Thousands of connections need as many descriptors.
+pub fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    rustix::process::setrlimit(Resource::Nofile, raised).unwrap();
+}
