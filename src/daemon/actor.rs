@@ -310,6 +310,7 @@ impl Actor {
 
     fn take_mail(&mut self, mail: &mut Vec<Mail>) -> Course {
         let mut course = Course::On;
+        let is_burst = mail.len() == TURN;
         for letter in mail.drain(..) {
             let next = match letter {
                 Mail::Line(client, line) => {
@@ -364,6 +365,9 @@ impl Actor {
             }
         }
         mail.clear();
+        if !is_burst {
+            self.give_memory_back();
+        }
         course
     }
 
@@ -555,12 +559,17 @@ impl Actor {
                 "a dashboard has gone"
             );
         }
+        self.handle(Input::Disconnected(client));
+    }
+
+    /// Gives back what a burst of connections took. To be called when the mailbox was not full: while it is, more of
+    /// them are about to go.
+    fn give_memory_back(&mut self) {
         if self.most_clients >= MANY_CONNECTIONS && self.clients.len() <= self.most_clients / 8 {
             self.most_clients = self.clients.len();
             self.clients.shrink_to_fit();
             process::give_memory_back();
         }
-        self.handle(Input::Disconnected(client));
     }
 
     fn reload(&mut self) -> Course {
