@@ -67,7 +67,15 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()>
         "Claude Code 2.1.330, recorded, reports to it through `agent-console hook`:\n"
     )?;
     stage.subscribe(sender)?;
-    let played = play(options, &stage, &events, out);
+    let mut player = Player {
+        stage: &stage,
+        events: &events,
+        out: &mut *out,
+        speed: options.speed,
+        began: clock::monotonic(),
+        shown: String::new(),
+    };
+    let played = player.play();
     let taken_down = stage.take_down();
     played?;
     taken_down?;
@@ -91,30 +99,60 @@ fn forward_signals(sender: Sender<Event>) -> io::Result<()> {
     Ok(())
 }
 
-fn play(
-    options: &Options,
-    stage: &Stage,
-    events: &Receiver<Event>,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    let began = clock::monotonic();
-    for line in TRACE.lines() {
-        let entry: Entry<'_> = serde_json::from_str(line).context("the recording is damaged")?;
-        let due = began + Duration::from_millis(entry.ms).div_f64(options.speed);
-        show_until(due, events, began, options.speed, out)?;
-        if let Some(hook) = entry.hook {
-            stage.hook(hook.get(), entry.attended)?;
-        } else if let Some(action) = entry.mark.as_deref().and_then(person) {
-            writeln!(out, "{:7.1}s  {action}", at(began, options.speed))?;
+/// Plays the recording and shows what comes of it.
+struct Player<'a, W> {
+    stage: &'a Stage,
+    events: &'a Receiver<Event>,
+    out: &'a mut W,
+    speed: f64,
+    began: Instant,
+    /// What was shown last: the evidence changes with every event, a person sees what it comes to.
+    shown: String,
+}
+
+impl<W: Write> Player<'_, W> {
+    fn play(&mut self) -> anyhow::Result<()> {
+        for line in TRACE.lines() {
+            let entry: Entry<'_> =
+                serde_json::from_str(line).context("the recording is damaged")?;
+            self.show_until(self.began + Duration::from_millis(entry.ms).div_f64(self.speed))?;
+            if let Some(hook) = entry.hook {
+                self.stage.hook(hook.get(), entry.attended)?;
+            } else if let Some(action) = entry.mark.as_deref().and_then(person) {
+                self.line(&action)?;
+            }
+        }
+        self.show_until(clock::monotonic() + Duration::from_millis(300))
+    }
+
+    fn show_until(&mut self, due: Instant) -> anyhow::Result<()> {
+        loop {
+            let left = due.saturating_duration_since(clock::monotonic());
+            match self.events.recv_timeout(left) {
+                Ok(Event::Told(told)) => {
+                    if let Told::Changed(changed) = *told {
+                        let status = show::status(&changed.session);
+                        let text = format!("{status:<19}  {}", show::about(&changed.session));
+                        if text != self.shown {
+                            self.line(text.trim_end())?;
+                            self.shown = text;
+                        }
+                    }
+                }
+                Ok(Event::Interrupted(signal)) => bail!("interrupted by signal {signal}"),
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => bail!("the private daemon has ended"),
+            }
         }
     }
-    show_until(
-        clock::monotonic() + Duration::from_millis(300),
-        events,
-        began,
-        options.speed,
-        out,
-    )
+
+    /// A line with the time in the recording.
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        let played = clock::monotonic().saturating_duration_since(self.began);
+        let seconds = played.as_secs_f64() * self.speed;
+        writeln!(self.out, "{seconds:7.1}s  {text}")?;
+        self.out.flush()
+    }
 }
 
 /// What the person did, as the recording has it: `keys 1 (yes)`.
@@ -128,42 +166,6 @@ fn person(mark: &str) -> Option<String> {
     let keys = mark.strip_prefix("keys ")?;
     let (key, meaning) = keys.split_once(" (")?;
     Some(format!("        the person presses {key} ({meaning}"))
-}
-
-fn at(began: Instant, speed: f64) -> f64 {
-    clock::monotonic()
-        .saturating_duration_since(began)
-        .as_secs_f64()
-        * speed
-}
-
-fn show_until(
-    due: Instant,
-    events: &Receiver<Event>,
-    began: Instant,
-    speed: f64,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    let mut last = String::new();
-    loop {
-        match events.recv_timeout(due.saturating_duration_since(clock::monotonic())) {
-            Ok(Event::Told(told)) => {
-                if let Told::Changed(changed) = *told {
-                    let status = show::status(&changed.session);
-                    let text = format!("{status:<19}  {}", show::about(&changed.session));
-                    // The evidence changes with every event; a person sees what it comes to.
-                    if text != last {
-                        writeln!(out, "{:7.1}s  {}", at(began, speed), text.trim_end())?;
-                        out.flush()?;
-                        last = text;
-                    }
-                }
-            }
-            Ok(Event::Interrupted(signal)) => bail!("interrupted by signal {signal}"),
-            Err(RecvTimeoutError::Timeout) => return Ok(()),
-            Err(RecvTimeoutError::Disconnected) => bail!("the private daemon has ended"),
-        }
-    }
 }
 
 /// A directory of its own and the daemon in it.
