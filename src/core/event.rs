@@ -1,6 +1,6 @@
 //! What agents tell, in our own words: the core's vocabulary, whatever the agent calls it.
 //!
-//! Made by `agents/` from an agent's payload, consumed by [`super::session`]. Texts arrive cut
+//! Made by `agents/` from an agent's payload, consumed by `session.rs`. Texts arrive cut
 //! ([`crate::protocol::TEXT_LIMIT`]); nothing here holds a whole prompt or any tool output.
 
 use crate::process::ProcessId;

@@ -4,7 +4,7 @@
 //! configured: what a manager passed is used; nothing passed means self-bound; passed but wrong is an error, because a
 //! daemon that quietly binds another socket than the one its manager watches serves nobody and hides why.
 //!
-//! - [`passed`] (in `passed.rs`) asks systemd's environment and launchd. It changes the environment, so it comes first,
+//! - [`passed()`] (in `passed.rs`) asks systemd's environment and launchd. It changes the environment, so it comes first,
 //!   before any thread.
 //! - [`acquire`] checks what was passed, or binds (in `self_bound.rs`: lock file, stale and foreign sockets).
 //! - [`Listener`] accepts, and asks the kernel who is at the other end before anybody reads a byte.
