@@ -3,6 +3,9 @@
 //! No IO and no rules: what a request means is the core's business. Bad input of any kind becomes a [`Refusal`] that
 //! says what is wrong. Called by the connections (in) and the core (out).
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
@@ -13,8 +16,8 @@ use crate::agents;
 use crate::core::event::{Report, ReportedProcess};
 use crate::core::{Request, Set};
 use crate::protocol::{
-    self, ErrorCode, ErrorObject, MAX_LINE, NAME_LIMIT, Notification, SetParams, Status, Terminal,
-    WaitingFor, one_line,
+    self, ErrorCode, ErrorObject, KEY_LIMIT, MAX_LINE, NAME_LIMIT, Notification, SetParams, Status,
+    TEXT_LIMIT, Terminal, WaitingFor, one_line,
 };
 
 /// The longest working directory taken, in bytes: Linux's `PATH_MAX`.
@@ -40,16 +43,15 @@ impl Id {
 pub struct Refusal {
     /// The error's code.
     pub code: ErrorCode,
-    /// What is wrong, for a person.
+    /// What is wrong, for a person: one line.
     pub message: String,
 }
 
 impl Refusal {
-    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+    /// The parser's errors quote what was sent, however long it is: cut.
+    fn new(code: ErrorCode, message: impl AsRef<str>) -> Self {
+        let message = one_line(message.as_ref(), 2 * TEXT_LIMIT);
+        Self { code, message }
     }
 
     /// For a line longer than [`MAX_LINE`].
@@ -83,7 +85,8 @@ impl Refusal {
 /// A line, read.
 #[derive(Debug, PartialEq)]
 pub struct Decoded {
-    /// The request's id; `None`: a notification, to which nothing is answered.
+    /// The request's id, or `null` if the line is no request at all; `None`: a notification, to which nothing is
+    /// answered.
     pub id: Option<Id>,
     /// The request, or why it is none.
     pub request: Result<Request, Refusal>,
@@ -129,12 +132,12 @@ impl Framer {
     }
 }
 
-/// A message's frame, before its parameters are looked at.
+/// A message's frame, before its parts are looked at: each may be of any type, so that a wrong one costs itself only.
+/// Present and `null` is not the same as absent.
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(borrow, default)]
-    jsonrpc: Option<Cow<'a, str>>,
-    /// Present and `null` is not the same as absent.
+    #[serde(borrow, default, deserialize_with = "present")]
+    jsonrpc: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     id: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -147,39 +150,37 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+fn string(value: Option<&RawValue>) -> Option<String> {
+    value.and_then(|value| serde_json::from_str(value.get()).ok())
+}
+
 /// Reads one line as a request.
 #[must_use]
 pub fn decode(line: &[u8]) -> Decoded {
-    let refused = |id: Option<Id>, code, message: String| Decoded {
-        id,
-        request: Err(Refusal { code, message }),
+    // What is no request is answered even without an id: JSON-RPC says with `null`.
+    let refused = |id: Option<Id>, code, message: &str| Decoded {
+        id: Some(id.unwrap_or_else(Id::null)),
+        request: Err(Refusal::new(code, message)),
     };
     let text = match std::str::from_utf8(line) {
         Ok(text) => text,
         Err(error) => {
             let message = format!("not UTF-8 at byte {}", error.valid_up_to());
-            return refused(Some(Id::null()), ErrorCode::ParseError, message);
+            return refused(None, ErrorCode::ParseError, &message);
         }
     };
     if text.trim_start().starts_with('[') {
-        let message = "batches are not supported: one message a line".into();
-        return refused(Some(Id::null()), ErrorCode::InvalidRequest, message);
+        let message = "batches are not supported: one message a line";
+        return refused(None, ErrorCode::InvalidRequest, message);
     }
     let envelope: Envelope<'_> = match serde_json::from_str(text) {
         Ok(envelope) => envelope,
         Err(error) if error.is_data() => {
-            return refused(
-                Some(Id::null()),
-                ErrorCode::InvalidRequest,
-                format!("not a request: {error}"),
-            );
+            let message = format!("not a request: {}", plain(&error));
+            return refused(None, ErrorCode::InvalidRequest, &message);
         }
         Err(error) => {
-            return refused(
-                Some(Id::null()),
-                ErrorCode::ParseError,
-                format!("not JSON: {error}"),
-            );
+            return refused(None, ErrorCode::ParseError, &format!("not JSON: {error}"));
         }
     };
     let id = match envelope.id.map(RawValue::get) {
@@ -192,28 +193,15 @@ pub fn decode(line: &[u8]) -> Decoded {
             Some(Id(id.into()))
         }
         Some(_) => {
-            let message = "id must be a string, a number or null".into();
-            return refused(Some(Id::null()), ErrorCode::InvalidRequest, message);
+            let message = "id must be a string, a number or null";
+            return refused(None, ErrorCode::InvalidRequest, message);
         }
     };
-    // What is not even a notification is answered, id or not (JSON-RPC 2.0, 5 and 7).
-    let or_null = |id: Option<Id>| Some(id.unwrap_or_else(Id::null));
-    if envelope.jsonrpc.as_deref() != Some("2.0") {
-        return refused(
-            or_null(id),
-            ErrorCode::InvalidRequest,
-            "jsonrpc must be \"2.0\"".into(),
-        );
+    if string(envelope.jsonrpc).as_deref() != Some("2.0") {
+        return refused(id, ErrorCode::InvalidRequest, "jsonrpc must be \"2.0\"");
     }
-    let method = envelope
-        .method
-        .and_then(|method| serde_json::from_str::<Cow<'_, str>>(method.get()).ok());
-    let Some(method) = method else {
-        return refused(
-            or_null(id),
-            ErrorCode::InvalidRequest,
-            "method must be a string".into(),
-        );
+    let Some(method) = string(envelope.method) else {
+        return refused(id, ErrorCode::InvalidRequest, "method must be a string");
     };
     Decoded {
         id,
@@ -287,31 +275,28 @@ fn plain(error: &serde_json::Error) -> String {
 
 fn session_name(params: &str) -> Result<String, Refusal> {
     let session = read::<protocol::SessionParams>(params)?.session;
-    name("session", &session)?;
+    name("session", &session, KEY_LIMIT)?;
     Ok(session)
 }
 
 /// A name that can be shown, found and typed again.
-fn name(field: &str, text: &str) -> Result<(), Refusal> {
+fn name(field: &str, text: &str, limit: usize) -> Result<(), Refusal> {
     let wrong = if text.is_empty() {
-        "must not be empty"
-    } else if text.chars().count() > NAME_LIMIT {
-        "may have at most 128 characters"
+        format!("{field} must not be empty")
+    } else if text.chars().count() > limit {
+        format!("{field} may have at most {limit} characters")
     } else if text.chars().any(char::is_control) {
-        "must not have control characters"
+        format!("{field} must not have control characters")
     } else {
         return Ok(());
     };
-    Err(Refusal::new(
-        ErrorCode::InvalidParams,
-        format!("{field} {wrong}"),
-    ))
+    Err(Refusal::new(ErrorCode::InvalidParams, wrong))
 }
 
 fn set(params: SetParams) -> Result<Set, Refusal> {
-    name("session", &params.session)?;
+    name("session", &params.session, KEY_LIMIT)?;
     if let Some(agent) = &params.agent {
-        name("agent", agent)?;
+        name("agent", agent, NAME_LIMIT)?;
     }
     if params.status == Status::Unknown {
         let message = "status must be one of working, waiting, idle, error, closed";
@@ -367,7 +352,7 @@ fn report(params: &str) -> Result<Report, Refusal> {
     no_array(params)?;
     let params: ReportParams<'_> = serde_json::from_str(params)
         .map_err(|error| Refusal::new(ErrorCode::InvalidParams, plain(&error)))?;
-    name("agent", &params.agent)?;
+    name("agent", &params.agent, NAME_LIMIT)?;
     Ok(Report {
         at: params.at,
         process: params
@@ -483,15 +468,16 @@ pub enum Incoming<'a> {
     Unknown,
 }
 
+/// A message from the daemon, perhaps a later version's: an id that is none of ours is no reason to fail.
 #[derive(Deserialize)]
 struct IncomingEnvelope<'a> {
-    #[serde(default)]
-    id: Option<u64>,
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     method: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     params: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     result: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<ErrorObject<'a>>,
@@ -505,12 +491,19 @@ struct IncomingEnvelope<'a> {
 pub fn incoming(line: &str) -> Result<Incoming<'_>, serde_json::Error> {
     let envelope: IncomingEnvelope<'_> = serde_json::from_str(line)?;
     if let Some(error) = envelope.error {
-        return Ok(Incoming::Error {
-            id: envelope.id,
-            error,
+        return Ok(match envelope.id {
+            None => Incoming::Error { id: None, error },
+            Some(id) => match id.get().parse() {
+                Ok(id) => Incoming::Error {
+                    id: Some(id),
+                    error,
+                },
+                Err(_) => Incoming::Unknown,
+            },
         });
     }
-    if let (Some(id), Some(result)) = (envelope.id, envelope.result) {
+    let id = envelope.id.and_then(|id| id.get().parse().ok());
+    if let (Some(id), Some(result)) = (id, envelope.result) {
         return Ok(Incoming::Result { id, result });
     }
     let params = envelope.params.map_or("null", RawValue::get);

@@ -7,8 +7,8 @@
 //! many sessions).
 //!
 //! **Requests** carry an `id` (a string or a number, echoed as it was written) and get exactly one response.
-//! Without an `id` a message is a notification and gets none, whatever becomes of it. What is not even that (no
-//! `jsonrpc`, no `method`) is answered with the id `null`.
+//! Without an `id` a request is a notification and gets none, whatever becomes of it. What is no request at all is
+//! answered with an error whose id is the message's, or `null` if it has none that could be read.
 //!
 //! **Compatibility.** Unknown fields are ignored on both sides. Where the daemon sends a word from a fixed set, a
 //! client takes one it doesn't know as `unknown`. Within version 1 nothing is renamed or removed.
@@ -31,8 +31,11 @@ pub const MAX_LINE: usize = 64 * 1024;
 /// The most characters kept of `reason`, `title` and the like: what one row of a dashboard can show.
 pub const TEXT_LIMIT: usize = 120;
 
-/// The most characters of a key, a session id or an agent's name.
+/// The most characters of a session id or an agent's name.
 pub const NAME_LIMIT: usize = 128;
+
+/// The most characters of a key: one that is made of an agent's name and a session id must be typable.
+pub const KEY_LIMIT: usize = 2 * NAME_LIMIT + 1;
 
 /// How many notices are kept: the daemon's last few for dashboards that connect later, and a client's copy of them.
 pub const NOTICES_KEPT: usize = 8;
@@ -252,8 +255,9 @@ pub struct SessionRecord<'a> {
 /// The parameters of `session.set`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetParams {
-    /// A key, a session id, or a unique prefix of either of at least
-    /// [`SET_PREFIX`](crate::core::SET_PREFIX) characters; a name that is none of these creates a session of that key.
+    /// A key, a session id (also a former one), or a unique prefix of either of at least
+    /// [`SET_PREFIX`](crate::core::SET_PREFIX) characters, which stands only for a session that an agent's hooks have
+    /// told of; a name that is none of these creates a session of that key.
     pub session: String,
     /// Which agent; a new session without one is of agent `script`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -298,7 +302,7 @@ pub struct ListParams {
 /// The parameters of `session.get` and `session.remove`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionParams {
-    /// A key, a session id, or a unique prefix of either.
+    /// A key, a session id (also a former one), or a unique prefix of a key or id.
     pub session: String,
 }
 
@@ -507,7 +511,7 @@ pub enum Notification<'a> {
 pub enum ErrorCode {
     /// Not JSON, or not UTF-8.
     ParseError = -32700,
-    /// JSON, but not a request: a batch, no method, an id of a wrong type.
+    /// JSON, but not a request: a batch, no `"jsonrpc":"2.0"`, no method, an id of a wrong type.
     InvalidRequest = -32600,
     /// No such method.
     MethodNotFound = -32601,
