@@ -765,3 +765,61 @@ fn after_the_end_only_a_new_start_opens_it_again() {
         (start("resume"), "idle"),
     ]);
 }
+
+/// Recorded runs of the real program, every hook at its own time. Wherever the agent then rested for a second, the
+/// status is the one that its own registry had, but where no hook can know: after Esc, Ctrl-C or "No", and in a menu.
+#[test]
+fn recorded_runs_rest_where_the_agent_did() {
+    let mut compared = 0;
+    for recording in [
+        include_str!("../../../tests/traces/claude-code-2.1.330/clear.jsonl"),
+        include_str!("../../../tests/traces/claude-code-2.1.330/errors.jsonl"),
+        include_str!("../../../tests/traces/claude-code-2.1.330/kill9.jsonl"),
+        include_str!("../../../tests/traces/claude-code-2.1.330/oneshot.jsonl"),
+        include_str!("../../../tests/traces/claude-code-2.1.330/perm.jsonl"),
+        include_str!("../../../tests/traces/claude-code-2.1.330/slow.jsonl"),
+        include_str!("../../../tests/traces/claude-code-2.1.330/subagent.jsonl"),
+    ] {
+        let lines = recording.lines();
+        let entries: Vec<Value> = lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let time = |entry: &Value| entry["ms"].as_u64().unwrap();
+        let mut desk = Desk::new();
+        let (mut registry, mut mark) = (Value::Null, "");
+        for (number, entry) in entries.iter().enumerate() {
+            let now = desk.now.uptime_ms;
+            let at = desk.wait(time(entry).saturating_sub(now)).now.unix_ms;
+            if let Some(payload) = entry.get("hook") {
+                desk.hook_at(at, entry["attended"] == true, payload);
+            } else if entry.get("registry").is_some() {
+                registry = entry["value"].clone();
+            } else if let Some(text) = entry["mark"].as_str() {
+                mark = text;
+            }
+            let rests = entries
+                .get(number + 1)
+                .is_none_or(|next| time(next) > time(entry) + 900);
+            let unknowable = ["keys Escape", "keys C-c", "keys 4 (no"];
+            if !rests || unknowable.iter().any(|key| mark.starts_with(key)) {
+                continue;
+            }
+            let expected: &[&str] =
+                match (registry["status"].as_str(), registry["waitingFor"].as_str()) {
+                    (Some("idle"), _) => &["idle", "error"],
+                    (Some("busy"), _) => &["working"],
+                    (Some("waiting"), Some("permission prompt")) => &["waiting/permission!"],
+                    _ => continue,
+                };
+            let shown = desk.shown(KEY);
+            assert!(
+                expected.iter().any(|status| shown.starts_with(status)),
+                "{shown} at {} ms, after {mark:?}; the registry has {registry}",
+                time(entry)
+            );
+            compared += 1;
+        }
+        assert_eq!(desk.get(KEY).status.as_str(), "closed");
+    }
+    assert!(compared > 30, "only {compared} compared");
+}
