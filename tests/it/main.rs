@@ -25,6 +25,7 @@ mod lifecycle;
 mod load;
 #[cfg(target_os = "linux")]
 mod managers;
+mod protocol;
 mod serving;
 mod support;
 #[cfg(target_os = "linux")]
