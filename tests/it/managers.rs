@@ -5,6 +5,7 @@ mod config;
 mod load;
 mod machine;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -21,6 +22,9 @@ fn the_first_connection_starts_it_and_so_does_the_next_after_an_idle_exit() {
         machine.configure("idle_timeout = \"300ms\"");
         machine.enable();
         assert_eq!(machine.property(SERVICE, "ActiveState"), "inactive");
+
+        let socket = std::fs::symlink_metadata(SOCKET_PATH).unwrap();
+        assert_eq!(socket.mode() & 0o7777, 0o600);
 
         let mut pids = Vec::new();
         for _ in 0..3 {

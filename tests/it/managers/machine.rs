@@ -1,6 +1,7 @@
 //! A user's machine of a test's own: their systemd, their journal, their home with the program and its units installed.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -57,6 +58,10 @@ pub struct Machine {
     home: PathBuf,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "without the machine there is nothing to ask"
+)]
 impl Machine {
     /// Writes the configuration, all of it at once: a daemon may start at any moment.
     pub fn configure(&self, text: &str) {
@@ -121,6 +126,21 @@ impl Machine {
     pub fn json(&self, arguments: &[&str]) -> Value {
         let text = succeed(self.command(arguments));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
+    }
+
+    /// Runs the hook as Claude Code does in its process `pid`.
+    #[track_caller]
+    pub fn hook(&self, pid: u32, event: &Value) {
+        let mut command = self.command(&["hook", "claude-code"]);
+        command.env("CLAUDE_PID", pid.to_string());
+        let mut hook = command.stdin(Stdio::piped()).spawn().unwrap();
+        // It may leave before it has read, or without.
+        let _ = hook
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(event.to_string().as_bytes());
+        assert!(hook.wait().unwrap().success());
     }
 
     /// A connection that has subscribed.
