@@ -46,8 +46,7 @@ fn a_reload_takes_what_is_right_and_refuses_what_is_wrong() {
             warning["F_ERROR"].as_str().unwrap().contains(&place),
             "{warning}"
         );
-        let shown = machine.systemctl(&["status", SERVICE]);
-        assert!(shown.contains("configuration was refused"), "{shown}");
+        machine.wait_until_shown("configuration was refused");
     });
 }
 

@@ -109,6 +109,15 @@ impl Machine {
         });
     }
 
+    /// Until `systemctl status` shows a line of the log.
+    #[track_caller]
+    pub fn wait_until_shown(&self, part: &str) {
+        until(part, || {
+            let shown = self.systemctl(&["status", SERVICE]);
+            shown.contains(part).then_some(())
+        });
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.home.join(".cargo/bin/agent-console"));
         command.args(arguments).stdin(Stdio::null());
