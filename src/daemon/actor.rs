@@ -393,7 +393,10 @@ impl Actor {
                 Err(error) => {
                     self.full_at = Some(self.clients.len());
                     let message = format!("no connection can be accepted until one ends: {error}");
-                    tracing::warn!(connections = self.clients.len(), %error, "cannot accept a connection");
+                    tracing::warn!(
+                        connections = self.clients.len(),
+                        "cannot accept a connection: {error}"
+                    );
                     return self.handle(Input::Noticed {
                         code: "connections_full",
                         message,
@@ -407,7 +410,7 @@ impl Actor {
         let connection = match Connection::new(socket) {
             Ok(connection) => Rc::new(connection),
             Err(error) => {
-                tracing::warn!(%error, "cannot watch a connection");
+                tracing::warn!("cannot watch a connection: {error}");
                 return;
             }
         };
@@ -587,7 +590,8 @@ impl Actor {
                 Ok((settings(&self.config), restart))
             }
             Err(error) => {
-                tracing::warn!(%error, "the configuration was refused, the old one stays");
+                // In the text, not in a field: `journalctl` shows no fields unless asked.
+                tracing::warn!("the configuration was refused, the old one stays: {error}");
                 Err(error.to_string())
             }
         };
@@ -612,7 +616,7 @@ impl Actor {
         match again.and_then(|()| Ok(listen(&self.listener)?)) {
             Ok(listening) => self.listening = Some(listening),
             // Nobody new can connect; who is connected is served until the next time that nobody needs it.
-            Err(error) => tracing::error!(%error, "cannot listen again"),
+            Err(error) => tracing::error!("cannot listen again: {error}"),
         }
         tracing::info!("needed after all: staying");
     }

@@ -54,7 +54,10 @@ impl ExitWatcher {
         let sign = match sign_of_life(process) {
             Ok(sign) => sign,
             Err(error) => {
-                tracing::warn!(pid = process.pid, %error, "cannot watch a process: its end will not be noticed");
+                tracing::warn!(
+                    pid = process.pid,
+                    "cannot watch a process, its end will not be noticed: {error}"
+                );
                 return false;
             }
         };

@@ -18,7 +18,7 @@ pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(error) => {
-            tracing::warn!(%error, "cannot read the monotonic clock for the service manager");
+            tracing::warn!("cannot read the monotonic clock for the service manager: {error}");
         }
     }
 }
@@ -42,6 +42,6 @@ pub(super) fn watchdog_interval() -> Option<Duration> {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "cannot tell the service manager");
+        tracing::warn!("cannot tell the service manager: {error}");
     }
 }

@@ -77,7 +77,7 @@ pub fn run(options: &Options) -> Result<()> {
             let ready = || readiness.take().map_or((), Readiness::ready);
             let served = serve(passed, &socket, config, log, ready);
             if let (Err(error), Some(readiness)) = (&served, readiness.take()) {
-                tracing::error!(%error, "cannot serve");
+                tracing::error!("cannot serve: {error:#}");
                 readiness.failed(&format_args!("{error:#}"));
             }
             served
@@ -106,7 +106,7 @@ fn serve(
         let actor =
             Actor::new(listener, signals, config, log).context("cannot watch the socket")?;
         let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
-        tracing::info!(version, origin, socket = %path.display(), pid, "ready");
+        tracing::info!(version, origin, pid, "ready: serves {}", path.display());
         ready();
         actor.run().await;
         Ok(())
@@ -125,7 +125,7 @@ fn raise_descriptor_limit() {
             maximum: limit.maximum,
         };
         if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
-            tracing::warn!(%error, "cannot raise the limit of open files");
+            tracing::warn!("cannot raise the limit of open files: {error}");
         }
     }
 }

@@ -101,14 +101,14 @@ impl Identity {
         let removed = match fs::symlink_metadata(path) {
             Ok(metadata) if Self::of(&metadata) == self => fs::remove_file(path),
             Ok(_) => {
-                tracing::warn!(path = %path.display(), "not ours any more, and left there");
+                tracing::warn!("{} is not ours any more, and left there", path.display());
                 Ok(())
             }
             Err(error) => Err(error),
         };
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(path = %path.display(), %error, "cannot remove");
+                tracing::warn!("cannot remove {}: {error}", path.display());
             }
             _ => {}
         }
@@ -265,7 +265,7 @@ fn make_room(path: &Path) -> Result<(), ListenerError> {
         }),
         Err(ConnectError::Foreign { path, uid }) => Err(ListenerError::Foreign { path, uid }),
         Err(ConnectError::NoDaemon { .. }) => {
-            tracing::info!(path = %path.display(), "replaces a socket that its daemon left behind");
+            tracing::info!("replaces {}, which its daemon left behind", path.display());
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     Err(system("remove the abandoned socket", path, error))

@@ -43,7 +43,7 @@ fn a_reload_takes_what_is_right_and_refuses_what_is_wrong() {
             machine.journal(&["--priority=4..4"]).into_iter().next()
         });
         assert!(
-            warning["F_ERROR"].as_str().unwrap().contains(&place),
+            warning["MESSAGE"].as_str().unwrap().contains(&place),
             "{warning}"
         );
         machine.wait_until_shown("configuration was refused");
