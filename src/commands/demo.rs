@@ -75,9 +75,9 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()>
         began: clock::monotonic(),
         shown: String::new(),
     };
-    let played = player.play();
+    let outcome = player.play();
     let taken_down = stage.take_down();
-    played?;
+    outcome?;
     taken_down?;
     writeln!(
         out,

@@ -23,6 +23,7 @@ mod store;
 mod subscribers;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod turn;
 
 use std::borrow::Cow;

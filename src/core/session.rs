@@ -1,8 +1,8 @@
 //! One session: what is known of it, and how each kind of evidence changes that.
 //!
 //! The status is never stored: it follows from the facts, so that no path can leave it behind. Events are ordered by
-//! the stamp of the hook that saw them, not by arrival: one older than the newest that was applied is passed over. No
-//! IO, no clock, no serialising: times come as arguments and [`Session::record`] says what goes out. Called by
+//! the stamp of the hook that saw them, not by arrival: one that was overtaken still moves the turn, at its place in
+//! the [`Timeline`]. No IO, no clock, no serialising: times come as arguments and [`Session::record`] says what goes out. Called by
 //! [`super::Core`] only.
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use super::Now;
 use super::event::{AgentEvent, EventKind, Report, TurnEvent};
-use super::turn::Turn;
+use super::timeline::{Step, Timeline};
 use crate::process::ProcessId;
 use crate::protocol::{
     self, EvidenceKind, SessionRecord, SetParams, Status, Terminal, Transition, WaitingFor,
@@ -80,7 +80,7 @@ pub(crate) struct Session {
     permission_mode: Option<Box<str>>,
     model: Option<Box<str>>,
     attended: bool,
-    turn: Turn,
+    turns: Timeline,
     reported: Option<Reported>,
     ended: Option<Ended>,
     /// Status and what it waits for, as last told, and since when.
@@ -109,7 +109,7 @@ impl Session {
             permission_mode: None,
             model: None,
             attended: true,
-            turn: Turn::default(),
+            turns: Timeline::default(),
             reported: None,
             ended: None,
             shown: (Status::Idle, None),
@@ -135,7 +135,7 @@ impl Session {
         if let Some(reported) = &self.reported {
             return (reported.status, reported.waiting_for);
         }
-        self.turn.status()
+        self.turns.now().status()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -195,7 +195,7 @@ impl Session {
         }
     }
 
-    /// Takes a hook's event in; false if a newer one had overtaken it. `prompts`: whether a prompt's text may be kept.
+    /// Takes a hook's event in; false if it changed nothing. `prompts`: whether a prompt's text may be kept.
     /// `now` in ms since the epoch.
     pub(crate) fn hooked(
         &mut self,
@@ -207,8 +207,11 @@ impl Session {
     ) -> bool {
         // A word of the future is from before the clock was set back: it overtakes nothing.
         let overtaken_by = |word: &Option<Word>| matches!(word, Some(word) if report.at < word.at && word.at <= now);
+        if self.hook.as_ref().is_some_and(|word| word.at > now) {
+            self.turns.forget_stamps();
+        }
         if overtaken_by(&self.hook) {
-            return false;
+            return self.ended.is_none() && self.overtaken(event, report, prompts);
         }
         self.hook = Some(Word {
             at: report.at,
@@ -294,7 +297,9 @@ impl Session {
             | EventKind::SessionEnded {
                 process_goes_on: true,
                 ..
-            } => self.turn = Turn::default(),
+            } => {
+                self.turns.take(at, Step::Begun);
+            }
             EventKind::SessionEnded {
                 reason,
                 process_goes_on: false,
@@ -304,17 +309,62 @@ impl Session {
             }
             EventKind::Noted => {}
             EventKind::Turn(turn) => {
-                if let TurnEvent::PromptSubmitted {
-                    text: Some(text), ..
-                } = &turn
-                    && prompts
-                    && self.title.is_none()
-                {
-                    self.title = Some(text.clone());
-                }
-                self.turn
-                    .advance(turn, event.subagent, event.prompt_id, self.attended);
+                self.entitle(&turn, prompts);
+                let step = Step::Happened {
+                    event: turn,
+                    subagent: event.subagent,
+                    prompt_id: event.prompt_id,
+                    attended: self.attended,
+                };
+                self.turns.take(at, step);
             }
+        }
+    }
+
+    /// Takes in an event that a newer one has overtaken: it still happened. What it says of the present (directory,
+    /// mode, whose conversation it is) the newer one has said better. False if it changes nothing.
+    fn overtaken(&mut self, event: AgentEvent, report: &Report, prompts: bool) -> bool {
+        let at = report.at;
+        match event.kind {
+            EventKind::SessionStarted
+            | EventKind::SessionEnded {
+                process_goes_on: true,
+                ..
+            } => self.turns.take(at, Step::Begun),
+            EventKind::SessionEnded {
+                reason,
+                process_goes_on: false,
+            } => {
+                let over = !self.turns.has_begun_since(at);
+                if over {
+                    let by = EndedBy::Agent;
+                    self.ended = Some(Ended { at, reason, by });
+                }
+                over
+            }
+            EventKind::Noted => false,
+            EventKind::Turn(turn) => {
+                self.entitle(&turn, prompts);
+                let step = Step::Happened {
+                    event: turn,
+                    subagent: event.subagent,
+                    prompt_id: event.prompt_id,
+                    attended: report.attended.unwrap_or(self.attended),
+                };
+                self.turns.take(at, step)
+            }
+        }
+    }
+
+    /// The first prompt is what a session is about, where nothing better is known.
+    fn entitle(&mut self, turn: &TurnEvent, prompts: bool) {
+        if let TurnEvent::PromptSubmitted {
+            text: Some(text), ..
+        } = turn
+            && prompts
+            && self.title.is_none()
+        {
+            self.title = Some(text.clone());
         }
     }
 
@@ -431,7 +481,7 @@ impl Session {
         match (&self.ended, &self.reported) {
             (Some(_), _) => None,
             (None, Some(reported)) => reported.reason.as_deref().map(Cow::Borrowed),
-            (None, None) => self.turn.reason(),
+            (None, None) => self.turns.now().reason(),
         }
     }
 
@@ -458,7 +508,7 @@ impl Session {
                 Status::Waiting | Status::Error => true,
                 Status::Idle => match &self.reported {
                     Some(reported) => reported.unseen,
-                    None => self.turn.is_unseen(),
+                    None => self.turns.now().is_unseen(),
                 },
                 Status::Working | Status::Closed | Status::Unknown => false,
             },
@@ -473,8 +523,8 @@ impl Session {
             model: text(self.model.as_deref()),
             context_percent: None,
             cost_usd: None,
-            subagents: self.turn.subagents(),
-            background: self.turn.shells(),
+            subagents: self.turns.now().subagents(),
+            background: self.turns.now().shells(),
             history: self.history.iter().copied().collect(),
             evidence: evidence
                 .into_iter()

@@ -2,7 +2,7 @@
 //!
 //! Facts, not a status: whether a turn runs, what is asked and by whom, which subagents go on. [`Turn::status`]
 //! derives the rest, so that no order of events can leave a status behind that no fact supports. Called by
-//! [`super::session`] only.
+//! [`super::timeline`] in the order of the stamps; read by [`super::session`].
 
 use std::borrow::Cow;
 
@@ -32,7 +32,7 @@ enum Run {
 }
 
 /// What the hooks have told of the turn so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
     run: Run,
     /// The prompt of the turn that runs, or ran last.
