@@ -60,25 +60,25 @@ enum Event {
 pub(super) fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
     let (sender, events) = mpsc::channel();
     forward_signals(sender.clone())?;
-    let stage = Stage::set()?;
-    writeln!(out, "A private daemon serves {}.", stage.socket().display())?;
-    writeln!(
+    let mut stage = Stage::set()?;
+    let mut screen = Screen {
+        began: clock::monotonic(),
+        speed: options.speed,
+        last: String::new(),
         out,
+    };
+    writeln!(
+        screen.out,
+        "A private daemon serves {}.",
+        stage.socket().display()
+    )?;
+    writeln!(
+        screen.out,
         "Claude Code 2.1.330, recorded, reports to it through `agent-console hook`:\n"
     )?;
     stage.subscribe(sender)?;
-    let mut player = Player {
-        stage: &stage,
-        events: &events,
-        out: &mut *out,
-        speed: options.speed,
-        began: clock::monotonic(),
-        shown: String::new(),
-    };
-    let outcome = player.play();
-    let taken_down = stage.take_down();
-    outcome?;
-    taken_down?;
+    play(&stage, &events, &mut screen)?;
+    stage.strike()?;
     writeln!(
         out,
         "\nThe private daemon is gone. `agent-console list` asks the one that your agents report to."
@@ -99,60 +99,23 @@ fn forward_signals(sender: Sender<Event>) -> io::Result<()> {
     Ok(())
 }
 
-/// Plays the recording and shows what comes of it.
-struct Player<'a, W> {
-    stage: &'a Stage,
-    events: &'a Receiver<Event>,
-    out: &'a mut W,
-    speed: f64,
-    began: Instant,
-    /// What was shown last: the evidence changes with every event, a person sees what it comes to.
-    shown: String,
-}
-
-impl<W: Write> Player<'_, W> {
-    fn play(&mut self) -> anyhow::Result<()> {
-        for line in TRACE.lines() {
-            let entry: Entry<'_> =
-                serde_json::from_str(line).context("the recording is damaged")?;
-            self.show_until(self.began + Duration::from_millis(entry.ms).div_f64(self.speed))?;
-            if let Some(hook) = entry.hook {
-                self.stage.hook(hook.get(), entry.attended)?;
-            } else if let Some(action) = entry.mark.as_deref().and_then(person) {
-                self.line(&action)?;
-            }
-        }
-        self.show_until(clock::monotonic() + Duration::from_millis(300))
-    }
-
-    fn show_until(&mut self, due: Instant) -> anyhow::Result<()> {
-        loop {
-            let left = due.saturating_duration_since(clock::monotonic());
-            match self.events.recv_timeout(left) {
-                Ok(Event::Told(told)) => {
-                    if let Told::Changed(changed) = *told {
-                        let status = show::status(&changed.session);
-                        let text = format!("{status:<19}  {}", show::about(&changed.session));
-                        if text != self.shown {
-                            self.line(text.trim_end())?;
-                            self.shown = text;
-                        }
-                    }
-                }
-                Ok(Event::Interrupted(signal)) => bail!("interrupted by signal {signal}"),
-                Err(RecvTimeoutError::Timeout) => return Ok(()),
-                Err(RecvTimeoutError::Disconnected) => bail!("the private daemon has ended"),
-            }
+fn play(
+    stage: &Stage,
+    events: &Receiver<Event>,
+    screen: &mut Screen<'_, impl Write>,
+) -> anyhow::Result<()> {
+    screen.began = clock::monotonic();
+    for line in TRACE.lines() {
+        let entry: Entry<'_> = serde_json::from_str(line).context("the recording is damaged")?;
+        let due = screen.began + Duration::from_millis(entry.ms).div_f64(screen.speed);
+        screen.show_until(due, events)?;
+        if let Some(hook) = entry.hook {
+            stage.hook(hook.get(), entry.attended)?;
+        } else if let Some(action) = entry.mark.as_deref().and_then(person) {
+            screen.line(&action)?;
         }
     }
-
-    /// A line with the time in the recording.
-    fn line(&mut self, text: &str) -> io::Result<()> {
-        let played = clock::monotonic().saturating_duration_since(self.began);
-        let seconds = played.as_secs_f64() * self.speed;
-        writeln!(self.out, "{seconds:7.1}s  {text}")?;
-        self.out.flush()
-    }
+    screen.show_until(clock::monotonic() + Duration::from_millis(300), events)
 }
 
 /// What the person did, as the recording has it: `keys 1 (yes)`.
@@ -168,10 +131,50 @@ fn person(mark: &str) -> Option<String> {
     Some(format!("        the person presses {key} ({meaning}"))
 }
 
-/// A directory of its own and the daemon in it.
+/// What is shown, each line with the time in the recording.
+struct Screen<'a, W> {
+    began: Instant,
+    speed: f64,
+    /// What the session was last shown to be.
+    last: String,
+    out: &'a mut W,
+}
+
+impl<W: Write> Screen<'_, W> {
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        let elapsed = clock::monotonic().saturating_duration_since(self.began);
+        let at = elapsed.as_secs_f64() * self.speed;
+        writeln!(self.out, "{at:7.1}s  {text}")?;
+        self.out.flush()
+    }
+
+    fn show_until(&mut self, due: Instant, events: &Receiver<Event>) -> anyhow::Result<()> {
+        loop {
+            match events.recv_timeout(due.saturating_duration_since(clock::monotonic())) {
+                Ok(Event::Told(told)) => {
+                    if let Told::Changed(changed) = *told {
+                        let status = show::status(&changed.session);
+                        let text = format!("{status:<19}  {}", show::about(&changed.session));
+                        // The evidence changes with every event; a person sees what it comes to.
+                        if text != self.last {
+                            self.line(text.trim_end())?;
+                            self.last = text;
+                        }
+                    }
+                }
+                Ok(Event::Interrupted(signal)) => bail!("interrupted by signal {signal}"),
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => bail!("the private daemon has ended"),
+            }
+        }
+    }
+}
+
+/// A directory of its own and the daemon in it; struck however the demo ends.
 struct Stage {
     directory: PathBuf,
     daemon: Child,
+    struck: bool,
 }
 
 impl Stage {
@@ -196,7 +199,11 @@ impl Stage {
                 .context("cannot start the private daemon")
         });
         match started {
-            Ok(daemon) => Ok(Self { directory, daemon }),
+            Ok(daemon) => Ok(Self {
+                directory,
+                daemon,
+                struck: false,
+            }),
             Err(error) => {
                 let _ = fs::remove_dir_all(&directory);
                 Err(error)
@@ -238,13 +245,18 @@ impl Stage {
             .spawn()
             .context("cannot start the hook")?;
         if let Some(mut input) = hook.stdin.take() {
-            input.write_all(payload.as_bytes())?;
+            // It may have read enough; what came of it is what the daemon tells.
+            let _ = input.write_all(payload.as_bytes());
         }
         hook.wait()?;
         Ok(())
     }
 
-    fn take_down(mut self) -> anyhow::Result<()> {
+    /// Ends the daemon and removes the directory.
+    fn strike(&mut self) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.struck, true) {
+            return Ok(());
+        }
         let stopped = Client::connect(&self.socket()).and_then(|mut client| {
             client.ask::<_, serde_json::Value>("daemon.stop", &StopParams { force: false })
         });
@@ -255,6 +267,13 @@ impl Stage {
         self.daemon.wait()?;
         fs::remove_dir_all(&self.directory)
             .with_context(|| format!("cannot remove {}", self.directory.display()))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // What went wrong before is what a person is told.
+        let _ = self.strike();
     }
 }
 

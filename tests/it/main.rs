@@ -11,6 +11,7 @@
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::needless_pass_by_value,
+    clippy::similar_names,
     reason = "nobody else's interface; tests wait for real and fail by panicking"
 )]
 
@@ -20,6 +21,7 @@ mod activation;
 mod again;
 mod bad_input;
 mod commands;
+mod demo;
 mod hook;
 mod lifecycle;
 mod load;
@@ -28,5 +30,6 @@ mod managers;
 mod protocol;
 mod serving;
 mod support;
+mod traces;
 #[cfg(target_os = "linux")]
 mod users;
