@@ -138,7 +138,9 @@ fn check(line: &[u8]) {
     }
     if let Some(id) = decoded.id {
         let out = error(&id, ErrorCode::Internal, "");
-        let _: Value = serde_json::from_slice(&out).expect("the id is echoed as JSON");
+        // An id may be a number that no number of ours holds.
+        let _: serde::de::IgnoredAny =
+            serde_json::from_slice(&out).expect("the id is echoed as JSON");
     }
 }
 
