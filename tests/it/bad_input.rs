@@ -30,7 +30,7 @@ const WRONG: &str = r#"
 -32600 | jsonrpc         | null | {}
 -32600 | jsonrpc         | 7    | {"id":7,"method":"hello"}
 -32600 | jsonrpc         | 7    | {"jsonrpc":"1.0","id":7,"method":"hello"}
--32600 |                 | null | {"jsonrpc":2,"id":7,"method":"hello"}
+-32600 | jsonrpc         | 7    | {"jsonrpc":2,"id":7,"method":"hello"}
 -32600 | id must be      | null | {"jsonrpc":"2.0","id":{},"method":"hello"}
 -32600 | method          | null | {"jsonrpc":"2.0","method":5}
 -32600 | method          | 7    | CALL "method":5}
