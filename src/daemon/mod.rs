@@ -106,7 +106,7 @@ fn serve(
         let actor =
             Actor::new(listener, signals, config, log).context("cannot watch the socket")?;
         let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
-        tracing::info!(version, origin, pid, "ready: serves {}", path.display());
+        tracing::info!(version, origin, socket = %path.display(), pid, "ready: serves {}", path.display());
         ready();
         actor.run().await;
         Ok(())

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::machine::{SERVICE, SOCKET, SOCKET_PATH, beside_a_manager};
+use super::machine::{SERVICE, SOCKET, SOCKET_PATH, beside_a_manager, says};
 use super::signal;
 use crate::again::this_test;
 use crate::support::{PATIENCE, Sleeper, until};
@@ -94,7 +94,7 @@ fn no_client_is_lost_to_an_idle_exit() {
         let said = until("the last lines", || {
             let entries = machine.journal(&["SYSLOG_IDENTIFIER=agent-console"]);
             let said = |message: &str| -> HashSet<u64> {
-                let of = entries.iter().filter(|entry| entry["MESSAGE"] == message);
+                let of = entries.iter().filter(|entry| says(entry, message));
                 of.filter_map(|entry| entry["_PID"].as_str()?.parse().ok())
                     .collect()
             };

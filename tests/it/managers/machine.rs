@@ -176,10 +176,14 @@ impl Machine {
     #[track_caller]
     pub fn entry(&self, pid: &str, message: &str) -> Option<Value> {
         let entries = self.journal(&[&format!("_PID={pid}")]);
-        entries
-            .into_iter()
-            .find(|entry| entry["MESSAGE"] == message)
+        entries.into_iter().find(|entry| says(entry, message))
     }
+}
+
+/// True if a journal's entry begins with `message`.
+pub fn says(entry: &Value, message: &str) -> bool {
+    let text = entry["MESSAGE"].as_str();
+    text.is_some_and(|text| text.starts_with(message))
 }
 
 #[track_caller]
