@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::codec::{self, Incoming};
 use crate::config;
 use crate::peer::{self, ConnectError};
+use crate::process;
 use crate::protocol::{
     DaemonNotice, DaemonStopping, Notification, SessionChanged, SessionRemoved, Snapshot,
     StopReason,
@@ -201,6 +202,13 @@ impl Client {
                 return Ok(stopping);
             }
         }
+    }
+
+    /// True if the daemon's process id names it here, too: who listens, the daemon or its manager, is in this process's
+    /// pid namespace.
+    #[must_use]
+    pub fn sees_daemon(&self) -> bool {
+        process::is_in_namespace(peer::pid(self.socket.get_ref()))
     }
 
     /// Waits until the daemon closes the connection: it has gone.

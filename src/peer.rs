@@ -78,6 +78,12 @@ pub fn uid(socket: impl AsFd) -> io::Result<u32> {
     platform::peer_uid(socket.as_fd())
 }
 
+/// The process at the other end, noted as [`uid`] is; 0 where the system does not tell, or the process is in a pid
+/// namespace that is not seen from here.
+pub fn pid(socket: impl AsFd) -> u32 {
+    platform::peer_pid(socket.as_fd())
+}
+
 /// Whether `uid` may be at the other end: this process's own effective user, or root.
 #[must_use]
 pub fn trusted(uid: u32) -> bool {
@@ -200,7 +206,7 @@ fn failure(path: &Path, errno: Errno) -> ConnectError {
 mod platform {
     use super::{AddressFamily, Errno, OwnedFd, SocketType, io};
     use rustix::net::SocketFlags;
-    use std::os::fd::BorrowedFd;
+    use std::os::fd::{AsRawFd, BorrowedFd};
 
     pub(super) fn socket() -> Result<OwnedFd, Errno> {
         rustix::net::socket_with(
@@ -212,7 +218,40 @@ mod platform {
     }
 
     pub(super) fn peer_uid(socket: BorrowedFd<'_>) -> io::Result<u32> {
-        Ok(rustix::net::sockopt::socket_peercred(socket)?.uid.as_raw())
+        Ok(credentials(socket)?.uid)
+    }
+
+    pub(super) fn peer_pid(socket: BorrowedFd<'_>) -> u32 {
+        credentials(socket).map_or(0, |peer| peer.pid.unsigned_abs())
+    }
+
+    /// Not by rustix: its type can't hold the process id 0, which the kernel tells of a process in a pid namespace that
+    /// this one does not see, and a container's client would be refused with the error "Success".
+    fn credentials(socket: BorrowedFd<'_>) -> io::Result<libc::ucred> {
+        let mut peer = libc::ucred {
+            pid: 0,
+            uid: libc::uid_t::MAX,
+            gid: libc::gid_t::MAX,
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "twelve")]
+        let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+        #[expect(unsafe_code, reason = "the safe wrapper knows no process id 0")]
+        // SAFETY: the descriptor is open, both pointers are valid for the call, and the length is that of the value,
+        // which is plain numbers.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERCRED,
+                (&raw mut peer).cast(),
+                &raw mut length,
+            )
+        };
+        if result == 0 {
+            Ok(peer)
+        } else {
+            Err(io::Error::last_os_error())
+        }
     }
 }
 
@@ -228,6 +267,10 @@ mod platform {
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
         rustix::net::sockopt::set_socket_nosigpipe(&socket, true)?;
         Ok(socket)
+    }
+
+    pub(super) fn peer_pid(_socket: BorrowedFd<'_>) -> u32 {
+        0
     }
 
     pub(super) fn peer_uid(socket: BorrowedFd<'_>) -> io::Result<u32> {

@@ -66,6 +66,13 @@ pub fn namespace() -> Option<u64> {
     platform::namespace()
 }
 
+/// Whether the process, named by its id here, lives in this process's namespace and not in one below it; false where
+/// the system does not tell. Where there are no namespaces, always.
+#[must_use]
+pub fn is_in_namespace(pid: u32) -> bool {
+    namespace().is_none_or(|own| platform::namespace_of(pid) == Some(own))
+}
+
 /// The memory of this process that is resident now, in bytes; `None` where the system does not tell.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
@@ -95,6 +102,10 @@ mod platform {
 
     pub(super) fn namespace() -> Option<u64> {
         Some(std::fs::metadata("/proc/self/ns/pid").ok()?.ino())
+    }
+
+    pub(super) fn namespace_of(pid: u32) -> Option<u64> {
+        Some(std::fs::metadata(format!("/proc/{pid}/ns/pid")).ok()?.ino())
     }
 
     pub(super) fn resident_bytes() -> Option<u64> {
@@ -229,6 +240,10 @@ mod platform {
     }
 
     pub(super) fn namespace() -> Option<u64> {
+        None
+    }
+
+    pub(super) fn namespace_of(_pid: u32) -> Option<u64> {
         None
     }
 

@@ -46,7 +46,9 @@ pub(super) fn run(
         }
     }
     // Named before it goes, so that its end can be waited for whoever gets its id next.
-    let daemon = process::inspect(status.pid).map(|process| process.id);
+    let daemon = client
+        .sees_daemon()
+        .then(|| process::inspect(status.pid).map(|process| process.id));
     let stopped: StopResult = client.ask(
         "daemon.stop",
         &StopParams {
@@ -55,7 +57,7 @@ pub(super) fn run(
     )?;
     client.wait_for_end();
     // A daemon in another pid namespace can't be seen; its closed connection has to do.
-    if let Ok(daemon) = daemon
+    if let Some(Ok(daemon)) = daemon
         && !process::wait_for_exit(daemon, PATIENCE)?
     {
         bail!(

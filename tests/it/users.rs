@@ -150,3 +150,32 @@ fn plant(path: &Path) {
     caller.read_to_end(&mut said).unwrap();
     assert_eq!(said, b"");
 }
+
+/// As in a container that has the socket mounted: neither end sees the other's process.
+#[test]
+fn the_same_user_in_another_pid_namespace_is_served() {
+    let place = Place::new();
+    let elsewhere = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"])
+            .arg(program())
+            .args(arguments)
+            .env("HOME", place.path())
+            .env("AGENT_CONSOLE_SOCKET", place.socket());
+        command
+    };
+    let mut daemon = place.daemon();
+    let inside = elsewhere(&["report", "inside", "working"])
+        .output()
+        .unwrap();
+    assert!(inside.status.success(), "{inside:?}");
+    assert_eq!(place.json(&["list", "--json"])[0]["key"], "inside");
+    place.ok(&["stop"]);
+    assert_eq!(daemon.wait(), Some(0));
+
+    let mut daemon = place.start(elsewhere(&["daemon"]));
+    assert_eq!(place.json(&["list", "--json"]), serde_json::json!([]));
+    place.ok(&["stop"]);
+    assert_eq!(daemon.wait(), Some(0));
+}

@@ -156,7 +156,7 @@ fn no_report_is_lost_to_an_idle_exit() {
             (count(&log, "session.report") >= REPORTS).then_some(log)
         });
         assert_eq!(count(&log, "session.report"), REPORTS);
-        let daemons = count(&log, " ready ");
+        let daemons = count(&log, " ready: ");
         eprintln!("{REPORTS} of {REPORTS} reports taken in, by {daemons} daemons");
         assert!(daemons > 1);
     });
