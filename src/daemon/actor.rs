@@ -1,36 +1,33 @@
 //! The loop: everything that happens comes in here, one after the other, and goes through the core; what the core
 //! decides is carried out here, in order, and nothing else is.
 //!
-//! Owns the core, the listener, every connection's outgoing side and the log of notifications. One thread; nothing is
-//! shared but the connections' sockets. A turn takes what waits in the mailbox (bounded, so that a flood waits in the
-//! senders' sockets), answers each at once, and flushes the subscribers at its end: a hook has its answer before the
-//! fan-out begins, and a subscriber gets one write for all that a turn changed.
+//! Owns the core, the listener and the clients. One thread; nothing is shared but the connections' sockets. A turn
+//! takes what waits in the mailbox (bounded, so that a flood waits in the senders' sockets), answers each at once, and
+//! flushes the subscribers at its end: a hook has its answer before the fan-out begins, and a subscriber gets one write
+//! for all that a turn changed.
 //!
 //! Leaving: the core says `Retire`; from then on nobody is accepted (of a socket of our own, which has lost its path,
 //! the rest of the queue is), who was accepted is served, and once nothing is left to read, or after [`GRACE`], the
 //! core is told `Drained` and decides.
 
-use std::collections::HashMap;
 use std::future::{pending, poll_fn};
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 
-use super::connection::{Connection, Mail, Scratch};
+use super::clients::Clients;
+use super::connection::Mail;
 use super::exits::ExitWatcher;
 use super::listener::{Listener, Origin};
 use super::manager;
-use super::outbox::{Flushed, Log, MAX_BEHIND, MAX_UNREAD, Outbox};
 use super::reactor::register;
+use super::signals::{Caught, Signals};
 use crate::codec::Refusal;
 use crate::config::Config;
-use crate::core::{ClientId, Core, Effect, Identity, Input, Now, Request, Settings};
+use crate::core::{Core, Effect, Identity, Input, Now, Request, Settings};
 use crate::log::LogControl;
 use crate::{clock, process};
 
@@ -39,26 +36,6 @@ const TURN: usize = 128;
 
 /// How long leaving waits for clients that were accepted and have not said anything, and for those that don't read.
 const GRACE: Duration = Duration::from_millis(250);
-
-/// How much of its own answers a client may leave unread before it is dropped: one snapshot of a very busy machine.
-const MOST_UNREAD: usize = 8 * 1024 * 1024;
-
-/// From how many connections on their end is worth giving memory back to the system.
-const MANY_CONNECTIONS: usize = 64;
-
-/// A connection's outgoing side.
-#[derive(Debug)]
-struct Client {
-    connection: Rc<Connection>,
-    reader: AbortHandle,
-    outbox: Outbox,
-    /// Its socket takes no more; this task waits until it does.
-    blocked: Option<AbortHandle>,
-    /// To be closed once everything is sent.
-    closing: bool,
-    /// It has sent something.
-    spoke: bool,
-}
 
 /// What becomes of the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,55 +60,13 @@ pub(super) struct Actor {
     full_at: Option<usize>,
     /// Since when the daemon is leaving, if nobody objects.
     retired: Option<Instant>,
-    clients: HashMap<ClientId, Client>,
-    last_client: u64,
-    most_clients: usize,
-    dashboards: Vec<ClientId>,
-    log: Log,
+    clients: Clients,
     mailbox: mpsc::Receiver<Mail>,
-    post: mpsc::Sender<Mail>,
-    scratch: Scratch,
     exits: ExitWatcher,
     exited: mpsc::UnboundedReceiver<process::ProcessId>,
     signals: Signals,
     /// The last input's effects: one allocation for all.
     effects: Vec<Effect>,
-}
-
-/// The signals that the daemon answers to.
-pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Caught {
-    Terminated,
-    HungUp,
-}
-
-impl Signals {
-    /// From now on they are caught.
-    ///
-    /// # Errors
-    ///
-    /// The system refuses.
-    pub(super) fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Caught {
-        tokio::select! {
-            _ = self.terminate.recv() => Caught::Terminated,
-            _ = self.interrupt.recv() => Caught::Terminated,
-            _ = self.hangup.recv() => Caught::HungUp,
-        }
-    }
 }
 
 /// The part of the configuration that the core goes by.
@@ -176,14 +111,8 @@ impl Actor {
             listener,
             full_at: None,
             retired: None,
-            clients: HashMap::new(),
-            last_client: 0,
-            most_clients: 0,
-            dashboards: Vec::new(),
-            log: Log::default(),
+            clients: Clients::new(post),
             mailbox,
-            post,
-            scratch: Scratch::default(),
             exits: ExitWatcher::new(tell),
             exited,
             signals,
@@ -219,7 +148,7 @@ impl Actor {
                 exit @ Course::Exit { .. } => exit,
             };
             if let Course::Exit { flush } = course {
-                self.flush_dashboards();
+                self.clients.flush_dashboards();
                 return self.leave(flush).await;
             }
         }
@@ -240,7 +169,8 @@ impl Actor {
             self.full_at = None;
             self.accept();
         }
-        self.flush_dashboards();
+        self.clients.flush_dashboards();
+        self.tell_of_gone();
         if self.retired.is_some() && self.is_settled() {
             self.drained()
         } else {
@@ -270,30 +200,20 @@ impl Actor {
         course
     }
 
+    /// Tells the core of those who have gone; nothing is to be done for them.
+    fn tell_of_gone(&mut self) {
+        while let Some(client) = self.clients.next_gone() {
+            self.handle(Input::Disconnected(client));
+        }
+    }
+
     fn carry_out(&mut self, effect: Effect) -> Course {
         match effect {
-            Effect::Reply(client, line) => self.send(client, &line),
-            Effect::Subscribed(client) => {
-                if let Some(entry) = self.clients.get_mut(&client) {
-                    entry.outbox.subscribe(&self.log);
-                    self.dashboards.push(client);
-                    tracing::info!(
-                        client = client.0,
-                        dashboards = self.dashboards.len(),
-                        "a dashboard has subscribed"
-                    );
-                }
-            }
-            Effect::Broadcast(line) => self.log.append(&line),
-            Effect::Announce(line) => {
-                // What was broadcast before goes before.
-                self.flush_dashboards();
-                let clients: Vec<ClientId> = self.clients.keys().copied().collect();
-                for client in clients {
-                    self.send(client, &line);
-                }
-            }
-            Effect::Disconnect(client) => self.close_when_sent(client),
+            Effect::Reply(client, line) => self.clients.send(client, &line),
+            Effect::Subscribed(client) => self.clients.subscribe(client),
+            Effect::Broadcast(line) => self.clients.broadcast(&line),
+            Effect::Announce(line) => self.clients.announce(&line),
+            Effect::Disconnect(client) => self.clients.close_when_sent(client),
             Effect::Watch(process) => {
                 if !self.exits.watch(process) {
                     return self.handle(Input::ProcessUnwatchable(process));
@@ -314,10 +234,9 @@ impl Actor {
         for letter in mail.drain(..) {
             let next = match letter {
                 Mail::Line(client, line) => {
-                    let Some(entry) = self.clients.get_mut(&client) else {
+                    if !self.clients.spoke(client) {
                         continue;
-                    };
-                    entry.spoke = true;
+                    }
                     let input = match line.request.and_then(complete) {
                         Ok(request) => {
                             tracing::debug!(
@@ -347,18 +266,19 @@ impl Actor {
                     self.handle(input)
                 }
                 Mail::Ended(client) => {
-                    self.close_when_sent(client);
+                    self.clients.close_when_sent(client);
                     Course::On
                 }
                 Mail::Gone(client) => {
-                    self.forget(client);
+                    self.clients.forget(client);
                     Course::On
                 }
                 Mail::Writable(client) => {
-                    self.unblocked(client);
+                    self.clients.unblocked(client);
                     Course::On
                 }
             };
+            self.tell_of_gone();
             if next != Course::On {
                 course = next;
                 break;
@@ -366,7 +286,7 @@ impl Actor {
         }
         mail.clear();
         if !is_burst {
-            self.give_memory_back();
+            self.clients.give_memory_back();
         }
         course
     }
@@ -388,7 +308,7 @@ impl Actor {
     fn accept(&mut self) -> Course {
         loop {
             match self.listener.accept() {
-                Ok(Some(socket)) => self.welcome(socket),
+                Ok(Some(socket)) => self.clients.welcome(socket),
                 Ok(None) => return Course::On,
                 Err(error) => {
                     self.full_at = Some(self.clients.len());
@@ -403,175 +323,6 @@ impl Actor {
                     });
                 }
             }
-        }
-    }
-
-    fn welcome(&mut self, socket: std::os::unix::net::UnixStream) {
-        let connection = match Connection::new(socket) {
-            Ok(connection) => Rc::new(connection),
-            Err(error) => {
-                tracing::warn!("cannot watch a connection: {error}");
-                return;
-            }
-        };
-        self.last_client += 1;
-        let client = ClientId(self.last_client);
-        let reader = Rc::clone(&connection).read(client, self.post.clone(), self.scratch.clone());
-        let reader = tokio::task::spawn_local(reader).abort_handle();
-        let outbox = Outbox::default();
-        self.clients.insert(
-            client,
-            Client {
-                connection,
-                reader,
-                outbox,
-                blocked: None,
-                closing: false,
-                spoke: false,
-            },
-        );
-        self.most_clients = self.most_clients.max(self.clients.len());
-    }
-
-    /// Sends one line to one client, after what it has been sent before.
-    fn send(&mut self, client: ClientId, line: &[u8]) {
-        let Some(entry) = self.clients.get_mut(&client).filter(|entry| !entry.closing) else {
-            return;
-        };
-        if entry.outbox.unread() > MOST_UNREAD {
-            tracing::warn!(
-                client = client.0,
-                unread = entry.outbox.unread(),
-                "dropped a client that does not read"
-            );
-            return self.forget(client);
-        }
-        let outcome = entry
-            .outbox
-            .send(line, &self.log, entry.connection.socket());
-        self.sent(client, outcome);
-    }
-
-    fn unblocked(&mut self, client: ClientId) {
-        if let Some(entry) = self.clients.get_mut(&client) {
-            entry.blocked = None;
-            self.flush(client);
-        }
-    }
-
-    fn flush(&mut self, client: ClientId) {
-        let Some(entry) = self
-            .clients
-            .get_mut(&client)
-            .filter(|entry| entry.blocked.is_none())
-        else {
-            return;
-        };
-        let outcome = entry.outbox.flush(&self.log, entry.connection.socket());
-        self.sent(client, outcome);
-    }
-
-    fn sent(&mut self, client: ClientId, outcome: std::io::Result<Flushed>) {
-        let Some(entry) = self.clients.get_mut(&client) else {
-            return;
-        };
-        match outcome {
-            Ok(Flushed::All) if entry.closing => self.forget(client),
-            Ok(Flushed::All) => entry.connection.pause(false),
-            Ok(Flushed::Blocked) => {
-                if entry.blocked.is_none() {
-                    let writable = Rc::clone(&entry.connection).writable(client, self.post.clone());
-                    entry.blocked = Some(tokio::task::spawn_local(writable).abort_handle());
-                }
-                let behind = entry.outbox.behind(&self.log);
-                if behind > MAX_BEHIND {
-                    tracing::warn!(
-                        client = client.0,
-                        behind,
-                        "dropped a dashboard that does not keep up"
-                    );
-                    return self.forget(client);
-                }
-                entry.connection.pause(entry.outbox.unread() > MAX_UNREAD);
-            }
-            Err(error) => {
-                tracing::debug!(client = client.0, %error, "a client is gone");
-                self.forget(client);
-            }
-        }
-    }
-
-    /// One write for each subscriber that is behind.
-    fn flush_dashboards(&mut self) {
-        if self.dashboards.is_empty() {
-            return self.log.forget(self.log.end());
-        }
-        for client in self.dashboards.clone() {
-            let Some(entry) = self.clients.get(&client) else {
-                continue;
-            };
-            let behind = entry.outbox.behind(&self.log);
-            if entry.blocked.is_some() && behind > MAX_BEHIND {
-                tracing::warn!(
-                    client = client.0,
-                    behind,
-                    "dropped a dashboard that does not keep up"
-                );
-                self.forget(client);
-            } else if behind > 0 {
-                self.flush(client);
-            }
-        }
-        let cursors = self
-            .dashboards
-            .iter()
-            .filter_map(|client| self.clients.get(client)?.outbox.cursor());
-        let slowest = cursors.min().unwrap_or(self.log.end());
-        self.log.forget(slowest);
-    }
-
-    fn close_when_sent(&mut self, client: ClientId) {
-        let Some(entry) = self.clients.get_mut(&client) else {
-            return;
-        };
-        entry.closing = true;
-        if entry.outbox.is_empty(&self.log) {
-            self.forget(client);
-        }
-    }
-
-    /// Ends a connection, from this side or because it has ended.
-    fn forget(&mut self, client: ClientId) {
-        let Some(entry) = self.clients.remove(&client) else {
-            return;
-        };
-        // Each holds the connection open.
-        entry.reader.abort();
-        if let Some(writer) = entry.blocked {
-            writer.abort();
-        }
-        if let Some(place) = self
-            .dashboards
-            .iter()
-            .position(|dashboard| *dashboard == client)
-        {
-            self.dashboards.swap_remove(place);
-            tracing::info!(
-                client = client.0,
-                dashboards = self.dashboards.len(),
-                "a dashboard has gone"
-            );
-        }
-        self.handle(Input::Disconnected(client));
-    }
-
-    /// Gives back what a burst of connections took. To be called when the mailbox was not full: while it is, more of
-    /// them are about to go.
-    fn give_memory_back(&mut self) {
-        if self.most_clients >= MANY_CONNECTIONS && self.clients.len() <= self.most_clients / 8 {
-            self.most_clients = self.clients.len();
-            self.clients.shrink_to_fit();
-            process::give_memory_back();
         }
     }
 
@@ -626,10 +377,7 @@ impl Actor {
         if self.listener.origin() == Origin::SelfBound {
             self.accept();
         }
-        let settled = |client: &Client| {
-            client.spoke && !client.connection.has_more() && client.outbox.is_empty(&self.log)
-        };
-        self.mailbox.is_empty() && self.clients.values().all(settled)
+        self.mailbox.is_empty() && self.clients.are_settled()
     }
 
     fn drained(&mut self) -> Course {
@@ -643,12 +391,12 @@ impl Actor {
         manager::stopping("stopped");
         tracing::info!(flush, "leaving");
         let end = clock::monotonic() + GRACE;
-        while flush && self.clients.values().any(|client| client.blocked.is_some()) {
+        while flush && self.clients.any_blocked() {
             tokio::select! {
                 Some(mail) = self.mailbox.recv() => match mail {
-                    Mail::Writable(client) => self.unblocked(client),
-                    Mail::Ended(client) => self.close_when_sent(client),
-                    Mail::Gone(client) => drop(self.clients.remove(&client)),
+                    Mail::Writable(client) => self.clients.unblocked(client),
+                    Mail::Ended(client) => self.clients.close_when_sent(client),
+                    Mail::Gone(client) => self.clients.forget(client),
                     Mail::Line(..) => {}
                 },
                 _ = self.signals.next() => break,

@@ -6,6 +6,7 @@
 //! command line.
 
 mod actor;
+mod clients;
 mod connection;
 pub mod daemonize;
 pub mod exits;
@@ -14,6 +15,7 @@ pub mod listener;
 mod manager;
 mod outbox;
 mod reactor;
+mod signals;
 
 use std::cell::Cell;
 use std::io::Write;
@@ -22,9 +24,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit};
 
-use self::actor::{Actor, Signals};
+use self::actor::Actor;
 use self::daemonize::{Fork, Readiness, daemonize};
 use self::listener::Passed;
+use self::signals::Signals;
 use crate::config::{self, Config};
 use crate::log::{self, LogControl, Target};
 
