@@ -2,8 +2,8 @@
 //!
 //! The status is never stored: it follows from the facts, so that no path can leave it behind. Events are ordered by
 //! the stamp of the hook that saw them, not by arrival: one that was overtaken still moves the turn, at its place in
-//! the [`Timeline`]. No IO, no clock, no serialising: times come as arguments and [`Session::record`] says what goes out. Called by
-//! [`super::Core`] only.
+//! the [`Timeline`]. No IO, no clock, no serialising: times come as arguments and [`Session::record`] says what goes
+//! out. Called by [`super::Core`] only.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;

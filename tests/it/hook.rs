@@ -166,6 +166,7 @@ fn every_recorded_event_arrives_with_its_fields_and_no_others() {
     let mut files: Vec<_> = fs::read_dir(traces())
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "jsonl"))
         .collect();
     files.sort();
     assert_eq!(files.len(), 7);

@@ -71,6 +71,9 @@ fn play(place: &Place, trace: &[Value]) -> usize {
     let mut hooks = 0;
     for line in trace {
         if let Some(mark) = line["mark"].as_str() {
+            // What was reported has been read by the time that its process ends; in the recording a tenth of a second
+            // lies between.
+            arrived(place, hooks);
             cast.mark(mark);
         } else if line["hook"].is_object() {
             let pid = cast.pid(line);
@@ -81,6 +84,15 @@ fn play(place: &Place, trace: &[Value]) -> usize {
     }
     assert!(hooks > 0);
     hooks
+}
+
+/// Waits until the daemon has taken in this many reports: none is lost.
+fn arrived(place: &Place, hooks: usize) {
+    let mut wire = place.connect();
+    until("every report", || {
+        let status = wire.ask("daemon.status", json!({}));
+        (status["result"]["reports"] == hooks).then_some(())
+    });
 }
 
 /// What is expected of a session, and written beside its trace.
@@ -110,10 +122,7 @@ fn played_to_the_end(name: &str) {
     let trace = trace(name);
     let hooks = play(&place, &trace);
 
-    // None is lost.
-    until("every report", || {
-        (place.json(&["status", "--json"])["reports"] == hooks).then_some(())
-    });
+    arrived(&place, hooks);
     // Every process of the trace is gone, one way or the other.
     let list = until("every session to be closed", || {
         let open = place.json(&["list", "--json"]);
@@ -131,7 +140,7 @@ fn played_to_the_end(name: &str) {
     );
 
     // What a dashboard saw was in the order of the stamps, without a gap, and ended where the list stands.
-    let mut last: BTreeMap<String, Value> = BTreeMap::new();
+    let mut mirror: BTreeMap<String, Value> = BTreeMap::new();
     let end = place.json(&["status", "--json"])["seq"].as_u64().unwrap();
     while seq < end {
         let told = dashboard.next().unwrap();
@@ -139,14 +148,14 @@ fn played_to_the_end(name: &str) {
         assert_eq!(told["params"]["seq"], seq);
         let session = &told["params"]["session"];
         let key = session["key"].as_str().unwrap().to_owned();
-        if let Some(earlier) = last.get(&key) {
+        if let Some(earlier) = mirror.get(&key) {
             let stamp = |session: &Value| session["evidence"][0]["at"].as_u64();
             assert!(stamp(earlier) <= stamp(session), "{earlier} {session}");
         }
-        last.insert(key, session.clone());
+        mirror.insert(key, session.clone());
     }
     for session in list {
-        assert_eq!(&last[session["key"].as_str().unwrap()], session);
+        assert_eq!(&mirror[session["key"].as_str().unwrap()], session);
     }
 }
 
@@ -186,7 +195,7 @@ fn subagent() {
 }
 
 /// Reports over one connection, with the trace's own stamps.
-struct Shuffler {
+struct Player {
     wire: Wire,
     /// When every trace began.
     began: u64,
@@ -194,7 +203,7 @@ struct Shuffler {
     playing: u64,
 }
 
-impl Shuffler {
+impl Player {
     /// Reports the hooks in this order; the sessions as they are then, by recorded process, and forgotten.
     fn play(&mut self, hooks: &[&Value]) -> BTreeMap<u64, Value> {
         self.playing += 1;
@@ -246,7 +255,7 @@ fn what_arrives_in_another_order_comes_to_the_same() {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
-    let shuffler = std::cell::RefCell::new(Shuffler {
+    let player = std::cell::RefCell::new(Player {
         wire: place.connect(),
         began: u64::try_from(now.as_millis()).unwrap() - 600_000,
         playing: 0,
@@ -262,12 +271,12 @@ fn what_arrives_in_another_order_comes_to_the_same() {
         failure_persistence: None,
         ..Config::default()
     });
-    let shuffles = (
+    let orders = (
         any::<Index>(),
         any::<Index>(),
         prop::collection::vec(0..WINDOW, 20),
     );
-    let outcome = runner.run(&shuffles, |(which, cut, delays)| {
+    let outcome = runner.run(&orders, |(which, cut, delays)| {
         let trace = &traces[which.index(TRACES.len())];
         let stamp = |hook: &Value| hook["ms"].as_u64().unwrap();
         let quiet: Vec<usize> = (1..=trace.len())
@@ -278,18 +287,18 @@ fn what_arrives_in_another_order_comes_to_the_same() {
             .collect();
         let cut = quiet[cut.index(quiet.len())];
         let in_order: Vec<&Value> = trace[..cut].iter().collect();
-        let mut shuffled: Vec<(u64, &Value)> = in_order
+        let mut arrivals: Vec<(u64, &Value)> = in_order
             .iter()
             .zip(delays.iter().cycle())
             .map(|(hook, delay)| (stamp(hook) + delay, *hook))
             .collect();
-        shuffled.sort_by_key(|(arrival, _)| *arrival);
-        let shuffled: Vec<&Value> = shuffled.into_iter().map(|(_, hook)| hook).collect();
+        arrivals.sort_by_key(|(arrival, _)| *arrival);
+        let shuffled: Vec<&Value> = arrivals.into_iter().map(|(_, hook)| hook).collect();
         let names: Vec<_> = shuffled
             .iter()
             .map(|hook| (stamp(hook), hook["hook"]["hook_event_name"].as_str()))
             .collect();
-        let play = |hooks| shuffler.borrow_mut().play(hooks);
+        let play = |hooks| player.borrow_mut().play(hooks);
         prop_assert_eq!(play(&in_order[..]), play(&shuffled[..]), "{:?}", names);
         Ok(())
     });
