@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::show;
 use crate::client::{Client, ClientError, Told};
 use crate::clock;
-use crate::protocol::{SessionRecord, StopReason};
+use crate::protocol::{ErrorCode, SessionRecord, StopReason};
 
 /// The first and the longest pause before connecting again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -50,6 +50,10 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
             // Dropped, crashed, restarted, or leaving as it was subscribed to.
             Ok(Some(StopReason::Signal | StopReason::Unknown) | None)
             | Err(ClientError::Closed { .. } | ClientError::Io { .. }) => {}
+            // Reached while it leaves for good: it is being stopped.
+            Err(ClientError::Refused { code, .. }) if code == ErrorCode::Stopping as i32 => {
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         }
         writeln!(io::stderr(), "the daemon is gone; connecting again")?;
