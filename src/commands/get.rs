@@ -30,8 +30,7 @@ pub(super) fn run(
     let SessionResult { session } =
         client.ask::<_, SessionResult<'static>>("session.get", &params)?;
     if options.json {
-        serde_json::to_writer(&mut *out, &session)?;
-        writeln!(out)?;
+        show::json(out, &session)?;
     } else {
         write!(out, "{}", show::table(&rows(&session, clock::unix_ms())))?;
     }

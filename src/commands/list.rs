@@ -32,8 +32,7 @@ pub(super) fn run(
         },
     )?;
     if options.json {
-        serde_json::to_writer(&mut *out, &result.sessions)?;
-        writeln!(out)?;
+        show::json(out, &result.sessions)?;
         return Ok(());
     }
     if result.sessions.is_empty() {

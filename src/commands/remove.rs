@@ -28,8 +28,7 @@ pub(super) fn run(
     };
     let result: RemoveResult<'static> = client.ask("session.remove", &params)?;
     if options.json {
-        serde_json::to_writer(&mut *out, &result)?;
-        writeln!(out)?;
+        show::json(out, &result)?;
     } else {
         writeln!(out, "removed {}", show::plain(&result.removed))?;
     }

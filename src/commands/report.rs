@@ -86,8 +86,7 @@ pub(super) fn run(
     let SessionResult { session } =
         client.ask::<_, SessionResult<'static>>("session.set", &params)?;
     if options.json {
-        serde_json::to_writer(&mut *out, &session)?;
-        writeln!(out)?;
+        show::json(out, &session)?;
     } else {
         writeln!(
             out,

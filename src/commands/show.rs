@@ -1,6 +1,9 @@
-//! How things look to a person: text from outside made harmless, times, tables. Pure; used by every command.
+//! How things look to a person: text from outside made harmless, times, tables, and JSON for scripts. Pure; used by every command.
 
 use std::fmt::Write as _;
+use std::io;
+
+use serde::Serialize;
 
 use crate::protocol::{SessionRecord, Status};
 
@@ -21,6 +24,12 @@ pub(super) fn plain(text: &str) -> String {
 /// The same for text of several lines.
 pub(super) fn plain_lines(text: &str) -> String {
     text.lines().map(plain).collect::<Vec<_>>().join("\n")
+}
+
+/// One line of JSON.
+pub(super) fn json<T: Serialize>(out: &mut impl io::Write, value: &T) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
 }
 
 /// Control characters (C0, DEL, C1), and the marks of the Unicode Bidirectional Algorithm (UAX #9) that make text look

@@ -9,8 +9,7 @@ use crate::protocol::StatusResult;
 pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> anyhow::Result<()> {
     let status: StatusResult<'static> = client.ask("daemon.status", &serde_json::Map::new())?;
     if options.json {
-        serde_json::to_writer(&mut *out, &status)?;
-        writeln!(out)?;
+        show::json(out, &status)?;
         return Ok(());
     }
     let sessions = status.sessions;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::Args;
 
+use super::show;
 use crate::client::Client;
 use crate::process;
 use crate::protocol::{StatusResult, StopParams, StopResult};
@@ -67,8 +68,7 @@ pub(super) fn run(
         );
     }
     if options.json {
-        serde_json::to_writer(&mut *out, &stopped)?;
-        writeln!(out)?;
+        show::json(out, &stopped)?;
     } else {
         writeln!(out, "stopped (process {})", status.pid)?;
     }

@@ -211,7 +211,10 @@ impl Session {
             self.turns.forget_stamps();
         }
         if overtaken_by(&self.hook) {
-            return self.ended.is_none() && self.overtaken(event, report, prompts);
+            // It still happened. What it says of the present (directory, mode, whose conversation it is) the newer one has
+            // said better.
+            let attended = report.attended.unwrap_or(self.attended);
+            return self.ended.is_none() && self.advance(event, report.at, attended, prompts);
         }
         self.hook = Some(Word {
             at: report.at,
@@ -241,7 +244,7 @@ impl Session {
             // The agent may have made it of a prompt.
             replace(&mut self.title, event.title.take());
         }
-        self.advance(event, report.at, prompts);
+        self.advance(event, report.at, self.attended, prompts);
         true
     }
 
@@ -291,40 +294,9 @@ impl Session {
         true
     }
 
-    fn advance(&mut self, event: AgentEvent, at: u64, prompts: bool) {
-        match event.kind {
-            EventKind::SessionStarted
-            | EventKind::SessionEnded {
-                process_goes_on: true,
-                ..
-            } => {
-                self.turns.take(at, Step::Begun);
-            }
-            EventKind::SessionEnded {
-                reason,
-                process_goes_on: false,
-            } => {
-                let by = EndedBy::Agent;
-                self.ended = Some(Ended { at, reason, by });
-            }
-            EventKind::Noted => {}
-            EventKind::Turn(turn) => {
-                self.entitle(&turn, prompts);
-                let step = Step::Happened {
-                    event: turn,
-                    subagent: event.subagent,
-                    prompt_id: event.prompt_id,
-                    attended: self.attended,
-                };
-                self.turns.take(at, step);
-            }
-        }
-    }
-
-    /// Takes in an event that a newer one has overtaken: it still happened. What it says of the present (directory,
-    /// mode, whose conversation it is) the newer one has said better. False if it changes nothing.
-    fn overtaken(&mut self, event: AgentEvent, report: &Report, prompts: bool) -> bool {
-        let at = report.at;
+    /// What an event does to the turn or to the session's end, at its place among the others; false if it comes too
+    /// late to do anything.
+    fn advance(&mut self, event: AgentEvent, at: u64, attended: bool, prompts: bool) -> bool {
         match event.kind {
             EventKind::SessionStarted
             | EventKind::SessionEnded {
@@ -349,7 +321,7 @@ impl Session {
                     event: turn,
                     subagent: event.subagent,
                     prompt_id: event.prompt_id,
-                    attended: report.attended.unwrap_or(self.attended),
+                    attended,
                 };
                 self.turns.take(at, step)
             }
