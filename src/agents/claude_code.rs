@@ -151,9 +151,23 @@ pub fn event(payload: &str) -> Option<AgentEvent> {
 }
 
 fn kind(payload: &Payload<'_>) -> EventKind {
-    EventKind::Turn(match payload.hook_event_name.get().unwrap_or_default() {
-        "SessionStart" if payload.source.get() == Some("compact") => return EventKind::Noted,
-        "SessionStart" => return EventKind::SessionStarted,
+    match payload.hook_event_name.get().unwrap_or_default() {
+        "SessionStart" if payload.source.get() == Some("compact") => EventKind::Noted,
+        "SessionStart" => EventKind::SessionStarted,
+        "SessionEnd" => {
+            let reason = payload.reason.get().unwrap_or("other");
+            EventKind::SessionEnded {
+                reason: one_line(reason, NAME_LIMIT).into(),
+                process_goes_on: matches!(reason, "clear" | "resume"),
+            }
+        }
+        name => turn_event(name, payload).map_or(EventKind::Noted, EventKind::Turn),
+    }
+}
+
+/// What an event of this name does in a turn; `None`: nothing.
+fn turn_event(name: &str, payload: &Payload<'_>) -> Option<TurnEvent> {
+    Some(match name {
         "UserPromptSubmit" => {
             let prompt = payload.prompt.get().unwrap_or_default();
             let by_person = !prompt.starts_with("<task-notification>");
@@ -191,38 +205,32 @@ fn kind(payload: &Payload<'_>) -> EventKind {
                 | "elicitation_url_dialog",
             ) => TurnEvent::AskReminded,
             Some("idle_prompt") => TurnEvent::IdleReminded,
-            _ => return EventKind::Noted,
+            _ => return None,
         },
-        "Stop" => {
-            let mut subagents = Vec::new();
-            let mut shells = 0;
-            for task in payload
-                .background_tasks
-                .iter()
-                .filter(|task| task.status.get() == Some("running"))
-            {
-                match task.r#type.get() {
-                    Some("subagent" | "workflow" | "teammate") => {
-                        subagents.extend(task.id.cut(NAME_LIMIT));
-                    }
-                    _ => shells += 1,
-                }
-            }
-            TurnEvent::Ended { subagents, shells }
-        }
+        "Stop" => turn_ended(&payload.background_tasks),
         "StopFailure" => TurnEvent::Failed {
             error: failure(payload.error.get()),
         },
-        "SessionEnd" => {
-            let reason = payload.reason.get().unwrap_or("other");
-            let process_goes_on = matches!(reason, "clear" | "resume");
-            return EventKind::SessionEnded {
-                reason: one_line(reason, NAME_LIMIT).into(),
-                process_goes_on,
-            };
-        }
-        _ => return EventKind::Noted,
+        _ => return None,
     })
+}
+
+/// The turn's end, with what goes on after it.
+fn turn_ended(tasks: &[BackgroundTask<'_>]) -> TurnEvent {
+    let mut subagents = Vec::new();
+    let mut shells = 0;
+    for task in tasks
+        .iter()
+        .filter(|task| task.status.get() == Some("running"))
+    {
+        match task.r#type.get() {
+            Some("subagent" | "workflow" | "teammate") => {
+                subagents.extend(task.id.cut(NAME_LIMIT));
+            }
+            _ => shells += 1,
+        }
+    }
+    TurnEvent::Ended { subagents, shells }
 }
 
 fn waiting_for(payload: &Payload<'_>) -> WaitingFor {
