@@ -340,6 +340,11 @@ impl Core {
             Ok((settings, restart)) => {
                 self.settings = settings;
                 self.idle.set_timeout(settings.idle_timeout_ms);
+                if !settings.record_prompts {
+                    for key in self.store.keys() {
+                        self.change(&key, now, Session::forget_prompts);
+                    }
+                }
                 self.notice(
                     "config_loaded",
                     "the configuration was read again",

@@ -74,6 +74,8 @@ pub(crate) struct Session {
     id: Option<Box<str>>,
     previous_ids: Vec<Box<str>>,
     title: Option<Box<str>>,
+    /// The title is a script's, not the beginning of a prompt.
+    titled_by_script: bool,
     cwd: Option<Box<str>>,
     process: Option<Process>,
     terminal: Option<Box<Terminal>>,
@@ -103,6 +105,7 @@ impl Session {
             id: None,
             previous_ids: Vec::new(),
             title: None,
+            titled_by_script: false,
             cwd: None,
             process: None,
             terminal: None,
@@ -239,9 +242,11 @@ impl Session {
         if event.kind != EventKind::Noted && self.rebind(event.session_id.take()) {
             // Another conversation: what the former one was about is not what this one is about.
             self.title = None;
+            self.titled_by_script = false;
         }
         if prompts {
             // The agent may have made it of a prompt.
+            self.titled_by_script &= event.title.is_none();
             replace(&mut self.title, event.title.take());
         }
         self.advance(event, report.at, self.attended, prompts);
@@ -351,7 +356,9 @@ impl Session {
             at,
             what: params.status.as_str().into(),
         });
-        replace(&mut self.title, cut(&params.title));
+        let title = cut(&params.title);
+        self.titled_by_script |= title.is_some();
+        replace(&mut self.title, title);
         let cwd = params.cwd.as_deref().filter(|cwd| !cwd.is_empty());
         replace(&mut self.cwd, cwd.map(Into::into));
         self.process = process.or(self.process);
@@ -390,6 +397,11 @@ impl Session {
             reason: cut(&params.reason),
             unseen,
         });
+    }
+
+    /// Prompts are no longer to be kept. True if one was.
+    pub(crate) fn forget_prompts(&mut self) -> bool {
+        !self.titled_by_script && self.title.take().is_some()
     }
 
     /// Its process is gone. True if that closed it.

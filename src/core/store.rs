@@ -132,6 +132,11 @@ impl Store {
         self.sessions.values()
     }
 
+    /// Every key, in no order.
+    pub(crate) fn keys(&self) -> Vec<Box<str>> {
+        self.sessions.keys().cloned().collect()
+    }
+
     /// The keys of the open sessions of this process.
     pub(crate) fn keys_of(&self, process: ProcessId) -> Vec<Box<str>> {
         let of = self

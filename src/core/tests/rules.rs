@@ -756,6 +756,31 @@ fn no_word_of_a_prompt_is_kept_where_prompts_are_not_to_be() {
 }
 
 #[test]
+fn words_of_prompts_go_when_they_are_no_longer_to_be_kept() {
+    let mut desk = Desk::new();
+    desk.ask("subscribe", &json!({}));
+    desk.wait(10).hook(&prompt("p1", "open sesame"));
+    desk.ask(
+        "session.set",
+        &json!({"session": "mine", "status": "idle", "title": "my own"}),
+    );
+    let effects = desk.take(super::Input::Reloaded(Ok((
+        super::Settings {
+            record_prompts: false,
+            ..settings()
+        },
+        None,
+    ))));
+    assert_eq!(
+        super::names(&effects).first(),
+        Some(&"broadcast"),
+        "{effects:?}"
+    );
+    assert_eq!(desk.get(KEY).title, None);
+    assert_eq!(desk.get("mine").title.as_deref(), Some("my own"));
+}
+
+#[test]
 fn after_the_end_only_a_new_start_opens_it_again() {
     follow(&[
         (prompt("p1", "a"), "working"),
