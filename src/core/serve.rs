@@ -5,12 +5,14 @@
 
 use std::borrow::Cow;
 
+use serde::{Serialize, Serializer};
+
 use super::event::{EventKind, Report};
 use super::session::{Process, Session};
 use super::store::Found;
 use super::{ClientId, Core, Effect, MAX_SESSIONS, Now, Phase, Request, Set};
 use crate::codec::{self, Id, Line};
-use crate::protocol::{self, ErrorCode, StopReason};
+use crate::protocol::{self, ErrorCode, Notice, StopReason};
 
 impl Core {
     pub(super) fn serve(&mut self, client: ClientId, id: Option<Id>, request: Request, now: Now) {
@@ -29,13 +31,8 @@ impl Core {
             Request::SessionReport(report) => self.report(client, id, *report, now),
             Request::SessionSet(set) => self.set(client, id, *set, now),
             Request::SessionList { include_closed } => {
-                let sessions = self
-                    .store
-                    .sorted(include_closed)
-                    .into_iter()
-                    .map(Session::record)
-                    .collect();
-                let line = id.map(|id| codec::reply(&id, &protocol::ListResult { sessions }));
+                let sessions = Records(self.store.sorted(include_closed));
+                let line = id.map(|id| codec::reply(&id, &List { sessions }));
                 self.reply(client, line);
             }
             Request::SessionGet { session } => match self.find(&session) {
@@ -197,12 +194,11 @@ impl Core {
         }
     }
 
-    pub(super) fn snapshot(&self) -> protocol::Snapshot<'_> {
-        let sessions = self.store.sorted(true);
-        protocol::Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot {
             seq: self.subscribers.seq(),
-            sessions: sessions.into_iter().map(Session::record).collect(),
-            notices: self.notices.iter().cloned().collect(),
+            sessions: Records(self.store.sorted(true)),
+            notices: self.notices.iter().collect(),
         }
     }
 
@@ -266,6 +262,29 @@ impl Core {
         });
         self.reply(client, line);
     }
+}
+
+/// Sessions, each made into a record as it is written: all records at once would take several times the line's memory.
+struct Records<'a>(Vec<&'a Session>);
+
+impl Serialize for Records<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|session| session.record()))
+    }
+}
+
+/// [`protocol::ListResult`], as it is written.
+#[derive(Serialize)]
+struct List<'a> {
+    sessions: Records<'a>,
+}
+
+/// [`protocol::Snapshot`], as it is written.
+#[derive(Serialize)]
+pub(super) struct Snapshot<'a> {
+    seq: u64,
+    sessions: Records<'a>,
+    notices: Vec<&'a Notice<'static>>,
 }
 
 /// True if the event says nothing without a session that is known already.

@@ -22,6 +22,10 @@ const MOST_UNREAD: usize = 8 * 1024 * 1024;
 /// From how many connections on their end is worth giving memory back to the system.
 const MANY_CONNECTIONS: usize = 64;
 
+/// From which length on an answer's memory is worth giving back: glibc keeps what lay at the heap's top up to twice the
+/// largest block that it ever mapped on its own.
+const LONG_ANSWER: usize = 64 * 1024;
+
 /// A connection's outgoing side.
 #[derive(Debug)]
 struct Client {
@@ -43,6 +47,8 @@ pub(super) struct Clients {
     last: u64,
     /// How many there were at most since memory was last given back.
     most: usize,
+    /// A long answer was sent since.
+    answered_at_length: bool,
     dashboards: Vec<ClientId>,
     log: Log,
     post: mpsc::Sender<Mail>,
@@ -57,6 +63,7 @@ impl Clients {
             all: HashMap::new(),
             last: 0,
             most: 0,
+            answered_at_length: false,
             dashboards: Vec::new(),
             log: Log::default(),
             post,
@@ -159,6 +166,7 @@ impl Clients {
             );
             return self.forget(client);
         }
+        self.answered_at_length |= line.len() >= LONG_ANSWER;
         let outcome = entry
             .outbox
             .send(line, &self.log, entry.connection.socket());
@@ -280,12 +288,15 @@ impl Clients {
         self.gone.push(client);
     }
 
-    /// Gives back what a burst of connections took. To be called when the mailbox was not full: while it is, more of
+    /// Gives back what a burst of connections or a long answer took. To be called when the mailbox was not full: while it is, more of
     /// them are about to go.
     pub(super) fn give_memory_back(&mut self) {
-        if self.most >= MANY_CONNECTIONS && self.all.len() <= self.most / 8 {
+        let have_gone = self.most >= MANY_CONNECTIONS && self.all.len() <= self.most / 8;
+        if have_gone {
             self.most = self.all.len();
             self.all.shrink_to_fit();
+        }
+        if have_gone || std::mem::take(&mut self.answered_at_length) {
             process::give_memory_back();
         }
     }
