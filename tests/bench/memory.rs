@@ -8,7 +8,7 @@ use agent_console::process;
 
 use crate::Row;
 use crate::daemon::{Daemon, Wire};
-use crate::traffic::{Load, line};
+use crate::traffic::{Load, line, unix_ms};
 
 const SESSIONS: u32 = 100;
 const DASHBOARDS: usize = 100;
@@ -168,7 +168,7 @@ fn agents_session(producer: &mut Wire, agent: &Child) {
     );
     for round in 0..20 {
         for event in ["UserPromptSubmit", "PreToolUse", "Stop"] {
-            let report = line(round, u64::from(pid), event);
+            let report = line(round, u64::from(pid), event, unix_ms());
             producer.ask_line(report.replace("\"attended\"", &process).as_bytes());
         }
     }

@@ -31,20 +31,16 @@ const ROUNDS: usize = 3;
 const WINDOW: u64 = 100;
 
 /// The line of one hook's report.
-fn update(id: u64) -> String {
+fn update(id: u64, at: u128) -> String {
     let event = if id.is_multiple_of(2) {
         "PreToolUse"
     } else {
         "PostToolUse"
     };
-    line(id, id % SESSIONS, event)
+    line(id, id % SESSIONS, event, at)
 }
 
-pub fn line(id: u64, session: u64, event: &str) -> String {
-    let at = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_millis();
+pub fn line(id: u64, session: u64, event: &str, at: u128) -> String {
     format!(
         "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"session.report\",\"params\":{{\"agent\":\"claude-code\",\"at\":{at},\"attended\":true,\
          \"terminal\":{{\"tty\":\"/dev/pts/{session}\",\"term_program\":\"tmux\",\"tmux\":\"/tmp/tmux-1000/default\",\"tmux_pane\":\"%{session}\"}},\
@@ -53,9 +49,18 @@ pub fn line(id: u64, session: u64, event: &str) -> String {
     )
 }
 
-/// Lines to send again and again, without the cost of making them: an update of each session, twice.
+/// Lines to send again and again, without the cost of making them: an update of each session, twice. All of one time,
+/// or those sent again would be late ones, which change nothing.
 fn updates() -> Vec<String> {
-    (0..2 * SESSIONS).map(update).collect()
+    let at = unix_ms();
+    (0..2 * SESSIONS).map(|id| update(id, at)).collect()
+}
+
+pub fn unix_ms() -> u128 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis()
 }
 
 /// How many lines end in these bytes.
@@ -67,10 +72,10 @@ fn ends(bytes: &[u8]) -> u64 {
 /// Begins the sessions and fills their histories.
 fn begin_sessions(producer: &mut Wire, sessions: u64) {
     for session in 0..sessions {
-        producer.ask_line(line(0, session, "SessionStart").as_bytes());
+        producer.ask_line(line(0, session, "SessionStart", unix_ms()).as_bytes());
         for _ in 0..20 {
-            producer.ask_line(line(0, session, "UserPromptSubmit").as_bytes());
-            producer.ask_line(line(0, session, "Stop").as_bytes());
+            producer.ask_line(line(0, session, "UserPromptSubmit", unix_ms()).as_bytes());
+            producer.ask_line(line(0, session, "Stop", unix_ms()).as_bytes());
         }
     }
 }
@@ -94,7 +99,7 @@ impl Load {
         for dashboard in &mut sockets {
             dashboard.ask("subscribe");
         }
-        let reply = producer.ask_line(update(0).as_bytes());
+        let reply = producer.ask_line(update(0, unix_ms()).as_bytes());
         let mut notification = 0;
         let mut buffer = vec![0; 64 * 1024];
         for dashboard in &mut sockets {
@@ -125,7 +130,7 @@ impl Load {
     /// to the last dashboard.
     fn one_by_one(&mut self, samples: &mut Samples) {
         for id in 0..UPDATES {
-            let line = update(id);
+            let line = update(id, unix_ms());
             self.readers.expect_next();
             let sent = self.readers.now();
             self.producer.ask_line(line.as_bytes());
