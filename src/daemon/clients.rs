@@ -288,8 +288,8 @@ impl Clients {
         self.gone.push(client);
     }
 
-    /// Gives back what a burst of connections or a long answer took. To be called when the mailbox was not full: while it is, more of
-    /// them are about to go.
+    /// Gives back what a burst of connections or a long answer took. To be called when the mailbox was not full: while
+    /// it is, more of them are about to go.
     pub(super) fn give_memory_back(&mut self) {
         let have_gone = self.most >= MANY_CONNECTIONS && self.all.len() <= self.most / 8;
         if have_gone {
