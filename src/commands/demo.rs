@@ -1,8 +1,9 @@
 //! `demo`: a recorded run of the real Claude Code, played at its own pace through the real `hook` command into a private
 //! daemon, each change shown as it arrives. Touches nothing of the user's and leaves nothing behind.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -54,6 +55,8 @@ struct Entry<'a> {
 /// What wakes the player.
 enum Event {
     Told(Box<Told>),
+    /// The connection to the private daemon has ended.
+    Ended,
     Interrupted(i32),
 }
 
@@ -164,7 +167,9 @@ impl<W: Write> Screen<'_, W> {
                 }
                 Ok(Event::Interrupted(signal)) => bail!("interrupted by signal {signal}"),
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
-                Err(RecvTimeoutError::Disconnected) => bail!("the private daemon has ended"),
+                Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => {
+                    bail!("the private daemon has ended")
+                }
             }
         }
     }
@@ -181,7 +186,10 @@ impl Stage {
     fn set() -> anyhow::Result<Self> {
         let directory =
             std::env::temp_dir().join(format!("agent-console-demo-{}", std::process::id()));
-        fs::create_dir(&directory)
+        // Whatever the umask: nobody else's business.
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
         // Prompts of the recording are a test's script, not something to read.
         let config = directory.join("agent-console");
@@ -226,8 +234,9 @@ impl Stage {
             }
         };
         std::thread::spawn(move || {
-            // It ends with the daemon, or with the player.
+            // Nobody takes it any more where the player has ended first.
             let _ = client.subscribe(|told| events.send(Event::Told(Box::new(told))).is_ok());
+            let _ = events.send(Event::Ended);
         });
         Ok(())
     }

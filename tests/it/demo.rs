@@ -116,6 +116,23 @@ fn an_interrupted_demo_leaves_nothing() {
 }
 
 #[test]
+fn a_demo_whose_daemon_dies_says_so() {
+    let mut demo = Demo::start("5", |_| {});
+    let mut lines = demo.output();
+    assert!(lines.any(|line| line.unwrap().contains("working")));
+    let is_daemon = |pid: &&String| {
+        let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        command.split('\0').any(|word| word == "daemon")
+    };
+    let processes = demo.processes();
+    let pid = processes.iter().find(is_daemon).expect("the daemon");
+    kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    let said = std::io::read_to_string(demo.child.stderr.take().unwrap()).unwrap();
+    assert!(said.contains("the private daemon has ended"), "{said}");
+    assert_eq!(demo.ended(), Some(1));
+}
+
+#[test]
 fn a_demo_that_nobody_watches_leaves_nothing() {
     // From the beginning, and after a few lines.
     let demo = Demo::start("50", |command| {
