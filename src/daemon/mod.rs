@@ -15,6 +15,8 @@ pub mod listener;
 mod manager;
 mod outbox;
 mod reactor;
+#[cfg_attr(not(test), expect(dead_code, reason = "the loop does not call it yet"))]
+mod registry;
 mod signals;
 
 use std::cell::Cell;
