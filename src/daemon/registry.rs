@@ -11,7 +11,7 @@
 //! The kernel tells of changes in one directory at a time and by what it is, not by its path. So the way to it is
 //! walked ([`way`]) and each step of it watched, for being moved or removed; and where it ends too early, the last
 //! directory that exists, for the next step to appear. Whatever happens on the way, it is walked again. The kernel's
-//! means: [`inotify`] on Linux, [`kqueue`] on macOS. What happens below a network's file system elsewhere is not told
+//! means: `inotify` on Linux, `kqueue` on macOS. What happens below a network's file system elsewhere is not told
 //! by either. A directory at rest costs no wake-up.
 //!
 //! Called by the daemon's loop, on its thread, inside a [`tokio::task::LocalSet`]. Knows nothing of sessions, nor of
