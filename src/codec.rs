@@ -219,6 +219,9 @@ fn request(method: &str, params: &str) -> Result<Request, Refusal> {
         "session.get" => Request::SessionGet {
             session: session_name(params)?,
         },
+        "session.explain" => Request::SessionExplain {
+            session: session_name(params)?,
+        },
         "session.remove" => Request::SessionRemove {
             session: session_name(params)?,
         },
@@ -345,6 +348,8 @@ struct ReportParams<'a> {
     #[serde(default)]
     terminal: Option<Box<Terminal>>,
     #[serde(borrow, default)]
+    config_dir: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
     event: Option<&'a RawValue>,
 }
 
@@ -367,6 +372,10 @@ fn report(params: &str) -> Result<Report, Refusal> {
         terminal: params
             .terminal
             .filter(|terminal| **terminal != Terminal::default()),
+        config_dir: params
+            .config_dir
+            .filter(|directory| directory.len() <= CWD_LIMIT)
+            .map(Into::into),
         event: params
             .event
             .and_then(|event| agents::event(&params.agent, event.get())),

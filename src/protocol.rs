@@ -133,6 +133,29 @@ pub struct Evidence<'a> {
     pub what: Cow<'a, str>,
 }
 
+/// One piece of the evidence behind a status, as `session.explain` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceStep<'a> {
+    /// When it happened, by the clock of whoever saw it.
+    pub at: u64,
+    /// Where it came from.
+    pub kind: EvidenceKind,
+    /// What was seen: a hook event's name, a registry status, `exited`, a reported status.
+    pub what: Cow<'a, str>,
+    /// The name of the rule that took it in, such as `interrupted`. More may come within version 1.
+    pub rule: Cow<'a, str>,
+    /// The rule as a sentence for a person.
+    pub meaning: Cow<'a, str>,
+    /// What the session came to by it.
+    pub status: Status,
+    /// Only with `waiting`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<WaitingFor>,
+    /// Whether the status that the session has now goes back to it.
+    #[serde(default)]
+    pub decided: bool,
+}
+
 /// One entry of a session's history: from `at` on it was in `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
@@ -246,7 +269,8 @@ pub struct SessionRecord<'a> {
     /// When it was closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<u64>,
-    /// Why it was closed: the agent's own word, `crashed` (its process is gone and it said nothing), `stale` (no
+    /// Why it was closed: the agent's own word, `crashed` (its process is gone and it said nothing), `exited` (its
+    /// process is gone and it had signed off in its registry only), `stale` (no
     /// report for a day and no process to watch), `reported`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_reason: Option<Cow<'a, str>>,
@@ -299,7 +323,7 @@ pub struct ListParams {
     pub include_closed: bool,
 }
 
-/// The parameters of `session.get` and `session.remove`.
+/// The parameters of `session.get`, `session.explain` and `session.remove`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionParams {
     /// A key, a session id (also a former one), or a unique prefix of a key or id.
@@ -339,6 +363,15 @@ pub struct ListResult<'a> {
 pub struct SessionResult<'a> {
     /// The session as it is now.
     pub session: SessionRecord<'a>,
+}
+
+/// The result of `session.explain`: the status and what it rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExplainResult<'a> {
+    /// The session as it is now.
+    pub session: SessionRecord<'a>,
+    /// The evidence, oldest first by its own time; the last pieces only, but always the one that decided.
+    pub steps: Vec<EvidenceStep<'a>>,
 }
 
 /// The result of `session.remove`.
@@ -399,6 +432,10 @@ pub struct StatusResult<'a> {
     pub seq: u64,
     /// How many reports from hooks it has taken in.
     pub reports: u64,
+    /// How many of an agent's events and registry words it did not know: more than a few say that the agent is newer
+    /// than this daemon.
+    #[serde(default)]
+    pub unknown_events: u64,
     /// The daemon's resident memory in bytes, where the system tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rss_bytes: Option<u64>,

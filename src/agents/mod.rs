@@ -5,6 +5,9 @@
 
 pub mod claude_code;
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
 use crate::core::event::AgentEvent;
 
 /// One field that the hook keeps of an event's payload.
@@ -24,6 +27,8 @@ pub struct HookSource {
     pub fields: &'static [Field],
     /// The variable that holds the agent's process id; without it the hook's parent is taken.
     pub pid_var: Option<&'static str>,
+    /// The variable that names the agent's configuration directory, and what it is below the home without it.
+    pub config_dir: Option<(&'static str, &'static str)>,
     /// The variable that is `1` where a person sits at the session and `0` where none does.
     pub attended_var: Option<&'static str>,
 }
@@ -36,11 +41,13 @@ pub fn hook_source(agent: &str) -> HookSource {
         "claude-code" => HookSource {
             fields: claude_code::FIELDS,
             pid_var: Some("CLAUDE_PID"),
+            config_dir: Some(claude_code::CONFIG_DIR),
             attended_var: Some("CLAUDE_CODE_SESSION_ATTENDED"),
         },
         _ => HookSource {
             fields: claude_code::FIELDS,
             pid_var: None,
+            config_dir: None,
             attended_var: None,
         },
     }
@@ -54,3 +61,20 @@ pub fn event(agent: &str, payload: &str) -> Option<AgentEvent> {
         _ => None,
     }
 }
+
+/// An agent's configuration directory: what the variable says, else its place below the home; `None` without either.
+#[must_use]
+pub fn config_dir(
+    (key, below_home): (&str, &str),
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
+    let set = |key| variable(key).filter(|value| !value.is_empty());
+    match set(key) {
+        Some(given) => Some(given.into()),
+        None => Some(Path::new(&set("HOME")?).join(below_home)),
+    }
+}
+
+/// Agents with a registry, each with where its configuration directory is told: the variable, and what it is below the
+/// home without it.
+pub const WITH_REGISTRY: &[(&str, (&str, &str))] = &[("claude-code", claude_code::CONFIG_DIR)];

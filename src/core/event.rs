@@ -3,6 +3,8 @@
 //! Made by `agents/` from an agent's payload, consumed by `session.rs`. Texts arrive cut
 //! ([`crate::protocol::TEXT_LIMIT`]); nothing here holds a whole prompt or any tool output.
 
+use std::borrow::Cow;
+
 use crate::process::ProcessId;
 use crate::protocol::{Terminal, WaitingFor};
 
@@ -19,6 +21,8 @@ pub struct Report {
     pub attended: Option<bool>,
     /// Where a person finds it.
     pub terminal: Option<Box<Terminal>>,
+    /// The agent's configuration directory, which may hold its registry.
+    pub config_dir: Option<Box<str>>,
     /// The event; `None` if its payload made no sense.
     pub event: Option<AgentEvent>,
 }
@@ -49,7 +53,7 @@ impl ReportedProcess {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AgentEvent {
     /// The agent's own name for it, for the evidence.
-    pub name: Box<str>,
+    pub name: Cow<'static, str>,
     /// The agent's id of the conversation.
     pub session_id: Option<Box<str>>,
     /// The session's working directory.
@@ -64,6 +68,10 @@ pub struct AgentEvent {
     pub subagent: Option<Box<str>>,
     /// The prompt it belongs to.
     pub prompt_id: Option<Box<str>>,
+    /// How full the model's context is, in percent.
+    pub context_percent: Option<f32>,
+    /// What the session has cost so far, in US dollars.
+    pub cost_usd: Option<f64>,
     /// What happened.
     pub kind: EventKind,
 }
@@ -84,6 +92,8 @@ pub enum EventKind {
     Turn(TurnEvent),
     /// Known, and says nothing about the status.
     Noted,
+    /// Not known to this version.
+    Unknown,
 }
 
 /// What happened in a turn.
@@ -98,13 +108,16 @@ pub enum TurnEvent {
     },
     /// A tool is about to run.
     ToolStarted {
-        /// One line: `Bash: cargo test`.
-        what: Box<str>,
+        /// Which, with what for.
+        tool: Tool,
         /// What a dialog about it would wait for.
         asks_for: WaitingFor,
     },
-    /// A tool has ended, well or not.
-    ToolEnded,
+    /// A tool has ended, well or not, or was refused.
+    ToolEnded {
+        /// Which, with what for.
+        tool: Tool,
+    },
     /// All tools of one message have ended.
     BatchEnded,
     /// Something that only happens while a turn runs.
@@ -117,12 +130,12 @@ pub enum TurnEvent {
     Asked {
         /// For what.
         waiting_for: WaitingFor,
-        /// About what: `Write src/main.rs`.
-        what: Box<str>,
+        /// About which tool; `None`: about none.
+        tool: Option<Tool>,
     },
     /// It says again that it waits for a person, without saying for what.
     AskReminded,
-    /// A person has answered what it asked.
+    /// A person has answered what it asked without a tool.
     Answered,
     /// The conversation was compacted at a person's wish, between turns.
     Compacted,
@@ -140,4 +153,82 @@ pub enum TurnEvent {
         /// One line: `rate limited`.
         error: Box<str>,
     },
+}
+
+/// A call of a tool, as a person knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    /// The tool's name: `Bash`.
+    pub name: Box<str>,
+    /// What it is called for: `cargo test`.
+    pub detail: Option<Box<str>>,
+}
+
+/// What an agent's own registry of running sessions says, or that it says nothing any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sighting {
+    /// Which agent.
+    pub agent: Box<str>,
+    /// The process that the entry is of.
+    pub process: ReportedProcess,
+    /// Whether that process runs, as far as the process table of this pid namespace tells.
+    pub alive: bool,
+    /// Its terminal, as the process table tells.
+    pub tty: Option<Box<str>>,
+    /// The entry; `None`: it was removed.
+    pub entry: Option<RegistryEntry>,
+}
+
+/// One entry of an agent's registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryEntry {
+    /// The agent's id of the conversation.
+    pub session_id: Option<Box<str>>,
+    /// The directory that the session began in.
+    pub cwd: Option<Box<str>>,
+    /// The name that a person or the agent has given the session; not one made of its directory.
+    pub title: Option<Box<str>>,
+    /// Whether a person sits at the session; `None`: not told.
+    pub attended: Option<bool>,
+    /// When the session began, in ms since the epoch.
+    pub started_at: Option<u64>,
+    /// When the entry was last written, in ms since the epoch.
+    pub updated_at: u64,
+    /// What it is doing; `None`: not told yet.
+    pub status: Option<RegistryStatus>,
+    /// Since when it does that, in ms since the epoch.
+    pub status_at: u64,
+}
+
+/// What a registry says that an agent is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistryStatus {
+    /// A turn runs, or subagents do.
+    Busy,
+    /// No turn runs.
+    Idle,
+    /// No turn runs, a background shell does.
+    Shell,
+    /// A dialog is open.
+    Waiting(WaitingFor),
+    /// A word that this version doesn't know.
+    Unknown,
+}
+
+impl RegistryStatus {
+    /// For the evidence.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Idle => "idle",
+            Self::Shell => "shell",
+            Self::Waiting(WaitingFor::Permission) => "waiting: permission",
+            Self::Waiting(WaitingFor::Answer) => "waiting: answer",
+            Self::Waiting(WaitingFor::Plan) => "waiting: plan",
+            Self::Waiting(WaitingFor::Dialog) => "waiting: dialog",
+            Self::Waiting(WaitingFor::Unknown) => "waiting",
+            Self::Unknown => "unknown",
+        }
+    }
 }

@@ -17,14 +17,18 @@
 pub mod event;
 mod idle;
 mod notices;
+mod pending;
 mod request;
+mod rule;
 mod serve;
 mod session;
+mod sightings;
 mod store;
 mod subscribers;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod trail;
 mod turn;
 
 use std::borrow::Cow;
@@ -34,8 +38,10 @@ pub use self::notices::QUIET_MS;
 pub use self::request::{Request, Set};
 pub use self::store::{MAX_CLOSED, MAX_SESSIONS, SET_PREFIX};
 
+use self::event::Sighting;
 use self::idle::Idle;
 use self::notices::Notices;
+use self::pending::Pending;
 use self::session::Session;
 use self::store::Store;
 use self::subscribers::Subscribers;
@@ -106,6 +112,8 @@ pub enum Input {
     },
     /// A client has gone.
     Disconnected(ClientId),
+    /// An agent's registry was looked at, or has changed.
+    Sighted(Box<Sighting>),
     /// A process whose exit was to be watched for is gone.
     ProcessExited(ProcessId),
     /// A process can't be watched: its sessions count as ones without a process.
@@ -145,6 +153,10 @@ pub enum Effect {
     Watch(ProcessId),
     /// No longer.
     Unwatch(ProcessId),
+    /// Watch the registry of this agent below this configuration directory.
+    WatchRegistry(Box<str>, Box<str>),
+    /// Look at all that is in the watched registries again.
+    ScanRegistries,
     /// Read the configuration again, then hand in [`Input::Reloaded`].
     Reload,
     /// Stop accepting, serve who was accepted, then hand in [`Input::Drained`]. If it is for good, tell the manager.
@@ -179,10 +191,14 @@ pub struct Core {
     subscribers: Subscribers,
     notices: Notices,
     idle: Idle,
+    pending: Pending,
+    /// The agents' configuration directories that hooks have told of.
+    config_dirs: Vec<Box<str>>,
     phase: Phase,
     /// Who waits for the answer to `daemon.reload`.
     reloading: Vec<(ClientId, Id)>,
     reports: u64,
+    unknown_events: u64,
     effects: Vec<Effect>,
 }
 
@@ -197,9 +213,12 @@ impl Core {
             subscribers: Subscribers::default(),
             notices: Notices::default(),
             idle: Idle::new(settings.idle_timeout_ms, now.uptime_ms),
+            pending: Pending::default(),
+            config_dirs: Vec::new(),
             phase: Phase::Running,
             reloading: Vec::new(),
             reports: 0,
+            unknown_events: 0,
             effects: Vec::new(),
         }
     }
@@ -223,12 +242,13 @@ impl Core {
     /// When, in ms of uptime, [`Input::Tick`] is due; `None`: never, as things stand.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        let (leave, stale) = match self.phase {
-            Phase::Running => (self.idle.leave_at(), self.idle.stale_at()),
-            Phase::RetiringIdle | Phase::RetiringForGood => (None, self.idle.stale_at()),
-            Phase::Gone => (None, None),
+        let leave = match self.phase {
+            Phase::Running => self.idle.leave_at(),
+            Phase::RetiringIdle | Phase::RetiringForGood => None,
+            Phase::Gone => return None,
         };
-        leave.into_iter().chain(stale).min()
+        let due = [leave, self.idle.stale_at(), self.pending.next()];
+        due.into_iter().flatten().min()
     }
 
     fn take_in(&mut self, input: Input, now: Now) {
@@ -249,6 +269,7 @@ impl Core {
                 self.subscribers.remove(client);
                 self.reloading.retain(|(asker, _)| *asker != client);
             }
+            Input::Sighted(sighting) => self.sighted(&sighting, now),
             Input::ProcessExited(process) => {
                 for key in self.store.keys_of(process) {
                     self.change(&key, now, |session| session.exited(now.unix_ms));
@@ -269,6 +290,9 @@ impl Core {
     }
 
     fn tick(&mut self, now: Now) {
+        for key in self.pending.due(now.uptime_ms) {
+            self.pass(&key, now);
+        }
         if self.idle.stale_at().is_some_and(|due| due <= now.uptime_ms) {
             self.close_stale(now);
         }
@@ -382,6 +406,7 @@ impl Core {
         let Some(session) = self.store.remove(key) else {
             return;
         };
+        self.pending.set(key, session.due_ms(), None);
         if let Some(process) = session.watched().filter(|_| !session.is_closed()) {
             self.unwatch(process);
         }
@@ -414,16 +439,18 @@ impl Core {
         let was_unwatched = self.store.get(key).is_some_and(Session::is_unwatched);
         let outcome = self.store.update(key, make, |session| {
             let watched = |session: &Session| session.watched().filter(|_| !session.is_closed());
-            let before = watched(session);
+            let before = (watched(session), session.due_ms());
             let changed = change(session);
             if changed {
                 session.settle(at, now, history);
             }
-            (changed, before, watched(session), session.is_unwatched())
+            let after = (watched(session), session.due_ms());
+            (changed, before, after, session.is_unwatched())
         });
-        let Some((true, before, after, unwatched)) = outcome else {
+        let Some((true, (before, was_due), (after, due), unwatched)) = outcome else {
             return;
         };
+        self.pending.set(key, was_due, due);
         if before != after {
             if let Some(process) = before {
                 self.unwatch(process);

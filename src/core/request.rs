@@ -26,6 +26,11 @@ pub enum Request {
         /// A key, an id or a prefix.
         session: String,
     },
+    /// `session.explain`
+    SessionExplain {
+        /// A key, an id or a prefix.
+        session: String,
+    },
     /// `session.remove`
     SessionRemove {
         /// A key, an id or a prefix.
@@ -57,6 +62,7 @@ impl Request {
             Self::SessionSet(_) => "session.set",
             Self::SessionList { .. } => "session.list",
             Self::SessionGet { .. } => "session.get",
+            Self::SessionExplain { .. } => "session.explain",
             Self::SessionRemove { .. } => "session.remove",
             Self::Subscribe => "subscribe",
             Self::DaemonStatus { .. } => "daemon.status",

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
 
-use super::event::{EventKind, Report};
+use super::event::{EventKind, Report, ReportedProcess};
 use super::session::{Process, Session};
 use super::store::Found;
 use super::{ClientId, Core, Effect, MAX_SESSIONS, Now, Phase, Request, Set};
@@ -37,6 +37,19 @@ impl Core {
             }
             Request::SessionGet { session } => match self.find(&session) {
                 Ok(key) => self.reply_session(client, id, &key),
+                Err((code, message)) => self.reply_error(client, id, code, &message),
+            },
+            Request::SessionExplain { session } => match self.find(&session) {
+                Ok(key) => {
+                    let line = id.zip(self.store.get(&key)).map(|(id, session)| {
+                        let result = protocol::ExplainResult {
+                            session: session.record(),
+                            steps: session.explain(),
+                        };
+                        codec::reply(&id, &result)
+                    });
+                    self.reply(client, line);
+                }
                 Err((code, message)) => self.reply_error(client, id, code, &message),
             },
             Request::SessionRemove { session } => match self.find(&session) {
@@ -87,8 +100,11 @@ impl Core {
             self.notice("payload_unreadable", &message, false, now);
             return;
         };
+        self.learn_config_dir(&report);
+        self.unknown_events += u64::from(event.kind == EventKind::Unknown);
         let Some(key) = key_of(
-            &report,
+            &report.agent,
+            report.process,
             event.session_id.as_deref(),
             self.identity.pid_namespace,
         ) else {
@@ -109,14 +125,10 @@ impl Core {
         if known_is_needed(self.store.get(&key), &event.kind) {
             return;
         }
-        let process = report.process.map(|process| Process {
-            pid: process.pid,
-            start: process.start,
-            // A pid of another namespace is another process here, or none.
-            watched: process
-                .id()
-                .filter(|_| process.namespace == self.identity.pid_namespace),
-        });
+        let own_namespace = self.identity.pid_namespace;
+        let process = report
+            .process
+            .map(|process| Process::of(process, own_namespace));
         let prompts = self.settings.record_prompts;
         let make = || {
             let agent = report.agent.clone();
@@ -189,6 +201,10 @@ impl Core {
         }
         let line = id.map(|id| codec::reply(&id, &self.snapshot()));
         self.reply(client, line);
+        if self.subscribers.is_empty() {
+            // Somebody looks for the first time: whatever file events may have missed comes now.
+            self.effects.push(Effect::ScanRegistries);
+        }
         if self.subscribers.add(client) {
             self.effects.push(Effect::Subscribed(client));
         }
@@ -215,6 +231,7 @@ impl Core {
             dashboards: self.subscribers.count(),
             seq: self.subscribers.seq(),
             reports: self.reports,
+            unknown_events: self.unknown_events,
             rss_bytes,
             idle_timeout_ms: self.idle.timeout_ms(),
         };
@@ -299,15 +316,15 @@ fn ambiguous(name: &str, count: usize) -> (ErrorCode, String) {
     )
 }
 
-/// The key of the session that a report belongs to: the agent and its process, so that it stays the same when the
+/// The key of the session that evidence belongs to: the agent and its process, so that it stays the same when the
 /// conversation changes and when the daemon is started anew; the conversation where no process is known.
-fn key_of(
-    report: &Report,
+pub(super) fn key_of(
+    agent: &str,
+    process: Option<ReportedProcess>,
     session_id: Option<&str>,
     own_namespace: Option<u64>,
 ) -> Option<Box<str>> {
-    let agent = &report.agent;
-    let Some(process) = report.process else {
+    let Some(process) = process else {
         return session_id.map(|id| format!("{agent}-{id}").into());
     };
     let mut key = format!("{agent}-{}", process.pid);

@@ -84,7 +84,7 @@ impl Store {
     pub(crate) fn find_to_set(&self, name: &str) -> Found {
         let long = name.chars().count() >= SET_PREFIX;
         self.find_or(name, |session| {
-            long && session.is_hooked() && session.has_prefix(name)
+            long && session.is_agents() && session.has_prefix(name)
         })
     }
 

@@ -8,8 +8,9 @@
 
 use std::collections::VecDeque;
 
-use super::event::TurnEvent;
-use super::turn::Turn;
+use super::event::RegistryStatus;
+use super::rule::Rule;
+use super::turn::{Happened, Turn};
 
 /// How late an event may come, in ms between its stamp and the newest: a hook lives for 100 ms at most, and on a busy
 /// machine its report may wait a few times as long to be read.
@@ -22,29 +23,37 @@ const MOST: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// A conversation began or ended: what was is over.
-    Begun,
-    /// Something happened in the turn.
-    Happened {
-        event: TurnEvent,
-        subagent: Option<Box<str>>,
-        prompt_id: Option<Box<str>>,
-        attended: bool,
-    },
+    Begun(Rule),
+    /// A hook told of the turn.
+    Happened(Happened),
+    /// The registry has a new word; whether a person sits there to be asked.
+    Registered(RegistryStatus, bool),
+    /// The registry has no entry any more.
+    Unregistered,
+    /// Nothing was said until now.
+    Passed,
 }
 
 impl Step {
-    fn take(self, turn: &mut Turn) {
-        match self {
-            Self::Begun => *turn = Turn::default(),
-            Self::Happened {
-                event,
-                subagent,
-                prompt_id,
-                attended,
-            } => turn.advance(event, subagent, prompt_id, attended),
-        }
+    /// `None`: it did nothing.
+    fn take(self, turn: &mut Turn, at: u64) -> Option<Rule> {
+        let passed = turn.pass(at);
+        Some(match self {
+            Self::Begun(rule) => {
+                turn.begin_anew(at);
+                rule
+            }
+            Self::Happened(happened) => turn.happened(happened, at),
+            Self::Registered(says, attended) => turn.registered(says, attended, at),
+            Self::Unregistered => turn.unregistered(),
+            Self::Passed => return passed,
+        })
     }
 }
+
+/// It happened before what can't be changed any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLate;
 
 /// A turn and how it came about lately.
 #[derive(Debug, Default)]
@@ -71,33 +80,56 @@ impl Timeline {
             .iter()
             .rev()
             .take_while(|(other, _)| *other > at);
-        later.any(|(_, step)| matches!(step, Step::Begun))
+        later.any(|(_, step)| matches!(step, Step::Begun(_)))
     }
 
-    /// Takes a step in at its place; false if it comes too late for that.
-    pub(crate) fn take(&mut self, at: u64, step: Step) -> bool {
+    /// Takes a step in at its place and says what it did there; `Err` if it comes too late for that.
+    pub(crate) fn take(&mut self, at: u64, step: Step) -> Result<Option<Rule>, TooLate> {
         if at < self.settled_at {
-            return false;
+            return Err(TooLate);
         }
         let place = self.recent.partition_point(|(other, _)| *other <= at);
-        let is_last = place == self.recent.len();
-        if is_last {
-            step.clone().take(&mut self.now);
-        }
-        self.recent.insert(place, (at, step));
-        if !is_last {
+        let mut rule = None;
+        if place == self.recent.len() {
+            rule = step.clone().take(&mut self.now, at);
+            self.recent.push_back((at, step));
+        } else {
+            self.recent.insert(place, (at, step));
             self.now = self.settled.clone();
-            for (_, step) in &self.recent {
-                step.clone().take(&mut self.now);
+            for (index, (at, step)) in self.recent.iter().enumerate() {
+                let done = step.clone().take(&mut self.now, *at);
+                if index == place {
+                    rule = done;
+                }
             }
         }
         self.settle();
-        true
+        Ok(rule)
+    }
+
+    /// When, by the stamps, something follows from nothing having been said.
+    pub(crate) fn due(&self) -> Option<u64> {
+        self.now.due()
+    }
+
+    /// Applies what is due, with the moment and the rule; `None` if nothing is.
+    pub(crate) fn pass(&mut self) -> Option<(u64, Rule)> {
+        let newest = self.recent.back().map_or(self.settled_at, |(at, _)| *at);
+        let at = self.due()?.max(newest);
+        let rule = self.take(at, Step::Passed).ok()??;
+        Some((at, rule))
+    }
+
+    /// The registry's word of a time before everything that is known: what later ones are compared with.
+    pub(crate) fn registered_before(&mut self, says: RegistryStatus, at: u64) {
+        self.settled.registered_before(says, at);
+        self.now.registered_before(says, at);
     }
 
     /// The clock was set back: what comes now is new, though its stamp says otherwise.
     pub(crate) fn forget_stamps(&mut self) {
         self.recent.clear();
+        self.now.forget_stamps();
         self.settled = self.now.clone();
         self.settled_at = 0;
     }
@@ -109,7 +141,7 @@ impl Timeline {
                 self.recent.push_front((at, step));
                 return;
             }
-            step.take(&mut self.settled);
+            step.take(&mut self.settled, at);
             self.settled_at = at;
         }
     }
@@ -120,40 +152,69 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::core::event::{Tool, TurnEvent};
     use crate::protocol::{Status, WaitingFor};
 
     fn happened(event: TurnEvent, subagent: Option<&str>) -> Step {
-        Step::Happened {
+        Step::Happened(Happened {
             event,
             subagent: subagent.map(Into::into),
             prompt_id: None,
             attended: true,
+        })
+    }
+
+    fn bash() -> Tool {
+        Tool {
+            name: "Bash".into(),
+            detail: None,
         }
+    }
+
+    fn take(timeline: &mut Timeline, at: u64, step: Step) {
+        assert!(timeline.take(at, step).is_ok());
+    }
+
+    fn registry() -> impl Strategy<Value = RegistryStatus> {
+        prop::sample::select(vec![
+            RegistryStatus::Busy,
+            RegistryStatus::Idle,
+            RegistryStatus::Shell,
+            RegistryStatus::Waiting(WaitingFor::Permission),
+        ])
+    }
+
+    fn begun() -> Step {
+        Step::Begun(Rule::SessionStarted)
     }
 
     fn asked() -> TurnEvent {
         TurnEvent::Asked {
             waiting_for: WaitingFor::Permission,
-            what: "Bash".into(),
+            tool: Some(bash()),
         }
     }
 
     #[test]
     fn an_answer_that_was_overtaken_still_answers() {
         let mut timeline = Timeline::default();
-        timeline.take(10, happened(asked(), Some("a")));
-        timeline.take(30, happened(TurnEvent::Active, None));
+        take(&mut timeline, 10, happened(asked(), Some("a")));
+        take(&mut timeline, 30, happened(TurnEvent::Active, None));
         assert_eq!(timeline.now().status().0, Status::Waiting);
-        assert!(timeline.take(20, happened(TurnEvent::ToolEnded, Some("a"))));
+        take(
+            &mut timeline,
+            20,
+            happened(TurnEvent::ToolEnded { tool: bash() }, Some("a")),
+        );
         assert_eq!(timeline.now().status().0, Status::Working);
     }
 
     #[test]
     fn what_comes_too_late_changes_nothing() {
         let mut timeline = Timeline::default();
-        timeline.take(10, happened(asked(), None));
-        timeline.take(11 + WINDOW_MS, happened(asked(), None));
-        assert!(!timeline.take(9, Step::Begun));
+        take(&mut timeline, 10, happened(asked(), None));
+        take(&mut timeline, 11 + WINDOW_MS, happened(asked(), None));
+        assert_eq!(timeline.take(9, begun()), Err(TooLate));
         assert_eq!(timeline.now().status().0, Status::Waiting);
         assert!(timeline.has_begun_since(0) == timeline.has_begun_since(9));
     }
@@ -162,7 +223,7 @@ mod tests {
         let subagent = prop::option::of(prop::sample::select(vec!["a", "b"]));
         let event = prop_oneof![
             Just(asked()),
-            Just(TurnEvent::ToolEnded),
+            Just(TurnEvent::ToolEnded { tool: bash() }),
             Just(TurnEvent::BatchEnded),
             Just(TurnEvent::SubagentStarted),
             Just(TurnEvent::SubagentEnded),
@@ -177,7 +238,9 @@ mod tests {
             }),
         ];
         prop_oneof![
-            1 => Just(Step::Begun),
+            1 => Just(begun()),
+            1 => Just(Step::Unregistered),
+            5 => registry().prop_map(|says| Step::Registered(says, true)),
             15 => (event, subagent).prop_map(|(event, subagent)| happened(event, subagent)),
         ]
     }
@@ -199,7 +262,7 @@ mod tests {
             let play = |steps: &[(u64, u64, &Step)]| {
                 let mut timeline = Timeline::default();
                 for (at, _, step) in steps {
-                    assert!(timeline.take(*at, (*step).clone()));
+                    assert!(timeline.take(*at, (*step).clone()).is_ok());
                     assert!(timeline.recent.len() <= MOST);
                 }
                 timeline.now

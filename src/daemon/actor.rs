@@ -12,6 +12,7 @@
 
 use std::future::{pending, poll_fn};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
@@ -24,6 +25,8 @@ use super::exits::ExitWatcher;
 use super::listener::{Listener, Origin};
 use super::manager;
 use super::reactor::register;
+use super::registries::Registries;
+use super::registry::Sighting;
 use super::signals::{Caught, Signals};
 use crate::codec::Refusal;
 use crate::config::Config;
@@ -64,6 +67,7 @@ pub(super) struct Actor {
     mailbox: mpsc::Receiver<Mail>,
     exits: ExitWatcher,
     exited: mpsc::UnboundedReceiver<process::ProcessId>,
+    registries: Registries,
     signals: Signals,
     /// The last input's effects: one allocation for all.
     effects: Vec<Effect>,
@@ -115,6 +119,7 @@ impl Actor {
             mailbox,
             exits: ExitWatcher::new(tell),
             exited,
+            registries: Registries::new(),
             signals,
             effects: Vec::new(),
         })
@@ -135,6 +140,7 @@ impl Actor {
                 _ = self.mailbox.recv_many(&mut mail, TURN) => self.take_mail(&mut mail),
                 () = acceptable(self.listening.as_ref()) => self.accept(),
                 Some(process) = self.exited.recv() => self.handle(Input::ProcessExited(process)),
+                Some(sighting) = self.registries.next() => self.sighted(sighting),
                 caught = self.signals.next() => self.caught(caught),
                 () = at(due) => self.handle(Input::Tick),
                 () = at(grace) => self.drained(),
@@ -220,12 +226,23 @@ impl Actor {
                 }
             }
             Effect::Unwatch(process) => self.exits.unwatch(process),
+            Effect::WatchRegistry(agent, directory) => {
+                self.registries.watch(&agent, Path::new(&*directory));
+            }
+            Effect::ScanRegistries => self.registries.scan(),
             Effect::Reload => return self.reload(),
             Effect::Retire { for_good } => self.retire(for_good),
             Effect::Resume => self.resume(),
             Effect::Exit { flush } => return Course::Exit { flush },
         }
         Course::On
+    }
+
+    fn sighted(&mut self, sighting: Sighting) -> Course {
+        match self.registries.read(sighting) {
+            Some(sighting) => self.handle(Input::Sighted(Box::new(sighting))),
+            None => Course::On,
+        }
     }
 
     fn take_mail(&mut self, mail: &mut Vec<Mail>) -> Course {

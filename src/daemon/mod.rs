@@ -15,7 +15,7 @@ pub mod listener;
 mod manager;
 mod outbox;
 mod reactor;
-#[cfg_attr(not(test), expect(dead_code, reason = "the loop does not call it yet"))]
+mod registries;
 mod registry;
 mod signals;
 

@@ -39,6 +39,9 @@ const LINE_LIMIT: usize = 64 * 1024;
 const NAME_LIMIT: usize = 64;
 const TERMINAL_LIMIT: usize = 128;
 
+/// The longest path that is kept, in bytes of JSON: Linux's `PATH_MAX`.
+const PATH_LIMIT: usize = 4096;
+
 /// Variables by which a terminal or multiplexer tells a program where it is, with the report's name for each. The
 /// environment goes nowhere else.
 const TERMINAL: &[(&str, &str)] = &[
@@ -144,6 +147,13 @@ fn begin_line(agent: &str, source: &HookSource, at: u64) -> Vec<u8> {
             b"0" => line.extend_from_slice(b",\"attended\":false"),
             _ => {}
         }
+    }
+    if let Some(directory) = source
+        .config_dir
+        .and_then(|place| agents::config_dir(place, variable))
+    {
+        line.extend_from_slice(b",\"config_dir\":");
+        escape::push_string(&mut line, directory.as_os_str().as_bytes(), PATH_LIMIT);
     }
     let tty = found.as_ref().and_then(|found| found.tty.as_deref());
     push_terminal(&mut line, tty, variable);

@@ -87,7 +87,12 @@ fn the_terminal_is_what_the_environment_says() {
 fn fullest(fields: &[agents::Field], array: bool) -> Value {
     let text = "\u{1}".repeat(700);
     let mut whole = Map::new();
-    for field in fields {
+    // What is a text in one payload may be an object in another; one document has it once.
+    let is_within = |field: &&agents::Field| {
+        let (way, _) = field.path.rsplit_once('.').unwrap_or_default();
+        fields.iter().any(|other| other.path == way)
+    };
+    for field in fields.iter().filter(|field| !is_within(field)) {
         let mut at = &mut whole;
         let (way, end) = field.path.rsplit_once('.').unwrap_or(("", field.path));
         for step in way.split('.').filter(|step| !step.is_empty()) {

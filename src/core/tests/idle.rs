@@ -114,7 +114,10 @@ fn a_process_that_cannot_be_watched_is_as_good_as_none() {
 #[test]
 fn dashboards_hold_it_and_the_last_to_go_lets_go() {
     let mut desk = Desk::new();
-    assert_eq!(names(&subscribe(&mut desk, 1)), ["reply", "subscribed"]);
+    assert_eq!(
+        names(&subscribe(&mut desk, 1)),
+        ["reply", "scan", "subscribed"]
+    );
     subscribe(&mut desk, 2);
     assert_eq!(leaves_in(&desk), None);
     desk.wait(500 * MINUTE)

@@ -1,5 +1,6 @@
 //! The core in virtual time: the status rules as tables, the lifecycle, and properties over any sequence of inputs.
 
+mod fusion;
 mod idle;
 mod properties;
 mod rules;
@@ -167,6 +168,8 @@ fn names(effects: &[Effect]) -> Vec<&'static str> {
         Effect::Disconnect(_) => "disconnect",
         Effect::Watch(_) => "watch",
         Effect::Unwatch(_) => "unwatch",
+        Effect::WatchRegistry(..) => "watch a registry",
+        Effect::ScanRegistries => "scan",
         Effect::Reload => "reload",
         Effect::Retire { for_good: true } => "retire for good",
         Effect::Retire { for_good: false } => "retire",

@@ -9,7 +9,10 @@ use serde_json::Value;
 use super::{Desk, MINUTE, NAMESPACE, STALE_AFTER_MS};
 use crate::client::Told;
 use crate::codec::{self, Id, Incoming, Refusal};
-use crate::core::event::{AgentEvent, EventKind, Report, ReportedProcess, TurnEvent};
+use crate::core::event::{
+    AgentEvent, EventKind, RegistryEntry, RegistryStatus, Report, ReportedProcess, Sighting, Tool,
+    TurnEvent,
+};
 use crate::core::{ClientId, Effect, Input, MAX_CLOSED, Phase, Request, Set, Settings};
 use crate::mirror::Mirror;
 use crate::process::ProcessId;
@@ -46,6 +49,7 @@ enum Op {
     Early,
     /// To the deadline, and a tick.
     Due,
+    Sighted(Box<Sighting>),
     Exited(usize),
     Unwatchable(usize),
     /// The shell has read the configuration, on request or by a signal.
@@ -63,17 +67,17 @@ fn turn_event() -> impl Strategy<Value = TurnEvent> {
             by_person,
         }),
         2 => any::<bool>().prop_map(|plan| TurnEvent::ToolStarted {
-            what: "Bash: make".into(),
+            tool: bash(),
             asks_for: if plan { WaitingFor::Plan } else { WaitingFor::Permission },
         }),
-        2 => Just(TurnEvent::ToolEnded),
+        2 => Just(TurnEvent::ToolEnded { tool: bash() }),
         1 => Just(TurnEvent::BatchEnded),
         1 => Just(TurnEvent::Active),
         1 => Just(TurnEvent::SubagentStarted),
         1 => Just(TurnEvent::SubagentEnded),
         2 => select(&[WaitingFor::Permission, WaitingFor::Answer]).prop_map(|waiting_for| TurnEvent::Asked {
             waiting_for,
-            what: "Bash make".into(),
+            tool: (waiting_for == WaitingFor::Permission).then(bash),
         }),
         1 => Just(TurnEvent::AskReminded),
         1 => Just(TurnEvent::Answered),
@@ -96,6 +100,69 @@ fn event_kind() -> impl Strategy<Value = EventKind> {
         }),
         8 => turn_event().prop_map(EventKind::Turn),
         1 => Just(EventKind::Noted),
+        1 => Just(EventKind::Unknown),
+    ]
+}
+
+fn bash() -> Tool {
+    Tool {
+        name: "Bash".into(),
+        detail: Some("make".into()),
+    }
+}
+
+/// What a registry may say; stamps as in [`report`].
+fn sighting() -> impl Strategy<Value = Sighting> {
+    let status = prop::option::of(select(&[
+        RegistryStatus::Busy,
+        RegistryStatus::Idle,
+        RegistryStatus::Shell,
+        RegistryStatus::Waiting(WaitingFor::Permission),
+        RegistryStatus::Waiting(WaitingFor::Dialog),
+        RegistryStatus::Unknown,
+    ]));
+    let entry = (
+        status,
+        name(&["id-one", "id-two"]),
+        name(&["a name"]),
+        stamp(),
+        stamp(),
+    )
+        .prop_map(
+            |(status, session_id, title, status_at, updated_at)| RegistryEntry {
+                session_id,
+                cwd: Some("/src".into()),
+                title,
+                attended: Some(true),
+                started_at: None,
+                updated_at: updated_at.cast_unsigned(),
+                status,
+                status_at: status_at.cast_unsigned(),
+            },
+        );
+    (
+        reported_process(),
+        prop::bool::weighted(0.8),
+        prop::option::weighted(0.9, entry),
+    )
+        .prop_map(|(process, alive, entry)| Sighting {
+            agent: "claude-code".into(),
+            process: process.unwrap_or(ReportedProcess {
+                pid: 99,
+                start: None,
+                namespace: None,
+            }),
+            alive,
+            tty: None,
+            entry,
+        })
+}
+
+fn stamp() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        5 => Just(0_i64),
+        3 => -1000..1000_i64,
+        1 => Just(1_000_000_000),
     ]
 }
 
@@ -121,6 +188,8 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
                 title,
                 subagent,
                 prompt_id,
+                context_percent: None,
+                cost_usd: None,
                 kind,
             },
         )
@@ -142,13 +211,8 @@ fn reported_process() -> impl Strategy<Value = Option<ReportedProcess>> {
 
 /// A report, stamped up to a second early or late, or far in the future; relative to an epoch that `Op` adds.
 fn report() -> impl Strategy<Value = Request> {
-    let stamp = prop_oneof![
-        5 => Just(0_i64),
-        3 => -1000..1000_i64,
-        1 => Just(1_000_000_000),
-    ];
     (
-        stamp,
+        stamp(),
         reported_process(),
         prop::option::of(any::<bool>()),
         prop::option::weighted(0.95, agent_event()),
@@ -162,6 +226,7 @@ fn report() -> impl Strategy<Value = Request> {
                 process,
                 attended,
                 terminal: None,
+                config_dir: Some("/home/dev/.claude".into()),
                 event,
             }))
         })
@@ -220,6 +285,7 @@ fn request() -> impl Strategy<Value = Request> {
         8 => set(),
         3 => session_name().prop_map(|session| Request::SessionRemove { session }),
         1 => session_name().prop_map(|session| Request::SessionGet { session }),
+        1 => session_name().prop_map(|session| Request::SessionExplain { session }),
         1 => any::<bool>().prop_map(|include_closed| Request::SessionList { include_closed }),
         4 => Just(Request::Subscribe),
         1 => Just(Request::Hello),
@@ -258,6 +324,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => wait.prop_map(Op::Wait),
         2 => Just(Op::Early),
         3 => Just(Op::Due),
+        12 => sighting().prop_map(|sighting| Op::Sighted(sighting.into())),
         4 => (0..PROCESSES.len()).prop_map(Op::Exited),
         1 => (0..PROCESSES.len()).prop_map(Op::Unwatchable),
         2 => prop::result::maybe_err(new_settings(), Just(())).prop_map(Op::Reloaded),
@@ -395,6 +462,15 @@ impl Shell {
             Op::Wait(ms) => drop(self.desk.wait(ms)),
             Op::Early => self.tick_early(),
             Op::Due => self.tick_when_due(),
+            Op::Sighted(mut sighting) => {
+                let now = self.desk.now.unix_ms;
+                if let Some(entry) = &mut sighting.entry {
+                    for stamp in [&mut entry.status_at, &mut entry.updated_at] {
+                        *stamp = now.saturating_add_signed(stamp.cast_signed());
+                    }
+                }
+                self.step(Input::Sighted(sighting), &[]);
+            }
             Op::Exited(number) => {
                 let process = PROCESSES[number];
                 if self.watched.remove(&(process.pid, process.start)) {
@@ -600,6 +676,8 @@ impl Shell {
                 Effect::Unwatch(process) => {
                     self.watched.remove(&(process.pid, process.start));
                 }
+                Effect::WatchRegistry(_, directory) => assert_eq!(&*directory, "/home/dev/.claude"),
+                Effect::ScanRegistries => assert_eq!(subscribers, 0),
                 Effect::Reload => self.reloads += 1,
                 Effect::Retire { .. } => self.retiring = true,
                 Effect::Resume => assert!(!self.retiring),
@@ -732,6 +810,7 @@ impl Shell {
         let armed = [
             expected.filter(|_| core.phase == Phase::Running),
             core.idle.stale_at(),
+            core.pending.next(),
         ];
         assert_eq!(core.next_deadline(), armed.into_iter().flatten().min());
 

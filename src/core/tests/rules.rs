@@ -53,10 +53,11 @@ fn ask_named(id: &str, name: &str) -> Value {
 }
 
 fn done(id: &str) -> Value {
-    event(
-        "PostToolUse",
-        &json!({"prompt_id": id, "tool_name": "Bash"}),
-    )
+    done_named(id, "Bash")
+}
+
+fn done_named(id: &str, name: &str) -> Value {
+    event("PostToolUse", &json!({"prompt_id": id, "tool_name": name}))
 }
 
 fn batch(id: &str) -> Value {
@@ -247,17 +248,17 @@ fn questions_and_plans_wait_for_their_own_kind_of_answer() {
             notice("permission_prompt"),
             "waiting/answer!: answer: AskUserQuestion",
         ),
-        (done("p1"), "working: AskUserQuestion"),
+        (
+            done_named("p1", "AskUserQuestion"),
+            "working: AskUserQuestion",
+        ),
         (tool_named("p1", "ExitPlanMode"), "working: ExitPlanMode"),
         (
             ask_named("p1", "ExitPlanMode"),
             "waiting/plan!: plan: ExitPlanMode",
         ),
-        (done("p1"), "working: ExitPlanMode"),
-        (
-            event("Elicitation", &json!({})),
-            "waiting/answer!: answer: a server asks",
-        ),
+        (done_named("p1", "ExitPlanMode"), "working: ExitPlanMode"),
+        (event("Elicitation", &json!({})), "waiting/answer!: answer"),
         (
             event("ElicitationResult", &json!({})),
             "working: ExitPlanMode",
@@ -282,7 +283,7 @@ fn a_dialog_without_a_request_is_known_by_its_reminder() {
             notice("agent_needs_input"),
             "waiting/plan!: plan: ExitPlanMode",
         ),
-        (done("p1"), "working: ExitPlanMode"),
+        (done_named("p1", "ExitPlanMode"), "working: ExitPlanMode"),
         (stop("p1", &json!([])), "idle!"),
     ]);
     // Nor is more known where the daemon has begun in the middle.
@@ -501,7 +502,7 @@ fn background_shells_leave_it_idle_and_are_counted() {
             stop("p1", &json!([running("b1", "shell")])),
             "idle! +1 shell: 1 background shell runs",
         ),
-        (prompt("p2", "<task-notification>"), "working +1 shell"),
+        (prompt("p2", "<task-notification>"), "working"),
         (
             stop(
                 "p2",
@@ -528,7 +529,7 @@ fn a_task_notification_is_not_a_person_who_looked() {
             stop("p1", &json!([running("b1", "shell")])),
             "idle! +1 shell: 1 background shell runs",
         ),
-        (prompt("p2", "<task-notification>done"), "working +1 shell"),
+        (prompt("p2", "<task-notification>done"), "working"),
     ]);
     assert_eq!(desk.get(KEY).title.as_deref(), Some("fix it"));
 }

@@ -1,15 +1,15 @@
 //! Claude Code's hook payloads, as observed with 2.1.330 and published in its types: payload -> [`AgentEvent`].
 //!
-//! Pure. Unknown events and fields are tolerated: an event that this file doesn't know is [`EventKind::Noted`].
-//! Called by the codec on what `hook` sent; what `hook` may send at all is [`super::hook_source`].
+//! Pure. Unknown events and fields are tolerated: an event that this file doesn't know is [`EventKind::Unknown`].
+//! Called by the codec on what `hook` sent; what `hook` may send at all is [`crate::agents::hook_source`].
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 
-use super::Field;
-use crate::core::event::{AgentEvent, EventKind, TurnEvent};
+use super::tolerant::{Text, tolerant};
+use crate::agents::Field;
+use crate::core::event::{AgentEvent, EventKind, Tool, TurnEvent};
 use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
 
 /// The longest working directory kept, in bytes: Linux's `PATH_MAX`.
@@ -20,7 +20,7 @@ const fn field(path: &'static str, limit: usize) -> Field {
 }
 
 /// What the hook keeps of a payload. Never here: tool output, a message's text, a whole prompt.
-pub(super) const FIELDS: &[Field] = &[
+pub(in crate::agents) const FIELDS: &[Field] = &[
     field("hook_event_name", 64),
     field("session_id", 128),
     field("cwd", CWD_LIMIT),
@@ -47,6 +47,48 @@ pub(super) const FIELDS: &[Field] = &[
     field("background_tasks.id", 64),
     field("background_tasks.type", 32),
     field("background_tasks.status", 32),
+    // Of a status line.
+    field("session_name", 256),
+    field("model.id", 64),
+    field("context_window.used_percentage", 32),
+    field("cost.total_cost_usd", 32),
+];
+
+/// The events of 2.1.330, by their types and its documentation.
+const KNOWN: &[&str] = &[
+    "ConfigChange",
+    "CwdChanged",
+    "DirectoryAdded",
+    "Elicitation",
+    "ElicitationResult",
+    "FileChanged",
+    "InstructionsLoaded",
+    "MessageDisplay",
+    "Notification",
+    "PermissionDenied",
+    "PermissionRequest",
+    "PostCompact",
+    "PostModelSwitch",
+    "PostToolBatch",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "PreCompact",
+    "PreModelSwitch",
+    "PreToolUse",
+    "SessionEnd",
+    "SessionStart",
+    "Setup",
+    "Stop",
+    "StopFailure",
+    "SubagentStart",
+    "SubagentStop",
+    "TaskCompleted",
+    "TaskCreated",
+    "TeammateIdle",
+    "UserPromptExpansion",
+    "UserPromptSubmit",
+    "WorktreeCreate",
+    "WorktreeRemove",
 ];
 
 /// A payload after the hook has cut it down to [`FIELDS`].
@@ -95,50 +137,16 @@ struct BackgroundTask<'a> {
     status: Text<'a>,
 }
 
-/// A text that is there and not empty; anything else of any type counts as absent, so that a later version which
-/// gives a field another type costs that field and not the event.
-#[derive(Default)]
-struct Text<'a>(Option<Cow<'a, str>>);
-
-impl Text<'_> {
-    fn get(&self) -> Option<&str> {
-        self.0.as_deref().filter(|text| !text.is_empty())
-    }
-
-    fn cut(&self, limit: usize) -> Option<Box<str>> {
-        self.get().map(|text| one_line(text, limit).into())
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
-        // Most texts have no escape: their quotes are all there is to take off.
-        let plain = raw
-            .strip_prefix('"')
-            .and_then(|text| text.strip_suffix('"'))
-            .filter(|text| !text.contains('\\'));
-        Ok(Self(match plain {
-            Some(plain) => Some(Cow::Borrowed(plain)),
-            None => serde_json::from_str::<String>(raw).ok().map(Cow::Owned),
-        }))
-    }
-}
-
-/// A value of the expected shape, or the default.
-fn tolerant<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    let raw = <&RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
-}
-
 /// What a payload means, or `None` if it is not an object of the expected shape with an event's name.
-#[must_use]
-pub fn event(payload: &str) -> Option<AgentEvent> {
+pub(super) fn event(payload: &str) -> Option<AgentEvent> {
     let payload: Payload = serde_json::from_str(payload).ok()?;
+    let name = payload.hook_event_name.get()?;
+    let known = KNOWN.iter().find(|known| **known == name);
     Some(AgentEvent {
-        name: payload.hook_event_name.cut(NAME_LIMIT)?,
+        name: match known {
+            Some(known) => Cow::Borrowed(known),
+            None => one_line(name, NAME_LIMIT).into(),
+        },
         session_id: payload.session_id.cut(NAME_LIMIT),
         cwd: payload.cwd.get().map(Into::into),
         permission_mode: payload.permission_mode.cut(NAME_LIMIT),
@@ -146,7 +154,13 @@ pub fn event(payload: &str) -> Option<AgentEvent> {
         title: payload.session_title.cut(TEXT_LIMIT),
         subagent: payload.agent_id.cut(NAME_LIMIT),
         prompt_id: payload.prompt_id.cut(NAME_LIMIT),
-        kind: kind(&payload),
+        context_percent: None,
+        cost_usd: None,
+        kind: if known.is_some() {
+            kind(&payload)
+        } else {
+            EventKind::Unknown
+        },
     })
 }
 
@@ -177,10 +191,12 @@ fn turn_event(name: &str, payload: &Payload<'_>) -> Option<TurnEvent> {
             TurnEvent::PromptSubmitted { text, by_person }
         }
         "PreToolUse" => TurnEvent::ToolStarted {
-            what: what(payload, ": "),
+            tool: tool(payload),
             asks_for: waiting_for(payload),
         },
-        "PostToolUse" | "PostToolUseFailure" => TurnEvent::ToolEnded,
+        "PostToolUse" | "PostToolUseFailure" | "PermissionDenied" => TurnEvent::ToolEnded {
+            tool: tool(payload),
+        },
         "PostToolBatch" => TurnEvent::BatchEnded,
         "MessageDisplay" | "PreCompact" => TurnEvent::Active,
         // Without an id it is nobody's.
@@ -188,11 +204,11 @@ fn turn_event(name: &str, payload: &Payload<'_>) -> Option<TurnEvent> {
         "SubagentStop" if payload.agent_id.get().is_some() => TurnEvent::SubagentEnded,
         "PermissionRequest" => TurnEvent::Asked {
             waiting_for: waiting_for(payload),
-            what: what(payload, " "),
+            tool: Some(tool(payload)),
         },
         "Elicitation" => TurnEvent::Asked {
             waiting_for: WaitingFor::Answer,
-            what: "a server asks".into(),
+            tool: None,
         },
         "ElicitationResult" => TurnEvent::Answered,
         // By hand it comes between turns, and no Stop follows.
@@ -242,8 +258,7 @@ fn waiting_for(payload: &Payload<'_>) -> WaitingFor {
 }
 
 /// The tool and the part of its input that a person knows it by.
-fn what(payload: &Payload<'_>, separator: &str) -> Box<str> {
-    let tool = payload.tool_name.get().unwrap_or("tool");
+fn tool(payload: &Payload<'_>) -> Tool {
     let input = &payload.tool_input;
     let path = input.file_path.get().or(input.notebook_path.get());
     let detail = input
@@ -255,9 +270,9 @@ fn what(payload: &Payload<'_>, separator: &str) -> Box<str> {
         .or(input.query.get())
         .or_else(|| input.path.get().map(|path| below(path, payload.cwd.get())))
         .or(input.description.get());
-    match detail {
-        Some(detail) => one_line(&format!("{tool}{separator}{detail}"), TEXT_LIMIT).into(),
-        None => one_line(tool, TEXT_LIMIT).into(),
+    Tool {
+        name: one_line(payload.tool_name.get().unwrap_or("tool"), TEXT_LIMIT).into(),
+        detail: detail.map(|detail| one_line(detail, TEXT_LIMIT).into()),
     }
 }
 
@@ -287,162 +302,4 @@ fn failure(error: Option<&str>) -> Box<str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn read(payload: &serde_json::Value) -> AgentEvent {
-        event(&payload.to_string()).unwrap_or_else(|| panic!("{payload} is not read"))
-    }
-
-    #[test]
-    fn a_tool_is_shown_with_what_a_person_knows_it_by() {
-        for (tool, input, shown) in [
-            (
-                "Bash",
-                json!({"command": "cargo  test\n--all", "description": "Run"}),
-                "Bash: cargo test --all",
-            ),
-            (
-                "Write",
-                json!({"file_path": "/src/app/main.rs", "content": "x"}),
-                "Write: app/main.rs",
-            ),
-            (
-                "Read",
-                json!({"file_path": "/srcs/main.rs"}),
-                "Read: /srcs/main.rs",
-            ),
-            ("Read", json!({"file_path": "/src"}), "Read: /src"),
-            (
-                "NotebookEdit",
-                json!({"notebook_path": "/src/a.ipynb"}),
-                "NotebookEdit: a.ipynb",
-            ),
-            (
-                "Grep",
-                json!({"pattern": "fn main", "path": "/src"}),
-                "Grep: fn main",
-            ),
-            ("Glob", json!({"path": "/src/lib"}), "Glob: lib"),
-            (
-                "WebFetch",
-                json!({"url": "https://example.org"}),
-                "WebFetch: https://example.org",
-            ),
-            ("WebSearch", json!({"query": "rust"}), "WebSearch: rust"),
-            (
-                "Agent",
-                json!({"description": "look", "prompt": "a secret"}),
-                "Agent: look",
-            ),
-            ("Bash", json!({"command": ""}), "Bash"),
-            ("Bash", json!("a string"), "Bash"),
-            ("Bash", json!(null), "Bash"),
-            ("", json!({}), "tool"),
-        ] {
-            let payload = json!({
-                "hook_event_name": "PreToolUse", "cwd": "/src", "tool_name": tool, "tool_input": input,
-            });
-            let EventKind::Turn(TurnEvent::ToolStarted { what, .. }) = read(&payload).kind else {
-                panic!("{payload}");
-            };
-            assert_eq!(&*what, shown);
-        }
-    }
-
-    #[test]
-    fn a_field_of_another_type_costs_that_field_only() {
-        let event = read(&json!({
-            "hook_event_name": "Stop", "session_id": 7, "cwd": ["/src"], "prompt_id": {"a": 1},
-            "permission_mode": null, "model": {"id": "opus"}, "agent_id": false, "background_tasks": {"a": 1},
-        }));
-        assert_eq!(
-            (event.session_id, event.cwd, event.model),
-            (None, None, None)
-        );
-        let ended = TurnEvent::Ended {
-            subagents: vec![],
-            shells: 0,
-        };
-        assert_eq!(event.kind, EventKind::Turn(ended));
-        let tasks = json!([{"id": "a", "type": "subagent", "status": "running"}, 7]);
-        read(&json!({"hook_event_name": "Stop", "background_tasks": tasks}));
-    }
-
-    #[test]
-    fn without_an_events_name_it_is_nothing() {
-        for payload in [
-            "",
-            "null",
-            "[]",
-            "{}",
-            r#"{"hook_event_name":7}"#,
-            r#"{"hook_event_name":""}"#,
-            "{",
-        ] {
-            assert_eq!(event(payload), None, "{payload}");
-        }
-    }
-
-    #[test]
-    fn long_texts_are_cut() {
-        let event = read(&json!({
-            "hook_event_name": "UserPromptSubmit", "prompt": "x".repeat(10_000),
-            "session_id": "y".repeat(10_000), "session_title": "z\n".repeat(10_000),
-        }));
-        assert_eq!(event.session_id.unwrap().chars().count(), NAME_LIMIT);
-        assert_eq!(event.title.unwrap().chars().count(), TEXT_LIMIT);
-        let EventKind::Turn(TurnEvent::PromptSubmitted {
-            text: Some(text), ..
-        }) = event.kind
-        else {
-            panic!("{:?}", event.kind);
-        };
-        assert_eq!(text.chars().count(), TEXT_LIMIT);
-    }
-
-    #[test]
-    fn the_hook_keeps_every_field_that_is_read_and_no_prompt_of_a_subagent() {
-        let kept: Vec<_> = FIELDS.iter().map(|field| field.path).collect();
-        for path in [
-            "hook_event_name",
-            "trigger",
-            "agent_id",
-            "background_tasks.status",
-            "tool_input.command",
-        ] {
-            assert!(kept.contains(&path), "{path}");
-        }
-        for path in [
-            "tool_input.prompt",
-            "tool_input.content",
-            "tool_response",
-            "last_assistant_message",
-            "delta",
-            "transcript_path",
-        ] {
-            assert!(!kept.contains(&path), "{path}");
-        }
-    }
-
-    /// What several recorded sessions of 2.1.330 sent, event by event, is all understood.
-    #[test]
-    fn every_recorded_payload_is_read() {
-        let recordings = [
-            include_str!("../../tests/traces/claude-code-2.1.330/clear.jsonl"),
-            include_str!("../../tests/traces/claude-code-2.1.330/errors.jsonl"),
-            include_str!("../../tests/traces/claude-code-2.1.330/perm.jsonl"),
-            include_str!("../../tests/traces/claude-code-2.1.330/subagent.jsonl"),
-        ];
-        for line in recordings.iter().flat_map(|recording| recording.lines()) {
-            let entry: serde_json::Value = serde_json::from_str(line).unwrap();
-            if let Some(payload) = entry.get("hook") {
-                let event = read(payload);
-                assert_eq!(payload["hook_event_name"], *event.name);
-                assert_eq!(payload["session_id"].as_str(), event.session_id.as_deref());
-            }
-        }
-    }
-}
+mod tests;

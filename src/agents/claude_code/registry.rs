@@ -1,0 +1,282 @@
+//! Claude Code's registry, `<configuration directory>/sessions/<pid>.json`: one entry for each running process ->
+//! [`RegistryEntry`].
+//!
+//! Its documentation says no more than "one small file per running session"; the format is as observed with 2.1.330. So
+//! nothing here is needed but the process and a time, and every word that is not known is one that says nothing.
+
+use serde::Deserialize;
+
+use super::tolerant::Text;
+use crate::core::event::{RegistryEntry, RegistryStatus, ReportedProcess};
+use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, WaitingFor};
+
+/// An entry, with the process that it is of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registered {
+    /// The process; `start` only where the entry has it in the kernel's own unit.
+    pub process: ReportedProcess,
+    /// What it says.
+    pub entry: RegistryEntry,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
+struct Entry<'a> {
+    pid: u32,
+    #[serde(default)]
+    session_id: Text<'a>,
+    #[serde(default)]
+    cwd: Text<'a>,
+    #[serde(default)]
+    started_at: Number,
+    #[serde(default)]
+    proc_start: Text<'a>,
+    #[serde(default)]
+    pid_domain: Text<'a>,
+    #[serde(default)]
+    entrypoint: Text<'a>,
+    #[serde(default)]
+    name: Text<'a>,
+    #[serde(default)]
+    name_source: Text<'a>,
+    #[serde(default)]
+    status: Text<'a>,
+    #[serde(default)]
+    waiting_for: Text<'a>,
+    #[serde(default)]
+    status_updated_at: Number,
+    #[serde(default)]
+    updated_at: Number,
+}
+
+/// A whole number that is not negative; anything else counts as absent.
+#[derive(Default, Clone, Copy)]
+struct Number(Option<u64>);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        Ok(Self(value.as_u64()))
+    }
+}
+
+/// What an entry says. `namespace`: the pid namespace that an entry which names none is of. `None` if it is not an
+/// object with a process and a time.
+#[must_use]
+pub fn registered(contents: &[u8], namespace: Option<u64>) -> Option<Registered> {
+    let entry: Entry = serde_json::from_slice(contents).ok()?;
+    let updated_at = entry.updated_at.0.or(entry.started_at.0)?;
+    Some(Registered {
+        process: ReportedProcess {
+            pid: entry.pid,
+            start: start(entry.proc_start.get()),
+            namespace: match entry.pid_domain.get() {
+                Some(domain) => pid_namespace(domain),
+                None => namespace,
+            },
+        },
+        entry: RegistryEntry {
+            session_id: entry.session_id.cut(NAME_LIMIT),
+            cwd: entry.cwd.get().map(Into::into),
+            title: (entry.name_source.get() == Some("user"))
+                .then(|| entry.name.cut(TEXT_LIMIT))
+                .flatten(),
+            attended: match entry.entrypoint.get() {
+                Some("cli") => Some(true),
+                Some("sdk-cli") => Some(false),
+                Some(_) | None => None,
+            },
+            started_at: entry.started_at.0,
+            updated_at,
+            status: entry
+                .status
+                .get()
+                .map(|status| read_status(status, entry.waiting_for.get())),
+            status_at: entry.status_updated_at.0.unwrap_or(updated_at),
+        },
+    })
+}
+
+fn read_status(status: &str, waiting_for: Option<&str>) -> RegistryStatus {
+    match status {
+        "busy" => RegistryStatus::Busy,
+        "idle" => RegistryStatus::Idle,
+        "shell" => RegistryStatus::Shell,
+        "waiting" => RegistryStatus::Waiting(match waiting_for {
+            Some("permission prompt" | "sandbox request" | "worker request") => {
+                WaitingFor::Permission
+            }
+            Some("input needed") => WaitingFor::Answer,
+            Some(_) | None => WaitingFor::Dialog,
+        }),
+        _ => RegistryStatus::Unknown,
+    }
+}
+
+/// `procStart` is field 22 of `/proc/<pid>/stat` on Linux; what it is elsewhere was not seen.
+fn start(text: Option<&str>) -> Option<u64> {
+    if cfg!(target_os = "linux") {
+        text?.parse().ok()
+    } else {
+        None
+    }
+}
+
+/// The inode in `linux:<machine id>:pid:[<inode>]`; 0, which is nobody's, if there is none.
+fn pid_namespace(domain: &str) -> Option<u64> {
+    if !domain.starts_with("linux:") {
+        return None;
+    }
+    let inode = domain
+        .rsplit_once("pid:[")
+        .and_then(|(_, rest)| rest.strip_suffix(']'))
+        .and_then(|inode| inode.parse().ok());
+    Some(inode.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(entry: &Value) -> Registered {
+        registered(entry.to_string().as_bytes(), Some(1)).unwrap_or_else(|| panic!("{entry}"))
+    }
+
+    #[test]
+    fn each_word_has_its_meaning() {
+        for (status, waiting_for, expected) in [
+            ("busy", None, RegistryStatus::Busy),
+            ("idle", None, RegistryStatus::Idle),
+            ("shell", None, RegistryStatus::Shell),
+            (
+                "waiting",
+                Some("permission prompt"),
+                RegistryStatus::Waiting(WaitingFor::Permission),
+            ),
+            (
+                "waiting",
+                Some("input needed"),
+                RegistryStatus::Waiting(WaitingFor::Answer),
+            ),
+            (
+                "waiting",
+                Some("dialog open"),
+                RegistryStatus::Waiting(WaitingFor::Dialog),
+            ),
+            (
+                "waiting",
+                Some("sandbox request"),
+                RegistryStatus::Waiting(WaitingFor::Permission),
+            ),
+            (
+                "waiting",
+                Some("worker request"),
+                RegistryStatus::Waiting(WaitingFor::Permission),
+            ),
+            (
+                "waiting",
+                Some("something new"),
+                RegistryStatus::Waiting(WaitingFor::Dialog),
+            ),
+            ("waiting", None, RegistryStatus::Waiting(WaitingFor::Dialog)),
+            ("something new", None, RegistryStatus::Unknown),
+        ] {
+            let entry = read(
+                &json!({"pid": 7, "updatedAt": 1, "status": status, "waitingFor": waiting_for}),
+            );
+            assert_eq!(
+                entry.entry.status,
+                Some(expected),
+                "{status} {waiting_for:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_entry_needs_a_process_and_a_time_and_nothing_else() {
+        let least = read(&json!({"pid": 7, "startedAt": 5}));
+        assert_eq!(
+            (
+                least.process.pid,
+                least.process.start,
+                least.process.namespace
+            ),
+            (7, None, Some(1))
+        );
+        assert_eq!((least.entry.updated_at, least.entry.status), (5, None));
+        let strange = read(&json!({
+            "pid": 7, "updatedAt": 5, "sessionId": 7, "cwd": null, "procStart": 9, "pidDomain": [], "status": {},
+            "statusUpdatedAt": -1, "name": false, "nameSource": "user", "startedAt": "then", "new": {"a": 1},
+        }));
+        assert_eq!(
+            strange,
+            Registered {
+                entry: RegistryEntry {
+                    started_at: None,
+                    ..least.entry
+                },
+                ..least
+            }
+        );
+        for broken in [
+            &b""[..],
+            b"{",
+            b"[]",
+            b"null",
+            br#"{"pid":7}"#,
+            br#"{"updatedAt":7}"#,
+            br#"{"pid":-7,"updatedAt":7}"#,
+            br#"{"pid":7,"updatedAt":7"#,
+            b"\xff\xfe",
+        ] {
+            assert_eq!(registered(broken, None), None);
+        }
+    }
+
+    #[test]
+    fn the_namespace_is_the_domains() {
+        for (domain, namespace) in [
+            ("linux:0123:pid:[4026532178]", Some(4_026_532_178)),
+            ("linux:0123:pid:[]", Some(0)),
+            ("linux:0123", Some(0)),
+            ("darwin:0123", None),
+        ] {
+            let entry = read(&json!({"pid": 7, "updatedAt": 1, "pidDomain": domain}));
+            assert_eq!(entry.process.namespace, namespace, "{domain}");
+        }
+    }
+
+    #[test]
+    fn every_recorded_entry_is_read() {
+        let recordings = [
+            include_str!("../../../tests/traces/claude-code-2.1.330/clear.jsonl"),
+            include_str!("../../../tests/traces/claude-code-2.1.330/oneshot.jsonl"),
+        ];
+        let mut titles = Vec::new();
+        let mut read = 0;
+        for line in recordings.iter().flat_map(|recording| recording.lines()) {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let Some(value) = line.get("value").filter(|value| value.is_object()) else {
+                continue;
+            };
+            let entry = self::read(value);
+            assert_eq!(Some(u64::from(entry.process.pid)), value["pid"].as_u64());
+            assert_eq!(
+                entry.entry.session_id.as_deref(),
+                value["sessionId"].as_str()
+            );
+            assert_eq!(entry.entry.status.is_some(), value.get("status").is_some());
+            assert_ne!(entry.entry.status, Some(RegistryStatus::Unknown));
+            assert_eq!(entry.entry.attended, Some(value["entrypoint"] == "cli"));
+            titles.extend(entry.entry.title);
+            read += 1;
+        }
+        assert!(read > 50);
+        assert!(
+            titles.iter().all(|title| &**title == "four (Branch)"),
+            "{titles:?}"
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! Claude Code's status line: the JSON that it hands to its `statusLine` command (2.1.330) -> [`AgentEvent`].
+//!
+//! It says nothing about the status, but what no hook says: the model in use, how full the context is, the cost.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::tolerant::{Text, tolerant};
+use crate::core::event::{AgentEvent, EventKind};
+use crate::protocol::{NAME_LIMIT, TEXT_LIMIT};
+
+#[derive(Deserialize, Default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+struct StatusLine<'a> {
+    session_id: Text<'a>,
+    session_name: Text<'a>,
+    cwd: Text<'a>,
+    #[serde(deserialize_with = "tolerant")]
+    model: Model<'a>,
+    #[serde(deserialize_with = "tolerant")]
+    context_window: ContextWindow,
+    #[serde(deserialize_with = "tolerant")]
+    cost: Cost,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+struct Model<'a> {
+    id: Text<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ContextWindow {
+    used_percentage: Option<f32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Cost {
+    total_cost_usd: Option<f64>,
+}
+
+/// What a status line says, or `None` if it is none: it has no event's name, and a session.
+pub(super) fn event(payload: &str) -> Option<AgentEvent> {
+    let line: StatusLine = serde_json::from_str(payload).ok()?;
+    let percent = line.context_window.used_percentage;
+    let cost = line.cost.total_cost_usd;
+    Some(AgentEvent {
+        name: Cow::Borrowed("StatusLine"),
+        session_id: Some(line.session_id.cut(NAME_LIMIT)?),
+        cwd: line.cwd.get().map(Into::into),
+        permission_mode: None,
+        model: Some(line.model.id.cut(NAME_LIMIT)?),
+        title: line.session_name.cut(TEXT_LIMIT),
+        subagent: None,
+        prompt_id: None,
+        context_percent: percent.filter(|percent| (0.0..=100.0).contains(percent)),
+        cost_usd: cost.filter(|cost| (0.0..1e9).contains(cost)),
+        kind: EventKind::Noted,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recorded_status_line_is_read() {
+        let recording = include_str!("../../../tests/traces/claude-code-2.1.330/perm.jsonl");
+        let mut read = 0;
+        for line in recording.lines() {
+            let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+            if let Some(payload) = entry.get("statusline") {
+                let event = event(&payload.to_string()).unwrap();
+                assert_eq!(event.session_id.as_deref(), payload["session_id"].as_str());
+                assert_eq!(event.model.as_deref(), payload["model"]["id"].as_str());
+                assert_eq!(event.cost_usd, payload["cost"]["total_cost_usd"].as_f64());
+                read += 1;
+            }
+        }
+        assert!(read > 0);
+    }
+
+    #[test]
+    fn what_makes_no_sense_costs_that_field_only() {
+        let event = event(
+            r#"{"session_id":"s","model":{"id":"opus"},"cost":7,"context_window":{"used_percentage":1e9}}"#,
+        )
+        .unwrap();
+        assert_eq!((event.cost_usd, event.context_percent), (None, None));
+        assert_eq!(event.model.as_deref(), Some("opus"));
+        assert_eq!(super::event(r#"{"session_id":"s"}"#), None);
+        assert_eq!(super::event("[]"), None);
+    }
+}

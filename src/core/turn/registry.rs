@@ -1,0 +1,223 @@
+//! What the agent's own registry tells of a turn, and what follows when time passes without a word.
+//!
+//! The registry is the only sign of an interrupt, a "No", a "Yes" and of a session whose hooks are silent; it says
+//! little, a moment late, and flashes: when a subagent reports or a queued turn begins it is idle for 12 to 30 ms, and
+//! busy for as long at a local command (Claude Code 2.1.330). So a word that contradicts the hooks counts once it has
+//! stood for a moment, but for the one that closes a dialog, which counts at once.
+//!
+//! [`Turn::due`] says when such a moment is over, [`Turn::pass`] applies what follows. Every step applies first what was
+//! due before it, so the outcome depends on the stamps only, not on when a timer fired.
+
+use super::{Run, Source, Turn};
+use crate::core::event::RegistryStatus;
+use crate::core::rule::Rule;
+use crate::protocol::WaitingFor;
+
+/// How long a word must stand, in ms: five times the longest flash that was seen, and short enough that an interrupt
+/// shows at once to a person.
+const SETTLE_MS: u64 = 150;
+
+/// The same where another turn is expected to begin: subagents have reported, or a prompt was queued.
+const SETTLE_NEXT_MS: u64 = 500;
+
+/// How much later than the registry's word a hook may be stamped that fired before it. A hook beyond that is news, and
+/// a registry that does not follow is out of order.
+const RACE_MS: u64 = 500;
+
+/// How long the registry, which follows a hook within 20 to 120 ms, may keep contradicting it before it is believed:
+/// a dialog that never opened, an end that was none.
+const CONFIRM_MS: u64 = 1000;
+
+/// What time brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// The registry stays idle: no turn runs.
+    Idle,
+    /// The registry stays busy: a turn runs.
+    Busy,
+    /// The registry stays busy though a hook has ended the turn.
+    Overruled,
+    /// The registry stays busy though a hook has asked.
+    Lapsed,
+}
+
+impl Turn {
+    /// Takes in the registry's word of `at`.
+    pub(crate) fn registered(&mut self, says: RegistryStatus, attended: bool, at: u64) -> Rule {
+        let before = self.registry.replace((says, at)).map(|(status, _)| status);
+        let was_waiting = matches!(before, Some(RegistryStatus::Waiting(_)));
+        match says {
+            RegistryStatus::Unknown => Rule::RegistryUnknown,
+            RegistryStatus::Waiting(_) if !attended => Rule::NobodyToAsk,
+            RegistryStatus::Waiting(waiting_for) => self.registry_waits(waiting_for, at),
+            RegistryStatus::Busy if was_waiting && !self.asks.is_empty() => {
+                self.answer_all();
+                self.unseen = false;
+                if !self.is_open() && !self.has_subagents() {
+                    self.run = Run::Unannounced;
+                }
+                Rule::RegistryAnswered
+            }
+            RegistryStatus::Idle | RegistryStatus::Shell
+                if was_waiting && !self.asks.is_empty() =>
+            {
+                self.answer_all();
+                self.end();
+                self.unseen = false;
+                Rule::RegistryDenied
+            }
+            RegistryStatus::Busy if self.due().is_some() => Rule::RegistryBusy,
+            RegistryStatus::Idle | RegistryStatus::Shell if self.due().is_some() => {
+                Rule::RegistryIdle
+            }
+            RegistryStatus::Busy | RegistryStatus::Idle | RegistryStatus::Shell => {
+                Rule::RegistryAgrees
+            }
+        }
+    }
+
+    fn registry_waits(&mut self, waiting_for: WaitingFor, at: u64) -> Rule {
+        for ask in &mut self.asks {
+            ask.confirmed = true;
+        }
+        if self.asks.iter().any(|ask| ask.source == Source::Hook) {
+            return Rule::RegistryAgrees;
+        }
+        // "permission prompt" is also what it says of a plan: the tool knows better.
+        let finer = (waiting_for != WaitingFor::Permission).then_some(waiting_for);
+        let mut ask = self.guess(finer, at);
+        if waiting_for == WaitingFor::Dialog {
+            // A menu is about no tool.
+            ask.tool = None;
+        }
+        ask.confirmed = true;
+        self.asks = vec![ask];
+        Rule::RegistryAsks
+    }
+
+    /// The registry's word of before everything that hooks have told: it decides nothing but what a later one means.
+    pub(crate) fn registered_before(&mut self, says: RegistryStatus, at: u64) {
+        self.registry.get_or_insert((says, at));
+    }
+
+    /// The clock was set back: whatever is known is before what comes.
+    pub(crate) fn forget_stamps(&mut self) {
+        self.worked_at = 0;
+        self.over_at = 0;
+        self.registry = self.registry.map(|(says, _)| (says, 0));
+        for ask in self.asks.iter_mut().chain(&mut self.tools) {
+            ask.at = 0;
+        }
+    }
+
+    /// The registry has no entry any more: what it said counts no longer.
+    pub(crate) fn unregistered(&mut self) -> Rule {
+        self.registry = None;
+        Rule::RegistryRemoved
+    }
+
+    /// When, by the stamps, something follows from nothing having been said; `None`: never, as things stand.
+    pub(crate) fn due(&self) -> Option<u64> {
+        self.next().map(|(at, _)| at)
+    }
+
+    fn next(&self) -> Option<(u64, Due)> {
+        let (says, at) = self.registry?;
+        match says {
+            RegistryStatus::Idle | RegistryStatus::Shell => self.idle_due(says, at),
+            RegistryStatus::Busy => self.busy_due(at),
+            RegistryStatus::Waiting(_) | RegistryStatus::Unknown => None,
+        }
+    }
+
+    fn idle_due(&self, says: RegistryStatus, at: u64) -> Option<(u64, Due)> {
+        let is_idle = !self.is_open() && self.asks.is_empty() && !self.has_subagents();
+        let shells_agree = (says == RegistryStatus::Shell) == (self.shells > 0);
+        if (is_idle && shells_agree) || self.worked_at > at + RACE_MS {
+            return None;
+        }
+        let next_expected = self.run == Run::OnThenNext || self.outliving > 0;
+        let settle = if next_expected {
+            SETTLE_NEXT_MS
+        } else {
+            SETTLE_MS
+        };
+        Some((at.max(self.worked_at) + settle, Due::Idle))
+    }
+
+    fn busy_due(&self, at: u64) -> Option<(u64, Due)> {
+        if let Some(asked) = self.unconfirmed() {
+            return Some((at.max(asked) + CONFIRM_MS, Due::Lapsed));
+        }
+        if self.is_open() || self.has_subagents() || !self.asks.is_empty() {
+            return None;
+        }
+        if at > self.over_at {
+            Some((at + SETTLE_MS, Due::Busy))
+        } else {
+            let overruled = (self.over_at + CONFIRM_MS, Due::Overruled);
+            (self.run == Run::Stopped).then_some(overruled)
+        }
+    }
+
+    /// When a hook asked last, if the registry has not shown a dialog for any ask.
+    fn unconfirmed(&self) -> Option<u64> {
+        if self.asks.iter().any(|ask| ask.confirmed) {
+            return None;
+        }
+        // Of what is not a tool's, nobody has seen what the registry says.
+        let of_tools = |ask: &&super::Ask| ask.source == Source::Hook && ask.tool.is_some();
+        self.asks.iter().filter(of_tools).map(|ask| ask.at).max()
+    }
+
+    /// Applies what has come due by `at`, if anything; says which rule was applied last.
+    pub(crate) fn pass(&mut self, at: u64) -> Option<Rule> {
+        let mut applied = None;
+        while let Some((due, what)) = self.next().filter(|(due, _)| *due <= at) {
+            applied = Some(self.apply(what, due));
+        }
+        applied
+    }
+
+    fn apply(&mut self, what: Due, at: u64) -> Rule {
+        match what {
+            Due::Idle => {
+                let worked = self.is_open() || self.has_subagents() || !self.asks.is_empty();
+                let announced = matches!(self.run, Run::On | Run::OnThenNext)
+                    || self.has_subagents()
+                    || !self.asks.is_empty();
+                self.subagents.clear();
+                self.outliving = 0;
+                self.answer_all();
+                self.end();
+                self.over_at = at;
+                let shell = matches!(self.registry, Some((RegistryStatus::Shell, _)));
+                self.shells = if shell { self.shells.max(1) } else { 0 };
+                if !worked {
+                    return Rule::RegistryAgrees;
+                }
+                // After work that a hook told of, only an interrupt ends without one, and the person is there.
+                self.unseen = !announced;
+                if announced {
+                    Rule::Interrupted
+                } else {
+                    Rule::FinishedUnannounced
+                }
+            }
+            Due::Busy => {
+                self.run = Run::Unannounced;
+                self.failure = None;
+                Rule::WorksUnannounced
+            }
+            Due::Overruled => {
+                // If no other end is told, that one was it.
+                self.run = Run::Unannounced;
+                Rule::StopOverruled
+            }
+            Due::Lapsed => {
+                self.answer_all();
+                Rule::AskLapsed
+            }
+        }
+    }
+}
