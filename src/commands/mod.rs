@@ -4,6 +4,7 @@
 
 pub mod config;
 mod demo;
+mod explain;
 mod get;
 mod list;
 mod remove;
@@ -70,6 +71,8 @@ enum Command {
     List(list::Options),
     /// Show one session
     Get(get::Options),
+    /// Show why a session has the status it has: the evidence, oldest to newest
+    Explain(explain::Options),
     /// Show each change as it comes
     Watch(watch::Options),
     /// Tell how the daemon is
@@ -145,6 +148,7 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
         }
         Command::List(options) => list::run(&options, &mut connect()?, out),
         Command::Get(options) => get::run(&options, &mut connect()?, out),
+        Command::Explain(options) => explain::run(&options, &mut connect()?, out),
         Command::Watch(options) => watch::run(&options, &socket_path(socket.as_deref())?.path, out),
         Command::Status(options) => status::run(&options, &mut connect()?, out),
         Command::Report(options) => report::run(&options, &mut connect()?, out),

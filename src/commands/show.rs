@@ -54,6 +54,14 @@ pub(super) fn duration(ms: u64) -> String {
     }
 }
 
+/// A duration for comparing moments: to the tenth of a second below a minute.
+pub(super) fn precise(ms: u64) -> String {
+    match ms {
+        0..60_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
+        60_000.. => format!("{}m{:02}s", ms / 60_000, ms / 1000 % 60),
+    }
+}
+
 /// The status in a person's words: `waiting: permission`.
 pub(super) fn status(session: &SessionRecord<'_>) -> String {
     match session.waiting_for {
@@ -123,6 +131,8 @@ mod tests {
             assert_eq!(duration(ms), text);
         }
         assert_eq!(ago(5000, 4000), "0s");
+        assert_eq!(precise(59_999), "59.9s");
+        assert_eq!(precise(65_000), "1m05s");
     }
 
     #[test]

@@ -102,12 +102,25 @@ impl Core {
         };
         self.learn_config_dir(&report);
         self.unknown_events += u64::from(event.kind == EventKind::Unknown);
-        let Some(key) = key_of(
-            &report.agent,
-            report.process,
-            event.session_id.as_deref(),
-            self.identity.pid_namespace,
-        ) else {
+        let own_namespace = self.identity.pid_namespace;
+        let is_gone = |process: ReportedProcess| {
+            process.start.is_none() && process.namespace == own_namespace
+        };
+        let session_id = event.session_id.as_deref();
+        let key = if report.process.is_some_and(is_gone) {
+            // The hook has outlived its agent and found no start: no session begins with that.
+            let known = session_id.and_then(|id| self.store.last_of(&report.agent, id));
+            if known.is_none() {
+                let line =
+                    id.map(|id| codec::reply(&id, &protocol::ReportResult { accepted: true }));
+                return self.reply(client, line);
+            }
+            report.process = None;
+            known
+        } else {
+            key_of(&report.agent, report.process, session_id, own_namespace)
+        };
+        let Some(key) = key else {
             let message = format!(
                 "a hook of {} named neither its process nor its session",
                 report.agent

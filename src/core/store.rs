@@ -117,6 +117,15 @@ impl Store {
         }
     }
 
+    /// The key of the session of this agent and id that began last.
+    pub(crate) fn last_of(&self, agent: &str, id: &str) -> Option<Box<str>> {
+        let of = self
+            .iter()
+            .filter(|session| session.agent() == agent && session.has_id(id));
+        of.max_by_key(|session| (session.started_at(), session.key()))
+            .map(|session| session.key().into())
+    }
+
     /// Every session, by start, oldest first.
     pub(crate) fn sorted(&self, closed_too: bool) -> Vec<&Session> {
         let mut sessions: Vec<_> = self

@@ -11,8 +11,8 @@ use agent_console::codec::{self, Incoming};
 use agent_console::mirror::Mirror;
 use agent_console::process;
 use agent_console::protocol::{
-    HelloResult, ListResult, Notification, ReloadResult, RemoveResult, ReportResult, SessionResult,
-    Snapshot, Status, StatusResult, StopReason, StopResult,
+    ExplainResult, HelloResult, ListResult, Notification, ReloadResult, RemoveResult, ReportResult,
+    SessionResult, Snapshot, Status, StatusResult, StopReason, StopResult,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -154,6 +154,7 @@ fn every_method_notification_and_error_is_documented() {
         "session.set",
         "session.list",
         "session.get",
+        "session.explain",
         "session.remove",
         "subscribe",
         "hello",
@@ -254,6 +255,7 @@ fn later_answers_are_understood() {
             "session.report" => read::<ReportResult>,
             "session.set" | "session.get" => read::<SessionResult<'static>>,
             "session.list" => read::<ListResult<'static>>,
+            "session.explain" => read::<ExplainResult<'static>>,
             "session.remove" => read::<RemoveResult<'static>>,
             "subscribe" => read::<Snapshot<'static>>,
             "daemon.status" => read::<StatusResult<'static>>,

@@ -163,6 +163,10 @@ impl Session {
         &self.key
     }
 
+    pub(crate) fn agent(&self) -> &str {
+        &self.agent
+    }
+
     /// Its status and what it waits for.
     pub(crate) fn status(&self) -> (Status, Option<WaitingFor>) {
         if self.ended.is_some() {

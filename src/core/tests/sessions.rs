@@ -300,3 +300,26 @@ fn a_payload_without_sense_is_refused_and_told_once() {
     );
     assert_eq!(desk.core.store.iter().map(Session::key).count(), 0);
 }
+
+/// A hook may outlive its agent, and then finds no start of its process.
+#[test]
+fn a_hook_that_outlives_its_agent_begins_no_second_session() {
+    let mut desk = Desk::new();
+    let report = |name: &str, start: Option<u64>| {
+        json!({
+            "agent": "claude-code", "at": super::EPOCH, "pid": CLAUDE.pid, "process_start": start,
+            "pid_namespace": NAMESPACE, "event": {"hook_event_name": name, "session_id": "one", "tool_name": "Bash"},
+        })
+    };
+    desk.report(&report("PreToolUse", Some(CLAUDE.start)));
+    desk.take(Input::ProcessExited(CLAUDE));
+    let late = report("PostToolUse", None);
+    let answer = desk.ask("session.report", &late);
+    assert_eq!(answer, json!({"accepted": true}));
+    assert_eq!(desk.status(KEY), Status::Closed);
+    assert_eq!(desk.core.store.iter().count(), 1);
+    // Nor a first one.
+    let mut desk = Desk::new();
+    desk.ask("session.report", &late);
+    assert_eq!(desk.core.store.iter().count(), 0);
+}

@@ -1,0 +1,77 @@
+//! `explain`: a session's status, since when, and the evidence behind it, oldest to newest, each piece with the rule
+//! that took it in.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::show;
+use crate::client::Client;
+use crate::clock;
+use crate::protocol::{EvidenceKind, EvidenceStep, ExplainResult, SessionParams};
+
+/// Which session.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// A key, a session id, or a unique prefix of either
+    session: String,
+    /// Print the session's record and the evidence
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(
+    options: &Options,
+    client: &mut Client,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let params = SessionParams {
+        session: options.session.clone(),
+    };
+    let explained: ExplainResult<'static> = client.ask("session.explain", &params)?;
+    if options.json {
+        show::json(out, &explained)?;
+    } else {
+        write!(out, "{}", page(&explained, clock::unix_ms()))?;
+    }
+    Ok(())
+}
+
+fn page(explained: &ExplainResult<'_>, now: u64) -> String {
+    let session = &explained.session;
+    let mut page = format!(
+        "{}  {} for {}",
+        show::plain(&session.key),
+        show::status(session),
+        show::ago(session.since, now)
+    );
+    let about = show::about(session);
+    if !about.is_empty() {
+        page = format!("{page}  {about}");
+    }
+    let rows: Vec<_> = explained.steps.iter().map(|step| row(step, now)).collect();
+    format!("{page}\n\n{}", show::table(&rows))
+}
+
+/// One piece of evidence; `*` marks the one that the present status goes back to.
+fn row(step: &EvidenceStep<'_>, now: u64) -> Vec<String> {
+    let kind = match step.kind {
+        EvidenceKind::Hook => "hook",
+        EvidenceKind::Registry => "registry",
+        EvidenceKind::Process => "process",
+        EvidenceKind::Report => "report",
+        EvidenceKind::Unknown => "unknown",
+    };
+    let status = match step.waiting_for {
+        Some(what) => format!("{}: {}", step.status.as_str(), what.as_str()),
+        None => step.status.as_str().into(),
+    };
+    vec![
+        if step.decided { "*" } else { " " }.into(),
+        format!("{} ago", show::precise(now.saturating_sub(step.at))),
+        kind.into(),
+        show::plain(&step.what),
+        status,
+        show::plain(&step.meaning),
+    ]
+}
