@@ -22,6 +22,8 @@ mod again;
 mod bad_input;
 mod commands;
 mod demo;
+#[cfg(target_os = "linux")]
+mod ends;
 mod hook;
 mod lifecycle;
 mod load;
