@@ -211,6 +211,7 @@ fn answers_for_scripts_have_their_shapes() {
             "seq",
             "sessions",
             "socket",
+            "unknown_events",
             "uptime_ms",
             "version"
         ]

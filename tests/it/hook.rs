@@ -192,6 +192,7 @@ fn every_recorded_event_arrives_with_its_fields_and_no_others() {
             "process_start": inspect(pid).unwrap().id.start,
             "pid_namespace": namespace(),
             "attended": attended,
+            "config_dir": "/nonexistent/.claude",
             "event": allowed(record["hook"].as_object().unwrap(), ""),
         });
         assert_eq!(Value::Object(report), expected);

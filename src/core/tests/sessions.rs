@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::super::session::Session;
-use super::{CLAUDE, Desk, Effect, Input, KEY, MAX_CLOSED, MINUTE, STALE_AFTER_MS, names};
+use super::{
+    CLAUDE, Desk, Effect, Input, KEY, MAX_CLOSED, MINUTE, NAMESPACE, STALE_AFTER_MS, names,
+};
 use crate::process::ProcessId;
 use crate::protocol::Status;
 
