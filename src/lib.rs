@@ -3,7 +3,7 @@
 //! ```text
 //! agent ─hook process─▶ connection ─▶ codec ─▶ mailbox (bounded) ─▶ core.handle(input, now) ─▶ effects
 //!                                                                      │ one map, one owner
-//! process exits, timers, signals ─────────────────────────────────────▶│
+//! registry files, process exits, timers, signals ─────────────────────▶│
 //!                                                                      ▼
 //! dashboard ◀─ one write per turn of the loop ◀─ line serialised once ◀─ changed
 //! ```
@@ -11,7 +11,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`hook`] | an agent's event -> one line -> the socket; the first thing that `main` looks for |
-//! | [`agents`] | an agent's payloads -> our events; pure |
+//! | [`agents`] | an agent's payloads and registry -> our events; pure |
 //! | [`protocol`], [`codec`] | the messages, which are the specification; bytes <-> messages |
 //! | [`mod@core`] | every rule; no IO |
 //! | [`daemon`] | the listener's origins, connections, the loop: does what the core decides |
