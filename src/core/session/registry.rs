@@ -21,12 +21,12 @@ impl Session {
         process: Process,
         prompts: bool,
     ) -> bool {
-        let id_is_news = entry.updated_at >= self.id_at
-            && entry.session_id.is_some()
-            && entry.session_id != self.id;
-        let title = entry.title.as_ref().filter(|_| prompts);
-        let title_is_news =
-            title.is_some() && !self.titled_by_script && self.title.as_ref() != title;
+        // What was written before the last hook was stamped, that one has said better.
+        let is_fresh = entry.updated_at >= self.id_at;
+        let id_is_news = is_fresh && entry.session_id.is_some() && entry.session_id != self.id;
+        let title = entry.title.as_ref();
+        let title = title.filter(|_| prompts && is_fresh && !self.titled_by_script);
+        let title_is_news = title.is_some() && self.title.as_ref() != title;
         let word = entry.status.map(|status| Word {
             at: entry.status_at,
             what: status.as_str().into(),
@@ -47,7 +47,7 @@ impl Session {
                 self.title = None;
             }
         }
-        if title_is_news {
+        if title.is_some() {
             self.title = title.cloned();
         }
         if self.cwd.is_none() {

@@ -295,7 +295,7 @@ impl Agent {
                 let at = self.now;
                 self.registry_at(at, "busy", None);
                 self.registry_at(at + 30, "idle", None);
-                self.check("as before");
+                self.check("as before, and looked at");
             }
             Act::Bang => {
                 self.registry("busy", None);
@@ -465,7 +465,6 @@ fn play(mut agent: Agent, sources: Sources) -> Desk {
                 let (mut expected, mut shown) =
                     (expected.to_owned(), without_reason(&desk.shown(KEY)));
                 match &*expected {
-                    "as before" => expected.clone_from(&rest),
                     "as before, and looked at" => expected = rest.replace("idle!", "idle"),
                     _ => {}
                 }

@@ -3,6 +3,7 @@
 mod fusion;
 mod idle;
 mod properties;
+mod registry;
 mod rules;
 mod sessions;
 

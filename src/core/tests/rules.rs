@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Desk, KEY, MINUTE, settings};
 
 /// A payload: the event, and the fields that it has besides the common ones.
-fn event(name: &str, fields: &Value) -> Value {
+pub(super) fn event(name: &str, fields: &Value) -> Value {
     let mut payload = json!({"hook_event_name": name, "session_id": "one", "cwd": "/src"});
     for (field, value) in fields.as_object().unwrap() {
         payload[field] = value.clone();
@@ -16,51 +16,51 @@ fn event(name: &str, fields: &Value) -> Value {
     payload
 }
 
-fn start(source: &str) -> Value {
+pub(super) fn start(source: &str) -> Value {
     event("SessionStart", &json!({"source": source}))
 }
 
-fn prompt(id: &str, text: &str) -> Value {
+pub(super) fn prompt(id: &str, text: &str) -> Value {
     event(
         "UserPromptSubmit",
         &json!({"prompt_id": id, "prompt": text}),
     )
 }
 
-fn tool(id: &str, command: &str) -> Value {
+pub(super) fn tool(id: &str, command: &str) -> Value {
     event(
         "PreToolUse",
         &json!({"prompt_id": id, "tool_name": "Bash", "tool_input": {"command": command}}),
     )
 }
 
-fn tool_named(id: &str, name: &str) -> Value {
+pub(super) fn tool_named(id: &str, name: &str) -> Value {
     event("PreToolUse", &json!({"prompt_id": id, "tool_name": name}))
 }
 
-fn ask(id: &str, command: &str) -> Value {
+pub(super) fn ask(id: &str, command: &str) -> Value {
     event(
         "PermissionRequest",
         &json!({"prompt_id": id, "tool_name": "Bash", "tool_input": {"command": command}}),
     )
 }
 
-fn ask_named(id: &str, name: &str) -> Value {
+pub(super) fn ask_named(id: &str, name: &str) -> Value {
     event(
         "PermissionRequest",
         &json!({"prompt_id": id, "tool_name": name, "tool_input": {}}),
     )
 }
 
-fn done(id: &str) -> Value {
+pub(super) fn done(id: &str) -> Value {
     done_named(id, "Bash")
 }
 
-fn done_named(id: &str, name: &str) -> Value {
+pub(super) fn done_named(id: &str, name: &str) -> Value {
     event("PostToolUse", &json!({"prompt_id": id, "tool_name": name}))
 }
 
-fn batch(id: &str) -> Value {
+pub(super) fn batch(id: &str) -> Value {
     event("PostToolBatch", &json!({"prompt_id": id}))
 }
 
@@ -68,33 +68,33 @@ fn text(id: &str) -> Value {
     event("MessageDisplay", &json!({"prompt_id": id}))
 }
 
-fn stop(id: &str, tasks: &Value) -> Value {
+pub(super) fn stop(id: &str, tasks: &Value) -> Value {
     event("Stop", &json!({"prompt_id": id, "background_tasks": tasks}))
 }
 
-fn failed(id: &str, error: &str) -> Value {
+pub(super) fn failed(id: &str, error: &str) -> Value {
     event("StopFailure", &json!({"prompt_id": id, "error": error}))
 }
 
-fn notice(kind: &str) -> Value {
+pub(super) fn notice(kind: &str) -> Value {
     event("Notification", &json!({"notification_type": kind}))
 }
 
-fn end(reason: &str) -> Value {
+pub(super) fn end(reason: &str) -> Value {
     event("SessionEnd", &json!({"reason": reason}))
 }
 
-fn subagent(id: &str, mut payload: Value) -> Value {
+pub(super) fn subagent(id: &str, mut payload: Value) -> Value {
     payload["agent_id"] = id.into();
     payload["agent_type"] = "general-purpose".into();
     payload
 }
 
-fn subagent_event(name: &str, id: &str, prompt_id: &str) -> Value {
+pub(super) fn subagent_event(name: &str, id: &str, prompt_id: &str) -> Value {
     subagent(id, event(name, &json!({"prompt_id": prompt_id})))
 }
 
-fn running(id: &str, kind: &str) -> Value {
+pub(super) fn running(id: &str, kind: &str) -> Value {
     json!({"id": id, "type": kind, "status": "running"})
 }
 

@@ -104,6 +104,11 @@ impl Turn {
                 self.subagent_ended(subagent)
             }
             TurnEvent::Ended { subagents, shells } => {
+                if self.run == Run::OnThenNext && prompt_id.is_some() && prompt_id != self.prompt_id
+                {
+                    // The first was interrupted, which no hook tells: this is the end of the one that was queued.
+                    self.run = Run::On;
+                }
                 self.prompt_id = prompt_id.or(self.prompt_id.take());
                 self.ended(subagents, shells, at)
             }

@@ -66,7 +66,13 @@ impl Turn {
                 self.unseen = false;
                 Rule::RegistryDenied
             }
-            RegistryStatus::Busy if self.due().is_some() => Rule::RegistryBusy,
+            RegistryStatus::Busy if self.due().is_some() => {
+                if matches!(self.next(), Some((_, Due::Busy))) {
+                    // Out of itself it does nothing: a person has typed, be it a command of a moment.
+                    self.unseen = false;
+                }
+                Rule::RegistryBusy
+            }
             RegistryStatus::Idle | RegistryStatus::Shell if self.due().is_some() => {
                 Rule::RegistryIdle
             }
