@@ -300,8 +300,15 @@ impl Agent {
             Act::Bang => {
                 self.registry("busy", None);
                 self.check("working");
-                self.registry("idle", None);
-                self.check("idle!");
+                if self.chance(2) == 0 {
+                    self.stop(&json!([]));
+                    self.idle();
+                    self.check("idle!");
+                } else {
+                    // Esc.
+                    self.registry("idle", None);
+                    self.check("idle");
+                }
             }
             Act::Clear => {
                 self.registry("busy", None);

@@ -29,6 +29,7 @@ impl Turn {
         } = happened;
         let main = subagent.is_none();
         let subagent = subagent.as_deref();
+        self.hooked = true;
         match event {
             TurnEvent::PromptSubmitted { by_person, .. } => {
                 self.prompt_submitted(by_person, prompt_id, at)

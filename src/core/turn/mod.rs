@@ -51,6 +51,8 @@ enum Run {
     On,
     /// On, as far as the registry tells; no hook has told of it.
     Unannounced,
+    /// A hook has told its end, and the registry that it goes on.
+    Overruled,
     /// A prompt was typed while it ran: another turn follows, without a prompt of its own.
     OnThenNext,
 }
@@ -76,6 +78,8 @@ pub(crate) struct Turn {
     failure: Option<Box<str>>,
     /// A turn has ended since a person last typed.
     unseen: bool,
+    /// Hooks have told of this session, so they would tell of a turn's end.
+    hooked: bool,
     /// The stamp of the last hook that showed the agent at work.
     worked_at: u64,
     /// The stamp of the hook that ended the turn, or began a conversation.
@@ -98,7 +102,7 @@ impl Turn {
     fn is_open(&self) -> bool {
         match self.run {
             Run::Over | Run::Stopped => false,
-            Run::On | Run::Unannounced | Run::OnThenNext => true,
+            Run::On | Run::Unannounced | Run::Overruled | Run::OnThenNext => true,
         }
     }
 
@@ -153,6 +157,7 @@ impl Turn {
     pub(crate) fn begin_anew(&mut self, at: u64) {
         *self = Self {
             registry: self.registry,
+            hooked: true,
             over_at: at,
             ..Self::default()
         };

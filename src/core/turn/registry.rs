@@ -189,9 +189,7 @@ impl Turn {
         match what {
             Due::Idle => {
                 let worked = self.is_open() || self.has_subagents() || !self.asks.is_empty();
-                let announced = matches!(self.run, Run::On | Run::OnThenNext)
-                    || self.has_subagents()
-                    || !self.asks.is_empty();
+                let run = self.run;
                 self.subagents.clear();
                 self.outliving = 0;
                 self.answer_all();
@@ -202,12 +200,18 @@ impl Turn {
                 if !worked {
                     return Rule::RegistryAgrees;
                 }
-                // After work that a hook told of, only an interrupt ends without one, and the person is there.
-                self.unseen = !announced;
-                if announced {
-                    Rule::Interrupted
-                } else {
-                    Rule::FinishedUnannounced
+                match run {
+                    // Its end was told, and with it that somebody should look.
+                    Run::Overruled => Rule::FinishedUnannounced,
+                    Run::Unannounced if !self.hooked => {
+                        self.unseen = true;
+                        Rule::FinishedUnannounced
+                    }
+                    // Where hooks tell the end of a turn, one without a word is an interrupt, and the person is there.
+                    Run::Over | Run::Stopped | Run::On | Run::Unannounced | Run::OnThenNext => {
+                        self.unseen = false;
+                        Rule::Interrupted
+                    }
                 }
             }
             Due::Busy => {
@@ -216,8 +220,7 @@ impl Turn {
                 Rule::WorksUnannounced
             }
             Due::Overruled => {
-                // If no other end is told, that one was it.
-                self.run = Run::Unannounced;
+                self.run = Run::Overruled;
                 Rule::StopOverruled
             }
             Due::Lapsed => {
