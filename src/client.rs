@@ -113,12 +113,18 @@ impl Client {
             ConnectError::NoDaemon { path, .. } => ClientError::NoDaemon { path },
             other => ClientError::Connect(other),
         })?;
-        Ok(Self {
+        Ok(Self::over(path, socket))
+    }
+
+    /// A client over a connection to `path` that [`peer::connect`] has made, with that one's time limit.
+    #[must_use]
+    pub fn over(path: &Path, socket: UnixStream) -> Self {
+        Self {
             path: path.into(),
             socket: BufReader::new(socket),
             line: String::new(),
             last_id: 0,
-        })
+        }
     }
 
     /// Asks and waits for the answer.

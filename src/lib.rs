@@ -27,6 +27,7 @@ pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod hook;
+pub mod install;
 pub mod log;
 pub mod mirror;
 pub mod peer;

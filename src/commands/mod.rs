@@ -4,14 +4,17 @@
 
 pub mod config;
 mod demo;
+mod diff;
 mod explain;
 mod get;
+mod install;
 mod list;
 mod remove;
 mod report;
 mod show;
 mod status;
 mod stop;
+mod uninstall;
 mod watch;
 
 use std::io::{self, Write};
@@ -49,6 +52,7 @@ const EXIT_CODES: &str = "Exit status: 0, 1 failure, 2 wrong usage, 3 no daemon 
 
 Examples:
   agent-console demo                      a recorded agent, played to a private daemon
+  agent-console install --dry-run         what it takes to be told of every agent
   agent-console list                      what runs now
   agent-console watch --json              every change, a line each
   agent-console report build working      tell of a job of your own";
@@ -88,6 +92,12 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Put the service files and the agents' hooks in place
+    #[command(after_help = install::EXAMPLES)]
+    Install(install::Options),
+    /// Take away what `install` put in place
+    #[command(after_help = uninstall::EXAMPLES)]
+    Uninstall(install::Options),
     /// Show it at work: a recorded agent, played to a private daemon
     Demo(demo::Options),
 }
@@ -160,6 +170,8 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
             ConfigCommand::Check => config::check(out),
             ConfigCommand::Init => config::init(out),
         },
+        Command::Install(options) => install::run(options, socket.as_deref(), out),
+        Command::Uninstall(options) => uninstall::run(options, out),
         Command::Demo(options) => demo::run(&options, out),
     }
 }
@@ -178,7 +190,26 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     if error.chain().any(broken_pipe) {
         return ExitCode::SUCCESS;
     }
-    let mut complaint = format!("agent-console: {}", show::plain(&format!("{error:#}")));
+    complain(error);
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::NoDaemon { .. }) => ExitCode::from(NO_DAEMON),
+        _ => ExitCode::from(FAILURE),
+    }
+}
+
+/// Says on standard error what is wrong, and shows the place where there is one.
+fn complain(error: &anyhow::Error) {
+    // Many an error says itself what its cause says.
+    let causes = error.chain().map(ToString::to_string);
+    let text = causes.reduce(|text, cause| {
+        if text.ends_with(&cause) {
+            text
+        } else {
+            format!("{text}: {cause}")
+        }
+    });
+    let text = text.unwrap_or_default();
+    let mut complaint = format!("agent-console: {}", show::plain(&text));
     if let Some(snippet) = error
         .downcast_ref::<crate::config::ConfigError>()
         .and_then(crate::config::ConfigError::snippet)
@@ -187,10 +218,6 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     }
     // Where standard error is closed there is nobody to tell.
     let _ = writeln!(io::stderr(), "{complaint}");
-    match error.downcast_ref::<ClientError>() {
-        Some(ClientError::NoDaemon { .. }) => ExitCode::from(NO_DAEMON),
-        _ => ExitCode::from(FAILURE),
-    }
 }
 
 #[cfg(test)]

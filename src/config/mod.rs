@@ -344,7 +344,8 @@ pub fn path() -> Option<PathBuf> {
     path_in(variable("XDG_CONFIG_HOME"), variable("HOME"))
 }
 
-fn path_in(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+/// The same from another process's variables.
+pub(crate) fn path_in(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
     let mut path = xdg_base(xdg, home, ".config")?;
     path.push("agent-console/config.toml");
     Some(path)

@@ -25,6 +25,8 @@ mod demo;
 #[cfg(target_os = "linux")]
 mod ends;
 mod hook;
+#[cfg(target_os = "linux")]
+mod install;
 mod lifecycle;
 mod load;
 #[cfg(target_os = "linux")]

@@ -297,19 +297,7 @@ impl Agent {
                 self.registry_at(at + 30, "idle", None);
                 self.check("as before, and looked at");
             }
-            Act::Bang => {
-                self.registry("busy", None);
-                self.check("working");
-                if self.chance(2) == 0 {
-                    self.stop(&json!([]));
-                    self.idle();
-                    self.check("idle!");
-                } else {
-                    // Esc.
-                    self.registry("idle", None);
-                    self.check("idle");
-                }
-            }
+            Act::Bang => self.bang(),
             Act::Clear => {
                 self.registry("busy", None);
                 self.hook("SessionEnd", &json!({"reason": "clear"}));
@@ -328,6 +316,20 @@ impl Agent {
                 self.idle();
                 self.check("idle!");
             }
+        }
+    }
+
+    fn bang(&mut self) {
+        self.registry("busy", None);
+        self.check("working");
+        if self.chance(2) == 0 {
+            self.stop(&json!([]));
+            self.idle();
+            self.check("idle!");
+        } else {
+            // Esc.
+            self.registry("idle", None);
+            self.check("idle");
         }
     }
 
@@ -471,9 +473,8 @@ fn play(mut agent: Agent, sources: Sources) -> Desk {
             Evidence::Check(expected) => {
                 let (mut expected, mut shown) =
                     (expected.to_owned(), without_reason(&desk.shown(KEY)));
-                match &*expected {
-                    "as before, and looked at" => expected = rest.replace("idle!", "idle"),
-                    _ => {}
+                if expected == "as before, and looked at" {
+                    expected = rest.replace("idle!", "idle");
                 }
                 if sources == Sources::RegistryOnly {
                     // The registry alone can't tell who ended a turn, nor a failure, nor how many.

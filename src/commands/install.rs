@@ -1,0 +1,185 @@
+//! `install`: the service's files and the agents' hooks, put in place or shown first.
+//!
+//! Also owns how a plan is carried out and told, for `uninstall`. Service and hooks are two parts: where one fails, the
+//! other is still done.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{complain, diff, show};
+use crate::config::variable;
+use crate::install::file::{self, Change};
+use crate::install::service::{self, Plan, Step};
+use crate::install::{hooks, program};
+
+/// What to install or to take away, and whether only to show it.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Options {
+    /// Only the service: the files and commands for systemd or launchd
+    #[arg(long)]
+    service: bool,
+    /// Only the hooks in the agents' settings
+    #[arg(long)]
+    hooks: bool,
+    /// Change nothing: show the differences, and the commands that would run
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Examples for `install --help`.
+pub(super) const EXAMPLES: &str =
+    "Running it again changes nothing, unless the program has moved or is newer.
+
+Examples:
+  agent-console install --dry-run      what it would do
+  agent-console install                service and hooks
+  agent-console install --hooks        hooks alone, to start the daemon by hand
+  agent-console uninstall              takes away what it put there, and nothing else";
+
+pub(super) fn run(
+    options: Options,
+    socket: Option<&Path>,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let program = program::path()?;
+    options.carry_out(
+        out,
+        || service::plan_install(&program, socket),
+        || hooks::plan_install(&claude_directory()?, &program),
+    )
+}
+
+/// Where Claude Code's settings are.
+pub(super) fn claude_directory() -> anyhow::Result<PathBuf> {
+    hooks::config_dir()
+        .context("there is no place for Claude Code's settings: set HOME or CLAUDE_CONFIG_DIR")
+}
+
+impl Options {
+    /// Carries out both parts, or the one that is wanted. A failure of the first is told at once, that of the last is
+    /// the answer.
+    pub(super) fn carry_out(
+        self,
+        out: &mut impl Write,
+        service: impl FnOnce() -> anyhow::Result<Plan>,
+        hooks: impl FnMut() -> anyhow::Result<Vec<Change>>,
+    ) -> anyhow::Result<()> {
+        let both = self.service == self.hooks;
+        let mut told = Told { out, failed: None };
+        if let Some(note) = whose_home() {
+            told.line(&format!("note: {note}"));
+        }
+        let mut failed = None;
+        if both || self.service {
+            let done = service().and_then(|plan| self.carry_out_service(&plan, &mut told));
+            failed = done.context("service").err();
+        }
+        if both || self.hooks {
+            let done = self.carry_out_hooks(hooks, &mut told);
+            if let Err(error) = done.context("hooks")
+                && let Some(first) = failed.replace(error)
+            {
+                complain(&first);
+            }
+        }
+        match (failed, told.failed) {
+            (Some(error), _) => Err(error),
+            (None, Some(error)) => Err(error.into()),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn carry_out_service(self, plan: &Plan, told: &mut Told<impl Write>) -> anyhow::Result<()> {
+        for note in &plan.notes {
+            told.line(&format!("note: {note}"));
+        }
+        for step in &plan.steps {
+            match step {
+                Step::Change(change) if self.dry_run => told.difference(change),
+                Step::Change(change) => {
+                    change.apply()?;
+                    told.done(change);
+                }
+                Step::Run(words) if self.dry_run => {
+                    told.line(&format!("would run {}", words.join(" ")));
+                }
+                Step::Run(words) => {
+                    service::run(words)?;
+                    told.line(&format!("ran {}", words.join(" ")));
+                }
+            }
+        }
+        if plan.steps.is_empty() {
+            told.line("service: nothing to do");
+        }
+        Ok(())
+    }
+
+    fn carry_out_hooks(
+        self,
+        mut plan: impl FnMut() -> anyhow::Result<Vec<Change>>,
+        told: &mut Told<impl Write>,
+    ) -> anyhow::Result<()> {
+        let changes = if self.dry_run {
+            let changes = plan()?;
+            for change in &changes {
+                told.difference(change);
+            }
+            changes
+        } else {
+            let changes = file::apply_all(plan)?;
+            for change in &changes {
+                told.done(change);
+            }
+            changes
+        };
+        if changes.is_empty() {
+            told.line("hooks: nothing to do");
+        }
+        Ok(())
+    }
+}
+
+/// What the person is told. Where nobody listens any more (`install | head -1`) the work is not left half done.
+struct Told<'a, W> {
+    out: &'a mut W,
+    failed: Option<io::Error>,
+}
+
+impl<W: Write> Told<'_, W> {
+    fn line(&mut self, text: &str) {
+        let written = writeln!(self.out, "{}", show::plain(text));
+        self.failed = self.failed.take().or(written.err());
+    }
+
+    fn difference(&mut self, change: &Change) {
+        let written = diff::print(self.out, change, diff::coloured());
+        self.failed = self.failed.take().or(written.err());
+    }
+
+    fn done(&mut self, change: &Change) {
+        let done = match (&change.before, &change.after) {
+            (_, None) => "removed",
+            (None, Some(_)) => "wrote",
+            (Some(_), Some(_)) => "changed",
+        };
+        self.line(&format!("{done} {}", change.path.display()));
+    }
+}
+
+/// Root by `sudo` may mean either home, and gets the one that `HOME` names.
+fn whose_home() -> Option<String> {
+    let user = variable("SUDO_USER").filter(|user| user != "root")?;
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let home = variable("HOME")?;
+    Some(format!(
+        "run as root by sudo, so this concerns root and the home directory {}; for {} run it without sudo",
+        home.display(),
+        user.display()
+    ))
+}

@@ -1,0 +1,401 @@
+//! One file's change: what is there, what is to be there, and the step between, which happens whole or not at all.
+//!
+//! Owns the rules for touching a file that belongs to somebody else: through symbolic links, which stay; mode and owner
+//! kept; never written over what another program wrote meanwhile. Knows nothing of what the bytes mean. `hooks` and
+//! `service` plan the changes, `commands::install` and `commands::uninstall` show or apply them.
+
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{
+    DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown,
+};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, OFlags, access};
+use rustix::io::Errno;
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+/// The largest file that is read or written, in bytes: far above any settings file, far below what memory holds.
+pub const LIMIT: u64 = 16 * 1024 * 1024;
+
+/// How often [`apply_all`] plans before it gives up on a file that others keep writing.
+pub const TRIES: usize = 5;
+
+/// Symbolic links followed one after the other; Linux's own limit.
+const LINKS: usize = 40;
+
+/// A change that is planned for one file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Change {
+    /// The file as a person names it; may be a symbolic link, which stays one.
+    pub path: PathBuf,
+    /// What it held when the change was planned; `None`: there was none.
+    pub before: Option<Vec<u8>>,
+    /// What it is to hold; `None`: it is to be removed.
+    pub after: Option<Vec<u8>>,
+    /// The mode of a file that is made anew, such as 0o600; one that is there keeps its own.
+    pub mode: u32,
+    /// Directories that go with a removed file, in this order, as far as they are empty then: those made for it.
+    pub prune: Vec<PathBuf>,
+}
+
+/// Why a file was left as it was.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// Somebody else has written it since the change was planned: plan again.
+    #[error("{} was changed by another program meanwhile", path.display())]
+    Changed {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Something else has its name.
+    #[error("{} is {what}, not a file", path.display())]
+    NotAFile {
+        /// Which.
+        path: PathBuf,
+        /// What it is, such as `a directory`.
+        what: &'static str,
+    },
+    /// More than [`LIMIT`].
+    #[error("{} is larger than {} MiB; nothing that belongs there is", path.display(), LIMIT / 1024 / 1024)]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Replacing it would take it from its owner.
+    #[error("{} belongs to user {owner}; run this as that user", path.display())]
+    NotOurs {
+        /// Which.
+        path: PathBuf,
+        /// Its owner's user id.
+        owner: u32,
+    },
+    /// The system refuses.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// What was tried, such as `read`.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What it says.
+        source: io::Error,
+    },
+}
+
+/// What a file holds, through symbolic links; `None` if there is none (also behind a dangling link).
+///
+/// # Errors
+///
+/// The system refuses, it is no regular file, or it is larger than [`LIMIT`].
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    // Asked first, because opening a device can do something, and asked again of what was opened.
+    match fs::metadata(path) {
+        Ok(found) => regular(path, &found)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refused("read", path, error)),
+    }
+    let opened = File::options()
+        .read(true)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+        .open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refused("read", path, error)),
+    };
+    let found = file.metadata().map_err(|why| refused("read", path, why))?;
+    regular(path, &found)?;
+    let mut bytes = Vec::new();
+    file.take(LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|why| refused("read", path, why))?;
+    within_limit(path, &bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Plans and applies, and plans again where another program was quicker, [`TRIES`] times in all. Answers every change
+/// that was made, in order.
+///
+/// # Errors
+///
+/// The plan fails; a change fails. What was applied before that stays: a plan's order must allow for it.
+pub fn apply_all(
+    mut plan: impl FnMut() -> anyhow::Result<Vec<Change>>,
+) -> anyhow::Result<Vec<Change>> {
+    let mut made = Vec::new();
+    let mut tries = 0;
+    'planning: loop {
+        tries += 1;
+        for change in plan()? {
+            match change.apply() {
+                Ok(()) => made.push(change),
+                Err(FileError::Changed { .. }) if tries < TRIES => continue 'planning,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        return Ok(made);
+    }
+}
+
+/// The directories that would have to be made for `path` to be, the deepest first; what a later [`Change::prune`] takes
+/// away again. Follows `path` if it is a dangling link.
+#[must_use]
+pub fn missing_directories(path: &Path) -> Vec<PathBuf> {
+    let Ok(target) = resolve(path) else {
+        return Vec::new();
+    };
+    directory_of(&target)
+        .ancestors()
+        .filter(|directory| !directory.as_os_str().is_empty())
+        .take_while(|directory| fs::symlink_metadata(directory).is_err())
+        .map(Path::to_owned)
+        .collect()
+}
+
+impl Change {
+    /// True if nothing would change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.before == self.after
+    }
+
+    /// Carries it out: into a temporary file beside the target, which then takes its place, with its mode and owner.
+    /// Directories on the way are made (0700). What root makes anew belongs to whom the directory around it belongs to.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Changed`] if the file no longer holds `before`; the system refuses. The file is as it was then.
+    pub fn apply(&self) -> Result<(), FileError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let target = resolve(&self.path)?;
+        match &self.after {
+            Some(after) => self.replace(&target, self.prepare(&target, after)?),
+            None => self.remove(&target),
+        }
+    }
+
+    /// The file that is to be, beside the target under a name of its own; removed when dropped.
+    fn prepare(&self, target: &Path, after: &[u8]) -> Result<NamedTempFile, FileError> {
+        within_limit(&self.path, after)?;
+        self.unchanged(target)?;
+        let directory = directory_of(target);
+        if self.before.is_none() {
+            make_directories(directory)?;
+        } else {
+            // A rename would get around the file's own mode.
+            access(target, Access::WRITE_OK)
+                .map_err(|why| refused("write", &self.path, why.into()))?;
+        }
+        let beside = |why| refused("write into", directory, bare(why));
+        let mut temporary = tempfile::Builder::new()
+            .prefix(".agent-console-")
+            .tempfile_in(directory)
+            .map_err(beside)?;
+        let file = temporary.as_file_mut();
+        file.write_all(after).map_err(beside)?;
+        self.dress(file, target)?;
+        file.sync_all().map_err(beside)?;
+        Ok(temporary)
+    }
+
+    /// The last look and the rename. A file that is made anew is never put over another; for one that is there some
+    /// microseconds between the two remain, which no system call for it closes everywhere.
+    fn replace(&self, target: &Path, temporary: NamedTempFile) -> Result<(), FileError> {
+        self.unchanged(target)?;
+        if self.before.is_none() {
+            temporary
+                .persist_noclobber(target)
+                .map_err(|error| match error.error.kind() {
+                    io::ErrorKind::AlreadyExists => self.changed(),
+                    _ => refused("write", &self.path, error.error),
+                })?;
+        } else {
+            temporary
+                .persist(target)
+                .map_err(|error| refused("replace", &self.path, error.error))?;
+        }
+        sync(directory_of(target))
+    }
+
+    fn remove(&self, target: &Path) -> Result<(), FileError> {
+        self.unchanged(target)?;
+        fs::remove_file(target).map_err(|why| refused("remove", &self.path, why))?;
+        sync(directory_of(target))?;
+        for directory in &self.prune {
+            // One that others have put something into stays, and so do those around it.
+            if fs::remove_dir(directory).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the new file the owner and the mode of the one that it replaces, or those of a new one.
+    fn dress(&self, file: &File, target: &Path) -> Result<(), FileError> {
+        let failed = |why| refused("write", &self.path, why);
+        let ours = file.metadata().map_err(failed)?;
+        let (owner, group, mode) = if self.before.is_some() {
+            let old = fs::metadata(target).map_err(|_| self.changed())?;
+            (old.uid(), old.gid(), old.mode() & 0o7777)
+        } else {
+            let (owner, group) = heir(directory_of(target)).unwrap_or((ours.uid(), ours.gid()));
+            (owner, group, self.mode)
+        };
+        if ours.uid() != owner && fchown(file, Some(owner), None).is_err() {
+            return Err(FileError::NotOurs {
+                path: self.path.clone(),
+                owner,
+            });
+        }
+        let mut mode = mode;
+        if ours.gid() != group && fchown(file, None, Some(group)).is_err() {
+            // Not a member of its group: ours must not get the rights that were that group's.
+            mode &= !0o070 | ((mode & 0o007) << 3);
+        }
+        // After the owner: changing that takes bits away.
+        file.set_permissions(Permissions::from_mode(mode))
+            .map_err(failed)
+    }
+
+    /// The file still holds what the plan was made from, in the place that the plan was made for.
+    fn unchanged(&self, target: &Path) -> Result<(), FileError> {
+        if read(target)? == self.before && resolve(&self.path)? == target {
+            Ok(())
+        } else {
+            Err(self.changed())
+        }
+    }
+
+    fn changed(&self) -> FileError {
+        FileError::Changed {
+            path: self.path.clone(),
+        }
+    }
+}
+
+fn refused(what: &'static str, path: &Path, source: io::Error) -> FileError {
+    FileError::Io {
+        what,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// The reason without the temporary file's name, which nobody knows.
+fn bare(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied
+        | io::ErrorKind::ReadOnlyFilesystem
+        | io::ErrorKind::StorageFull
+        | io::ErrorKind::QuotaExceeded => error.kind().into(),
+        _ => error,
+    }
+}
+
+fn regular(path: &Path, found: &Metadata) -> Result<(), FileError> {
+    let kind = found.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    let what = if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a named pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    };
+    Err(FileError::NotAFile {
+        path: path.to_owned(),
+        what,
+    })
+}
+
+fn within_limit(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= LIMIT) {
+        return Ok(());
+    }
+    Err(FileError::TooLarge {
+        path: path.to_owned(),
+    })
+}
+
+/// Where the links end: the file's own name, whether it is there or not.
+fn resolve(path: &Path) -> Result<PathBuf, FileError> {
+    let mut target = path.to_owned();
+    for _ in 0..LINKS {
+        match fs::read_link(&target) {
+            Ok(next) => target = directory_of(&target).join(next),
+            // No link, or nothing there at all.
+            Err(error)
+                if error.kind() == io::ErrorKind::InvalidInput
+                    || error.kind() == io::ErrorKind::NotFound =>
+            {
+                return Ok(target);
+            }
+            Err(error) => return Err(refused("read", path, error)),
+        }
+    }
+    Err(refused("read", path, Errno::LOOP.into()))
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Whom a file that root makes in `directory` shall belong to: an installer run with `sudo` must not leave settings
+/// behind that their user cannot read. `None` for everybody else.
+fn heir(directory: &Path) -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let around = fs::metadata(directory).ok()?;
+    Some((around.uid(), around.gid()))
+}
+
+fn make_directories(directory: &Path) -> Result<(), FileError> {
+    let failed = |why| refused("make the directory", directory, why);
+    match fs::metadata(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+        Ok(_) => return Ok(()),
+    }
+    let around = directory_of(directory);
+    make_directories(around)?;
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(error)),
+        Ok(()) => match heir(around) {
+            Some((owner, group)) => lchown(directory, Some(owner), Some(group)).map_err(failed),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Makes a new name survive a crash.
+fn sync(directory: &Path) -> Result<(), FileError> {
+    match File::open(directory).and_then(|opened| opened.sync_all()) {
+        // Some file systems have no fsync for directories; one may write to a directory that one may not read.
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput
+                    | io::ErrorKind::Unsupported
+                    | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            Err(refused("write into", directory, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

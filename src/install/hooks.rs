@@ -1,0 +1,300 @@
+//! The hooks in the agents' settings: which events, which command, which files.
+//!
+//! Owns the table of events, the place of the settings, and the small file beside the daemon's log that remembers how to
+//! undo an installation exactly; never more of the settings than white space and our own commands, since they may hold
+//! secrets. Knows nothing of JSON text (`settings`) nor of how files are replaced (`file`). Called by `commands::install`,
+//! `commands::uninstall` and `commands::doctor`.
+
+use std::path::{Path, PathBuf, absolute};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+use super::file::{Change, missing_directories, read};
+use super::settings::{self, Memory, SettingsError};
+use crate::config::{variable, xdg_base};
+
+/// The events that Claude Code is asked to tell of: every one that says something about a session's status. Never
+/// `MessageDisplay`, which comes with every few lines of an answer, nor `WorktreeCreate`, whose hook is expected to do
+/// the work. Names that a version of Claude Code does not know are ignored by it.
+pub const EVENTS: [&str; 18] = [
+    "SessionStart",
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "PostToolBatch",
+    "PermissionRequest",
+    "PermissionDenied",
+    "Notification",
+    "Elicitation",
+    "ElicitationResult",
+    "SubagentStart",
+    "SubagentStop",
+    "PreCompact",
+    "PostCompact",
+    "Stop",
+    "StopFailure",
+    "SessionEnd",
+];
+
+/// The version of what is remembered; another one's is as good as none.
+const VERSION: u32 = 1;
+
+/// Both files are for their owner only: settings may hold keys.
+const MODE: u32 = 0o600;
+
+/// Where an agent's hooks stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// The settings file.
+    pub settings: PathBuf,
+    /// Events that are to be registered and are not, in order of the table.
+    pub missing: Vec<&'static str>,
+    /// Programs that our hooks there call, each once; empty if there are none.
+    pub programs: Vec<PathBuf>,
+    /// `disableAllHooks` is set there: nothing runs.
+    pub disabled: bool,
+}
+
+/// What is remembered of an installation.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    version: u32,
+    /// The settings that it is about, for whoever looks into the file.
+    settings: String,
+    /// There was no settings file.
+    made_file: bool,
+    /// Directories that were made for the settings, the deepest first.
+    made_directories: Vec<PathBuf>,
+    /// Directories that were made for this file, the deepest first.
+    made_own_directories: Vec<PathBuf>,
+    memory: Memory,
+}
+
+/// Claude Code's configuration directory: `$CLAUDE_CONFIG_DIR`, else `~/.claude`; `None` without a home.
+#[must_use]
+pub fn config_dir() -> Option<PathBuf> {
+    if let Some(given) = variable("CLAUDE_CONFIG_DIR") {
+        return Some(given.into());
+    }
+    Some(PathBuf::from(variable("HOME")?).join(".claude"))
+}
+
+/// The change that puts our hooks, calling `program`, into the settings below `config_dir`, and those that remember how
+/// to undo it. Empty changes are left out: none at all means that everything is in place.
+///
+/// # Errors
+///
+/// The settings are not JSON (with file, line, column), or of a shape that Claude Code would refuse; unreadable.
+pub fn plan_install(config_dir: &Path, program: &Path) -> anyhow::Result<Vec<Change>> {
+    Place::new(config_dir, state_dir())?.plan_install(program)
+}
+
+/// The change that takes our hooks out of the settings below `config_dir`: those that were installed, and gives those
+/// that a person had written before their program back. Where no installation is remembered, all of ours, whatever
+/// program they call.
+///
+/// # Errors
+///
+/// The settings are not JSON, or unreadable.
+pub fn plan_uninstall(config_dir: &Path) -> anyhow::Result<Vec<Change>> {
+    Place::new(config_dir, state_dir())?.plan_uninstall()
+}
+
+/// How the hooks stand below `config_dir`.
+///
+/// # Errors
+///
+/// As for [`plan_install`].
+pub fn state(config_dir: &Path) -> anyhow::Result<State> {
+    Place::new(config_dir, None)?.state()
+}
+
+/// Where this program keeps what it remembers.
+fn state_dir() -> Option<PathBuf> {
+    let base = xdg_base(variable("XDG_STATE_HOME"), variable("HOME"), ".local/state")?;
+    Some(base.join("agent-console"))
+}
+
+/// The two files.
+struct Place {
+    settings: PathBuf,
+    /// Named after the settings' path; `None` without a home.
+    memory: Option<PathBuf>,
+}
+
+impl Place {
+    fn new(config_dir: &Path, state_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        let settings = absolute(config_dir)
+            .with_context(|| format!("cannot find {}", config_dir.display()))?
+            .join("settings.json");
+        let key = fingerprint(settings.as_os_str().as_encoded_bytes());
+        Ok(Self {
+            memory: state_dir.map(|base| base.join(format!("hooks-{key:016x}.json"))),
+            settings,
+        })
+    }
+
+    fn plan_install(&self, program: &Path) -> anyhow::Result<Vec<Change>> {
+        let Some(program) = program.to_str().filter(|_| program.is_absolute()) else {
+            bail!(
+                "hooks cannot call {}: its path must be absolute and valid UTF-8",
+                program.display()
+            );
+        };
+        let (before, text) = self.read_settings()?;
+        let (remembered_before, remembered) = self.recall()?;
+        let earlier = remembered.as_ref().map(|remembered| &remembered.memory);
+        let installed = settings::install(&text, &EVENTS, program, earlier)
+            .map_err(|error| self.refuse(&error))?;
+        let mut changes = Vec::new();
+        // First, so that there is never a change of the settings that nobody remembers.
+        if let Some(path) = &self.memory {
+            let mut now = Remembered {
+                version: VERSION,
+                settings: self.settings.to_string_lossy().into_owned(),
+                made_file: before.is_none(),
+                made_directories: missing_directories(&self.settings),
+                made_own_directories: missing_directories(path),
+                memory: installed.memory,
+            };
+            if let Some(earlier) = remembered {
+                now.made_file |= earlier.made_file;
+                extend(&mut now.made_directories, earlier.made_directories);
+                extend(&mut now.made_own_directories, earlier.made_own_directories);
+            }
+            let mut after = serde_json::to_vec_pretty(&now)?;
+            after.push(b'\n');
+            changes.push(Change {
+                path: path.clone(),
+                before: remembered_before,
+                after: Some(after),
+                mode: MODE,
+                prune: Vec::new(),
+            });
+        }
+        changes.push(Change {
+            path: self.settings.clone(),
+            before,
+            after: Some(installed.text.into_bytes()),
+            mode: MODE,
+            prune: Vec::new(),
+        });
+        changes.retain(|change| !change.is_empty());
+        Ok(changes)
+    }
+
+    fn plan_uninstall(&self) -> anyhow::Result<Vec<Change>> {
+        let (before, text) = self.read_settings()?;
+        let (remembered_before, remembered) = self.recall()?;
+        let mut after = None;
+        if before.is_some() {
+            let memory = remembered.as_ref().map(|remembered| &remembered.memory);
+            let text = settings::uninstall(&text, memory).map_err(|error| self.refuse(&error))?;
+            let ours = remembered
+                .as_ref()
+                .is_some_and(|remembered| remembered.made_file);
+            after = Some(text.into_bytes()).filter(|after| !(ours && after.is_empty()));
+        }
+        // Its own directory goes with the last of the memories in it, whoever made it.
+        let own = self.memory.as_ref().and_then(|path| path.parent());
+        let (mut made, mut made_own) = (Vec::new(), Vec::from_iter(own.map(Path::to_owned)));
+        if let Some(remembered) = remembered {
+            made = remembered.made_directories;
+            extend(&mut made_own, remembered.made_own_directories);
+        }
+        // The memory last: whatever fails before, it can be tried again.
+        let mut changes = vec![Change {
+            path: self.settings.clone(),
+            before,
+            after,
+            mode: MODE,
+            prune: made,
+        }];
+        changes.extend(self.memory.as_ref().map(|path| Change {
+            path: path.clone(),
+            before: remembered_before,
+            after: None,
+            mode: MODE,
+            prune: made_own,
+        }));
+        changes.retain(|change| !change.is_empty());
+        Ok(changes)
+    }
+
+    fn state(&self) -> anyhow::Result<State> {
+        let (_, text) = self.read_settings()?;
+        let inspected = settings::inspect(&text, &EVENTS).map_err(|error| self.refuse(&error))?;
+        let heard = |event: &&str| inspected.found.iter().any(|found| found.event == **event);
+        let mut programs = Vec::new();
+        extend(
+            &mut programs,
+            inspected
+                .found
+                .iter()
+                .map(|found| PathBuf::from(&found.program)),
+        );
+        Ok(State {
+            settings: self.settings.clone(),
+            missing: EVENTS.into_iter().filter(|event| !heard(event)).collect(),
+            programs,
+            disabled: inspected.disabled,
+        })
+    }
+
+    /// The settings' bytes and text; no file is as good as no text.
+    fn read_settings(&self) -> anyhow::Result<(Option<Vec<u8>>, String)> {
+        let bytes = read(&self.settings)?;
+        let held = bytes.as_deref().unwrap_or_default();
+        let text = std::str::from_utf8(held).map_err(|error| {
+            let good = String::from_utf8_lossy(&held[..error.valid_up_to()]);
+            self.refuse(&SettingsError::at(
+                &good,
+                good.len(),
+                "no valid UTF-8".to_owned(),
+            ))
+        })?;
+        let text = text.to_owned();
+        Ok((bytes, text))
+    }
+
+    fn refuse(&self, error: &SettingsError) -> anyhow::Error {
+        anyhow::anyhow!(
+            "{}:{error}; nothing was changed, mend it and try again",
+            self.settings.display()
+        )
+    }
+
+    /// What is remembered, as bytes and as far as it can be understood.
+    fn recall(&self) -> anyhow::Result<(Option<Vec<u8>>, Option<Remembered>)> {
+        let Some(path) = &self.memory else {
+            return Ok((None, None));
+        };
+        let bytes = read(path)?;
+        let remembered = bytes
+            .as_deref()
+            .and_then(|bytes| serde_json::from_slice(bytes).ok())
+            .filter(|remembered: &Remembered| remembered.version == VERSION);
+        Ok((bytes, remembered))
+    }
+}
+
+/// Adds what is not there yet.
+fn extend(paths: &mut Vec<PathBuf>, more: impl IntoIterator<Item = PathBuf>) {
+    for path in more {
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+}
+
+/// FNV-1a: names a file, so it must be the same in every version of this program; nothing rests on its strength.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests;

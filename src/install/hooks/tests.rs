@@ -1,0 +1,311 @@
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::install::file::apply_all;
+
+/// A home, where a configuration directory and a state directory may be.
+struct Home(TempDir);
+
+const PROGRAM: &str = "/usr/local/bin/agent-console";
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// With this in the settings.
+    fn with(settings: &str) -> Self {
+        let home = Self::new();
+        fs::create_dir(home.path(".claude")).unwrap();
+        fs::write(home.settings(), settings).unwrap();
+        home
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.0.path().join(below)
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.path(".claude/settings.json")
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.settings()).unwrap()
+    }
+
+    fn place(&self) -> Place {
+        let state = self.path(".local/state/agent-console");
+        Place::new(&self.path(".claude"), Some(state)).unwrap()
+    }
+
+    fn memory(&self) -> PathBuf {
+        self.place().memory.unwrap()
+    }
+
+    fn install(&self) -> Vec<Change> {
+        self.install_for(PROGRAM)
+    }
+
+    fn install_for(&self, program: &str) -> Vec<Change> {
+        apply_all(|| self.place().plan_install(Path::new(program))).unwrap()
+    }
+
+    fn uninstall(&self) -> Vec<Change> {
+        apply_all(|| self.place().plan_uninstall()).unwrap()
+    }
+
+    /// Every path there, with what the files hold.
+    fn all(&self) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+        let mut found = Vec::new();
+        let mut open = vec![self.0.path().to_owned()];
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() && !path.is_symlink() {
+                    open.push(path.clone());
+                }
+                found.push((path.clone(), fs::read(&path).ok()));
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+#[test]
+fn nothing_remains_whatever_there_was() {
+    let homes = [
+        Home::new(),
+        Home::with(""),
+        Home::with("{}"),
+        Home::with("{\n}\n"),
+        Home::with(r#"{"hooks": {}}"#),
+        Home::with(r#"{"hooks": {"Stop": [ ]}, "env": {"KEY": "s3cret"}}"#),
+        Home::with("{\r\n\t\"hooks\": {\"Stop\": [{\"hooks\": []}]}\r\n}"),
+    ];
+    for (at, home) in homes.iter().enumerate() {
+        if at % 2 == 1 {
+            fs::create_dir_all(home.path(".local/state")).unwrap();
+        }
+        let before = home.all();
+        assert!(!home.install().is_empty());
+        assert_eq!(home.place().plan_install(Path::new(PROGRAM)).unwrap(), []);
+        let state = home.place().state().unwrap();
+        assert_eq!(
+            (state.missing, state.programs),
+            (vec![], vec![PathBuf::from(PROGRAM)])
+        );
+        assert_eq!(fs::metadata(home.memory()).unwrap().mode() & 0o777, 0o600);
+        assert!(
+            !fs::read_to_string(home.memory())
+                .unwrap()
+                .contains("s3cret")
+        );
+        home.uninstall();
+        assert_eq!(home.all(), before);
+        assert_eq!(home.place().plan_uninstall().unwrap(), []);
+    }
+}
+
+#[test]
+fn directories_that_others_use_since_stay() {
+    let home = Home::new();
+    home.install();
+    fs::write(home.path(".claude/history"), "").unwrap();
+    fs::write(home.path(".local/state/agent-console/daemon.log"), "").unwrap();
+    home.uninstall();
+    let left: Vec<_> = home
+        .all()
+        .into_iter()
+        .filter_map(|(path, text)| text.map(|_| path))
+        .collect();
+    assert_eq!(
+        left,
+        [
+            home.path(".claude/history"),
+            home.path(".local/state/agent-console/daemon.log")
+        ]
+    );
+}
+
+#[test]
+fn a_new_settings_file_that_others_wrote_to_stays_without_ours() {
+    let home = Home::new();
+    home.install();
+    let theirs = home.text().replacen('{', "{\n  \"model\": \"opus\",", 1);
+    fs::write(home.settings(), theirs).unwrap();
+    home.uninstall();
+    assert_eq!(home.text(), "{\n  \"model\": \"opus\"\n}\n");
+    assert!(!home.path(".local").exists());
+
+    // Taken out by hand, all of them: what was made for them goes all the same.
+    let home = Home::new();
+    home.install();
+    fs::write(home.settings(), "{ }\n").unwrap();
+    home.uninstall();
+    assert_eq!(home.all(), []);
+}
+
+#[test]
+fn links_of_dotfile_managers_stay() {
+    let home = Home::new();
+    for directory in [".claude", "dotfiles"] {
+        fs::create_dir(home.path(directory)).unwrap();
+    }
+    fs::write(home.path("dotfiles/claude.json"), "{\"a\": 1}\n").unwrap();
+    fs::set_permissions(
+        home.path("dotfiles/claude.json"),
+        fs::Permissions::from_mode(0o640),
+    )
+    .unwrap();
+    symlink("../dotfiles/claude.json", home.settings()).unwrap();
+    let before = home.all();
+    home.install();
+    assert!(home.settings().is_symlink());
+    assert!(
+        fs::read_to_string(home.path("dotfiles/claude.json"))
+            .unwrap()
+            .contains(PROGRAM)
+    );
+    home.uninstall();
+    assert_eq!(home.all(), before);
+    assert_eq!(fs::metadata(home.settings()).unwrap().mode() & 0o777, 0o640);
+    assert!(home.settings().is_symlink());
+}
+
+#[test]
+fn another_program_and_back_is_undone_to_the_first_text() {
+    let home = Home::with(
+        "{\"hooks\": {\"Stop\": [{\"hooks\": [{\"type\": \"command\", \"command\": \"acd hook\"}]}]}}",
+    );
+    let before = home.all();
+    for program in [PROGRAM, "/elsewhere/agent-console", PROGRAM] {
+        home.install_for(program);
+        assert_eq!(
+            home.place().state().unwrap().programs,
+            [PathBuf::from(program)]
+        );
+    }
+    home.uninstall();
+    assert_eq!(home.all(), before);
+    // What a person wrote was there before; asked once more, it goes as well.
+    home.uninstall();
+    assert_eq!(home.text(), "{}");
+}
+
+#[test]
+fn without_or_with_an_unreadable_memory_all_of_ours_go() {
+    for spoil in [
+        None,
+        Some(""),
+        Some("{\"version\": 2}"),
+        Some("[1"),
+        Some("{\"version\":1}"),
+    ] {
+        let home = Home::with("{\n  \"a\": 1\n}\n");
+        let before = home.text();
+        home.install();
+        match spoil {
+            None => fs::remove_file(home.memory()).unwrap(),
+            Some(text) => fs::write(home.memory(), text).unwrap(),
+        }
+        home.uninstall();
+        assert_eq!(home.text(), before);
+        assert!(!home.memory().exists());
+    }
+}
+
+#[test]
+fn each_configuration_directory_has_a_memory_of_its_own() {
+    let home = Home::new();
+    let state = home.path("state");
+    let places =
+        ["one", "two"].map(|name| Place::new(&home.path(name), Some(state.clone())).unwrap());
+    for place in &places {
+        apply_all(|| place.plan_install(Path::new(PROGRAM))).unwrap();
+    }
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 2);
+    for place in &places {
+        apply_all(|| place.plan_uninstall()).unwrap();
+    }
+    assert_eq!(home.all(), []);
+}
+
+#[test]
+fn what_cannot_be_understood_is_left_alone() {
+    for (text, expected) in [
+        (
+            &b"{\n  \"a\": 1,\n}"[..],
+            ":3:1: no valid JSON: trailing comma; nothing was changed",
+        ),
+        (
+            b"{\"hooks\": 5}",
+            ":1:11: hooks is a number, not an object; nothing",
+        ),
+        (b"{\n\"a\xff\"}", ":2:3: no valid UTF-8; nothing"),
+    ] {
+        let home = Home::new();
+        fs::create_dir(home.path(".claude")).unwrap();
+        fs::write(home.settings(), text).unwrap();
+        let before = home.all();
+        let place = home.place();
+        for error in [
+            place
+                .plan_install(Path::new(PROGRAM))
+                .unwrap_err()
+                .to_string(),
+            place.state().unwrap_err().to_string(),
+        ] {
+            let file = home.settings().display().to_string();
+            assert!(error.starts_with(&(file + expected)), "{error}");
+        }
+        assert_eq!(home.all(), before);
+    }
+    let home = Home::new();
+    fs::create_dir_all(home.settings()).unwrap();
+    let error = home.place().plan_install(Path::new(PROGRAM)).unwrap_err();
+    assert!(
+        error.to_string().ends_with("is a directory, not a file"),
+        "{error}"
+    );
+    let error = Home::new()
+        .place()
+        .plan_install(Path::new("agent-console"))
+        .unwrap_err();
+    assert!(error.to_string().contains("must be absolute"), "{error}");
+}
+
+/// Another program writes between the plan and the change: nothing of it is lost, and undoing is exact all the same.
+#[test]
+fn a_quicker_writer_is_waited_for() {
+    let home = Home::with("{}");
+    let mut quicker = Some("{\n\t\"theirs\": 1,\n\t\"hooks\": {\n\t\t\"Stop\": []\n\t}\n}\n");
+    let made = apply_all(|| {
+        let plan = home.place().plan_install(Path::new(PROGRAM));
+        if let Some(text) = quicker.take() {
+            fs::write(home.settings(), text).unwrap();
+        }
+        plan
+    });
+    assert_eq!(made.unwrap().last().unwrap().path, home.settings());
+    assert!(home.text().contains("theirs") && home.text().contains(PROGRAM));
+    home.uninstall();
+    assert_eq!(
+        home.text(),
+        "{\n\t\"theirs\": 1,\n\t\"hooks\": {\n\t\t\"Stop\": []\n\t}\n}\n"
+    );
+}
+
+#[test]
+fn the_table_has_what_tells_of_a_status_and_nothing_that_costs() {
+    for never in ["MessageDisplay", "WorktreeCreate"] {
+        assert!(!EVENTS.contains(&never));
+    }
+    let mut once = EVENTS.to_vec();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), EVENTS.len());
+}

@@ -1,0 +1,217 @@
+//! The `LaunchAgent`: what it says, where it lies, what launchd is told.
+//!
+//! The file of `packaging/launchd` is the one source; only the program's and the socket's path are put in. Compiled and
+//! tested on every system, as far as it is text. Called by `service` alone.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::file::{self, Change};
+use super::marker::{self, Found};
+use super::service::{self, FileState, Manager, Plan, State};
+use crate::config::variable;
+
+const LABEL: &str = "dev.agent-console";
+const JOB: &str = include_str!("../../packaging/launchd/dev.agent-console.plist");
+
+/// What of the packaged job is not the same for everybody.
+const PROGRAM: &str = r#"exec "$HOME/.cargo/bin/agent-console" daemon"#;
+const SOCKET: &str = "<string>/tmp/agent-console.sock</string>";
+
+fn path() -> anyhow::Result<PathBuf> {
+    variable("HOME")
+        .map(PathBuf::from)
+        .filter(|home| home.is_absolute())
+        .map(|home| home.join(format!("Library/LaunchAgents/{LABEL}.plist")))
+        .context("there is no place for a LaunchAgent: set HOME to an absolute path")
+}
+
+/// The domain of the user's login session (`launchctl(1)`), and the job in it.
+fn domain() -> String {
+    format!("gui/{}", rustix::process::getuid().as_raw())
+}
+
+fn job() -> String {
+    format!("{}/{LABEL}", domain())
+}
+
+fn is_loaded() -> bool {
+    let words = ["launchctl", "print", &job()].map(str::to_owned);
+    service::run(&words).is_ok()
+}
+
+/// The job's text; `directories` were made for its file.
+fn text(program: &Path, socket: &Path, directories: usize) -> anyhow::Result<String> {
+    let start = format!("exec {} daemon", quoted(utf8(program)?));
+    let text = JOB.replace(PROGRAM, &escaped(&start)).replace(
+        SOCKET,
+        &format!("<string>{}</string>", escaped(utf8(socket)?)),
+    );
+    let [first, second] = marker::lines(directories);
+    // The declarations come first in XML.
+    let (head, body) = text.split_at(text.find("<!--").unwrap_or(0));
+    Ok(marker::seal(&format!(
+        "{head}<!-- {first}\n     {second} -->\n{body}"
+    )))
+}
+
+fn utf8(path: &Path) -> anyhow::Result<&str> {
+    let text = path
+        .to_str()
+        .filter(|text| !text.contains(char::is_control));
+    text.with_context(|| {
+        format!(
+            "{}: a property list holds no path with control characters, or that is not UTF-8; choose another",
+            path.display()
+        )
+    })
+}
+
+/// As one word of the shell, which starts the program.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// As text of an XML element.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+pub(super) fn state(program: &Path, socket: &Path) -> State {
+    let file = path().map(|path| {
+        let state = match marker::find(&path, &[JOB]) {
+            Ok(Found::Nothing) => FileState::Missing,
+            Ok(Found::Ours(bytes, directories)) => match text(program, socket, directories) {
+                Ok(wanted) if wanted.as_bytes() == bytes => FileState::Current,
+                _ => FileState::Different,
+            },
+            Ok(Found::Theirs) | Err(_) => FileState::Different,
+        };
+        (path, state)
+    });
+    let files: Vec<_> = file.into_iter().collect();
+    State {
+        manager: Manager::Launchd,
+        active: is_loaded(),
+        // launchd reads every file of the directory at login.
+        enabled: files.iter().any(|(_, state)| *state != FileState::Missing),
+        files,
+    }
+}
+
+pub(super) fn plan_install(plan: &mut Plan, program: &Path, socket: &Path) -> anyhow::Result<()> {
+    let path = path()?;
+    let (before, directories) = match marker::find(&path, &[JOB])? {
+        Found::Nothing => (None, file::missing_directories(&path).len()),
+        Found::Ours(bytes, directories) => (Some(bytes), directories),
+        Found::Theirs => {
+            plan.notes.push(format!(
+                "{} is yours, or was edited, and stays as it is; to have it written anew, move it away and install again",
+                path.display()
+            ));
+            return Ok(());
+        }
+    };
+    let change = Change {
+        path: path.clone(),
+        before,
+        after: Some(text(program, socket, directories)?.into_bytes()),
+        mode: 0o644,
+        prune: Vec::new(),
+    };
+    let (changed, loaded) = (!change.is_empty(), is_loaded());
+    plan.change(change);
+    if changed && loaded {
+        plan.run(&["launchctl", "bootout", &job()]);
+    }
+    if !loaded {
+        service::plan_takeover(plan, program, socket);
+    }
+    if changed || !loaded {
+        plan.run(&["launchctl", "bootstrap", &domain(), &path.to_string_lossy()]);
+    }
+    Ok(())
+}
+
+pub(super) fn plan_uninstall(plan: &mut Plan) -> anyhow::Result<()> {
+    let path = path()?;
+    if is_loaded() {
+        plan.run(&["launchctl", "bootout", &job()]);
+    }
+    match marker::find(&path, &[JOB])? {
+        Found::Ours(before, directories) => plan.change(Change {
+            prune: marker::made_for(&path, directories),
+            path,
+            before: Some(before),
+            after: None,
+            mode: 0o644,
+        }),
+        Found::Theirs => plan.notes.push(format!(
+            "{} is yours, or was edited, and stays; remove it yourself",
+            path.display()
+        )),
+        Found::Nothing => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn the_packaged_job_has_what_is_replaced() {
+        for part in [PROGRAM, SOCKET] {
+            assert_eq!(JOB.matches(part).count(), 1, "{part}");
+        }
+    }
+
+    #[test]
+    fn a_job_with_strange_paths_is_a_property_list_that_means_them() {
+        let program = Path::new("/Users/a&b <c>/it's \"$HOME\"/agent-console");
+        let socket = Path::new("/Users/a&b/]]>.sock");
+        let text = text(program, socket, 1).unwrap();
+        assert_eq!(marker::verify(text.as_bytes()), Some(1));
+
+        // What the shell makes of the command stands in for launchd.
+        let script = r#"
+import plistlib, subprocess, sys
+job = plistlib.loads(sys.stdin.buffer.read())
+print(job["Label"])
+print(job["Sockets"]["agent-console"]["SockPathName"])
+command = job["ProgramArguments"][2].removeprefix("exec ").split(" 2>>")[0]
+print(subprocess.run(["/bin/sh", "-c", "printf '%s\\n' " + command], capture_output=True, text=True).stdout, end="")
+"#;
+        let mut python = Command::new("python3")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        python
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+        let output = python.wait_with_output().unwrap();
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            format!(
+                "{LABEL}\n{}\n{}\ndaemon\n",
+                socket.display(),
+                program.display()
+            )
+        );
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_written_is_refused() {
+        assert!(text(Path::new("/a\u{1}"), Path::new("/s"), 0).is_err());
+    }
+}

@@ -1,0 +1,25 @@
+//! Puts the service files and the agents' hooks in place, and takes them away exactly.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`mod@file`] | one file's change: planned, shown as a diff, carried out atomically |
+//! | [`settings`] | an agent's settings as text: our hooks in, our hooks out; pure |
+//! | [`hooks`] | which files that concerns, and what is remembered to undo it byte for byte |
+//! | [`service`] | which manager there is, how the service stands with it, what is to be done |
+//! | [`systemd`], [`launchd`] | each manager's files and commands |
+//! | [`socket`] | the path that daemon, hooks and clients agree on; the configuration's line for it |
+//! | [`marker`] | how a written file is known as ours, unchanged |
+//! | [`program`] | the path of this program that will still be right tomorrow |
+//!
+//! Everything is planned first and carried out after, so that `--dry-run` shows what would happen. Called by
+//! `commands::install`, `commands::uninstall` and `commands::doctor`; knows nothing of a running daemon.
+
+pub mod file;
+pub mod hooks;
+pub mod launchd;
+pub mod marker;
+pub mod program;
+pub mod service;
+pub mod settings;
+pub mod socket;
+pub mod systemd;

@@ -1,0 +1,375 @@
+//! JSON as text: where each value lies, in which style it is written, and edits of it. `settings` is the only caller.
+//!
+//! `serde_json` reads, and so decides what JSON is; its raw values are slices of the text, which are the places. Nothing
+//! is ever written again that was there: an [`Edits`] is a list of ranges and what comes in their stead.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{BLANK, SettingsError};
+
+/// A value in its text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node<'a> {
+    /// As it is written.
+    pub(super) raw: &'a str,
+    /// Where it begins in the text.
+    pub(super) start: usize,
+}
+
+/// A member of an object.
+#[derive(Debug, Clone)]
+pub(super) struct Member<'a> {
+    pub(super) key: Cow<'a, str>,
+    /// From the key to the value's end.
+    pub(super) range: Range<usize>,
+    pub(super) value: Node<'a>,
+}
+
+impl<'a> Node<'a> {
+    /// The value that `text` is.
+    pub(super) fn read(text: &'a str) -> Result<Self, SettingsError> {
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| in_words(text, error))?;
+        Ok(Self::within(text, 0, raw))
+    }
+
+    /// `raw` is a slice of `text`, which begins at `start` of the whole.
+    fn within(text: &str, start: usize, raw: &'a RawValue) -> Self {
+        let raw = raw.get();
+        Self {
+            raw,
+            start: start + (raw.as_ptr().addr() - text.as_ptr().addr()),
+        }
+    }
+
+    pub(super) fn range(&self) -> Range<usize> {
+        self.start..self.start + self.raw.len()
+    }
+
+    /// What is between the brackets.
+    pub(super) fn inner(&self) -> Range<usize> {
+        self.start + 1..self.start + self.raw.len() - 1
+    }
+
+    /// In words.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.raw.as_bytes().first() {
+            Some(b'{') => "an object",
+            Some(b'[') => "a list",
+            Some(b'"') => "a string",
+            Some(b't' | b'f') => "a truth value",
+            Some(b'n') => "null",
+            _ => "a number",
+        }
+    }
+
+    pub(super) fn is_object(&self) -> bool {
+        self.raw.starts_with('{')
+    }
+
+    pub(super) fn is_list(&self) -> bool {
+        self.raw.starts_with('[')
+    }
+
+    /// The members of an object, in order; none of anything else.
+    pub(super) fn members(&self) -> Vec<Member<'a>> {
+        let pairs = if self.is_object() {
+            serde_json::Deserializer::from_str(self.raw).deserialize_map(Pairs)
+        } else {
+            return Vec::new();
+        };
+        let member = |(key, value): (&'a RawValue, &'a RawValue)| {
+            let key = Self::within(self.raw, self.start, key);
+            let value = Self::within(self.raw, self.start, value);
+            Member {
+                range: key.start..value.range().end,
+                // Half a surrogate pair is JSON and no text; such a key is none that we look for.
+                key: key.string().unwrap_or(Cow::Borrowed(key.raw)),
+                value,
+            }
+        };
+        pairs.unwrap_or_default().into_iter().map(member).collect()
+    }
+
+    /// The last member of that name, which is the one that counts.
+    pub(super) fn member(&self, key: &str) -> Option<Node<'a>> {
+        let mut members = self.members().into_iter().rev();
+        Some(members.find(|member| member.key == key)?.value)
+    }
+
+    /// The elements of a list, in order; none of anything else.
+    pub(super) fn elements(&self) -> Vec<Node<'a>> {
+        if !self.is_list() {
+            return Vec::new();
+        }
+        let elements: Vec<&RawValue> = serde_json::from_str(self.raw).unwrap_or_default();
+        let node = |raw| Self::within(self.raw, self.start, raw);
+        elements.into_iter().map(node).collect()
+    }
+
+    /// Where the children of an object or a list lie.
+    pub(super) fn children(&self) -> Vec<Range<usize>> {
+        if self.is_object() {
+            self.members()
+                .into_iter()
+                .map(|member| member.range)
+                .collect()
+        } else {
+            self.elements().iter().map(Self::range).collect()
+        }
+    }
+
+    /// The text of a string.
+    pub(super) fn string(&self) -> Option<Cow<'a, str>> {
+        let plain = self.raw.strip_prefix('"')?.strip_suffix('"')?;
+        if plain.contains('\\') {
+            serde_json::from_str(self.raw).ok().map(Cow::Owned)
+        } else {
+            Some(Cow::Borrowed(plain))
+        }
+    }
+}
+
+/// The place and what is wrong there.
+fn in_words(text: &str, error: serde_json::Error) -> SettingsError {
+    let (line, column) = (error.line(), error.column());
+    // Reading values in earnest knows more of what is wrong than looking where they end.
+    let better = serde_json::from_str::<serde_json::Value>(text).err();
+    let error = better
+        .filter(|better| (better.line(), better.column()) == (line, column))
+        .unwrap_or(error);
+    let what = error.to_string();
+    let what = what
+        .strip_suffix(&format!(" at line {line} column {column}"))
+        .unwrap_or(&what);
+    // Its columns count bytes.
+    let written = text
+        .split('\n')
+        .nth(line.saturating_sub(1))
+        .unwrap_or_default();
+    let before = written
+        .char_indices()
+        .take_while(|(at, _)| at + 1 < column)
+        .count();
+    SettingsError {
+        line,
+        column: before + 1,
+        what: format!("no valid JSON: {what}"),
+    }
+}
+
+/// Every pair of an object, repeated keys too.
+struct Pairs;
+
+impl<'de> Visitor<'de> for Pairs {
+    type Value = Vec<(&'de RawValue, &'de RawValue)>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(pairs)
+    }
+}
+
+/// What is to be written.
+#[derive(Debug, Clone)]
+pub(super) enum Tree<'a> {
+    /// A number, or a string with its quotes.
+    Raw(Cow<'a, str>),
+    List(Vec<Tree<'a>>),
+    Object(Vec<(&'a str, Tree<'a>)>),
+}
+
+/// A child that is to be put into a container.
+pub(super) type Child<'a> = (Option<&'a str>, Tree<'a>);
+
+/// How a text is written.
+#[derive(Debug)]
+pub(super) struct Style {
+    line_end: &'static str,
+    /// One step of indentation.
+    unit: String,
+    /// What is new and large takes lines of its own.
+    lines: bool,
+    /// After colons and, within a line, after commas.
+    space: &'static str,
+}
+
+impl Style {
+    /// The style of a text that is white space only.
+    pub(super) fn of_blank(text: &str) -> Self {
+        Self {
+            line_end: if text.contains("\r\n") { "\r\n" } else { "\n" },
+            unit: "  ".to_owned(),
+            lines: true,
+            space: " ",
+        }
+    }
+
+    /// The style of the object `root`: its first member's indentation, and whether a space follows its colon.
+    pub(super) fn of(text: &str, root: &Node) -> Self {
+        let mut style = Self::of_blank(text);
+        if let Some(first) = root.members().first() {
+            style.lines = root.raw.contains('\n');
+            if let Some(own) = indentation(text, first.range.start) {
+                let around = line_indentation(text, root.start);
+                own.strip_prefix(around)
+                    .unwrap_or(own)
+                    .clone_into(&mut style.unit);
+            }
+            if text[..first.value.start].ends_with(':') {
+                style.space = "";
+            }
+        }
+        style
+    }
+
+    pub(super) fn line_end(&self) -> &'static str {
+        self.line_end
+    }
+
+    /// A value as text; `around` is the indentation of the line that it begins on, `None` keeps it on that line.
+    pub(super) fn render(&self, tree: &Tree, around: Option<&str>) -> String {
+        match tree {
+            Tree::Raw(raw) => raw.clone().into_owned(),
+            Tree::List(items) => {
+                let items = items.iter().map(|item| (None, item));
+                format!("[{}]", self.render_all(items, around))
+            }
+            Tree::Object(members) => {
+                let members = members.iter().map(|(key, value)| (Some(*key), value));
+                format!("{{{}}}", self.render_all(members, around))
+            }
+        }
+    }
+
+    /// What is between the brackets of a container of nothing but `children`.
+    fn render_all<'t>(
+        &self,
+        children: impl Iterator<Item = (Option<&'t str>, &'t Tree<'t>)>,
+        around: Option<&str>,
+    ) -> String {
+        let within = around.map(|around| format!("{around}{}", self.unit));
+        let children: Vec<String> = children
+            .map(|(key, value)| self.render_child(key, value, within.as_deref()))
+            .collect();
+        match (around, within) {
+            (Some(around), Some(within)) => {
+                let end = self.line_end;
+                let all = children.join(&format!(",{end}{within}"));
+                format!("{end}{within}{all}{end}{around}")
+            }
+            _ => children.join(&format!(",{}", self.space)),
+        }
+    }
+
+    fn render_child(&self, key: Option<&str>, value: &Tree, around: Option<&str>) -> String {
+        let value = self.render(value, around);
+        match key {
+            Some(key) => format!("{}:{}{value}", quote(key), self.space),
+            None => value,
+        }
+    }
+}
+
+/// A JSON string.
+pub(super) fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The indentation of what begins at `start`, if it begins its line.
+fn indentation(text: &str, start: usize) -> Option<&str> {
+    let before = &text[..start];
+    let line = &before[before.rfind('\n')? + 1..];
+    line.trim_matches(BLANK).is_empty().then_some(line)
+}
+
+/// The indentation of the line on which `at` lies.
+fn line_indentation(text: &str, at: usize) -> &str {
+    let line = &text[text[..at].rfind('\n').map_or(0, |end| end + 1)..at];
+    &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
+}
+
+/// Ranges of a text and what comes in their stead. They never overlap, since each is within a container's own text and
+/// outside its children, or a whole child.
+#[derive(Debug, Default)]
+pub(super) struct Edits(Vec<(Range<usize>, String)>);
+
+impl Edits {
+    pub(super) fn replace(&mut self, range: Range<usize>, new: String) {
+        self.0.push((range, new));
+    }
+
+    /// Adds children at the end of `container`, in the style of the last that is there.
+    pub(super) fn append(&mut self, text: &str, container: &Node, new: &[Child], style: &Style) {
+        let Some(last) = container.children().pop() else {
+            // A container that shares its line with others stays on it.
+            let apart = &text[..container.start];
+            let key = apart.rfind(['\n', '{', '[', ',']).map(|at| &apart[at..=at]);
+            let around = line_indentation(text, container.start);
+            let around = (style.lines && matches!(key, None | Some("\n"))).then_some(around);
+            let new = new.iter().map(|(key, value)| (*key, value));
+            return self.replace(container.inner(), style.render_all(new, around));
+        };
+        let around = indentation(text, last.start);
+        let mut added = String::new();
+        for (key, value) in new {
+            added.push(',');
+            match around {
+                Some(around) => added.extend([style.line_end, around]),
+                None => added.push_str(style.space),
+            }
+            added.push_str(&style.render_child(*key, value, around));
+        }
+        self.replace(last.end..last.end, added);
+    }
+
+    /// Takes away the children of `container` that are `gone`, each with the comma that it came with; when none remain
+    /// there is `empty` between the brackets.
+    pub(super) fn remove(&mut self, container: &Node, gone: &[bool], empty: &str) {
+        if !gone.contains(&true) {
+            return;
+        }
+        if !gone.contains(&false) {
+            return self.replace(container.inner(), empty.to_owned());
+        }
+        let children = container.children();
+        let mut kept = false;
+        for (at, (child, &gone)) in children.iter().zip(gone).enumerate() {
+            if !gone {
+                kept = true;
+            } else if kept {
+                self.replace(children[at - 1].end..child.end, String::new());
+            } else if let Some(next) = children.get(at + 1) {
+                self.replace(child.start..next.start, String::new());
+            }
+        }
+    }
+
+    pub(super) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    pub(super) fn apply(mut self, text: &str) -> String {
+        self.0.sort_by_key(|(range, _)| (range.start, range.end));
+        let mut result = String::with_capacity(text.len());
+        let mut at = 0;
+        for (range, new) in self.0 {
+            result.push_str(&text[at..range.start]);
+            result.push_str(&new);
+            at = range.end;
+        }
+        result.push_str(&text[at..]);
+        result
+    }
+}

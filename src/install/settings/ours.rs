@@ -1,0 +1,124 @@
+//! One of our hooks: what it looks like, and how it is known again whoever wrote it. `settings` is the only caller.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use super::json::{Node, Tree, quote};
+
+/// How long Claude Code waits for our hook, in seconds. The hook itself takes milliseconds and gives up sooner.
+const TIMEOUT: &str = "5";
+
+/// What our hook is called with.
+const ARGUMENT: &str = "hook";
+
+/// The names of our program.
+const PROGRAMS: [&str; 2] = ["agent-console", "acd"];
+
+/// A hook of ours: one handler in a group of an event's list.
+pub(super) struct Ours<'a> {
+    pub(super) group: usize,
+    pub(super) handler: usize,
+    pub(super) command: Node<'a>,
+    pub(super) program: String,
+    /// What follows the program in a command for the shell.
+    pub(super) rest: Option<String>,
+}
+
+impl Ours<'_> {
+    /// The command that calls `program` instead, as a JSON string; `None` if it does already, or cannot.
+    pub(super) fn calling(&self, program: &str) -> Option<String> {
+        if self.program == program {
+            return None;
+        }
+        match &self.rest {
+            None => Some(quote(program)),
+            Some(rest) => Some(quote(&format!("{}{rest}", shell_word(program)?))),
+        }
+    }
+}
+
+/// Our hooks in an event's list, in order.
+pub(super) fn ours_in<'a>(list: &Node<'a>) -> Vec<Ours<'a>> {
+    let mut all = Vec::new();
+    for (group_at, group) in list.elements().into_iter().enumerate() {
+        let handlers = group.member("hooks").map(|handlers| handlers.elements());
+        for (at, handler) in handlers.unwrap_or_default().into_iter().enumerate() {
+            if let Some((command, program, rest)) = recognise(&handler) {
+                all.push(Ours {
+                    group: group_at,
+                    handler: at,
+                    command,
+                    program,
+                    rest,
+                });
+            }
+        }
+    }
+    all
+}
+
+/// The command, the program, and in a command for the shell what follows it, if the handler is one of ours.
+fn recognise<'a>(handler: &Node<'a>) -> Option<(Node<'a>, String, Option<String>)> {
+    let members = handler.members();
+    // Of a repeated key the last counts.
+    let field = |key| Some(members.iter().rfind(|member| member.key == key)?.value);
+    let (kind, command) = (field("type")?, field("command")?);
+    let text = command.string()?;
+    if kind.string()? != "command" {
+        return None;
+    }
+    let (program, rest) = match field("args") {
+        Some(args) if args.elements().first()?.string()? == ARGUMENT => (text.into_owned(), None),
+        Some(_) => return None,
+        None => {
+            let (program, rest) = split_command(&text)?;
+            (program.to_owned(), Some(rest.to_owned()))
+        }
+    };
+    let name = Path::new(&program).file_name()?.to_str()?;
+    PROGRAMS.contains(&name).then_some((command, program, rest))
+}
+
+/// The program of a command for the shell and what follows it, if that is `hook`. Variables and escapes are left to the
+/// shell: what stands there is the program.
+fn split_command(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
+    let (program, rest) = match text.chars().next()? {
+        quote @ ('"' | '\'') => text[1..].split_once(quote)?,
+        _ => text.split_at(text.find(char::is_whitespace)?),
+    };
+    let after = rest.trim_start().strip_prefix(ARGUMENT)?;
+    let ends = !after.starts_with(|next: char| next.is_alphanumeric() || "-_./=".contains(next));
+    (ends && rest.starts_with(char::is_whitespace)).then_some((program, rest))
+}
+
+/// One word for the shell, such that [`split_command`] knows it again; `None` where quotes alone don't do.
+fn shell_word(text: &str) -> Option<String> {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+@%,:=".contains(letter);
+    if text.chars().all(plain) {
+        Some(text.to_owned())
+    } else if !text.contains('\'') {
+        Some(format!("'{text}'"))
+    } else {
+        (!text.contains(['"', '$', '`', '\\', '!'])).then(|| format!("\"{text}\""))
+    }
+}
+
+/// `hooks` of ours alone.
+pub(super) fn all<'a>(events: &[&'a str], program: &str) -> Tree<'a> {
+    let event = |&event: &&'a str| (event, Tree::List(vec![group(program)]));
+    Tree::Object(events.iter().map(event).collect())
+}
+
+/// One of ours: in exec form (with `args`), which saves a shell at each event; without a matcher, which is for all;
+/// not `async`, so that events arrive in order.
+pub(super) fn group<'a>(program: &str) -> Tree<'a> {
+    let text = |text: &str| Tree::Raw(Cow::Owned(quote(text)));
+    let handler = Tree::Object(vec![
+        ("type", text("command")),
+        ("command", text(program)),
+        ("args", Tree::List(vec![text(ARGUMENT)])),
+        ("timeout", Tree::Raw(Cow::Borrowed(TIMEOUT))),
+    ]);
+    Tree::Object(vec![("hooks", Tree::List(vec![handler]))])
+}

@@ -1,0 +1,471 @@
+//! The systemd user units: what they say, where they lie, what the user's manager is told.
+//!
+//! The files of `packaging/systemd` are the one source; only the program's and the socket's path are put in. Units that
+//! a package has installed elsewhere and that do the same are used as they are, units that a user wrote or edited stay.
+//! Called by `service` alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+
+use super::file::{self, Change};
+use super::marker::{self, Found};
+use super::program::same_file;
+use super::service::{self, FileState, Manager, Plan, State};
+use crate::config::{variable, xdg_base};
+
+const SOCKET: &str = "agent-console.socket";
+const SERVICE: &str = "agent-console.service";
+const SOCKET_UNIT: &str = include_str!("../../packaging/systemd/agent-console.socket");
+const SERVICE_UNIT: &str = include_str!("../../packaging/systemd/agent-console.service");
+
+/// The lines of the packaged units that are not the same for everybody.
+const LISTEN: &str = "ListenStream=/tmp/agent-console.sock\n";
+const START: &str = "ExecStart=%h/.cargo/bin/agent-console daemon\n";
+
+/// What the manager says of itself and of the two units.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answer {
+    /// Where it looks for units: directories, a blank between two.
+    unit_path: String,
+    socket: Unit,
+    service: Unit,
+}
+
+/// A unit as the manager has read it; empty where it knows none of the name. See `org.freedesktop.systemd1(5)`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Unit {
+    load_state: String,
+    active_state: String,
+    file_state: String,
+    fragment: PathBuf,
+    needs_reload: bool,
+    /// The program that it starts.
+    program: PathBuf,
+    /// The path that it listens on.
+    listens: PathBuf,
+    main_pid: u32,
+}
+
+/// Asks the user's manager. Takes some 30 ms.
+///
+/// # Errors
+///
+/// There is no `systemctl`, or no manager that answers it: nobody is logged in as this user, say, who came by `su`.
+pub(super) fn ask() -> anyhow::Result<Answer> {
+    let manager = systemctl(&["show", "--property=UnitPath"])?;
+    let units = systemctl(&[
+        "show",
+        "--property=Id,LoadState,ActiveState,UnitFileState,FragmentPath,NeedDaemonReload,ExecStart,Listen,MainPID",
+        SOCKET,
+        SERVICE,
+    ])?;
+    Ok(read_answer(&manager, &units))
+}
+
+fn systemctl(arguments: &[&str]) -> anyhow::Result<String> {
+    let words = ["systemctl", "--user"].iter().chain(arguments);
+    let words: Vec<String> = words.map(|&word| word.to_owned()).collect();
+    service::run(&words)
+}
+
+fn read_answer(manager: &str, units: &str) -> Answer {
+    let mut answer = Answer {
+        unit_path: manager.trim().trim_start_matches("UnitPath=").to_owned(),
+        ..Answer::default()
+    };
+    for block in units.split("\n\n") {
+        let mut unit = Unit::default();
+        let mut id = "";
+        for (name, value) in block.lines().filter_map(|line| line.split_once('=')) {
+            match name {
+                "Id" => id = value,
+                "LoadState" => value.clone_into(&mut unit.load_state),
+                "ActiveState" => value.clone_into(&mut unit.active_state),
+                "UnitFileState" => value.clone_into(&mut unit.file_state),
+                "FragmentPath" => unit.fragment = value.into(),
+                "NeedDaemonReload" => unit.needs_reload = value == "yes",
+                // { path=/usr/bin/agent-console ; argv[]=… }
+                "ExecStart" => {
+                    let path = value.strip_prefix("{ path=");
+                    let path = path.and_then(|rest| rest.split_once(" ; argv[]="));
+                    unit.program = path.map_or("", |(path, _)| path).into();
+                }
+                // /tmp/agent-console.sock (Stream)
+                "Listen" => unit.listens = value.trim_end_matches(" (Stream)").into(),
+                "MainPID" => unit.main_pid = value.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+        match id {
+            SOCKET => answer.socket = unit,
+            SERVICE => answer.service = unit,
+            _ => {}
+        }
+    }
+    answer
+}
+
+impl Answer {
+    fn looks_into(&self, directory: &Path) -> bool {
+        let directory = directory.to_string_lossy();
+        // Not split: a blank may be part of a path.
+        format!(" {} ", self.unit_path).contains(&format!(" {directory} "))
+    }
+
+    fn unit(&self, name: &str) -> &Unit {
+        if name == SOCKET {
+            &self.socket
+        } else {
+            &self.service
+        }
+    }
+
+    /// The unit does what ours would do.
+    fn serves(&self, name: &str, program: &Path, socket: &Path) -> bool {
+        if name == SOCKET {
+            self.socket.listens == socket
+        } else {
+            same_file(&self.service.program, program)
+        }
+    }
+}
+
+impl Unit {
+    fn is_active(&self) -> bool {
+        matches!(&*self.active_state, "active" | "activating" | "reloading")
+    }
+
+    fn has_failed(&self) -> bool {
+        self.active_state == "failed"
+    }
+
+    fn is_known(&self) -> bool {
+        !matches!(&*self.load_state, "" | "not-found")
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.file_state.starts_with("enabled")
+    }
+
+    /// Found in another directory than the user's own: a package's.
+    fn is_elsewhere(&self, directory: &Path) -> bool {
+        self.is_known()
+            && !self.fragment.as_os_str().is_empty()
+            && !self.fragment.starts_with(directory)
+    }
+}
+
+/// `$XDG_CONFIG_HOME/systemd/user` (`systemd.unit(5)`).
+fn directory() -> anyhow::Result<PathBuf> {
+    xdg_base(variable("XDG_CONFIG_HOME"), variable("HOME"), ".config")
+        .map(|base| base.join("systemd/user"))
+        .context("there is no place for units: set HOME to an absolute path")
+}
+
+/// A unit's text without the mark.
+fn unit(name: &str, program: &Path, socket: &Path) -> anyhow::Result<String> {
+    if name == SOCKET {
+        let line = format!("ListenStream={}\n", listen_path(socket)?);
+        Ok(SOCKET_UNIT.replace(LISTEN, &line))
+    } else {
+        let line = format!("ExecStart={} daemon\n", exec_path(program)?);
+        Ok(SERVICE_UNIT.replace(START, &line))
+    }
+}
+
+fn marked(text: &str, directories: usize) -> String {
+    let [first, second] = marker::lines(directories);
+    marker::seal(&format!("# {first}\n# {second}\n\n{text}"))
+}
+
+/// A program's path as the first word of `ExecStart=` (`systemd.service(5)`, `systemd.syntax(7)`): `%` begins a
+/// specifier, blanks part words, unless quoted. `$` is nothing special there. systemd refuses quotes, backslashes and
+/// control characters in a program's path, however they are written.
+fn exec_path(path: &Path) -> anyhow::Result<String> {
+    let text = path
+        .to_str()
+        .filter(|text| !text.contains(['\'', '"', '\\']) && !text.contains(char::is_control));
+    let text = text.with_context(|| {
+        format!(
+            "{}: systemd starts no program whose path has quotes, backslashes or control characters, or is not UTF-8; \
+             move it",
+            path.display()
+        )
+    })?;
+    let text = text.replace('%', "%%");
+    if text.contains([' ', ';']) {
+        Ok(format!("\"{text}\""))
+    } else {
+        Ok(text)
+    }
+}
+
+/// A socket's path as `ListenStream=` takes it (`systemd.socket(5)`): to the end of the line, with specifiers; `%t` is
+/// the runtime directory.
+fn listen_path(path: &Path) -> anyhow::Result<String> {
+    let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let below = runtime.and_then(|directory| path.strip_prefix(directory).ok());
+    let text = below
+        .unwrap_or(path)
+        .to_str()
+        .filter(|text| !text.contains(char::is_control) && !text.ends_with([' ', '\\']));
+    let text = text.with_context(|| {
+        format!(
+            "{}: systemd cannot be told to listen there: not UTF-8, control characters, or a blank or backslash at the \
+             end",
+            path.display()
+        )
+    })?;
+    let text = text.replace('%', "%%");
+    Ok(match below {
+        Some(_) => format!("%t/{text}"),
+        None => text,
+    })
+}
+
+/// Copied by hand, as the first version's README said, they are ours as well.
+const PACKAGED: &[&str] = &[SOCKET_UNIT, SERVICE_UNIT];
+
+/// What the manager reads of a unit: everything but comments and empty lines.
+fn meaning(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+pub(super) fn state(answer: &Answer, program: &Path, socket: &Path) -> State {
+    let file = |name| {
+        let Ok(path) = directory().map(|directory| directory.join(name)) else {
+            return (PathBuf::from(name), FileState::Missing);
+        };
+        let known = answer.unit(name);
+        let serves = || {
+            if answer.serves(name, program, socket) {
+                FileState::Current
+            } else {
+                FileState::Different
+            }
+        };
+        match marker::find(&path, PACKAGED) {
+            // The manager remembers files that are gone.
+            Ok(Found::Nothing) if known.is_known() && known.fragment.exists() => {
+                (known.fragment.clone(), serves())
+            }
+            Ok(Found::Nothing) => (path, FileState::Missing),
+            Ok(Found::Ours(bytes, directories)) => {
+                let wanted = unit(name, program, socket).map(|text| marked(&text, directories));
+                match wanted {
+                    Ok(wanted) if wanted.as_bytes() == bytes => (path, FileState::Current),
+                    _ => (path, FileState::Different),
+                }
+            }
+            // Edited on purpose: right if it does the same.
+            Ok(Found::Theirs) => (path, serves()),
+            Err(_) => (path, FileState::Different),
+        }
+    };
+    State {
+        manager: Manager::Systemd,
+        files: [SOCKET, SERVICE].map(file).into(),
+        active: answer.socket.is_active(),
+        enabled: answer.socket.is_enabled(),
+    }
+}
+
+/// What changes for the manager by a unit's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum News {
+    Nothing,
+    /// A comment.
+    Text,
+    Meaning,
+}
+
+fn plan_unit(
+    plan: &mut Plan,
+    answer: &Answer,
+    name: &str,
+    program: &Path,
+    socket: &Path,
+) -> anyhow::Result<News> {
+    let directory = directory()?;
+    let path = directory.join(name);
+    let known = answer.unit(name);
+    let serves = answer.serves(name, program, socket);
+    let (before, directories) = match marker::find(&path, PACKAGED)? {
+        Found::Nothing if known.is_elsewhere(&directory) && serves => return Ok(News::Nothing),
+        Found::Nothing => (None, file::missing_directories(&path).len()),
+        Found::Ours(bytes, directories) => (Some(bytes), directories),
+        Found::Theirs => {
+            let does = if known.is_known() && !serves {
+                let what = if name == SOCKET {
+                    format!(
+                        "listens on {}, not {}",
+                        known.listens.display(),
+                        socket.display()
+                    )
+                } else {
+                    format!(
+                        "starts {}, not {}",
+                        known.program.display(),
+                        program.display()
+                    )
+                };
+                format!(
+                    " though it {what}; to have it written anew, move it away and install again"
+                )
+            } else {
+                String::new()
+            };
+            plan.notes.push(format!(
+                "{} is yours, or was edited, and stays as it is{does}",
+                path.display()
+            ));
+            return Ok(News::Nothing);
+        }
+    };
+    let after = marked(&unit(name, program, socket)?, directories);
+    let news = match before.as_deref().map(String::from_utf8_lossy) {
+        Some(before) if before == after => News::Nothing,
+        Some(before) if meaning(&before).eq(meaning(&after)) => News::Text,
+        _ => News::Meaning,
+    };
+    if news == News::Nothing && known.is_known() && !known.needs_reload && !serves {
+        plan.notes.push(format!(
+            "a drop-in changes {name} (`systemctl --user cat {name}`): what it does is not what {} says",
+            path.display()
+        ));
+    }
+    plan.change(Change {
+        path,
+        before,
+        after: Some(after.into_bytes()),
+        mode: 0o644,
+        prune: Vec::new(),
+    });
+    Ok(news)
+}
+
+pub(super) fn plan_install(
+    plan: &mut Plan,
+    answer: &Answer,
+    program: &Path,
+    socket: &Path,
+) -> anyhow::Result<()> {
+    let directory = directory()?;
+    ensure!(
+        answer.looks_into(&directory),
+        "this user's systemd does not look for units in {}: it was started with another HOME or XDG_CONFIG_HOME; \
+         install with the same",
+        directory.display()
+    );
+    let socket_news = plan_unit(plan, answer, SOCKET, program, socket)?;
+    let service_news = plan_unit(plan, answer, SERVICE, program, socket)?;
+
+    let units = [&answer.socket, &answer.service];
+    let moves = socket_news == News::Meaning && answer.socket.is_active();
+    if moves {
+        // Only a socket that is made anew takes on what its unit says. Before the manager reads that: it removes the
+        // file at the path that it knows.
+        plan.run(&["systemctl", "--user", "stop", SOCKET, SERVICE]);
+    }
+    let changed = [socket_news, service_news] != [News::Nothing; 2];
+    if changed || units.iter().any(|unit| unit.needs_reload) {
+        plan.run(&["systemctl", "--user", "daemon-reload"]);
+    }
+    if units.iter().any(|unit| unit.has_failed()) {
+        plan.run(&["systemctl", "--user", "reset-failed", SOCKET, SERVICE]);
+    }
+    if moves || !answer.socket.is_active() || !answer.socket.is_enabled() {
+        if !answer.socket.is_active() && !answer.service.is_active() {
+            service::plan_takeover(plan, program, socket);
+        }
+        plan.run(&["systemctl", "--user", "enable", "--now", SOCKET]);
+    }
+    if !moves && answer.service.is_active() {
+        let running = PathBuf::from(format!("/proc/{}/exe", answer.service.main_pid));
+        let other = running.exists() && !same_file(&running, program);
+        if service_news == News::Meaning || other {
+            plan.notes.push(
+                "the daemon is restarted; it shows each session again with that session's next event".into(),
+            );
+            plan.run(&["systemctl", "--user", "try-restart", SERVICE]);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn plan_uninstall(plan: &mut Plan, answer: &Answer) -> anyhow::Result<()> {
+    let directory = directory()?;
+    let units = [(SOCKET, &answer.socket), (SERVICE, &answer.service)];
+    // A package may have enabled its units for everybody, which is not this user's to undo.
+    let link = directory.join("sockets.target.wants").join(SOCKET);
+    let enabled = answer.socket.is_enabled()
+        && (!answer.socket.is_elsewhere(&directory) || fs::symlink_metadata(link).is_ok());
+    if enabled || units.iter().any(|(_, unit)| unit.is_active()) {
+        let known = units.iter().filter(|(_, unit)| unit.is_known());
+        let mut words = vec!["systemctl", "--user", "disable", "--now"];
+        words.extend(known.map(|(name, _)| name));
+        plan.run(&words);
+    }
+    let failed: Vec<&str> = units
+        .iter()
+        .filter(|(_, unit)| unit.has_failed())
+        .map(|&(name, _)| name)
+        .collect();
+    if !failed.is_empty() {
+        // Else the manager remembers a unit that is not there any more.
+        plan.run(&[&["systemctl", "--user", "reset-failed"], &*failed].concat());
+    }
+    let mut removed = false;
+    for (name, known) in units {
+        let path = directory.join(name);
+        match marker::find(&path, PACKAGED)? {
+            Found::Ours(before, directories) => {
+                removed = true;
+                plan.change(Change {
+                    prune: marker::made_for(&path, directories),
+                    path,
+                    before: Some(before),
+                    after: None,
+                    mode: 0o644,
+                });
+            }
+            Found::Theirs => plan.notes.push(format!(
+                "{} is yours, or was edited, and stays; remove it yourself",
+                path.display()
+            )),
+            Found::Nothing if known.is_elsewhere(&directory) => plan.notes.push(format!(
+                "{} is a package's and stays",
+                known.fragment.display()
+            )),
+            Found::Nothing => {}
+        }
+    }
+    if removed {
+        plan.run(&["systemctl", "--user", "daemon-reload"]);
+    }
+    Ok(())
+}
+
+/// Where no manager answers its units can't be disabled, and without their files nobody could do it later.
+pub(super) fn refuse_leftovers(why: &str) -> anyhow::Result<()> {
+    let Ok(directory) = directory() else {
+        return Ok(());
+    };
+    for name in [SOCKET, SERVICE] {
+        let path = directory.join(name);
+        if let Found::Ours(..) = marker::find(&path, PACKAGED)? {
+            bail!(
+                "{} is there, and no systemd answers that could let go of it ({why}); log in as this user, not by su \
+                 or sudo, and try again",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
