@@ -16,6 +16,7 @@
 //! | [`mod@core`] | every rule; no IO |
 //! | [`daemon`] | the listener's origins, connections, the loop: does what the core decides |
 //! | [`client`], [`mirror`], [`commands`] | the other end of the socket |
+//! | [`doctor`] | what is wrong with an installation, and what mends it |
 //! | [`config`], [`log`], [`peer`], [`process`], [`clock`] | what both ends stand on |
 
 pub mod agents;
@@ -26,6 +27,7 @@ pub mod commands;
 pub mod config;
 pub mod core;
 pub mod daemon;
+pub mod doctor;
 pub mod hook;
 pub mod install;
 pub mod log;

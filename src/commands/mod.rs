@@ -5,6 +5,7 @@
 pub mod config;
 mod demo;
 mod diff;
+mod doctor;
 mod explain;
 mod get;
 mod install;
@@ -98,6 +99,8 @@ enum Command {
     /// Take away what `install` put in place
     #[command(after_help = uninstall::EXAMPLES)]
     Uninstall(install::Options),
+    /// Tell what is wrong with the installation, and what mends it
+    Doctor(Json),
     /// Show it at work: a recorded agent, played to a private daemon
     Demo(demo::Options),
 }
@@ -172,6 +175,7 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
         },
         Command::Install(options) => install::run(options, socket.as_deref(), out),
         Command::Uninstall(options) => uninstall::run(options, out),
+        Command::Doctor(options) => doctor::run(&options, socket.as_deref(), out),
         Command::Demo(options) => demo::run(&options, out),
     }
 }

@@ -22,6 +22,7 @@ mod again;
 mod bad_input;
 mod commands;
 mod demo;
+mod doctor;
 #[cfg(target_os = "linux")]
 mod ends;
 mod hook;

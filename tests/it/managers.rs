@@ -2,6 +2,7 @@
 //! one for each test, which runs in it a second time, as the manager's user.
 
 mod config;
+mod doctor;
 mod load;
 mod machine;
 

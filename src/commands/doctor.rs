@@ -1,0 +1,71 @@
+//! `doctor`: what is wrong with the installation, and the command that mends it. The questions are [`crate::doctor`]'s.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::bail;
+use serde::Serialize;
+
+use super::{Json, show};
+use crate::doctor::{self, Check, Level};
+
+/// What a script reads.
+#[derive(Serialize)]
+struct Report<'a> {
+    /// Nothing is wrong.
+    ok: bool,
+    checks: &'a [Check],
+}
+
+pub(super) fn run(
+    options: &Json,
+    socket: Option<&Path>,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let mut checks = doctor::examine(socket);
+    for check in &mut checks {
+        check.what = show::plain(&check.what);
+        check.mend = check.mend.as_deref().map(show::plain);
+    }
+    let wrong = checks
+        .iter()
+        .filter(|check| check.level == Level::Wrong)
+        .count();
+    if options.json {
+        let report = Report {
+            ok: wrong == 0,
+            checks: &checks,
+        };
+        show::json(out, &report)?;
+    } else {
+        write!(out, "{}", lines(&checks))?;
+    }
+    if wrong > 0 {
+        bail!("{wrong} of {} checks found something wrong", checks.len());
+    }
+    Ok(())
+}
+
+/// A line a check, and under it what mends it.
+fn lines(checks: &[Check]) -> String {
+    let row = |check: &Check| {
+        vec![
+            // As wide as the widest, so that lines of a good day and a bad one compare.
+            format!("{:5}", check.level.as_str()),
+            check.name.to_owned(),
+            check.what.clone(),
+        ]
+    };
+    let rows: Vec<_> = checks.iter().map(row).collect();
+    let mut text = String::new();
+    for (line, check) in show::table(&rows).lines().zip(checks) {
+        text.push_str(line);
+        text.push('\n');
+        if let Some(mend) = &check.mend {
+            text.push_str("       mend: ");
+            text.push_str(mend);
+            text.push('\n');
+        }
+    }
+    text
+}

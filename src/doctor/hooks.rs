@@ -1,0 +1,150 @@
+//! The hooks: whether the agents' settings call this program on every event.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::{Check, edit, own_programs, quoted, within};
+use crate::install::hooks::{self, EVENTS, State};
+use crate::install::program::same_file;
+
+const NAME: &str = "hooks";
+const INSTALL: &str = "agent-console install --hooks";
+
+/// More events than this are counted only.
+const NAMED: usize = 4;
+
+/// What the settings come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// There is no home to look in.
+    NoHome,
+    /// The agent has never run here.
+    NoAgent(PathBuf),
+    /// The settings cannot be read.
+    Broken { directory: PathBuf, why: String },
+    /// The settings, and what is at the end of each program's path.
+    Settings {
+        state: State,
+        programs: Vec<(PathBuf, Called)>,
+    },
+}
+
+/// What a hook calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Called {
+    /// This program.
+    This,
+    /// Another file that can be run.
+    Other,
+    /// Nothing that can be run.
+    Nothing,
+}
+
+/// Reads the settings below the agent's configuration directory.
+pub(super) fn look(directory: Option<PathBuf>) -> Seen {
+    let Some(directory) = directory else {
+        return Seen::NoHome;
+    };
+    if !directory.exists() {
+        return Seen::NoAgent(directory);
+    }
+    let read = within({
+        let directory = directory.clone();
+        move || hooks::state(&directory).map_err(|error| format!("{error:#}"))
+    });
+    let late = || Err("it cannot be read within 2 s".to_owned());
+    match read.unwrap_or_else(late) {
+        Ok(state) => {
+            let programs = state.programs.iter();
+            Seen::Settings {
+                programs: programs.map(|path| (path.clone(), called(path))).collect(),
+                state,
+            }
+        }
+        Err(why) => Seen::Broken { directory, why },
+    }
+}
+
+fn called(program: &Path) -> Called {
+    // A relative one is looked for wherever the agent happens to be.
+    let found = program.is_absolute().then(|| std::fs::metadata(program));
+    match found {
+        Some(Ok(found)) if found.is_file() && found.permissions().mode() & 0o111 != 0 => {
+            if own_programs().iter().any(|own| same_file(own, program)) {
+                Called::This
+            } else {
+                Called::Other
+            }
+        }
+        _ => Called::Nothing,
+    }
+}
+
+impl Seen {
+    /// The program whose run is worth measuring: the hooks' own, if it is one of ours by name.
+    pub(super) fn program(&self) -> Option<PathBuf> {
+        let Self::Settings { programs, .. } = self else {
+            return None;
+        };
+        let ours = |path: &Path| {
+            let name = path.file_name();
+            name.is_some_and(|name| name == "agent-console" || name == "acd")
+        };
+        programs
+            .iter()
+            .find(|(path, called)| {
+                *called == Called::This || *called == Called::Other && ours(path)
+            })
+            .map(|(path, _)| path.clone())
+    }
+}
+
+pub(super) fn judge(seen: &Seen) -> Check {
+    let (state, programs) = match seen {
+        Seen::NoHome => return Check::note(NAME, "HOME is not set: there are no settings to read"),
+        Seen::NoAgent(directory) => {
+            let what = format!("no Claude Code here: {} is not there", directory.display());
+            return Check::note(NAME, what);
+        }
+        Seen::Broken { directory, why } => {
+            return Check::wrong(NAME, why).mend(edit(&directory.join("settings.json")));
+        }
+        Seen::Settings { state, programs } => (state, programs),
+    };
+    let settings = state.settings.display();
+    let wrong = |what: String| Check::wrong(NAME, format!("{settings}: {what}"));
+    if state.disabled {
+        return wrong("disableAllHooks is set, so that none runs".into())
+            .mend(edit(&state.settings));
+    }
+    if programs.is_empty() {
+        return wrong("calls no hook of ours".into()).mend(INSTALL);
+    }
+    if !state.missing.is_empty() {
+        let mut events = state
+            .missing
+            .iter()
+            .take(NAMED)
+            .copied()
+            .collect::<Vec<_>>();
+        if state.missing.len() > NAMED {
+            events.push("…");
+        }
+        let what = format!(
+            "{} of {} events missing: {}",
+            state.missing.len(),
+            EVENTS.len(),
+            events.join(", ")
+        );
+        return wrong(what).mend(INSTALL);
+    }
+    let of = |wanted| programs.iter().find(|(_, called)| *called == wanted);
+    if let Some((path, _)) = of(Called::Nothing) {
+        return wrong(format!("calls {}, which cannot be run", quoted(path))).mend(INSTALL);
+    }
+    if let Some((path, _)) = of(Called::Other) {
+        let what = format!("calls {}, which is not this program", quoted(path));
+        return wrong(what).mend(INSTALL);
+    }
+    Check::ok(NAME, format!("{settings}: every event calls this program"))
+}

@@ -1,0 +1,200 @@
+//! What has to do with the agents: their hooks, what those cost, their registry, their sessions.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use super::super::hooks::Called::{Nothing, Other, This};
+use super::super::{LIMIT, Level, hooks, latency, registry, sessions};
+use super::is;
+use crate::install::hooks::State as Hooks;
+use crate::protocol::SessionRecord;
+
+#[test]
+fn every_event_calls_this_program_or_the_installer_is_named() {
+    let judge = |missing: &[&'static str], called, disabled| {
+        let program = PathBuf::from("/p/agent-console");
+        hooks::judge(&hooks::Seen::Settings {
+            state: Hooks {
+                settings: "/h/.claude/settings.json".into(),
+                missing: missing.into(),
+                programs: vec![program.clone()],
+                disabled,
+            },
+            programs: vec![(program, called)],
+        })
+    };
+    let install = Some("agent-console install --hooks");
+    is(&judge(&[], This, false), Level::Ok, "settings.json", None);
+    is(
+        &judge(&["A", "B", "C", "D", "E"], This, false),
+        Level::Wrong,
+        "5 of 18 events missing: A, B, C, D, …",
+        install,
+    );
+    is(
+        &judge(&["A"], This, false),
+        Level::Wrong,
+        "1 of 18 events missing: A",
+        install,
+    );
+    is(
+        &judge(&[], Nothing, false),
+        Level::Wrong,
+        "cannot be run",
+        install,
+    );
+    is(
+        &judge(&[], Other, false),
+        Level::Wrong,
+        "not this program",
+        install,
+    );
+    is(
+        &judge(&[], This, true),
+        Level::Wrong,
+        "disableAllHooks",
+        Some("${EDITOR:-vi} /h/.claude/settings.json"),
+    );
+    let broken = hooks::Seen::Broken {
+        directory: "/h/.claude".into(),
+        why: "settings.json:3:1: expected `}`".into(),
+    };
+    is(
+        &hooks::judge(&broken),
+        Level::Wrong,
+        ":3:1:",
+        Some("${EDITOR:-vi} /h/.claude/settings.json"),
+    );
+    let none = hooks::Seen::NoAgent("/h/.claude".into());
+    is(
+        &hooks::judge(&none),
+        Level::Note,
+        "/h/.claude is not there",
+        None,
+    );
+}
+
+#[test]
+fn a_slow_hook_is_noted_and_one_that_tells_nothing_is_wrong() {
+    let figures = |median, arrived| {
+        latency::judge(&Ok(latency::Figures {
+            median: Duration::from_millis(median),
+            worst: Duration::from_millis(90),
+            floor: Some(Duration::from_micros(840)),
+            arrived,
+        }))
+    };
+    let what = "a hook takes 1.0 ms, at worst 90.0 ms, beside 0.8 ms for /bin/true";
+    is(&figures(1, 20), Level::Ok, what, None);
+    is(&figures(21, 20), Level::Note, "slow: ", None);
+    let install = Some("agent-console install --hooks");
+    is(
+        &figures(1, 19),
+        Level::Wrong,
+        "1 of 20 reports did not arrive",
+        install,
+    );
+    is(
+        &latency::judge(&Err("no".into())),
+        Level::Wrong,
+        "no",
+        install,
+    );
+}
+
+#[test]
+fn what_is_measured_leaves_nothing_behind_and_tells_when_nothing_arrives() {
+    let figures = latency::measure(Some("/bin/true".into())).unwrap();
+    assert_eq!(figures.arrived, 0);
+    assert!(figures.median <= figures.worst && figures.worst < LIMIT);
+    assert!(latency::measure(Some("/bin/false".into())).is_err());
+    let error = latency::measure(Some("/nowhere/agent-console".into())).unwrap_err();
+    assert!(error.starts_with("/nowhere/agent-console: "), "{error}");
+}
+
+#[test]
+fn the_registry_is_read_without_its_keys() {
+    let home = tempfile::tempdir().unwrap();
+    let look = || registry::judge(&registry::look(Some(home.path().into())));
+    is(&look(), Level::Note, "no agent has run yet", None);
+    let sessions = home.path().join("sessions");
+    fs::create_dir(&sessions).unwrap();
+    is(&look(), Level::Ok, "0 entries", None);
+
+    fs::write(sessions.join("12.json"), r#"{"pid":12,"sessionId":"x"}"#).unwrap();
+    fs::write(sessions.join("notes.json"), "no entry").unwrap();
+    // Whoever opens one of these waits for ever.
+    for name in ["12.abc.key", "13.json"] {
+        let made = Command::new("mkfifo").arg(sessions.join(name)).status();
+        assert!(made.unwrap().success());
+    }
+    is(&look(), Level::Ok, "1 entry", None);
+    fs::write(sessions.join("14.json"), r#"{"pid":14,"#).unwrap();
+    is(&look(), Level::Note, "1 of 2", None);
+
+    let unreadable = registry::Seen::Unreadable {
+        path: "/h/sessions".into(),
+        why: "denied".into(),
+    };
+    is(
+        &registry::judge(&unreadable),
+        Level::Wrong,
+        "denied",
+        Some("chmod -R u+rX /h/sessions"),
+    );
+    is(
+        &registry::judge(&registry::Seen::NoHome),
+        Level::Note,
+        "HOME",
+        None,
+    );
+}
+
+#[test]
+fn sessions_without_hooks_are_named_and_wrong_once_they_have_worked() {
+    let session = |text: &str| -> SessionRecord<'static> { serde_json::from_str(text).unwrap() };
+    let base = |evidence: &str, history: &str| {
+        session(&format!(
+            r#"{{"key":"k","agent":"claude-code","session_id":"i","status":"idle","since":1,"started_at":1,
+               "title":"fix","cwd":"/w d","evidence":[{evidence}],"history":[{history}]}}"#
+        ))
+    };
+    let registry = r#"{"kind":"registry","at":1,"what":"busy"}"#;
+    let hook = r#"{"kind":"hook","at":1,"what":"Stop"}"#;
+    let idle = r#"{"status":"idle","at":1}"#;
+    let worked = r#"{"status":"idle","at":1},{"status":"working","at":2}"#;
+    let judge = |sessions: &[SessionRecord<'_>], hooked| sessions::judge(Some(sessions), hooked);
+
+    is(&judge(&[], true), Level::Ok, "none runs", None);
+    let both = format!("{registry},{hook}");
+    is(
+        &judge(&[base(&both, worked)], true),
+        Level::Ok,
+        "1 running",
+        None,
+    );
+    is(
+        &judge(&[base(registry, idle)], true),
+        Level::Note,
+        "k (fix)",
+        None,
+    );
+    let deaf = base(registry, worked);
+    is(
+        &judge(std::slice::from_ref(&deaf), false),
+        Level::Wrong,
+        "k (fix)",
+        Some("agent-console install --hooks"),
+    );
+    is(
+        &judge(std::slice::from_ref(&deaf), true),
+        Level::Wrong,
+        "k (fix)",
+        Some("cd '/w d' && claude --resume i"),
+    );
+    let mut closed = deaf;
+    closed.status = crate::protocol::Status::Closed;
+    is(&judge(&[closed], true), Level::Ok, "none runs", None);
+}
