@@ -256,10 +256,8 @@ impl Client {
 /// What a person can do where no daemon answers: one line.
 #[must_use]
 pub fn how_to_start() -> &'static str {
-    if cfg!(target_os = "macos") {
-        "start it with `launchctl load ~/Library/LaunchAgents/dev.agent-console.plist`, or `agent-console daemon --daemonize`"
-    } else if has_user_manager() {
-        "start it with `systemctl --user enable --now agent-console.socket`, or `agent-console daemon --daemonize`"
+    if cfg!(target_os = "macos") || has_user_manager() {
+        "set it up with `agent-console install`, or start it by hand with `agent-console daemon --daemonize`"
     } else {
         "start it with `agent-console daemon --daemonize`"
     }

@@ -23,7 +23,7 @@ pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> 
         ),
         None => "never".into(),
     };
-    let rows = [
+    let mut rows = vec![
         (
             "daemon",
             format!(
@@ -53,6 +53,10 @@ pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> 
         ("memory", memory),
         ("leaves", idle),
     ];
+    if status.unknown_events > 0 {
+        let count = status.unknown_events;
+        rows.push(("unknown", format!("{count} events of a newer agent")));
+    }
     let rows: Vec<Vec<String>> = rows
         .into_iter()
         .map(|(name, value)| vec![name.into(), value])

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{Change, missing_directories, read};
 use super::settings::{self, Memory, SettingsError};
+use crate::agents::{self, claude_code};
 use crate::config::{variable, xdg_base};
 
 /// The events that Claude Code is asked to tell of: every one that says something about a session's status. Never
@@ -75,10 +76,7 @@ struct Remembered {
 /// Claude Code's configuration directory: `$CLAUDE_CONFIG_DIR`, else `~/.claude`; `None` without a home.
 #[must_use]
 pub fn config_dir() -> Option<PathBuf> {
-    if let Some(given) = variable("CLAUDE_CONFIG_DIR") {
-        return Some(given.into());
-    }
-    Some(PathBuf::from(variable("HOME")?).join(".claude"))
+    agents::config_dir(claude_code::CONFIG_DIR, variable)
 }
 
 /// The change that puts our hooks, calling `program`, into the settings below `config_dir`, and those that remember how

@@ -14,7 +14,7 @@ pub use self::registry::{Registered, registered};
 use crate::core::event::AgentEvent;
 
 /// The variable that names the configuration directory, and what it is below the home without it.
-pub(super) const CONFIG_DIR: (&str, &str) = ("CLAUDE_CONFIG_DIR", ".claude");
+pub const CONFIG_DIR: (&str, &str) = ("CLAUDE_CONFIG_DIR", ".claude");
 
 /// What a payload means that a hook or the status line sent; `None` if it is neither.
 #[must_use]
