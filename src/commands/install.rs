@@ -59,6 +59,11 @@ pub(super) fn claude_directory() -> anyhow::Result<PathBuf> {
 }
 
 impl Options {
+    /// True if the hooks' part was carried out, and not only shown.
+    pub(super) fn undid_hooks(self) -> bool {
+        (self.hooks || !self.service) && !self.dry_run
+    }
+
     /// Carries out both parts, or the one that is wanted. A failure of the first is told at once, that of the last is
     /// the answer.
     pub(super) fn carry_out(

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::install::{Options, claude_directory};
+use super::show;
 use crate::install::{hooks, service};
 
 /// Examples for `uninstall --help`.
@@ -17,5 +18,16 @@ Examples:
 pub(super) fn run(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
     options.carry_out(out, service::plan_uninstall, || {
         hooks::plan_uninstall(&claude_directory()?)
-    })
+    })?;
+    if options.undid_hooks() {
+        let left = hooks::state(&claude_directory()?)?;
+        for program in &left.programs {
+            let (program, settings) = (program.display(), left.settings.display());
+            let note = format!(
+                "note: hooks in {settings} that were there before `install` still call {program}; `agent-console uninstall --hooks` once more takes them, too"
+            );
+            writeln!(out, "{}", show::plain(&note))?;
+        }
+    }
+    Ok(())
 }

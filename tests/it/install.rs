@@ -75,6 +75,28 @@ fn hooks_go_in_and_out_without_a_trace() {
     }
 }
 
+/// What a person wrote by hand comes back at `uninstall`, which says how to be rid of it.
+#[test]
+fn hooks_written_by_hand_come_back_and_go_when_asked_again() {
+    let place = Place::new();
+    let file = settings(&place);
+    let by_hand = json!({"hooks": {"Stop": [{"hooks": [
+        {"type": "command", "command": "/opt/agent-console", "args": ["hook", "claude-code"]},
+    ]}]}});
+    let text = serde_json::to_string_pretty(&by_hand).unwrap();
+    fs::write(&file, &text).unwrap();
+    place.ok(&["install", "--hooks"]);
+    let said = place.ok(&["uninstall", "--hooks"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    assert!(
+        said.contains("still call /opt/agent-console") && said.contains("once more"),
+        "{said}"
+    );
+    let said = place.ok(&["uninstall", "--hooks"]);
+    assert!(!said.contains("note"), "{said}");
+    assert!(!fs::read_to_string(&file).unwrap().contains("agent-console"));
+}
+
 #[test]
 fn settings_that_are_no_json_are_left_alone_and_the_place_is_named() {
     let place = Place::new();
