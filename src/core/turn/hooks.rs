@@ -3,7 +3,7 @@
 //! The mapping of an agent's events to these is `agents/`'s; what each does to the facts is here.
 
 use super::{Ask, MEMBERS, Run, Source, Turn};
-use crate::core::event::{RegistryStatus, Tool, TurnEvent};
+use crate::core::event::{Tool, TurnEvent};
 use crate::core::rule::Rule;
 use crate::protocol::WaitingFor;
 
@@ -148,10 +148,9 @@ impl Turn {
         Rule::TaskReported
     }
 
-    fn asked(&mut self, mut ask: Ask) {
+    fn asked(&mut self, ask: Ask) {
         self.settled = false;
         self.asks.retain(|ask| ask.source == Source::Hook);
-        ask.confirmed = matches!(self.registry, Some((RegistryStatus::Waiting(_), _)));
         put(&mut self.asks, ask);
     }
 
@@ -264,7 +263,6 @@ fn ask(subagent: Option<&str>, waiting_for: WaitingFor, tool: Option<Tool>, at: 
         tool,
         at,
         source: Source::Hook,
-        confirmed: false,
     }
 }
 

@@ -37,8 +37,6 @@ struct Ask {
     tool: Option<Tool>,
     at: u64,
     source: Source,
-    /// The registry has said, too, that a dialog is open.
-    confirmed: bool,
 }
 
 /// Whether a turn runs.
@@ -195,7 +193,6 @@ impl Turn {
             tool: tool.and_then(|tool| tool.tool.clone()),
             at,
             source: Source::Guess,
-            confirmed: false,
         }
     }
 }

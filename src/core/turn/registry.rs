@@ -8,7 +8,7 @@
 //! [`Turn::due`] says when such a moment is over, [`Turn::pass`] applies what follows. Every step applies first what was
 //! due before it, so the outcome depends on the stamps only, not on when a timer fired.
 
-use super::{Run, Source, Turn};
+use super::{Ask, Run, Source, Turn};
 use crate::core::event::RegistryStatus;
 use crate::core::rule::Rule;
 use crate::protocol::WaitingFor;
@@ -83,9 +83,6 @@ impl Turn {
     }
 
     fn registry_waits(&mut self, waiting_for: WaitingFor, at: u64) -> Rule {
-        for ask in &mut self.asks {
-            ask.confirmed = true;
-        }
         if self.asks.iter().any(|ask| ask.source == Source::Hook) {
             return Rule::RegistryAgrees;
         }
@@ -96,7 +93,6 @@ impl Turn {
             // A menu is about no tool.
             ask.tool = None;
         }
-        ask.confirmed = true;
         self.asks = vec![ask];
         Rule::RegistryAsks
     }
@@ -166,13 +162,10 @@ impl Turn {
         }
     }
 
-    /// When a hook asked last, if the registry has not shown a dialog for any ask.
+    /// When a hook asked last for what no dialog has shown: with one, the registry would not be busy.
     fn unconfirmed(&self) -> Option<u64> {
-        if self.asks.iter().any(|ask| ask.confirmed) {
-            return None;
-        }
         // Of what is not a tool's, nobody has seen what the registry says.
-        let of_tools = |ask: &&super::Ask| ask.source == Source::Hook && ask.tool.is_some();
+        let of_tools = |ask: &&Ask| ask.source == Source::Hook && ask.tool.is_some();
         self.asks.iter().filter(of_tools).map(|ask| ask.at).max()
     }
 
