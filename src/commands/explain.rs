@@ -3,33 +3,18 @@
 
 use std::io::Write;
 
-use clap::Args;
-
-use super::show;
+use super::{OneSession, show};
 use crate::client::Client;
 use crate::clock;
-use crate::protocol::{EvidenceKind, EvidenceStep, ExplainResult, SessionParams};
-
-/// Which session.
-#[derive(Debug, Args)]
-pub(super) struct Options {
-    /// A key, a session id, or a unique prefix of either
-    session: String,
-    /// Print the session's record and the evidence
-    #[arg(long)]
-    json: bool,
-}
+use crate::protocol::{EvidenceKind, EvidenceStep, ExplainResult};
 
 pub(super) fn run(
-    options: &Options,
+    one: &OneSession,
     client: &mut Client,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let params = SessionParams {
-        session: options.session.clone(),
-    };
-    let explained: ExplainResult<'static> = client.ask("session.explain", &params)?;
-    if options.json {
+    let explained: ExplainResult<'static> = client.ask("session.explain", &one.params())?;
+    if one.json {
         show::json(out, &explained)?;
     } else {
         write!(out, "{}", page(&explained, clock::unix_ms()))?;

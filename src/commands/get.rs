@@ -2,34 +2,19 @@
 
 use std::io::Write;
 
-use clap::Args;
-
-use super::show;
+use super::{OneSession, show};
 use crate::client::Client;
 use crate::clock;
-use crate::protocol::{SessionParams, SessionRecord, SessionResult};
-
-/// Which session.
-#[derive(Debug, Args)]
-pub(super) struct Options {
-    /// A key, a session id, or a unique prefix of either
-    session: String,
-    /// Print the session's record
-    #[arg(long)]
-    json: bool,
-}
+use crate::protocol::{SessionRecord, SessionResult};
 
 pub(super) fn run(
-    options: &Options,
+    one: &OneSession,
     client: &mut Client,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let params = SessionParams {
-        session: options.session.clone(),
-    };
     let SessionResult { session } =
-        client.ask::<_, SessionResult<'static>>("session.get", &params)?;
-    if options.json {
+        client.ask::<_, SessionResult<'static>>("session.get", &one.params())?;
+    if one.json {
         show::json(out, &session)?;
     } else {
         write!(out, "{}", show::table(&rows(&session, clock::unix_ms())))?;

@@ -28,6 +28,7 @@ use crate::client::{Client, ClientError};
 use crate::config::socket_path;
 use crate::daemon::{self, launchd::ActivateSocket};
 use crate::hook;
+use crate::protocol::SessionParams;
 
 /// Something failed.
 const FAILURE: u8 = 1;
@@ -75,9 +76,9 @@ enum Command {
     /// List the sessions
     List(list::Options),
     /// Show one session
-    Get(get::Options),
+    Get(OneSession),
     /// Show why a session has the status it has: the evidence, oldest to newest
-    Explain(explain::Options),
+    Explain(OneSession),
     /// Show each change as it comes
     Watch(watch::Options),
     /// Tell how the daemon is
@@ -85,7 +86,7 @@ enum Command {
     /// Set a session's status from a script
     Report(report::Options),
     /// Forget a session
-    Remove(remove::Options),
+    Remove(OneSession),
     /// Stop the daemon; warns if dashboards are connected
     Stop(stop::Options),
     /// Look after the configuration file
@@ -125,6 +126,24 @@ struct Json {
     json: bool,
 }
 
+/// For a command about one session.
+#[derive(Debug, Args)]
+struct OneSession {
+    /// A key, a session id, or a unique prefix of either
+    session: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl OneSession {
+    fn params(&self) -> SessionParams {
+        SessionParams {
+            session: self.session.clone(),
+        }
+    }
+}
+
 /// Reads the command line and does what it says. `launchd`: launchd's call, where there is launchd.
 #[must_use]
 pub fn run(launchd: Option<ActivateSocket>) -> ExitCode {
@@ -160,12 +179,12 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
             Ok(())
         }
         Command::List(options) => list::run(&options, &mut connect()?, out),
-        Command::Get(options) => get::run(&options, &mut connect()?, out),
-        Command::Explain(options) => explain::run(&options, &mut connect()?, out),
+        Command::Get(session) => get::run(&session, &mut connect()?, out),
+        Command::Explain(session) => explain::run(&session, &mut connect()?, out),
         Command::Watch(options) => watch::run(&options, &socket_path(socket.as_deref())?.path, out),
         Command::Status(options) => status::run(&options, &mut connect()?, out),
         Command::Report(options) => report::run(&options, &mut connect()?, out),
-        Command::Remove(options) => remove::run(&options, &mut connect()?, out),
+        Command::Remove(session) => remove::run(&session, &mut connect()?, out),
         Command::Stop(options) => stop::run(&options, connect()?, out),
         Command::Config { command } => match command {
             ConfigCommand::Path => config::path(out),

@@ -2,32 +2,17 @@
 
 use std::io::Write;
 
-use clap::Args;
-
-use super::show;
+use super::{OneSession, show};
 use crate::client::Client;
-use crate::protocol::{RemoveResult, SessionParams};
-
-/// Which session.
-#[derive(Debug, Args)]
-pub(super) struct Options {
-    /// A key, a session id, or a unique prefix of either
-    session: String,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
-}
+use crate::protocol::RemoveResult;
 
 pub(super) fn run(
-    options: &Options,
+    one: &OneSession,
     client: &mut Client,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let params = SessionParams {
-        session: options.session.clone(),
-    };
-    let result: RemoveResult<'static> = client.ask("session.remove", &params)?;
-    if options.json {
+    let result: RemoveResult<'static> = client.ask("session.remove", &one.params())?;
+    if one.json {
         show::json(out, &result)?;
     } else {
         writeln!(out, "removed {}", show::plain(&result.removed))?;
