@@ -29,6 +29,8 @@ pub(crate) enum Rule {
     IdleKnown,
     Compacted,
     TurnEnded,
+    TurnEnding,
+    TurnEndConfirmed,
     TurnEndedNextFollows,
     TurnEndedSubagentsGoOn,
     TurnFailed,
@@ -44,7 +46,6 @@ pub(crate) enum Rule {
     FinishedUnannounced,
     WorksUnannounced,
     AskLapsed,
-    StopOverruled,
     Exited,
     Crashed,
     Stale,
@@ -119,6 +120,14 @@ impl Rule {
                 "the conversation was compacted between turns, at a person's wish",
             ),
             Self::TurnEnded => ("turn_ended", "the turn has ended: a person should look"),
+            Self::TurnEnding => (
+                "turn_ending",
+                "the turn is to end, once the registry says so, too: until then hooks of others may keep it going",
+            ),
+            Self::TurnEndConfirmed => (
+                "turn_end_confirmed",
+                "the turn has ended, as its hook has said: a person should look",
+            ),
             Self::TurnEndedNextFollows => (
                 "turn_ended_next_follows",
                 "the turn has ended, and that of the queued prompt begins",
@@ -160,10 +169,6 @@ impl Rule {
             Self::AskLapsed => (
                 "ask_lapsed",
                 "busy, and no dialog has opened: the question was answered by itself",
-            ),
-            Self::StopOverruled => (
-                "stop_overruled",
-                "still busy long after the turn's end: a hook of somebody else keeps it going",
             ),
             Self::Exited => ("exited", "the process is gone after it signed off"),
             Self::Crashed => ("crashed", "the process is gone and had said nothing"),

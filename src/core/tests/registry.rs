@@ -136,7 +136,7 @@ fn yes_shows_at_once() {
             (Nothing(60_000), "working: Bash: make"),
             (Hook(done("p1")), "working: Bash: make"),
             (Hook(batch("p1")), "working: Bash: make"),
-            (Hook(stop("p1", &json!([]))), "idle!"),
+            (Hook(stop("p1", &json!([]))), "working"),
             (Registry(Idle), "idle!"),
             (Nothing(60_000), "idle!"),
         ],
@@ -220,7 +220,7 @@ fn idle_flashes_between_two_turns_and_busy_at_a_local_command() {
         (Nothing(20), "working"),
         (Registry(Busy), "working"),
         (Nothing(5000), "working"),
-        (Hook(stop("p2", &json!([]))), "idle!"),
+        (Hook(stop("p2", &json!([]))), "working"),
         (Registry(Idle), "idle!"),
         (Nothing(5000), "idle!"),
         // A person has typed `/rename`.
@@ -253,7 +253,7 @@ fn after_an_interrupt_a_queued_prompt_has_the_turn_and_its_end() {
         (Nothing(20), "working"),
         (Registry(Busy), "working"),
         (Nothing(5000), "working"),
-        (Hook(stop("p2", &json!([]))), "idle!"),
+        (Hook(stop("p2", &json!([]))), "working"),
         (Registry(Idle), "idle!"),
         (Nothing(5000), "idle!"),
     ]);
@@ -334,11 +334,22 @@ fn a_turn_that_somebodys_hook_keeps_going_is_work_and_then_ends() {
     follow(vec![
         (Hook(prompt("p1", "a")), "working"),
         (Registry(Busy), "working"),
-        (Hook(stop("p1", &json!([]))), "idle!"),
-        (Nothing(1000), "working"),
+        (Hook(stop("p1", &json!([]))), "working"),
         (Nothing(60_000), "working"),
-        (Registry(Idle), "working"),
-        (Nothing(150), "idle!"),
+        (Hook(tool("p1", "make")), "working: Bash: make"),
+        (Hook(stop("p1", &json!([]))), "working"),
+        (Nothing(60_000), "working"),
+        (Registry(Idle), "idle!"),
+    ]);
+    // Where the registry has stopped to follow, or has not told of this turn, the hook is believed.
+    follow(vec![
+        (Hook(prompt("p1", "a")), "working"),
+        (Registry(Busy), "working"),
+        (Nothing(1000), "working"),
+        (Hook(prompt("p2", "b")), "working"),
+        (Nothing(1000), "working"),
+        (Hook(stop("p2", &json!([]))), "idle!"),
+        (Nothing(60_000), "idle!"),
     ]);
 }
 
@@ -352,7 +363,7 @@ fn background_shells_and_their_end() {
                 "p1",
                 &json!([running("b1", "shell"), running("b2", "shell")]),
             )),
-            "idle! +2 shell: 2 background shells run",
+            "working +2 shell",
         ),
         (Registry(Shell), "idle! +2 shell: 2 background shells run"),
         (Nothing(60_000), "idle! +2 shell: 2 background shells run"),
@@ -399,7 +410,7 @@ fn a_subagent_goes_on_after_the_main_turn_and_is_answered_for_itself() {
         (Nothing(30), "working: Bash: make"),
         (Hook(prompt("p2", "<task-notification>")), "working"),
         (Registry(Busy), "working"),
-        (Hook(stop("p2", &json!([]))), "idle!"),
+        (Hook(stop("p2", &json!([]))), "working"),
         (Registry(Idle), "idle!"),
     ]);
 }

@@ -177,7 +177,10 @@ impl Turn {
         if next {
             return Rule::TurnEndedNextFollows;
         }
-        self.run = Run::Stopped;
+        if self.outliving == 0 && self.is_registered_busy() {
+            self.run = Run::Ending;
+            return Rule::TurnEnding;
+        }
         if self.outliving > 0 {
             Rule::TurnEndedSubagentsGoOn
         } else {
@@ -233,7 +236,11 @@ impl Turn {
     fn begin(&mut self, prompt_id: Option<Box<str>>, at: u64) {
         self.failure = None;
         self.worked_at = at;
-        if prompt_id.is_some() && prompt_id != self.prompt_id {
+        let is_another = prompt_id.is_some() && prompt_id != self.prompt_id;
+        if is_another || (prompt_id.is_none() && !self.is_open()) {
+            self.began_at = at;
+        }
+        if is_another {
             self.prompt_id = prompt_id;
             // Of another turn: what was queued in the former one is this one, or was thrown away with it.
             self.run = Run::On;

@@ -44,13 +44,11 @@ struct Ask {
 enum Run {
     #[default]
     Over,
-    /// Over by the agent's own word, and nothing has happened since.
-    Stopped,
     On,
+    /// A hook has told its end, and the registry still says busy: hooks of somebody else run, and may keep it going.
+    Ending,
     /// On, as far as the registry tells; no hook has told of it.
     Unannounced,
-    /// A hook has told its end, and the registry that it goes on.
-    Overruled,
     /// A prompt was typed while it ran: another turn follows, without a prompt of its own.
     OnThenNext,
 }
@@ -78,6 +76,8 @@ pub(crate) struct Turn {
     unseen: bool,
     /// Hooks have told of this session, so they would tell of a turn's end.
     hooked: bool,
+    /// The stamp of the first hook of the turn that runs, or ran last.
+    began_at: u64,
     /// The stamp of the last hook that showed the agent at work.
     worked_at: u64,
     /// The stamp of the hook that ended the turn, or began a conversation.
@@ -99,8 +99,8 @@ impl Turn {
 
     fn is_open(&self) -> bool {
         match self.run {
-            Run::Over | Run::Stopped => false,
-            Run::On | Run::Unannounced | Run::Overruled | Run::OnThenNext => true,
+            Run::Over => false,
+            Run::On | Run::Ending | Run::Unannounced | Run::OnThenNext => true,
         }
     }
 

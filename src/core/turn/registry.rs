@@ -24,8 +24,8 @@ const SETTLE_NEXT_MS: u64 = 500;
 /// a registry that does not follow is out of order.
 const RACE_MS: u64 = 500;
 
-/// How long the registry, which follows a hook within 20 to 120 ms, may keep contradicting it before it is believed:
-/// a dialog that never opened, an end that was none.
+/// How long the registry, which follows a hook within 20 to 120 ms, may keep saying busy of an agent that has asked,
+/// before it is believed: no dialog has opened.
 const CONFIRM_MS: u64 = 1000;
 
 /// What time brings.
@@ -35,8 +35,6 @@ enum Due {
     Idle,
     /// The registry stays busy: a turn runs.
     Busy,
-    /// The registry stays busy though a hook has ended the turn.
-    Overruled,
     /// The registry stays busy though a hook has asked.
     Lapsed,
 }
@@ -65,6 +63,10 @@ impl Turn {
                 self.end();
                 self.unseen = false;
                 Rule::RegistryDenied
+            }
+            RegistryStatus::Idle | RegistryStatus::Shell if self.run == Run::Ending => {
+                self.end();
+                Rule::TurnEndConfirmed
             }
             RegistryStatus::Busy if self.due().is_some() => {
                 if matches!(self.next(), Some((_, Due::Busy))) {
@@ -104,6 +106,7 @@ impl Turn {
 
     /// The clock was set back: whatever is known is before what comes.
     pub(crate) fn forget_stamps(&mut self) {
+        self.began_at = 0;
         self.worked_at = 0;
         self.over_at = 0;
         self.registry = self.registry.map(|(says, _)| (says, 0));
@@ -115,6 +118,9 @@ impl Turn {
     /// The registry has no entry any more: what it said counts no longer.
     pub(crate) fn unregistered(&mut self) -> Rule {
         self.registry = None;
+        if self.run == Run::Ending {
+            self.end();
+        }
         Rule::RegistryRemoved
     }
 
@@ -148,18 +154,22 @@ impl Turn {
     }
 
     fn busy_due(&self, at: u64) -> Option<(u64, Due)> {
-        if let Some(asked) = self.unconfirmed() {
+        if let Some(asked) = self.unconfirmed().filter(|_| self.is_registered_busy()) {
             return Some((at.max(asked) + CONFIRM_MS, Due::Lapsed));
         }
         if self.is_open() || self.has_subagents() || !self.asks.is_empty() {
             return None;
         }
-        if at > self.over_at {
-            Some((at + SETTLE_MS, Due::Busy))
-        } else {
-            let overruled = (self.over_at + CONFIRM_MS, Due::Overruled);
-            (self.run == Run::Stopped).then_some(overruled)
-        }
+        (at > self.over_at).then_some((at + SETTLE_MS, Due::Busy))
+    }
+
+    /// True if the registry has said of this turn, and not of one long gone, that it is busy: else it is out of order,
+    /// and can't contradict a hook.
+    pub(super) fn is_registered_busy(&self) -> bool {
+        let Some((RegistryStatus::Busy, busy_at)) = self.registry else {
+            return false;
+        };
+        busy_at + RACE_MS >= self.began_at
     }
 
     /// When a hook asked last for what no dialog has shown: with one, the registry would not be busy.
@@ -194,14 +204,12 @@ impl Turn {
                     return Rule::RegistryAgrees;
                 }
                 match run {
-                    // Its end was told, and with it that somebody should look.
-                    Run::Overruled => Rule::FinishedUnannounced,
                     Run::Unannounced if !self.hooked => {
                         self.unseen = true;
                         Rule::FinishedUnannounced
                     }
                     // Where hooks tell the end of a turn, one without a word is an interrupt, and the person is there.
-                    Run::Over | Run::Stopped | Run::On | Run::Unannounced | Run::OnThenNext => {
+                    Run::Over | Run::On | Run::Ending | Run::Unannounced | Run::OnThenNext => {
                         self.unseen = false;
                         Rule::Interrupted
                     }
@@ -211,10 +219,6 @@ impl Turn {
                 self.run = Run::Unannounced;
                 self.failure = None;
                 Rule::WorksUnannounced
-            }
-            Due::Overruled => {
-                self.run = Run::Overruled;
-                Rule::StopOverruled
             }
             Due::Lapsed => {
                 self.answer_all();
