@@ -127,6 +127,7 @@ impl Actor {
 
     /// Turns until the daemon is to leave.
     pub(super) async fn run(mut self) {
+        self.look_around().await;
         manager::ready(&self.serving());
         let mut watchdog = manager::watchdog_interval().map(tokio::time::interval);
         let mut mail = Vec::with_capacity(TURN);
@@ -156,6 +157,19 @@ impl Actor {
             if let Course::Exit { flush } = course {
                 self.clients.flush_dashboards();
                 return self.leave(flush).await;
+            }
+        }
+    }
+
+    /// Takes in the sessions that run already, so that whoever asks first is told of them.
+    async fn look_around(&mut self) {
+        let mut any = true;
+        while std::mem::take(&mut any) {
+            // The watcher looks in tasks of its own.
+            tokio::task::yield_now().await;
+            while let Some(sighting) = self.registries.try_next() {
+                self.sighted(sighting);
+                any = true;
             }
         }
     }

@@ -57,6 +57,11 @@ impl Registries {
         self.watcher.scan();
     }
 
+    /// A file that was seen and not read yet.
+    pub(super) fn try_next(&mut self) -> Option<Sighting> {
+        self.seen.try_recv().ok()
+    }
+
     /// The next file that has changed.
     pub(super) async fn next(&mut self) -> Option<Sighting> {
         self.seen.recv().await

@@ -33,6 +33,8 @@ mod load;
 #[cfg(target_os = "linux")]
 mod managers;
 mod protocol;
+#[cfg(target_os = "linux")]
+mod registry;
 mod serving;
 mod support;
 mod traces;

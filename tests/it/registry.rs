@@ -1,0 +1,133 @@
+//! The agent's registry, seen by a real daemon: files of real processes in a home of the test's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use agent_console::process;
+use serde_json::{Value, json};
+
+use crate::support::{Place, Sleeper, until};
+
+/// An entry as Claude Code 2.1.330 writes it.
+fn entry(agent: &Sleeper, status: &str) -> Value {
+    let id = process::inspect(agent.pid()).unwrap().id;
+    let namespace = process::namespace().map_or(0, |inode| inode);
+    json!({
+        "pid": id.pid, "sessionId": format!("session-of-{}", id.pid), "cwd": "/src", "startedAt": 1_700_000_000_000_u64,
+        "procStart": id.start.to_string(), "version": "2.1.330", "kind": "interactive", "entrypoint": "cli",
+        "pidDomain": format!("linux:0:pid:[{namespace}]"), "name": "src-00", "nameSource": "derived",
+        "status": status, "statusUpdatedAt": 1_700_000_000_000_u64, "updatedAt": 1_700_000_000_000_u64,
+    })
+}
+
+fn write(directory: &Path, agent: &Sleeper, status: &str) -> PathBuf {
+    let sessions = directory.join("sessions");
+    fs::create_dir_all(&sessions).unwrap();
+    let file = sessions.join(format!("{}.json", agent.pid()));
+    fs::write(&file, entry(agent, status).to_string()).unwrap();
+    file
+}
+
+fn statuses(place: &Place) -> Vec<(u64, String)> {
+    let list = place.json(&["list", "--json"]);
+    let mut statuses: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|session| {
+            let status = session["status"].as_str().unwrap();
+            (session["pid"].as_u64().unwrap(), status.to_owned())
+        })
+        .collect();
+    statuses.sort();
+    statuses
+}
+
+#[test]
+fn sessions_that_ran_before_the_daemon_are_there_at_the_first_question() {
+    let place = Place::new();
+    let home = place.path().join("home/.claude");
+    let agents: Vec<_> = (0..40).map(|_| Sleeper::start()).collect();
+    for agent in &agents {
+        write(&home, agent, "busy");
+    }
+    // What a killed agent leaves behind.
+    let mut dead = Sleeper::start();
+    write(&home, &dead, "busy");
+    dead.kill();
+    // And what no agent has written.
+    fs::write(home.join("sessions/notes.json"), "{}").unwrap();
+    fs::write(home.join("sessions/1.json"), "[1,").unwrap();
+
+    let _daemon = place.daemon();
+    let mut expected: Vec<_> = agents
+        .iter()
+        .map(|agent| (u64::from(agent.pid()), "working".to_owned()))
+        .collect();
+    expected.sort();
+    // Busy counts once it has stood for a moment, and it has for years.
+    assert_eq!(statuses(&place), expected);
+
+    let explained = place.ok(&["explain", &format!("session-of-{}", agents[0].pid())]);
+    assert!(explained.contains("registry"), "{explained}");
+}
+
+#[test]
+fn each_change_of_an_entry_is_told_and_an_agent_that_signs_off_has_not_crashed() {
+    let place = Place::new();
+    let home = place.path().join("home/.claude");
+    let _daemon = place.daemon();
+    let mut dashboard = place.connect();
+    dashboard.ask("subscribe", json!({}));
+    let mut agent = Sleeper::start();
+    let file = write(&home, &agent, "idle");
+    let mut shown = || dashboard.notified("session.changed")["session"].clone();
+    assert_eq!(shown()["status"], "idle");
+
+    let mut waiting = entry(&agent, "waiting");
+    waiting["waitingFor"] = "input needed".into();
+    waiting["statusUpdatedAt"] = 1_700_000_001_000_u64.into();
+    fs::write(&file, waiting.to_string()).unwrap();
+    let session = shown();
+    assert_eq!(session["waiting_for"], "answer");
+    assert_eq!(session["evidence"][0]["kind"], "registry");
+
+    fs::remove_file(&file).unwrap();
+    assert_eq!(shown()["evidence"][0]["what"], "removed");
+    agent.kill();
+    let session = shown();
+    assert_eq!(
+        (session["status"].as_str(), session["end_reason"].as_str()),
+        (Some("closed"), Some("exited"))
+    );
+}
+
+#[test]
+fn other_configuration_directories_are_learnt_from_the_hooks() {
+    let place = Place::new();
+    let elsewhere = place.path().join("claude elsewhere");
+    let (silent, telling) = (Sleeper::start(), Sleeper::start());
+    write(&elsewhere, &silent, "busy");
+    let _daemon = place.daemon();
+    assert_eq!(statuses(&place), []);
+
+    let mut hook = place.command(["hook"]);
+    let payload = place.path().join("payload");
+    fs::write(
+        &payload,
+        r#"{"hook_event_name":"SessionStart","session_id":"s","source":"startup"}"#,
+    )
+    .unwrap();
+    hook.env("CLAUDE_CONFIG_DIR", &elsewhere)
+        .env("CLAUDE_PID", telling.pid().to_string())
+        .stdin(fs::File::open(payload).unwrap());
+    assert!(hook.status().unwrap().success());
+    let mut expected = [
+        (u64::from(silent.pid()), "working".to_owned()),
+        (u64::from(telling.pid()), "idle".to_owned()),
+    ];
+    expected.sort();
+    until("both sessions", || {
+        (statuses(&place) == expected).then_some(())
+    });
+}
