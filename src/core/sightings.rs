@@ -47,7 +47,8 @@ impl Core {
             let began = entry.started_at.unwrap_or(at);
             Some(Session::new(key.clone(), sighting.agent.clone(), began))
         };
-        let change = |session: &mut Session| session.registered(&entry, tty, process, prompts);
+        let change =
+            |session: &mut Session| session.registered(&entry, tty, process, prompts, now.unix_ms);
         self.change_or_make(&key, now, at, make, change);
     }
 

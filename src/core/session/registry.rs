@@ -13,13 +13,15 @@ use crate::protocol::{EvidenceKind, Terminal};
 const SIGN_OFF_MS: u64 = 1000;
 
 impl Session {
-    /// Takes in what the agent's registry says; false if it says nothing new. `prompts` as for [`Self::hooked`].
+    /// Takes in what the agent's registry says; false if it says nothing new. `prompts` and `now` as for
+    /// [`Self::hooked`].
     pub(crate) fn registered(
         &mut self,
         entry: &RegistryEntry,
         tty: Option<&str>,
         process: Process,
         prompts: bool,
+        now: u64,
     ) -> bool {
         // What was written before the last hook was stamped, that one has said better.
         let is_fresh = entry.updated_at >= self.id_at;
@@ -87,6 +89,10 @@ impl Session {
                 Rule::TooLate
             };
             self.remember(at, EvidenceKind::Registry, what, rule);
+            // What has stood for long when it is first seen counts at once.
+            if self.due_at().is_some_and(|due| due <= now) {
+                self.passed();
+            }
         }
         true
     }

@@ -512,6 +512,21 @@ fn a_sign_off_that_was_overtaken_by_the_exit_counts() {
     assert_eq!(desk.get(KEY).end_reason.as_deref(), Some("crashed"));
 }
 
+#[test]
+fn a_session_that_is_found_at_work_was_never_idle() {
+    let mut desk = Desk::new();
+    let began = Some(EPOCH - 120_000);
+    let entry = RegistryEntry {
+        started_at: began,
+        ..entry(Busy, EPOCH - 60_000)
+    };
+    desk.sees(sighting(Some(entry)));
+    let session = desk.get(KEY);
+    let history: Vec<_> = session.history.iter().map(|t| t.status.as_str()).collect();
+    assert_eq!(history, ["working"]);
+    assert_eq!(session.since, EPOCH - 60_000);
+}
+
 /// With `--continue` the entry shows an id for a moment that nobody will see again.
 #[test]
 fn an_entry_without_a_status_is_no_session_yet() {
