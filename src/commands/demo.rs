@@ -1,5 +1,6 @@
-//! `demo`: a recorded run of the real Claude Code, played at its own pace through the real `hook` command into a private
-//! daemon, each change shown as it arrives. Touches nothing of the user's and leaves nothing behind.
+//! `demo`: a recorded run of the real Claude Code, played at its own pace into a private daemon, through the real `hook`
+//! command and a registry like its own; each change is shown as it arrives. Touches nothing of the user's and leaves
+//! nothing behind.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
@@ -13,12 +14,14 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::show;
 use crate::client::{Client, ClientError, Told};
 use crate::clock;
+use crate::process::{self, ProcessId};
 use crate::protocol::StopParams;
 
 /// The run: a person asks for files to be made; says yes, yes, no, Esc, yes, and yes twice.
@@ -50,6 +53,9 @@ struct Entry<'a> {
     hook: Option<&'a RawValue>,
     mark: Option<String>,
     attended: Option<bool>,
+    /// The name of a registry file, and what was in it; nothing: it was removed.
+    registry: Option<String>,
+    value: Option<Map<String, Value>>,
 }
 
 /// What wakes the player.
@@ -77,7 +83,7 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()>
     )?;
     writeln!(
         screen.out,
-        "Claude Code 2.1.330, recorded, reports to it through `agent-console hook`:\n"
+        "Claude Code 2.1.330, recorded, reports to it through `agent-console hook` and its own registry:\n"
     )?;
     stage.subscribe(sender)?;
     play(&stage, &events, &mut screen)?;
@@ -114,6 +120,8 @@ fn play(
         screen.show_until(due, events)?;
         if let Some(hook) = entry.hook {
             stage.hook(hook.get(), entry.attended)?;
+        } else if entry.registry.is_some() {
+            stage.register(entry.value)?;
         } else if let Some(action) = entry.mark.as_deref().and_then(person) {
             screen.line(&action)?;
         }
@@ -261,6 +269,20 @@ impl Stage {
         Ok(())
     }
 
+    /// What the agent does on each change of its status: writes its entry in the registry anew, or removes it.
+    fn register(&self, entry: Option<Map<String, Value>>) -> anyhow::Result<()> {
+        let pid = std::process::id();
+        let registry = self.directory.join(".claude/sessions");
+        let file = registry.join(format!("{pid}.json"));
+        let written = match entry {
+            Some(entry) => fs::create_dir_all(&registry)
+                .and_then(|()| process::inspect(pid))
+                .and_then(|own| fs::write(&file, Value::from(as_own(entry, own.id)).to_string())),
+            None => fs::remove_file(&file),
+        };
+        written.with_context(|| format!("cannot write {}", file.display()))
+    }
+
     /// Ends the daemon and removes the directory.
     fn strike(&mut self) -> anyhow::Result<()> {
         if std::mem::replace(&mut self.struck, true) {
@@ -284,6 +306,20 @@ impl Drop for Stage {
         // What went wrong before is what a person is told.
         let _ = self.strike();
     }
+}
+
+/// A recorded registry entry as this process would write it now: the recorder saw each within 30 ms of its stamps.
+fn as_own(mut entry: Map<String, Value>, own: ProcessId) -> Map<String, Value> {
+    let domain = process::namespace().map(|inode| format!("linux:0:pid:[{inode}]"));
+    entry.insert("pid".into(), json!(own.pid));
+    entry.insert("procStart".into(), json!(own.start.to_string()));
+    entry.insert("pidDomain".into(), json!(domain));
+    for stamp in ["startedAt", "updatedAt", "statusUpdatedAt"] {
+        if let Some(stamp) = entry.get_mut(stamp) {
+            *stamp = json!(clock::unix_ms());
+        }
+    }
+    entry
 }
 
 fn socket_in(directory: &Path) -> PathBuf {

@@ -68,7 +68,7 @@ impl Demo {
 
 #[test]
 fn the_demo_shows_a_session_s_life_and_leaves_nothing() {
-    let mut demo = Demo::start("50", |_| {});
+    let mut demo = Demo::start("20", |_| {});
     let lines: Vec<String> = demo.output().map(Result::unwrap).collect();
     let shown = lines.join("\n");
     let mut rest = &lines[..];
@@ -80,6 +80,14 @@ fn the_demo_shows_a_session_s_life_and_leaves_nothing() {
         "the person presses 1 (yes)",
         "working",
         "idle",
+        "waiting: permission",
+        "the person presses 4 (no = option 4)",
+        "idle",
+        "working",
+        "waiting: permission",
+        "the person presses Escape (esc at dialog)",
+        "idle",
+        "working",
         "waiting: permission",
         "closed",
         "The private daemon is gone.",

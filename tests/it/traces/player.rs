@@ -96,7 +96,8 @@ impl Played {
     fn moment(&self, ms: u64) -> Instant {
         let next = self.acts.partition_point(|act| act.ms < ms);
         let next_act = self.acts.get(next).or(self.acts.last()).unwrap();
-        let moment = next_act.began - Duration::from_millis(next_act.ms.saturating_sub(ms));
+        let before_it = Duration::from_millis(next_act.ms.saturating_sub(ms));
+        let moment = next_act.began.checked_sub(before_it).unwrap();
         match next.checked_sub(1) {
             Some(before) => moment.max(self.acts[before].ended),
             None => moment,
@@ -167,7 +168,8 @@ fn unix_ms(at: Instant) -> u64 {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap();
-    u64::try_from((now - at.elapsed()).as_millis()).unwrap()
+    let then = now.checked_sub(at.elapsed()).unwrap();
+    u64::try_from(then.as_millis()).unwrap()
 }
 
 /// A recorded entry as this process would have written it now.
