@@ -637,7 +637,7 @@ fn compacting_is_work_and_leaves_all_else_as_it_was() {
             "working",
         ),
         (start("compact"), "working"),
-        (compact("PostCompact", "manual", "p2"), "idle!"),
+        (compact("PostCompact", "manual", "p2"), "idle"),
         (prompt("p3", "b"), "working"),
     ]);
     assert_eq!(desk.get(KEY).session_id.as_deref(), Some("one"));

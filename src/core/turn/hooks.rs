@@ -59,8 +59,8 @@ impl Turn {
             }
             TurnEvent::Active => {
                 // A text may be shown just after the end of its turn, and opens no other.
-                if !main || (!self.is_open() && prompt_id.is_some() && prompt_id == self.prompt_id)
-                {
+                let is_over = matches!(self.run, Run::Over | Run::Ending);
+                if !main || (is_over && prompt_id.is_some() && prompt_id == self.prompt_id) {
                     return Rule::AfterTheEnd;
                 }
                 self.begin(prompt_id, at);
@@ -97,6 +97,8 @@ impl Turn {
             }
             TurnEvent::Compacted => {
                 self.next_or_end();
+                // Who has it compacted has seen what was there before.
+                self.unseen = false;
                 self.over_at = at;
                 Rule::Compacted
             }
