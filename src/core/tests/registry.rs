@@ -136,7 +136,7 @@ fn yes_shows_at_once() {
             (Nothing(60_000), "working: Bash: make"),
             (Hook(done("p1")), "working: Bash: make"),
             (Hook(batch("p1")), "working: Bash: make"),
-            (Hook(stop("p1", &json!([]))), "working"),
+            (Hook(stop("p1", &json!([]))), "working: Bash: make"),
             (Registry(Idle), "idle!"),
             (Nothing(60_000), "idle!"),
         ],
@@ -337,8 +337,8 @@ fn a_turn_that_somebodys_hook_keeps_going_is_work_and_then_ends() {
         (Hook(stop("p1", &json!([]))), "working"),
         (Nothing(60_000), "working"),
         (Hook(tool("p1", "make")), "working: Bash: make"),
-        (Hook(stop("p1", &json!([]))), "working"),
-        (Nothing(60_000), "working"),
+        (Hook(stop("p1", &json!([]))), "working: Bash: make"),
+        (Nothing(60_000), "working: Bash: make"),
         (Registry(Idle), "idle!"),
     ]);
     // Where the registry has stopped to follow, or has not told of this turn, the hook is believed.

@@ -174,16 +174,16 @@ impl Turn {
         self.subagents = subagents;
         self.subagents.truncate(MEMBERS);
         self.unseen |= !next;
-        self.next_or_end();
         self.over_at = at;
-        if next {
-            return Rule::TurnEndedNextFollows;
-        }
-        if self.outliving == 0 && self.is_registered_busy() {
+        if !next && self.outliving == 0 && self.is_registered_busy() {
+            self.answer(None);
             self.run = Run::Ending;
             return Rule::TurnEnding;
         }
-        if self.outliving > 0 {
+        self.next_or_end();
+        if next {
+            Rule::TurnEndedNextFollows
+        } else if self.outliving > 0 {
             Rule::TurnEndedSubagentsGoOn
         } else {
             Rule::TurnEnded
