@@ -122,6 +122,20 @@ pub enum EvidenceKind {
     Unknown,
 }
 
+impl EvidenceKind {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hook => "hook",
+            Self::Registry => "registry",
+            Self::Process => "process",
+            Self::Report => "report",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// The last word of one kind of evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence<'a> {

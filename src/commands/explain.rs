@@ -6,7 +6,7 @@ use std::io::Write;
 use super::{OneSession, show};
 use crate::client::Client;
 use crate::clock;
-use crate::protocol::{EvidenceKind, EvidenceStep, ExplainResult};
+use crate::protocol::{EvidenceStep, ExplainResult};
 
 pub(super) fn run(
     one: &OneSession,
@@ -40,13 +40,6 @@ fn page(explained: &ExplainResult<'_>, now: u64) -> String {
 
 /// One piece of evidence; `*` marks the one that the present status goes back to.
 fn row(step: &EvidenceStep<'_>, now: u64) -> Vec<String> {
-    let kind = match step.kind {
-        EvidenceKind::Hook => "hook",
-        EvidenceKind::Registry => "registry",
-        EvidenceKind::Process => "process",
-        EvidenceKind::Report => "report",
-        EvidenceKind::Unknown => "unknown",
-    };
     let status = match step.waiting_for {
         Some(what) => format!("{}: {}", step.status.as_str(), what.as_str()),
         None => step.status.as_str().into(),
@@ -54,7 +47,7 @@ fn row(step: &EvidenceStep<'_>, now: u64) -> Vec<String> {
     vec![
         if step.decided { "*" } else { " " }.into(),
         format!("{} ago", show::precise(now.saturating_sub(step.at))),
-        kind.into(),
+        step.kind.as_str().into(),
         show::plain(&step.what),
         status,
         show::plain(&step.meaning),

@@ -103,11 +103,10 @@ fn rows(session: &SessionRecord<'_>, now: u64) -> Vec<Vec<String>> {
         row(
             "evidence",
             format!(
-                "{:?}: {what}, {} ago",
-                evidence.kind,
+                "{}: {what}, {} ago",
+                evidence.kind.as_str(),
                 show::ago(evidence.at, now)
-            )
-            .to_lowercase(),
+            ),
         );
     }
     rows
