@@ -15,11 +15,12 @@
 //! | [`protocol`], [`codec`] | the messages, which are the specification; bytes <-> messages |
 //! | [`mod@core`] | every rule; no IO |
 //! | [`daemon`] | the listener's origins, connections, the loop: does what the core decides |
-//! | [`client`], [`mirror`], [`commands`] | the other end of the socket |
+//! | [`client`], [`follow`], [`mirror`], [`board`], [`commands`] | the other end of the socket |
 //! | [`doctor`] | what is wrong with an installation, and what mends it |
 //! | [`config`], [`log`], [`peer`], [`process`], [`clock`] | what both ends stand on |
 
 pub mod agents;
+pub mod board;
 pub mod client;
 pub mod clock;
 pub mod codec;
@@ -28,6 +29,7 @@ pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod doctor;
+pub mod follow;
 pub mod hook;
 pub mod install;
 pub mod log;
@@ -35,6 +37,7 @@ pub mod mirror;
 pub mod peer;
 pub mod process;
 pub mod protocol;
+mod show;
 
 use std::process::ExitCode;
 

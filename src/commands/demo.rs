@@ -18,11 +18,11 @@ use serde_json::{Map, Value, json};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::show;
 use crate::client::{Client, ClientError, Told};
 use crate::clock;
 use crate::process::{self, ProcessId};
 use crate::protocol::StopParams;
+use crate::show;
 
 /// The run: a person asks for files to be made; says yes, yes, no, Esc, yes, and yes twice.
 const TRACE: &str = include_str!("../../tests/traces/claude-code-2.1.330/perm.jsonl");

@@ -1,26 +1,17 @@
 //! A planned change as a unified diff, for a person who wants to see it first.
 
 use std::borrow::Cow;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use similar::ChangeTag;
 use similar::algorithms::{Capture, Replace, myers};
 use similar::udiff::UnifiedHunkHeader;
 
-use super::show::plain;
-use crate::config::variable;
 use crate::install::file::Change;
+use crate::show::plain;
 
 /// Lines shown around each change.
 const CONTEXT: usize = 3;
-
-/// Whether standard output shows colours, as far as anything says: a terminal that is not a plain one, and nobody has
-/// asked for none (<https://no-color.org>).
-pub(super) fn coloured() -> bool {
-    io::stdout().is_terminal()
-        && variable("NO_COLOR").is_none()
-        && variable("TERM").is_some_and(|terminal| terminal != "dumb")
-}
 
 /// Writes the change as `diff -u` does; what is not text is replaced by signs for it.
 pub(super) fn print(out: &mut impl Write, change: &Change, colour: bool) -> io::Result<()> {

@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::bail;
 use serde::Serialize;
 
-use super::{Json, show};
+use super::Json;
 use crate::doctor::{self, Check, Level};
+use crate::show;
 
 /// What a script reads.
 #[derive(Serialize)]

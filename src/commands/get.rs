@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
-use super::{OneSession, show};
+use super::OneSession;
 use crate::client::Client;
 use crate::clock;
 use crate::protocol::{SessionRecord, SessionResult};
+use crate::show;
 
 pub(super) fn run(
     one: &OneSession,

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use super::{complain, diff, show};
+use super::{complain, diff};
 use crate::config::variable;
 use crate::install::file::{self, Change};
 use crate::install::service::{self, Plan, Step};
 use crate::install::{hooks, program};
+use crate::show;
 
 /// What to install or to take away, and whether only to show it.
 #[derive(Debug, Clone, Copy, Args)]
@@ -161,7 +162,7 @@ impl<W: Write> Told<'_, W> {
     }
 
     fn difference(&mut self, change: &Change) {
-        let written = diff::print(self.out, change, diff::coloured());
+        let written = diff::print(self.out, change, show::coloured());
         self.failed = self.failed.take().or(written.err());
     }
 

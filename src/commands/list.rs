@@ -4,10 +4,10 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::show;
 use crate::client::Client;
 use crate::clock;
 use crate::protocol::{ListParams, ListResult};
+use crate::show;
 
 /// What to list.
 #[derive(Debug, Args)]

@@ -12,7 +12,6 @@ mod install;
 mod list;
 mod remove;
 mod report;
-mod show;
 mod status;
 mod stop;
 mod uninstall;
@@ -232,12 +231,12 @@ fn complain(error: &anyhow::Error) {
         }
     });
     let text = text.unwrap_or_default();
-    let mut complaint = format!("agent-console: {}", show::plain(&text));
+    let mut complaint = format!("agent-console: {}", crate::show::plain(&text));
     if let Some(snippet) = error
         .downcast_ref::<crate::config::ConfigError>()
         .and_then(crate::config::ConfigError::snippet)
     {
-        complaint = format!("{complaint}\n{}", show::plain_lines(&snippet));
+        complaint = format!("{complaint}\n{}", crate::show::plain_lines(&snippet));
     }
     // Where standard error is closed there is nobody to tell.
     let _ = writeln!(io::stderr(), "{complaint}");

@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
-use super::{OneSession, show};
+use super::OneSession;
 use crate::client::Client;
 use crate::protocol::RemoveResult;
+use crate::show;
 
 pub(super) fn run(
     one: &OneSession,

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use clap::{Args, ValueEnum};
 
-use super::show;
 use crate::client::Client;
 use crate::protocol::{SessionResult, SetParams, Status, WaitingFor};
+use crate::show;
 
 /// What to tell.
 #[derive(Debug, Args)]

@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
-use super::{Json, show};
+use super::Json;
 use crate::client::Client;
 use crate::protocol::StatusResult;
+use crate::show;
 
 pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> anyhow::Result<()> {
     let status: StatusResult<'static> = client.ask("daemon.status", &serde_json::Map::new())?;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::Args;
 
-use super::show;
 use crate::client::Client;
 use crate::process;
 use crate::protocol::{StatusResult, StopParams, StopResult};
+use crate::show;
 
 /// How long the daemon may take to be gone once it has said that it stops.
 const PATIENCE: Duration = Duration::from_secs(10);

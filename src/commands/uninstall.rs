@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::install::{Options, claude_directory};
-use super::show;
 use crate::install::{hooks, service};
+use crate::show;
 
 /// Examples for `uninstall --help`.
 pub(super) const EXAMPLES: &str = "Settings are afterwards as they were, byte for byte; hooks of others, units that you wrote or edited,

@@ -1,22 +1,18 @@
 //! `watch`: each change as it comes, a line each, until the daemon is stopped on purpose.
-//!
-//! A daemon that has crashed or is being restarted is connected to again, later and later; one that was stopped is not,
-//! because the connection would start it again.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::show;
-use crate::client::{Client, ClientError, Told};
+use crate::client::{Client, Told};
 use crate::clock;
-use crate::protocol::{ErrorCode, SessionRecord, StopReason};
-
-/// The first and the longest pause before connecting again.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+use crate::follow::{Heard, follow};
+use crate::protocol::SessionRecord;
+use crate::show;
 
 /// How to show it.
 #[derive(Debug, Args)]
@@ -27,50 +23,30 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
-    let mut client = Client::connect(socket)?;
     let mut printer = Printer {
         json: options.json,
         began: clock::monotonic(),
         out,
     };
-    loop {
-        let mut failure = None;
-        let ended = client.subscribe(|told| match printer.print(&told) {
-            Ok(()) => true,
-            Err(error) => {
-                failure = Some(error);
-                false
+    let mut failure = None;
+    let mut lost = false;
+    follow(Client::connect(socket)?, socket, |heard| {
+        let done = match heard {
+            Heard::Told(told) => {
+                lost = false;
+                printer.print(&told)
             }
-        });
-        if let Some(error) = failure {
-            return Err(error.into());
+            Heard::Lost { .. } if std::mem::replace(&mut lost, true) => Ok(()),
+            Heard::Lost { .. } => writeln!(io::stderr(), "the daemon is gone; connecting again"),
+        };
+        failure = done.err();
+        if failure.is_some() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
         }
-        match ended {
-            Ok(Some(StopReason::Stop | StopReason::Idle)) => return Ok(()),
-            // Dropped, crashed, restarted, or leaving as it was subscribed to.
-            Ok(Some(StopReason::Signal | StopReason::Unknown) | None)
-            | Err(ClientError::Closed { .. } | ClientError::Io { .. }) => {}
-            // Reached while it leaves for good: it is being stopped.
-            Err(ClientError::Refused { code, .. }) if code == ErrorCode::Stopping as i32 => {
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        }
-        writeln!(io::stderr(), "the daemon is gone; connecting again")?;
-        client = again(socket)?;
-    }
-}
-
-/// Connects, however long it takes.
-fn again(socket: &Path) -> Result<Client, ClientError> {
-    let mut pause = PAUSE.0;
-    loop {
-        std::thread::sleep(pause);
-        match Client::connect(socket) {
-            Err(ClientError::NoDaemon { .. }) => pause = (pause * 2).min(PAUSE.1),
-            other => return other,
-        }
-    }
+    })?;
+    failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// One line of `watch --json`.

@@ -1,15 +1,26 @@
-//! How things look to a person: text from outside made harmless, times, tables, and JSON for scripts. Pure; used by every command.
+//! How things look to a person: text from outside made harmless, times, tables, colours, and JSON for scripts. Used by
+//! every command and the dashboard.
 
 use std::fmt::Write as _;
 use std::io;
 
 use serde::Serialize;
 
+use crate::config::variable;
 use crate::protocol::{SessionRecord, Status};
+
+/// Whether standard output takes colours and wants them: a terminal, and not refused (<https://no-color.org>).
+pub(crate) fn coloured() -> bool {
+    use std::io::IsTerminal;
+
+    io::stdout().is_terminal()
+        && variable("NO_COLOR").is_none_or(|value| value.is_empty())
+        && variable("TERM").is_some_and(|terminal| terminal != "dumb")
+}
 
 /// Text from outside as it may go to a terminal: what could move the cursor, change colours or turn the reading
 /// direction becomes `\u{fffd}`.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars()
         .map(|c| {
             if is_harmful(c) {
@@ -22,12 +33,12 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// The same for text of several lines.
-pub(super) fn plain_lines(text: &str) -> String {
+pub(crate) fn plain_lines(text: &str) -> String {
     text.lines().map(plain).collect::<Vec<_>>().join("\n")
 }
 
 /// One line of JSON.
-pub(super) fn json<T: Serialize>(out: &mut impl io::Write, value: &T) -> io::Result<()> {
+pub(crate) fn json<T: Serialize>(out: &mut impl io::Write, value: &T) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
 }
@@ -40,12 +51,12 @@ fn is_harmful(c: char) -> bool {
 }
 
 /// How long ago `then` was, in the largest whole unit.
-pub(super) fn ago(then: u64, now: u64) -> String {
+pub(crate) fn ago(then: u64, now: u64) -> String {
     duration(now.saturating_sub(then))
 }
 
 /// A duration in the largest whole unit: `42s`, `3m`, `2h`, `5d`.
-pub(super) fn duration(ms: u64) -> String {
+pub(crate) fn duration(ms: u64) -> String {
     match ms / 1000 {
         seconds @ 0..60 => format!("{seconds}s"),
         seconds @ 60..3600 => format!("{}m", seconds / 60),
@@ -55,7 +66,7 @@ pub(super) fn duration(ms: u64) -> String {
 }
 
 /// A duration for comparing moments: to the tenth of a second below a minute.
-pub(super) fn precise(ms: u64) -> String {
+pub(crate) fn precise(ms: u64) -> String {
     match ms {
         0..60_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
         60_000.. => format!("{}m{:02}s", ms / 60_000, ms / 1000 % 60),
@@ -63,7 +74,7 @@ pub(super) fn precise(ms: u64) -> String {
 }
 
 /// The status in a person's words: `waiting: permission`.
-pub(super) fn status(session: &SessionRecord<'_>) -> String {
+pub(crate) fn status(session: &SessionRecord<'_>) -> String {
     match session.waiting_for {
         Some(what) => format!("{}: {}", session.status.as_str(), what.as_str()),
         None => session.status.as_str().into(),
@@ -71,7 +82,7 @@ pub(super) fn status(session: &SessionRecord<'_>) -> String {
 }
 
 /// What to say about a session in one line: why it is as it is, else what it is about.
-pub(super) fn about(session: &SessionRecord<'_>) -> String {
+pub(crate) fn about(session: &SessionRecord<'_>) -> String {
     let text = match session.status {
         Status::Closed => session.end_reason.as_deref(),
         _ => session.reason.as_deref().or(session.title.as_deref()),
@@ -80,7 +91,7 @@ pub(super) fn about(session: &SessionRecord<'_>) -> String {
 }
 
 /// Rows in columns as wide as they need to be, two blanks apart; nothing is padded at the end of a line.
-pub(super) fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter()

@@ -1,0 +1,118 @@
+//! What a person wants to know of many sessions at once: which first, and how many of each.
+//!
+//! One order and one tally for every view: the dashboard, `list`, `next`, `bar`. Pure.
+
+use std::cmp::{Ordering, Reverse};
+
+use crate::protocol::{SessionRecord, Status};
+
+/// Orders sessions as a person should see them: those that need a person first, whoever has needed one for longest on
+/// top; then those at work, longest first; then idle ones and closed ones, the latest first.
+#[must_use]
+pub fn by_need(a: &SessionRecord<'_>, b: &SessionRecord<'_>) -> Ordering {
+    rank(a).cmp(&rank(b)).then_with(|| a.key.cmp(&b.key))
+}
+
+/// The group, and the place in it.
+fn rank(session: &SessionRecord<'_>) -> (u8, u64, Reverse<u64>) {
+    let oldest_first = |group| (group, session.since, Reverse(0));
+    let latest_first = |group, at| (group, 0, Reverse(at));
+    match session.status {
+        Status::Closed => latest_first(3, session.ended_at.unwrap_or(session.since)),
+        _ if session.attention => oldest_first(0),
+        Status::Working => oldest_first(1),
+        Status::Waiting | Status::Error | Status::Idle | Status::Unknown => {
+            latest_first(2, session.since)
+        }
+    }
+}
+
+/// How many sessions there are of each kind that a person tells apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// They wait for a person.
+    pub waiting: usize,
+    /// Their last turn failed.
+    pub failed: usize,
+    /// They have finished a turn that nobody has looked at.
+    pub finished: usize,
+    /// They work.
+    pub working: usize,
+    /// They are idle, and seen.
+    pub idle: usize,
+    /// They are over.
+    pub closed: usize,
+}
+
+impl Tally {
+    /// Counts them.
+    pub fn of<'a, 'r: 'a>(sessions: impl IntoIterator<Item = &'a SessionRecord<'r>>) -> Self {
+        let mut tally = Self::default();
+        for session in sessions {
+            *match session.status {
+                Status::Waiting => &mut tally.waiting,
+                Status::Error => &mut tally.failed,
+                Status::Idle if session.attention => &mut tally.finished,
+                Status::Working => &mut tally.working,
+                Status::Idle | Status::Unknown => &mut tally.idle,
+                Status::Closed => &mut tally.closed,
+            } += 1;
+        }
+        tally
+    }
+
+    /// How many need a person.
+    #[must_use]
+    pub fn attention(&self) -> usize {
+        self.waiting + self.failed + self.finished
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn session(key: &str, status: &str, attention: bool, since: u64) -> SessionRecord<'static> {
+        let ended_at = (status == "closed").then_some(since);
+        serde_json::from_value(json!({
+            "key": key, "agent": "claude-code", "status": status, "attention": attention, "since": since,
+            "started_at": 0, "ended_at": ended_at,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn who_has_needed_a_person_for_longest_is_on_top() {
+        let mut sessions = [
+            session("closed-early", "closed", false, 1),
+            session("closed-late", "closed", false, 2),
+            session("idle-early", "idle", false, 1),
+            session("idle-late", "idle", false, 2),
+            session("works-new", "working", false, 2),
+            session("works-long", "working", false, 1),
+            session("waits-new", "waiting", true, 9),
+            session("finished", "idle", true, 8),
+            session("failed", "error", true, 7),
+        ];
+        sessions.sort_by(by_need);
+        let keys: Vec<_> = sessions.iter().map(|session| &*session.key).collect();
+        assert_eq!(
+            keys,
+            [
+                "failed",
+                "finished",
+                "waits-new",
+                "works-long",
+                "works-new",
+                "idle-late",
+                "idle-early",
+                "closed-late",
+                "closed-early"
+            ]
+        );
+        let tally = Tally::of(&sessions);
+        assert_eq!((tally.attention(), tally.working, tally.idle), (3, 2, 2));
+    }
+}
