@@ -27,6 +27,38 @@ fn rank(session: &SessionRecord<'_>) -> (u8, u64, Reverse<u64>) {
     }
 }
 
+/// What a person tells apart at a glance: a status, and whether an idle session has been looked at since its turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Waits for a person.
+    Waiting,
+    /// Its last turn failed.
+    Failed,
+    /// Has finished a turn that nobody has looked at.
+    Finished,
+    /// Works.
+    Working,
+    /// Is idle, and seen.
+    Idle,
+    /// Is over.
+    Closed,
+}
+
+impl Kind {
+    /// The kind that a session is of.
+    #[must_use]
+    pub fn of(session: &SessionRecord<'_>) -> Self {
+        match session.status {
+            Status::Waiting => Self::Waiting,
+            Status::Error => Self::Failed,
+            Status::Idle if session.attention => Self::Finished,
+            Status::Working => Self::Working,
+            Status::Idle | Status::Unknown => Self::Idle,
+            Status::Closed => Self::Closed,
+        }
+    }
+}
+
 /// How many sessions there are of each kind that a person tells apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -49,13 +81,13 @@ impl Tally {
     pub fn of<'a, 'r: 'a>(sessions: impl IntoIterator<Item = &'a SessionRecord<'r>>) -> Self {
         let mut tally = Self::default();
         for session in sessions {
-            *match session.status {
-                Status::Waiting => &mut tally.waiting,
-                Status::Error => &mut tally.failed,
-                Status::Idle if session.attention => &mut tally.finished,
-                Status::Working => &mut tally.working,
-                Status::Idle | Status::Unknown => &mut tally.idle,
-                Status::Closed => &mut tally.closed,
+            *match Kind::of(session) {
+                Kind::Waiting => &mut tally.waiting,
+                Kind::Failed => &mut tally.failed,
+                Kind::Finished => &mut tally.finished,
+                Kind::Working => &mut tally.working,
+                Kind::Idle => &mut tally.idle,
+                Kind::Closed => &mut tally.closed,
             } += 1;
         }
         tally

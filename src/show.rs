@@ -1,22 +1,18 @@
 //! How things look to a person: text from outside made harmless, times, tables, colours, and JSON for scripts. Used by
 //! every command and the dashboard.
 
-use std::fmt::Write as _;
-use std::io;
+mod json;
+mod place;
+mod screen;
+mod table;
 
-use serde::Serialize;
+pub(crate) use self::json::json;
+pub(crate) use self::place::{directory, way_there, whereabouts};
+pub(crate) use self::screen::{Screen, coloured, style};
+pub(crate) use self::table::{Cell, Column, Cut, fitted, shorten, table, width};
 
-use crate::config::variable;
+use crate::board::Tally;
 use crate::protocol::{SessionRecord, Status};
-
-/// Whether standard output takes colours and wants them: a terminal, and not refused (<https://no-color.org>).
-pub(crate) fn coloured() -> bool {
-    use std::io::IsTerminal;
-
-    io::stdout().is_terminal()
-        && variable("NO_COLOR").is_none_or(|value| value.is_empty())
-        && variable("TERM").is_some_and(|terminal| terminal != "dumb")
-}
 
 /// Text from outside as it may go to a terminal: what could move the cursor, change colours or turn the reading
 /// direction becomes `\u{fffd}`.
@@ -37,17 +33,11 @@ pub(crate) fn plain_lines(text: &str) -> String {
     text.lines().map(plain).collect::<Vec<_>>().join("\n")
 }
 
-/// One line of JSON.
-pub(crate) fn json<T: Serialize>(out: &mut impl io::Write, value: &T) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    out.write_all(b"\n")
-}
-
 /// Control characters (C0, DEL, C1), and the marks of the Unicode Bidirectional Algorithm (UAX #9) that make text look
 /// like another.
 fn is_harmful(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// How long ago `then` was, in the largest whole unit.
@@ -65,11 +55,17 @@ pub(crate) fn duration(ms: u64) -> String {
     }
 }
 
-/// A duration for comparing moments: to the tenth of a second below a minute.
+/// A duration for comparing moments: to the second, and to its tenth below a minute.
 pub(crate) fn precise(ms: u64) -> String {
     match ms {
         0..60_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
-        60_000.. => format!("{}m{:02}s", ms / 60_000, ms / 1000 % 60),
+        60_000..3_600_000 => format!("{}m{:02}s", ms / 60_000, ms / 1000 % 60),
+        3_600_000.. => format!(
+            "{}h{:02}m{:02}s",
+            ms / 3_600_000,
+            ms / 60_000 % 60,
+            ms / 1000 % 60
+        ),
     }
 }
 
@@ -90,29 +86,26 @@ pub(crate) fn about(session: &SessionRecord<'_>) -> String {
     plain(text.unwrap_or_default())
 }
 
-/// Rows in columns as wide as they need to be, two blanks apart; nothing is padded at the end of a line.
-pub(crate) fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-    };
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| width(column).unwrap_or(0))
+/// What begins a line about a session: a sign if a person should look, so that colour is never alone in saying so.
+pub(crate) fn sign(session: &SessionRecord<'_>) -> char {
+    if session.attention { '!' } else { ' ' }
+}
+
+/// How many there are of each kind: `2 waiting · 5 working`.
+pub(crate) fn tally(tally: &Tally) -> String {
+    let counts = [
+        (tally.waiting, "waiting"),
+        (tally.failed, "failed"),
+        (tally.finished, "finished"),
+        (tally.working, "working"),
+        (tally.idle, "idle"),
+        (tally.closed, "closed"),
+    ];
+    let words = counts.iter().filter(|(count, _)| *count > 0);
+    let words: Vec<_> = words
+        .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            // Writing to a string can't fail.
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    words.join(" · ")
 }
 
 #[cfg(test)]
@@ -144,14 +137,36 @@ mod tests {
         assert_eq!(ago(5000, 4000), "0s");
         assert_eq!(precise(59_999), "59.9s");
         assert_eq!(precise(65_000), "1m05s");
+        assert_eq!(precise(7_265_000), "2h01m05s");
     }
 
     #[test]
-    fn columns_line_up_and_lines_end_where_their_text_ends() {
-        let rows = [
-            vec!["a".into(), "long".into(), String::new()],
-            vec!["bcd".into(), "x".into(), "y".into()],
-        ];
-        assert_eq!(table(&rows), "a    long\nbcd  x     y\n");
+    fn json_says_the_same_and_steers_no_terminal() {
+        let value = serde_json::json!({
+            "a\u{9b}2J": ["\u{202e}日\u{7f}\"\\", "\u{1b}\n\u{61c}"], "n": [1, 0.5, null, true, {}],
+        });
+        let mut line = Vec::new();
+        json(&mut line, &value).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        assert_eq!(
+            line,
+            "{\"a\\u009b2J\":[\"\\u202e日\\u007f\\\"\\\\\",\"\\u001b\\n\\u061c\"],\
+             \"n\":[1,0.5,null,true,{}]}\n"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&line).unwrap(),
+            value
+        );
+    }
+
+    #[test]
+    fn a_tally_leaves_out_what_there_is_none_of() {
+        let two = Tally {
+            waiting: 2,
+            working: 5,
+            ..Tally::default()
+        };
+        assert_eq!(tally(&two), "2 waiting · 5 working");
+        assert_eq!(tally(&Tally::default()), "");
     }
 }

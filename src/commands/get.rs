@@ -3,10 +3,16 @@
 use std::io::Write;
 
 use super::OneSession;
+use crate::board::Kind;
 use crate::client::Client;
 use crate::clock;
 use crate::protocol::{SessionRecord, SessionResult};
-use crate::show;
+use crate::show::{self, Screen};
+
+/// Examples for `get --help`.
+pub(super) const EXAMPLES: &str = "Examples:
+  agent-console get build
+  agent-console get 19440e85 --json | jq -r .reason      by the beginning of the agent's id";
 
 pub(super) fn run(
     one: &OneSession,
@@ -18,12 +24,13 @@ pub(super) fn run(
     if one.json {
         show::json(out, &session)?;
     } else {
-        write!(out, "{}", show::table(&rows(&session, clock::unix_ms())))?;
+        let rows = rows(&session, clock::unix_ms(), Screen::of_stdout());
+        write!(out, "{}", show::table(&rows))?;
     }
     Ok(())
 }
 
-fn rows(session: &SessionRecord<'_>, now: u64) -> Vec<Vec<String>> {
+fn rows(session: &SessionRecord<'_>, now: u64, screen: Screen) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     let mut row = |name: &str, value: String| {
         if !value.is_empty() {
@@ -36,7 +43,7 @@ fn rows(session: &SessionRecord<'_>, now: u64) -> Vec<Vec<String>> {
         "status",
         format!(
             "{} for {}",
-            show::status(session),
+            screen.paint(show::style(Kind::of(session)), &show::status(session)),
             show::ago(session.since, now)
         ),
     );
@@ -61,32 +68,36 @@ fn rows(session: &SessionRecord<'_>, now: u64) -> Vec<Vec<String>> {
         "process",
         session.pid.map(|pid| pid.to_string()).unwrap_or_default(),
     );
+    if let Some(terminal) = &session.terminal {
+        for (name, place) in show::whereabouts(terminal) {
+            row(name, place);
+        }
+        row("go there", show::way_there(terminal).unwrap_or_default());
+    }
+    row("model", text(session.model.as_deref()));
+    let number = |number: Option<String>| number.unwrap_or_default();
     row(
-        "terminal",
-        text(
+        "context",
+        number(
             session
-                .terminal
-                .as_ref()
-                .and_then(|terminal| terminal.tty.as_deref()),
+                .context_percent
+                .map(|percent| format!("{percent:.0} % used")),
         ),
     );
-    row("model", text(session.model.as_deref()));
-    row("permissions", text(session.permission_mode.as_deref()));
     row(
-        "subagents",
-        if session.subagents > 0 {
-            session.subagents.to_string()
-        } else {
-            String::new()
-        },
+        "cost",
+        number(session.cost_usd.map(|dollars| format!("{dollars:.2} USD"))),
     );
+    row("permissions", text(session.permission_mode.as_deref()));
+    let count = |count: u32| match count {
+        0 => String::new(),
+        _ => count.to_string(),
+    };
+    row("subagents", count(session.subagents));
+    row("shells", count(session.background));
     row(
-        "shells",
-        if session.background > 0 {
-            session.background.to_string()
-        } else {
-            String::new()
-        },
+        "started",
+        format!("{} ago", show::ago(session.started_at, now)),
     );
     row("ended", text(session.end_reason.as_deref()));
     for transition in &session.history {

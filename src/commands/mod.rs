@@ -10,11 +10,13 @@ mod explain;
 mod get;
 mod install;
 mod list;
+mod next;
 mod remove;
 mod report;
 mod status;
 mod stop;
 mod uninstall;
+mod wait;
 mod watch;
 
 use std::io::{self, Write};
@@ -35,6 +37,8 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 /// There is no daemon to reach.
 const NO_DAEMON: u8 = 3;
+/// What was waited for did not come in time: what timeout(1) says, too.
+const TIMED_OUT: u8 = 124;
 
 /// Knows what every coding agent on this machine is doing.
 ///
@@ -49,7 +53,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit status: 0, 1 failure, 2 wrong usage, 3 no daemon to reach.
+const EXIT_CODES: &str =
+    "Exit status: 0, 1 failure, 2 wrong usage, 3 no daemon to reach, 124 time-out (wait).
 
 Examples:
   agent-console demo                      a recorded agent, played to a private daemon
@@ -75,12 +80,18 @@ enum Command {
     /// List the sessions
     List(list::Options),
     /// Show one session
+    #[command(after_help = get::EXAMPLES)]
     Get(OneSession),
     /// Show why a session has the status it has: the evidence, oldest to newest
     Explain(OneSession),
     /// Show each change as it comes
     Watch(watch::Options),
+    /// Wait until sessions need a person, or are idle, waiting or closed
+    Wait(wait::Options),
+    /// Show who has needed a person for longest, and where to find it
+    Next(next::Options),
     /// Tell how the daemon is
+    #[command(after_help = status::EXAMPLES)]
     Status(Json),
     /// Set a session's status from a script
     Report(report::Options),
@@ -181,6 +192,8 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
         Command::Get(session) => get::run(&session, &mut connect()?, out),
         Command::Explain(session) => explain::run(&session, &mut connect()?, out),
         Command::Watch(options) => watch::run(&options, &socket_path(socket.as_deref())?.path, out),
+        Command::Wait(options) => wait::run(&options, &socket_path(socket.as_deref())?.path, out),
+        Command::Next(options) => next::run(&options, &mut connect()?, out),
         Command::Status(options) => status::run(&options, &mut connect()?, out),
         Command::Report(options) => report::run(&options, &mut connect()?, out),
         Command::Remove(session) => remove::run(&session, &mut connect()?, out),
@@ -215,6 +228,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     complain(error);
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::NoDaemon { .. }) => ExitCode::from(NO_DAEMON),
+        _ if error.is::<wait::TimedOut>() => ExitCode::from(TIMED_OUT),
         _ => ExitCode::from(FAILURE),
     }
 }

@@ -7,6 +7,11 @@ use crate::client::Client;
 use crate::protocol::StatusResult;
 use crate::show;
 
+/// Examples for `status --help`.
+pub(super) const EXAMPLES: &str = "Examples:
+  agent-console status
+  agent-console status --json | jq .sessions.waiting";
+
 pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> anyhow::Result<()> {
     let status: StatusResult<'static> = client.ask("daemon.status", &serde_json::Map::new())?;
     if options.json {
