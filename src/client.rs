@@ -18,7 +18,7 @@ use crate::peer::{self, ConnectError};
 use crate::process;
 use crate::protocol::{
     DaemonNotice, DaemonStopping, Notification, SessionChanged, SessionRemoved, Snapshot,
-    StopReason,
+    StopReason, UsageChanged,
 };
 
 /// How long a connection and an answer may take. A manager that has to start the daemon first needs milliseconds; a
@@ -96,6 +96,8 @@ pub enum Told {
     Changed(Box<SessionChanged<'static>>),
     /// A session is no longer remembered.
     Removed(SessionRemoved<'static>),
+    /// The account's limits are known better, or worse.
+    Usage(UsageChanged<'static>),
     /// Something that a person should know.
     Notice(DaemonNotice<'static>),
     /// The daemon leaves.
@@ -197,6 +199,7 @@ impl Client {
                 Incoming::Notification(Notification::SessionRemoved(removed)) => {
                     Told::Removed(removed)
                 }
+                Incoming::Notification(Notification::UsageChanged(usage)) => Told::Usage(usage),
                 Incoming::Notification(Notification::DaemonNotice(notice)) => Told::Notice(notice),
                 Incoming::Notification(Notification::DaemonStopping(last)) => {
                     stopping = Some(last.reason);

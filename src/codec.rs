@@ -229,6 +229,10 @@ fn request(method: &str, params: &str) -> Result<Request, Refusal> {
             no_array(params)?;
             Request::Subscribe
         }
+        "usage.get" => {
+            no_array(params)?;
+            Request::UsageGet
+        }
         "hello" => {
             read::<protocol::HelloParams>(params)?;
             Request::Hello
@@ -416,6 +420,7 @@ pub fn notification(notification: &Notification<'_>) -> Line {
     match notification {
         Notification::SessionChanged(params) => push("session.changed", params),
         Notification::SessionRemoved(params) => push("session.removed", params),
+        Notification::UsageChanged(params) => push("usage.changed", params),
         Notification::DaemonNotice(params) => push("daemon.notice", params),
         Notification::DaemonStopping(params) => push("daemon.stopping", params),
     }
@@ -520,6 +525,9 @@ pub fn incoming(line: &str) -> Result<Incoming<'_>, serde_json::Error> {
         Some("session.changed") => Incoming::Notification(Notification::SessionChanged(Box::new(
             serde_json::from_str(params)?,
         ))),
+        Some("usage.changed") => {
+            Incoming::Notification(Notification::UsageChanged(serde_json::from_str(params)?))
+        }
         Some("session.removed") => {
             Incoming::Notification(Notification::SessionRemoved(serde_json::from_str(params)?))
         }

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 
 use crate::client::Told;
-use crate::protocol::{NOTICES_KEPT, Notice, SessionRecord, Snapshot};
+use crate::protocol::{NOTICES_KEPT, Notice, SessionRecord, Snapshot, Usage};
 
 /// The sessions as the daemon last told them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mirror {
     sessions: BTreeMap<String, SessionRecord<'static>>,
     notices: Vec<Notice<'static>>,
+    usage: Option<Usage<'static>>,
     seq: u64,
 }
 
@@ -24,12 +25,14 @@ impl Mirror {
                 seq,
                 sessions,
                 notices,
+                usage,
             }) => {
                 self.sessions = sessions
                     .into_iter()
                     .map(|session| (session.key.to_string(), session))
                     .collect();
                 self.notices = notices;
+                self.usage = usage;
                 self.seq = seq;
             }
             Told::Changed(changed) if changed.seq > self.seq => {
@@ -41,6 +44,10 @@ impl Mirror {
                 self.seq = removed.seq;
                 self.sessions.remove(&*removed.key);
             }
+            Told::Usage(changed) if changed.seq > self.seq => {
+                self.seq = changed.seq;
+                self.usage = Some(changed.usage);
+            }
             Told::Notice(notice) if notice.seq > self.seq => {
                 self.seq = notice.seq;
                 if self.notices.len() >= NOTICES_KEPT {
@@ -49,7 +56,7 @@ impl Mirror {
                 self.notices.push(notice.notice);
             }
             Told::Stopping(stopping) => self.seq = self.seq.max(stopping.seq),
-            Told::Changed(_) | Told::Removed(_) | Told::Notice(_) => {}
+            Told::Changed(_) | Told::Removed(_) | Told::Usage(_) | Told::Notice(_) => {}
         }
     }
 
@@ -68,6 +75,12 @@ impl Mirror {
     /// Every session, by key.
     pub fn sessions(&self) -> impl Iterator<Item = &SessionRecord<'static>> {
         self.sessions.values()
+    }
+
+    /// The account's limits, as last told.
+    #[must_use]
+    pub fn usage(&self) -> Option<&Usage<'static>> {
+        self.usage.as_ref()
     }
 
     /// What the daemon has had to say lately, oldest first: as much as a new snapshot would hold.

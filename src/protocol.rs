@@ -405,6 +405,9 @@ pub struct Snapshot<'a> {
     /// What the daemon has had to say lately.
     #[serde(default)]
     pub notices: Vec<Notice<'a>>,
+    /// The account's limits; absent: nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage<'a>>,
 }
 
 /// How many sessions are in each status.
@@ -479,13 +482,134 @@ pub struct ReportResult {
     pub accepted: bool,
 }
 
+/// How the account's limits are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageState {
+    /// Fresh.
+    Ok,
+    /// The last good value, and old.
+    Stale,
+    /// A word that this client doesn't know.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// Where the limits were heard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// An agent's status line.
+    StatusLine,
+    /// A word that this client doesn't know.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// One window of the account's limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageWindow<'a> {
+    /// The service's name for it: `five_hour`, `seven_day`, `seven_day_sonnet`, ….
+    pub name: Cow<'a, str>,
+    /// How much of it is used, in percent; may be above 100.
+    pub used_percent: f64,
+    /// When it begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<u64>,
+    /// How long it is, in ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length_ms: Option<u64>,
+    /// Used against elapsed when it was heard, in percentage points: above 0, it will not last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<f64>,
+}
+
+impl UsageWindow<'_> {
+    /// How far it has run at `now`, in percent; `None` if its times are not known, or it has begun anew.
+    #[must_use]
+    pub fn elapsed_percent(&self, now: u64) -> Option<f64> {
+        let length = self.length_ms.filter(|length| *length > 0)?;
+        let left = self.resets_at?.checked_sub(now)?.min(length);
+        #[expect(clippy::cast_precision_loss, reason = "a percentage")]
+        let elapsed = (length - left) as f64 * 100.0 / length as f64;
+        Some(elapsed)
+    }
+}
+
+/// The account's limits, as far as is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Usage<'a> {
+    /// How they are known.
+    #[serde(default)]
+    pub state: UsageState,
+    /// The windows, as last heard.
+    #[serde(default)]
+    pub windows: Vec<UsageWindow<'a>>,
+    /// Where they were heard.
+    #[serde(default)]
+    pub source: UsageSource,
+    /// When.
+    #[serde(default)]
+    pub fetched_at: u64,
+}
+
+impl Usage<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Usage<'static> {
+        let windows = self.windows.into_iter().map(|window| UsageWindow {
+            name: Cow::Owned(window.name.into_owned()),
+            ..window
+        });
+        Usage {
+            windows: windows.collect(),
+            ..self
+        }
+    }
+
+    /// True if only its age differs: nothing that a person would read anew.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Usage<'_>) -> bool {
+        let windows = |usage: &Usage<'_>| -> Vec<(String, f64, Option<u64>)> {
+            let of = |window: &UsageWindow<'_>| {
+                (
+                    window.name.to_string(),
+                    window.used_percent,
+                    window.resets_at,
+                )
+            };
+            usage.windows.iter().map(of).collect()
+        };
+        self.state == other.state && windows(self) == windows(other)
+    }
+}
+
+/// The result of `usage.get`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageResult<'a> {
+    /// What is known; absent: nothing yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage<'a>>,
+}
+
+/// The parameters of `usage.changed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageChanged<'a> {
+    /// This notification's number.
+    pub seq: u64,
+    /// All of it, as it is now.
+    pub usage: Usage<'a>,
+}
+
 /// Something that a person should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice<'a> {
     /// When it happened.
     pub at: u64,
     /// What kind: `config_refused`, `config_loaded`, `restart_needed`, `payload_unreadable`, `log_failed`,
-    /// `connections_full`, `sessions_full`.
+    /// `connections_full`, `sessions_full`, `usage_crossed`.
     pub code: Cow<'a, str>,
     /// One line for a person.
     pub message: Cow<'a, str>,
@@ -550,6 +674,8 @@ pub enum Notification<'a> {
     SessionChanged(Box<SessionChanged<'a>>),
     /// `session.removed`
     SessionRemoved(SessionRemoved<'a>),
+    /// `usage.changed`
+    UsageChanged(UsageChanged<'a>),
     /// `daemon.notice`
     DaemonNotice(DaemonNotice<'a>),
     /// `daemon.stopping`

@@ -14,8 +14,10 @@ mod next;
 mod remove;
 mod report;
 mod status;
+mod statusline;
 mod stop;
 mod uninstall;
+mod usage;
 mod wait;
 mod watch;
 
@@ -90,6 +92,12 @@ enum Command {
     Wait(wait::Options),
     /// Show who has needed a person for longest, and where to find it
     Next(next::Options),
+    /// Draw Claude Code's status line, and report what it knows
+    #[command(after_help = statusline::EXAMPLES)]
+    Statusline(statusline::Options),
+    /// Show the account's limits
+    #[command(after_help = usage::EXAMPLES)]
+    Usage(Json),
     /// Tell how the daemon is
     #[command(after_help = status::EXAMPLES)]
     Status(Json),
@@ -165,10 +173,14 @@ pub fn run(launchd: Option<ActivateSocket>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
-    match execute(cli, launchd) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit_code(&error),
-    }
+    let done = match &cli.command {
+        // Its status is that of the command in it.
+        Command::Statusline(options) => {
+            statusline::run(options, cli.socket.as_deref(), &mut io::stdout().lock())
+        }
+        _ => execute(cli, launchd).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| exit_code(&error))
 }
 
 fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
@@ -195,6 +207,9 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
         Command::Wait(options) => wait::run(&options, &socket_path(socket.as_deref())?.path, out),
         Command::Next(options) => next::run(&options, &mut connect()?, out),
         Command::Status(options) => status::run(&options, &mut connect()?, out),
+        // Dealt with in `run`.
+        Command::Statusline(_) => Ok(()),
+        Command::Usage(options) => usage::run(&options, &mut connect()?, out),
         Command::Report(options) => report::run(&options, &mut connect()?, out),
         Command::Remove(session) => remove::run(&session, &mut connect()?, out),
         Command::Stop(options) => stop::run(&options, connect()?, out),

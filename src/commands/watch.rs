@@ -88,6 +88,7 @@ fn json(told: &Told, out: &mut impl Write) -> io::Result<()> {
         Told::Snapshot(told) => event("snapshot", told, out),
         Told::Changed(told) => event("session.changed", &**told, out),
         Told::Removed(told) => event("session.removed", told, out),
+        Told::Usage(told) => event("usage.changed", told, out),
         Told::Notice(told) => event("daemon.notice", told, out),
         Told::Stopping(told) => event("daemon.stopping", told, out),
     }?;
@@ -126,6 +127,8 @@ impl People {
                 self.shown.remove(&*removed.key);
                 self.line("  removed", &show::plain(&removed.key));
             }
+            // Bars and dashboards show them; here they would drown what happens.
+            Told::Usage(_) => {}
             Told::Notice(told) => self.line("  notice", &show::plain(&told.notice.message)),
             Told::Stopping(told) => {
                 self.line("  stopping", &format!("{:?}", told.reason).to_lowercase());

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::usage::Limit;
 use crate::process::ProcessId;
 use crate::protocol::{Terminal, WaitingFor};
 
@@ -72,6 +73,8 @@ pub struct AgentEvent {
     pub context_percent: Option<f32>,
     /// What the session has cost so far, in US dollars.
     pub cost_usd: Option<f64>,
+    /// The account's limits, as the agent knows them.
+    pub limits: Vec<Limit>,
     /// What happened.
     pub kind: EventKind,
 }

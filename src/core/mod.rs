@@ -16,6 +16,7 @@
 
 pub mod event;
 mod idle;
+mod limits;
 mod notices;
 mod pending;
 mod request;
@@ -30,6 +31,7 @@ mod tests;
 mod timeline;
 mod trail;
 mod turn;
+mod usage;
 
 use std::borrow::Cow;
 
@@ -37,6 +39,7 @@ pub use self::idle::STALE_AFTER_MS;
 pub use self::notices::QUIET_MS;
 pub use self::request::{Request, Set};
 pub use self::store::{MAX_CLOSED, MAX_SESSIONS, SET_PREFIX};
+pub use self::usage::Limit;
 
 use self::event::Sighting;
 use self::idle::Idle;
@@ -45,6 +48,7 @@ use self::pending::Pending;
 use self::session::Session;
 use self::store::Store;
 use self::subscribers::Subscribers;
+use self::usage::Usage;
 use crate::codec::{self, Id, Line};
 use crate::process::ProcessId;
 use crate::protocol::{
@@ -197,6 +201,7 @@ pub struct Core {
     phase: Phase,
     /// Who waits for the answer to `daemon.reload`.
     reloading: Vec<(ClientId, Id)>,
+    usage: Usage,
     reports: u64,
     unknown_events: u64,
     effects: Vec<Effect>,
@@ -217,6 +222,7 @@ impl Core {
             config_dirs: Vec::new(),
             phase: Phase::Running,
             reloading: Vec::new(),
+            usage: Usage::default(),
             reports: 0,
             unknown_events: 0,
             effects: Vec::new(),
@@ -247,7 +253,8 @@ impl Core {
             Phase::RetiringIdle | Phase::RetiringForGood => None,
             Phase::Gone => return None,
         };
-        let due = [leave, self.idle.stale_at(), self.pending.next()];
+        let usage = self.usage.due_ms(!self.subscribers.is_empty());
+        let due = [leave, self.idle.stale_at(), self.pending.next(), usage];
         due.into_iter().flatten().min()
     }
 
@@ -293,6 +300,7 @@ impl Core {
         for key in self.pending.due(now.uptime_ms) {
             self.pass(&key, now);
         }
+        self.tick_usage(now);
         if self.idle.stale_at().is_some_and(|due| due <= now.uptime_ms) {
             self.close_stale(now);
         }

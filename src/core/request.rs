@@ -38,6 +38,8 @@ pub enum Request {
     },
     /// `subscribe`
     Subscribe,
+    /// `usage.get`
+    UsageGet,
     /// `daemon.status`
     DaemonStatus {
         /// The daemon's resident memory, filled in by the loop.
@@ -65,6 +67,7 @@ impl Request {
             Self::SessionExplain { .. } => "session.explain",
             Self::SessionRemove { .. } => "session.remove",
             Self::Subscribe => "subscribe",
+            Self::UsageGet => "usage.get",
             Self::DaemonStatus { .. } => "daemon.status",
             Self::DaemonStop { .. } => "daemon.stop",
             Self::DaemonReload => "daemon.reload",

@@ -67,7 +67,8 @@ impl Core {
                 }
                 Err((code, message)) => self.reply_error(client, id, code, &message),
             },
-            Request::Subscribe => self.subscribe(client, id),
+            Request::Subscribe => self.subscribe(client, id, now),
+            Request::UsageGet => self.reply_usage(client, id, now),
             Request::DaemonStatus { rss_bytes } => self.status(client, id, rss_bytes, now),
             Request::DaemonStop { force } => {
                 let dashboards = self.subscribers.count();
@@ -91,7 +92,7 @@ impl Core {
         self.reports += 1;
         // A stamp from a clock that runs ahead would make every later event look late.
         report.at = report.at.min(now.unix_ms);
-        let Some(event) = report.event.take() else {
+        let Some(mut event) = report.event.take() else {
             let message = format!(
                 "a hook of {} sent an event that could not be read",
                 report.agent
@@ -135,6 +136,7 @@ impl Core {
         }
         let line = id.map(|id| codec::reply(&id, &protocol::ReportResult { accepted: true }));
         self.reply(client, line);
+        self.overhear_usage(&mut event, report.at, now);
         if known_is_needed(self.store.get(&key), &event.kind) {
             return;
         }
@@ -207,14 +209,18 @@ impl Core {
         true
     }
 
-    fn subscribe(&mut self, client: ClientId, id: Option<Id>) {
+    fn subscribe(&mut self, client: ClientId, id: Option<Id>, now: Now) {
         if self.phase == Phase::RetiringForGood {
             self.reply_error(client, id, ErrorCode::Stopping, "the daemon is stopping");
             return;
         }
+        let is_first = self.subscribers.is_empty();
+        if is_first {
+            self.usage.looked_at(now);
+        }
         let line = id.map(|id| codec::reply(&id, &self.snapshot()));
         self.reply(client, line);
-        if self.subscribers.is_empty() {
+        if is_first {
             // Somebody looks for the first time: whatever file events may have missed comes now.
             self.effects.push(Effect::ScanRegistries);
         }
@@ -228,6 +234,7 @@ impl Core {
             seq: self.subscribers.seq(),
             sessions: Records(self.store.sorted(true)),
             notices: self.notices.iter().collect(),
+            usage: self.usage.told(),
         }
     }
 
@@ -315,6 +322,8 @@ pub(super) struct Snapshot<'a> {
     seq: u64,
     sessions: Records<'a>,
     notices: Vec<&'a Notice<'static>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<&'a protocol::Usage<'static>>,
 }
 
 /// True if the event says nothing without a session that is known already.

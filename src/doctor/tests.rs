@@ -49,6 +49,7 @@ fn answers(origin: &'static str) -> Answers {
             idle_timeout_ms: Some(3_600_000),
         },
         snapshot: Snapshot {
+            usage: None,
             seq: 0,
             sessions: Vec::new(),
             notices: Vec::new(),

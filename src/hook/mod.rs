@@ -19,6 +19,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::agents::{self, HookSource};
 use crate::config::{self, DEFAULT_SOCKET, variable};
@@ -88,6 +89,23 @@ pub fn run(agent: &str, socket: Option<&Path>) {
     let line = begin_line(agent, &source, at);
     let line = read_event(&source, line, read_input);
     if let Ok(mut daemon) = peer::connect(&choose_socket(socket), time::LAST) {
+        // Nobody to tell where it fails.
+        let _ = daemon.write_all(&line);
+    }
+}
+
+/// Reports an event that somebody else has read, to the same daemon as [`run`] would; gives up after `patience`.
+pub fn report(agent: &str, socket: Option<&Path>, payload: &[u8], patience: Duration) {
+    let source = agents::hook_source(agent);
+    let line = begin_line(agent, &source, clock::unix_ms());
+    let mut rest = payload;
+    let line = read_event(&source, line, |chunk| {
+        let (next, later) = rest.split_at(rest.len().min(CHUNK));
+        rest = later;
+        chunk.extend_from_slice(next);
+        Ok(next.len())
+    });
+    if let Ok(mut daemon) = peer::connect(&choose_socket(socket), patience) {
         // Nobody to tell where it fails.
         let _ = daemon.write_all(&line);
     }

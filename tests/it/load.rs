@@ -33,6 +33,7 @@ fn dashboard(place: &Place, subscribed: &AtomicUsize) -> Mirror {
                 }
                 Told::Changed(changed) => Some(changed.seq),
                 Told::Removed(removed) => Some(removed.seq),
+                Told::Usage(told) => Some(told.seq),
                 Told::Notice(notice) => Some(notice.seq),
                 Told::Stopping(stopping) => Some(stopping.seq),
             };

@@ -36,6 +36,7 @@ mod protocol;
 #[cfg(target_os = "linux")]
 mod registry;
 mod serving;
+mod statusline;
 mod support;
 mod traces;
 #[cfg(target_os = "linux")]

@@ -12,7 +12,7 @@ use agent_console::mirror::Mirror;
 use agent_console::process;
 use agent_console::protocol::{
     ExplainResult, HelloResult, ListResult, Notification, ReloadResult, RemoveResult, ReportResult,
-    SessionResult, Snapshot, Status, StatusResult, StopReason, StopResult,
+    SessionResult, Snapshot, Status, StatusResult, StopReason, StopResult, UsageResult,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -46,6 +46,8 @@ const VARYING: &[&str] = &[
     "uptime_ms",
     "rss_bytes",
     "version",
+    "fetched_at",
+    "pace",
 ];
 
 fn without_what_varies(mut value: Value) -> Value {
@@ -156,6 +158,8 @@ fn every_method_notification_and_error_is_documented() {
         "session.get",
         "session.explain",
         "session.remove",
+        "usage.get",
+        "usage.changed",
         "subscribe",
         "hello",
         "daemon.status",
@@ -217,6 +221,7 @@ fn later_notifications_are_understood() {
         mirror.apply(match notification {
             Notification::SessionChanged(changed) => Told::Changed(changed),
             Notification::SessionRemoved(removed) => Told::Removed(removed),
+            Notification::UsageChanged(usage) => Told::Usage(usage),
             Notification::DaemonNotice(notice) => Told::Notice(notice),
             Notification::DaemonStopping(stopping) => {
                 reasons.push(stopping.reason);
@@ -257,6 +262,7 @@ fn later_answers_are_understood() {
             "session.list" => read::<ListResult<'static>>,
             "session.explain" => read::<ExplainResult<'static>>,
             "session.remove" => read::<RemoveResult<'static>>,
+            "usage.get" => read::<UsageResult<'static>>,
             "subscribe" => read::<Snapshot<'static>>,
             "daemon.status" => read::<StatusResult<'static>>,
             "daemon.stop" => read::<StopResult>,

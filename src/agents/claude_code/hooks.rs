@@ -52,6 +52,10 @@ pub(in crate::agents) const FIELDS: &[Field] = &[
     field("model.id", 64),
     field("context_window.used_percentage", 32),
     field("cost.total_cost_usd", 32),
+    field("rate_limits.five_hour.used_percentage", 32),
+    field("rate_limits.five_hour.resets_at", 32),
+    field("rate_limits.seven_day.used_percentage", 32),
+    field("rate_limits.seven_day.resets_at", 32),
 ];
 
 /// The events of 2.1.330, by their types and its documentation.
@@ -156,6 +160,7 @@ pub(super) fn event(payload: &str) -> Option<AgentEvent> {
         prompt_id: payload.prompt_id.cut(NAME_LIMIT),
         context_percent: None,
         cost_usd: None,
+        limits: Vec::new(),
         kind: if known.is_some() {
             kind(&payload)
         } else {

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::tolerant::{Text, tolerant};
+use crate::core::Limit;
 use crate::core::event::{AgentEvent, EventKind};
 use crate::protocol::{NAME_LIMIT, TEXT_LIMIT};
 
@@ -22,6 +23,8 @@ struct StatusLine<'a> {
     context_window: ContextWindow,
     #[serde(deserialize_with = "tolerant")]
     cost: Cost,
+    #[serde(deserialize_with = "tolerant")]
+    rate_limits: RateLimits,
 }
 
 #[derive(Deserialize, Default)]
@@ -42,6 +45,43 @@ struct Cost {
     total_cost_usd: Option<f64>,
 }
 
+/// Only of accounts that have limits, and after the first answer.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RateLimits {
+    #[serde(deserialize_with = "tolerant")]
+    five_hour: Window,
+    #[serde(deserialize_with = "tolerant")]
+    seven_day: Window,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Window {
+    used_percentage: Option<f64>,
+    /// In seconds since the epoch.
+    resets_at: Option<f64>,
+}
+
+impl Window {
+    fn limit(&self, name: &str) -> Option<Limit> {
+        let resets_at = self.resets_at.filter(|at| (0.0..1e11).contains(at));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "within the bounds just checked"
+        )]
+        let in_ms = |seconds: f64| (seconds * 1000.0) as u64;
+        Some(Limit {
+            name: name.into(),
+            used_percent: self
+                .used_percentage
+                .filter(|used| (0.0..=1000.0).contains(used))?,
+            resets_at: resets_at.map(in_ms),
+        })
+    }
+}
+
 /// What a status line says, or `None` if it is none: it has no event's name, and a session.
 pub(super) fn event(payload: &str) -> Option<AgentEvent> {
     let line: StatusLine = serde_json::from_str(payload).ok()?;
@@ -58,6 +98,13 @@ pub(super) fn event(payload: &str) -> Option<AgentEvent> {
         prompt_id: None,
         context_percent: percent.filter(|percent| (0.0..=100.0).contains(percent)),
         cost_usd: cost.filter(|cost| (0.0..1e9).contains(cost)),
+        limits: [
+            line.rate_limits.five_hour.limit("five_hour"),
+            line.rate_limits.seven_day.limit("seven_day"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
         kind: EventKind::Noted,
     })
 }
@@ -81,6 +128,21 @@ mod tests {
             }
         }
         assert!(read > 0);
+    }
+
+    #[test]
+    fn limits_are_read_as_far_as_they_go() {
+        let event = event(
+            r#"{"session_id":"s","model":{"id":"opus"},"rate_limits":{
+                "five_hour":{"used_percentage":42.5,"resets_at":1790000000},"seven_day":{"used_percentage":"?"}}}"#,
+        )
+        .unwrap();
+        let five_hour = Limit {
+            name: "five_hour".into(),
+            used_percent: 42.5,
+            resets_at: Some(1_790_000_000_000),
+        };
+        assert_eq!(event.limits, [five_hour]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod properties;
 mod registry;
 mod rules;
 mod sessions;
+mod usage;
 
 use serde_json::{Value, json};
 

@@ -13,7 +13,7 @@ use crate::core::event::{
     AgentEvent, EventKind, RegistryEntry, RegistryStatus, Report, ReportedProcess, Sighting, Tool,
     TurnEvent,
 };
-use crate::core::{ClientId, Effect, Input, MAX_CLOSED, Phase, Request, Set, Settings};
+use crate::core::{ClientId, Effect, Input, Limit, MAX_CLOSED, Phase, Request, Set, Settings};
 use crate::mirror::Mirror;
 use crate::process::ProcessId;
 use crate::protocol::{
@@ -57,6 +57,20 @@ enum Op {
     Drained,
     Terminated,
     Noticed(usize),
+}
+
+fn limits() -> impl Strategy<Value = Vec<Limit>> {
+    let limit = (
+        select(&["five_hour", "seven_day"]),
+        0..120_u32,
+        prop::option::of(0..9_u64),
+    );
+    let limit = limit.prop_map(|(name, used, hours)| Limit {
+        name: name.into(),
+        used_percent: used.into(),
+        resets_at: hours.map(|hours| super::EPOCH + hours * 60 * MINUTE),
+    });
+    prop::collection::vec(limit, 0..3)
 }
 
 fn turn_event() -> impl Strategy<Value = TurnEvent> {
@@ -177,9 +191,10 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
         name(&["s1", "s2"]),
         name(&["p1", "p2"]),
         name(&["a title"]),
+        prop_oneof![4 => Just(Vec::new()), 1 => limits()],
     )
         .prop_map(
-            |(kind, session_id, subagent, prompt_id, title)| AgentEvent {
+            |(kind, session_id, subagent, prompt_id, title, limits)| AgentEvent {
                 name: "Event".into(),
                 session_id,
                 cwd: Some("/src".into()),
@@ -190,6 +205,7 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
                 prompt_id,
                 context_percent: None,
                 cost_usd: None,
+                limits,
                 kind,
             },
         )
@@ -290,6 +306,7 @@ fn request() -> impl Strategy<Value = Request> {
         4 => Just(Request::Subscribe),
         1 => Just(Request::Hello),
         1 => Just(Request::DaemonStatus { rss_bytes: Some(1) }),
+        1 => Just(Request::UsageGet),
         1 => Just(Request::DaemonReload),
     ]
 }
@@ -392,6 +409,7 @@ fn told(line: &[u8]) -> Told {
     match codec::incoming(text).unwrap() {
         Incoming::Notification(Notification::SessionChanged(changed)) => Told::Changed(changed),
         Incoming::Notification(Notification::SessionRemoved(removed)) => Told::Removed(removed),
+        Incoming::Notification(Notification::UsageChanged(usage)) => Told::Usage(usage),
         Incoming::Notification(Notification::DaemonNotice(notice)) => Told::Notice(notice),
         Incoming::Notification(Notification::DaemonStopping(stopping)) => Told::Stopping(stopping),
         other => panic!("{other:?} is no notification"),
@@ -811,6 +829,7 @@ impl Shell {
             expected.filter(|_| core.phase == Phase::Running),
             core.idle.stale_at(),
             core.pending.next(),
+            core.usage.due_ms(!core.subscribers.is_empty()),
         ];
         assert_eq!(core.next_deadline(), armed.into_iter().flatten().min());
 
