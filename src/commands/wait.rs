@@ -52,7 +52,7 @@ pub(super) struct Options {
     #[arg(long = "for", value_name = "WHAT", default_value = "attention")]
     what: What,
     /// How long at most: seconds, or a duration such as `90s` or `5min` [default: for ever]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_negative_numbers = true)]
     timeout: Option<Duration>,
     /// Print a session's record a line
     #[arg(long)]
@@ -202,7 +202,7 @@ fn tell(
                 let removed = key.into();
                 show::json(out, &RemoveResult { removed })?;
             }
-            None => writeln!(out, "{}  removed", show::plain(key))?,
+            None => writeln!(out, "{}  gone", show::plain(key))?,
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What a person or a script types: exit codes, what goes to which stream, the shapes of `--json`.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -40,6 +40,9 @@ fn without_a_daemon_every_client_says_what_to_run() {
         &["get", "x"],
         &["watch"],
         &["watch", "--json"],
+        &["wait"],
+        &["wait", "x", "--timeout", "1"],
+        &["next"],
         &["status"],
         &["status", "--json"],
         &["report", "x", "idle"],
@@ -82,6 +85,7 @@ fn wrong_usage_is_told_apart_from_failure() {
         &["demo", "--speed", "fast"],
         &["daemon", "now"],
         &["watch", "x"],
+        &["next", "x"],
         &["--socket"],
     ] {
         let said = complaint(&place.run(arguments), USAGE);
@@ -249,7 +253,7 @@ fn answers_for_people_are_rows() {
         rows.next().unwrap().split_whitespace().collect::<Vec<_>>(),
         ["STATUS", "FOR", "KEY", "DIRECTORY", "ABOUT"]
     );
-    assert!(rows.next().unwrap().starts_with("waiting: answer  "));
+    assert!(rows.next().unwrap().starts_with("! waiting: answer  "));
     assert_eq!(rows.next(), None);
     let get = place.ok(&["get", "build"]);
     for line in [
@@ -330,8 +334,7 @@ fn a_reader_that_has_had_enough_is_no_failure() {
 #[test]
 fn nothing_that_a_session_says_can_steer_a_terminal() {
     // Clears the screen, sets its title, moves up, C1 forms of the same, turns the text round, rings.
-    const EVIL: &str =
-        "a\x1b[2J\x1b]0;t\x07\x1b[1A\u{9b}2J\u{9d}0;t\u{9c}\u{202e}b\u{2066}c\u{200f}\x08\x7f\r\n";
+    const EVIL: &str = "a\x1b[2J\x1b]0;t\x07\x1b[1A\u{9b}2J\u{9d}0;t\u{9c}\u{202e}b\u{2066}c\u{200f}\u{61c}\x08\x7f\r\n";
     let place = Place::new();
     let _daemon = place.daemon();
     let mut wire = place.connect();
@@ -350,21 +353,29 @@ fn nothing_that_a_session_says_can_steer_a_terminal() {
         "cwd": EVIL});
     let named = json!({"session": "a\u{202e}b\u{2066}", "status": "idle", "agent": "\u{202e}x"});
 
-    let mut watch = place
-        .command(["watch"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let watching = |arguments: &[&str]| {
+        let child = place.command(arguments).stdout(Stdio::piped()).spawn();
+        Sleeper(child.unwrap())
+    };
+    let mut watches = [watching(&["watch"]), watching(&["watch", "--json"])];
     until("watch to be subscribed", || {
         let status = wire.ask("daemon.status", json!({}));
-        (status["result"]["dashboards"] == 1).then_some(())
+        (status["result"]["dashboards"] == 2).then_some(())
     });
     let mut shown = String::new();
     let mut look = |place: &Place| {
         let list = place.json(&["list", "--all", "--json"]);
-        shown += &place.ok(&["list", "--all"]);
+        for arguments in [&["list", "--all"][..], &["list", "--all", "--json"]] {
+            shown += &place.ok(arguments);
+        }
         for session in list.as_array().unwrap() {
-            shown += &place.ok(&["get", session["key"].as_str().unwrap()]);
+            let key = session["key"].as_str().unwrap();
+            for command in ["get", "explain"] {
+                shown += &place.ok(&[command, key]);
+                shown += &place.ok(&[command, key, "--json"]);
+            }
+            let wait = place.run(&["wait", key, "--for", "idle", "--timeout", "0"]);
+            shown += &(text(&wait.stdout) + &text(&wait.stderr));
         }
     };
     for params in [set, named] {
@@ -384,12 +395,13 @@ fn nothing_that_a_session_says_can_steer_a_terminal() {
     assert_eq!(refused.status.code(), Some(FAILURE));
     shown += &text(&refused.stderr);
     place.ok(&["stop"]);
-    watch.wait().unwrap();
-    watch.stdout.unwrap().read_to_string(&mut shown).unwrap();
+    for watch in &mut watches {
+        shown += &text(&watch.output().stdout);
+    }
 
     let harmful = |c: char| {
         (c.is_control() && c != '\n')
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let line = shown.lines().find(|line| line.contains(harmful));
     assert_eq!(line, None, "{line:?}");

@@ -29,9 +29,11 @@ mod hook;
 #[cfg(target_os = "linux")]
 mod install;
 mod lifecycle;
+mod lists;
 mod load;
 #[cfg(target_os = "linux")]
 mod managers;
+mod next;
 mod protocol;
 #[cfg(target_os = "linux")]
 mod registry;
@@ -41,3 +43,4 @@ mod support;
 mod traces;
 #[cfg(target_os = "linux")]
 mod users;
+mod wait;

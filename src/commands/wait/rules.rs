@@ -269,3 +269,95 @@ fn entry(session: &SessionRecord<'_>) -> (String, Option<ProcessId>) {
 fn runs(process: ProcessId) -> bool {
     process::inspect(process.pid).is_ok_and(|found| found.id == process && !found.zombie)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::protocol::{SessionChanged, Snapshot};
+
+    fn session(key: &str, status: &str) -> SessionRecord<'static> {
+        serde_json::from_value(json!({
+            "key": key, "agent": "x", "status": status, "attention": status == "waiting", "since": 1,
+            "started_at": 1,
+        }))
+        .unwrap()
+    }
+
+    fn snapshot(seq: u64, sessions: &[(&str, &str)]) -> Told {
+        let sessions = sessions.iter().map(|(key, status)| session(key, status));
+        Told::Snapshot(Snapshot {
+            seq,
+            sessions: sessions.collect(),
+            notices: Vec::new(),
+        })
+    }
+
+    /// What comes of a first snapshot and changes after it.
+    fn verdict(mut wait: Wait, first: &[(&str, &str)], then: &[(&str, &str)]) -> Verdict {
+        wait.take(snapshot(0, first));
+        for (seq, (key, status)) in (1..).zip(then) {
+            assert_eq!(wait.verdict(), Verdict::Pending, "before {key} {status}");
+            wait.take(Told::Changed(Box::new(SessionChanged {
+                seq,
+                session: session(key, status),
+            })));
+        }
+        wait.verdict()
+    }
+
+    fn these(keys: &[&str]) -> Vec<SessionRecord<'static>> {
+        keys.iter().map(|key| session(key, "working")).collect()
+    }
+
+    #[test]
+    fn anyone_is_whoever_was_seen_open() {
+        let wait = |what| Wait::new(what, Whom::Anyone);
+        let yes = |key: &str| Verdict::True(vec![key.into()]);
+        let over = [("old", "closed")];
+        assert_eq!(verdict(wait(What::Closed), &over, &[]), Verdict::Pending);
+        let then = [("new", "working"), ("new", "closed")];
+        assert_eq!(verdict(wait(What::Closed), &over, &then), yes("new"));
+        assert_eq!(verdict(wait(What::Idle), &over, &then), yes("new"));
+        // Whoever closes is not missed, and may come back.
+        let then = [("new", "working"), ("new", "closed"), ("new", "waiting")];
+        assert_eq!(verdict(wait(What::Attention), &[], &then), yes("new"));
+    }
+
+    #[test]
+    fn what_cannot_come_true_is_not_waited_for() {
+        let never = |verdict| matches!(verdict, Verdict::Never(_));
+        let two = [("a", "working"), ("b", "working")];
+        let [a, b] = [("a", "closed"), ("b", "closed")];
+        for what in [What::Attention, What::Waiting] {
+            let each = Wait::new(what, Whom::EachOf(these(&["a", "b"])));
+            assert!(never(verdict(each, &two, &[a])));
+            let one = || Wait::new(what, Whom::OneOf(these(&["a", "b"])));
+            assert_eq!(verdict(one(), &two, &[a]), Verdict::Pending);
+            assert!(never(verdict(one(), &two, &[a, b])));
+            let open = || Wait::new(what, Whom::EveryOpen);
+            assert!(never(verdict(open(), &two, &[a, b])));
+            assert_eq!(
+                verdict(open(), &two, &[a, ("b", "waiting")]),
+                Verdict::True(vec!["b".into()])
+            );
+        }
+    }
+
+    #[test]
+    fn a_daemon_started_anew_has_not_removed_whom_it_does_not_know() {
+        let mut wait = Wait::new(What::Closed, Whom::EachOf(these(&["a"])));
+        wait.take(snapshot(5, &[("a", "working")]));
+        wait.take(snapshot(0, &[]));
+        assert_eq!(wait.verdict(), Verdict::Pending);
+        assert_eq!(
+            wait.still(),
+            ": a is not heard of since the daemon's restart"
+        );
+        // The same daemon, on the other hand, has.
+        let mut wait = Wait::new(What::Closed, Whom::EachOf(these(&["a"])));
+        wait.take(snapshot(5, &[]));
+        assert_eq!(wait.verdict(), Verdict::True(vec!["a".into()]));
+    }
+}
