@@ -17,8 +17,7 @@ use crate::show::{self, Screen};
 
 Examples:
   agent-console next
-  agent-console next --json | jq -r .cwd
-  tmux bind-key N run-shell 'tmux switch-client -t \"$(agent-console next --json | jq -r .terminal.tmux_pane)\"'")]
+  agent-console next --json | jq -r .cwd")]
 pub(super) struct Options {
     /// Print the session's record
     #[arg(long)]
@@ -65,8 +64,10 @@ fn rows(session: &SessionRecord<'_>, now: u64, screen: Screen) -> Vec<Vec<String
         ),
         ("reason", text(session.reason.as_deref())),
         ("title", text(session.title.as_deref())),
-        ("directory", show::directory(session)),
     ];
+    if session.cwd.is_some() {
+        rows.push(("directory", show::directory(session)));
+    }
     if let Some(terminal) = &session.terminal {
         rows.extend(show::whereabouts(terminal));
         rows.extend(show::way_there(terminal).map(|command| ("go there", command)));

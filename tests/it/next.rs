@@ -6,6 +6,12 @@ use serde_json::json;
 
 use crate::support::{Place, Sleeper, until};
 
+/// A line's name and value.
+fn row(line: &str) -> (&str, &str) {
+    let (name, value) = line.split_once("  ").expect(line);
+    (name, value.trim_start())
+}
+
 #[test]
 fn who_has_needed_a_person_for_longest_is_next() {
     let place = Place::new();
@@ -36,13 +42,10 @@ fn who_has_needed_a_person_for_longest_is_next() {
     place.ok(&["report", "works", "working"]);
     assert_eq!(place.json(&["next", "--json"]), first);
     let next = place.ok(&["next"]);
-    let lines: Vec<_> = next.lines().collect();
-    assert_eq!(lines[0], "key        first");
-    assert!(
-        lines[1].starts_with("status     waiting: answer for "),
-        "{next}"
-    );
-    assert_eq!(lines[2..], ["reason     which?", "directory  -"]);
+    let rows: Vec<_> = next.lines().map(|line| row(line)).collect();
+    assert_eq!(rows[0], ("key", "first"));
+    assert!(rows[1].1.starts_with("waiting: answer for "), "{next}");
+    assert_eq!(rows[2..], [("reason", "which?")]);
     place.ok(&["report", "first", "working"]);
     assert_eq!(place.json(&["next", "--json"])["key"], "second");
 }
@@ -119,14 +122,9 @@ fn the_way_there_leads_there() {
         let output = next.output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(
-            text.contains(&format!("tmux       pane {pane}\n")),
-            "{text}"
-        );
-        let way = text
-            .lines()
-            .find_map(|line| line.strip_prefix("go there   "));
-        way.map(str::to_owned)
+        let find = |name| text.lines().map(row).find(|row| row.0 == name);
+        assert_eq!(find("tmux"), Some(("tmux", &*format!("pane {pane}"))));
+        find("go there").map(|row| row.1.to_owned())
     };
     // A client on each, as a person has it: another tmux is the terminal of the first.
     let outer = format!("{}/outer", place.path().display());
