@@ -42,7 +42,7 @@ fn who_has_needed_a_person_for_longest_is_next() {
     place.ok(&["report", "works", "working"]);
     assert_eq!(place.json(&["next", "--json"]), first);
     let next = place.ok(&["next"]);
-    let rows: Vec<_> = next.lines().map(|line| row(line)).collect();
+    let rows: Vec<_> = next.lines().map(row).collect();
     assert_eq!(rows[0], ("key", "first"));
     assert!(rows[1].1.starts_with("waiting: answer for "), "{next}");
     assert_eq!(rows[2..], [("reason", "which?")]);
@@ -50,10 +50,10 @@ fn who_has_needed_a_person_for_longest_is_next() {
     assert_eq!(place.json(&["next", "--json"])["key"], "second");
 }
 
-/// A tmux server of a test's own, which ends with it.
-struct Tmux<'a>(&'a Place);
+/// A tmux server of a test's own, on a socket of this path, which ends with the test.
+struct Tmux(String);
 
-impl Tmux<'_> {
+impl Tmux {
     #[track_caller]
     fn run(&self, arguments: &[&str]) -> String {
         let output = self.try_run(arguments);
@@ -63,23 +63,16 @@ impl Tmux<'_> {
 
     fn try_run(&self, arguments: &[&str]) -> std::process::Output {
         Command::new("tmux")
-            .arg("-S")
-            .arg(self.socket())
-            .args(["-f", "/dev/null"])
+            .args(["-S", &self.0, "-f", "/dev/null"])
             .args(arguments)
             .env("TERM", "xterm")
             .env_remove("TMUX")
             .output()
             .expect("tmux(1)")
     }
-
-    /// A path that a shell would take for three words.
-    fn socket(&self) -> String {
-        format!("{}/it's a socket", self.0.path().display())
-    }
 }
 
-impl Drop for Tmux<'_> {
+impl Drop for Tmux {
     fn drop(&mut self) {
         self.try_run(&["kill-server"]);
     }
@@ -89,7 +82,8 @@ impl Drop for Tmux<'_> {
 fn the_way_there_leads_there() {
     let place = Place::new();
     let _daemon = place.daemon();
-    let tmux = Tmux(&place);
+    // A path that a shell would take for three words.
+    let tmux = Tmux(format!("{}/it's a socket", place.path().display()));
     tmux.run(&["new-session", "-d", "-s", "work", "sleep 600"]);
     let pane = tmux.run(&[
         "new-window",
@@ -113,7 +107,7 @@ fn the_way_there_leads_there() {
         );
         assert_eq!(answer["result"]["accepted"], true, "{answer}");
     };
-    at(&tmux.socket(), &pane);
+    at(&tmux.0, &pane);
     let command = |inside: Option<&str>| {
         let mut next = place.command(["next"]);
         if let Some(socket) = inside {
@@ -127,16 +121,7 @@ fn the_way_there_leads_there() {
         find("go there").map(|row| row.1.to_owned())
     };
     // A client on each, as a person has it: another tmux is the terminal of the first.
-    let outer = format!("{}/outer", place.path().display());
-    let outer = |arguments: &[&str]| {
-        let output = Command::new("tmux")
-            .args(["-S", &outer, "-f", "/dev/null"])
-            .args(arguments)
-            .env_remove("TMUX")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-    };
+    let terminal = || Tmux(format!("{}/outer", place.path().display()));
     let shows = |session: &str| {
         until("the client to show the pane", || {
             let output = tmux.try_run(&["list-clients", "-F", "#{session_name} #{pane_id}"]);
@@ -150,27 +135,28 @@ fn the_way_there_leads_there() {
     let way = command(None).unwrap();
     assert!(way.contains(" attach-session -t %"), "{way}");
     let attach = format!("env -u TMUX TERM=xterm {way}");
-    outer(&["new-session", "-d", "-s", "outside", &attach]);
+    let outer = terminal();
+    outer.run(&["new-session", "-d", "-s", "outside", &attach]);
     assert_eq!(shows("work"), format!("work {pane}\n"));
-    outer(&["kill-server"]);
+    drop(outer);
     until("the client to go", || {
         tmux.run(&["list-clients"]).is_empty().then_some(())
     });
 
     // From within: the client switches.
-    let quoted = tmux.socket().replace('\'', r"'\''");
+    let quoted = tmux.0.replace('\'', r"'\''");
     let attach = format!("env -u TMUX TERM=xterm tmux -S '{quoted}' attach -t desk");
     tmux.run(&["select-window", "-t", "work:0"]);
-    outer(&["new-session", "-d", "-s", "inside", &attach]);
+    let outer = terminal();
+    outer.run(&["new-session", "-d", "-s", "inside", &attach]);
     shows("desk");
-    let way = command(Some(&tmux.socket())).unwrap();
+    let way = command(Some(&tmux.0)).unwrap();
     assert!(way.contains(" switch-client -t %"), "{way}");
     tmux.run(&["send-keys", "-t", "desk", &way, "Enter"]);
     assert_eq!(shows("work"), format!("work {pane}\n"));
-    outer(&["kill-server"]);
 
     // Somebody says that the pane is something else.
-    at(&tmux.socket(), "%1; touch x");
+    at(&tmux.0, "%1; touch x");
     let output = place.ok(&["next"]);
     assert!(
         output.contains("%1; touch x") && !output.contains("go there"),
