@@ -2,14 +2,18 @@
 //!
 //! This file owns the command line's grammar and the one table from error to exit code.
 
+mod bar;
+mod completions;
 pub mod config;
 mod demo;
 mod diff;
 mod doctor;
+mod examples;
 mod explain;
 mod get;
 mod install;
 mod list;
+mod man;
 mod next;
 mod remove;
 mod report;
@@ -25,7 +29,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::client::{Client, ClientError};
 use crate::config::socket_path;
@@ -46,7 +50,7 @@ const TIMED_OUT: u8 = 124;
 ///
 /// Agents' hooks report to a daemon that a service manager starts on the first connection; these commands ask it.
 #[derive(Debug, Parser)]
-#[command(name = "agent-console", version, after_help = EXIT_CODES)]
+#[command(name = "agent-console", version, after_help = examples::PROGRAM)]
 struct Cli {
     /// The daemon's socket [default: `$AGENT_CONSOLE_SOCKET`, the configuration's, /tmp/agent-console.sock]
     #[arg(long, global = true, value_name = "PATH")]
@@ -55,25 +59,17 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str =
-    "Exit status: 0, 1 failure, 2 wrong usage, 3 no daemon to reach, 124 time-out (wait).
-
-Examples:
-  agent-console demo                      a recorded agent, played to a private daemon
-  agent-console install --dry-run         what it takes to be told of every agent
-  agent-console list                      what runs now
-  agent-console watch --json              every change, a line each
-  agent-console report build working      tell of a job of your own";
-
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service: on the socket that a service manager passes, else on one of its own
+    #[command(after_help = examples::DAEMON)]
     Daemon {
         /// Go to the background; return once it listens, and print its process id
         #[arg(long)]
         daemonize: bool,
     },
     /// Report an agent's event, read from standard input; what agents call
+    #[command(after_help = examples::HOOK)]
     Hook {
         /// Which agent calls
         #[arg(default_value = "claude-code")]
@@ -85,6 +81,7 @@ enum Command {
     #[command(after_help = get::EXAMPLES)]
     Get(OneSession),
     /// Show why a session has the status it has: the evidence, oldest to newest
+    #[command(after_help = examples::EXPLAIN)]
     Explain(OneSession),
     /// Show each change as it comes
     Watch(watch::Options),
@@ -102,12 +99,16 @@ enum Command {
     #[command(after_help = status::EXAMPLES)]
     Status(Json),
     /// Set a session's status from a script
+    #[command(after_help = examples::REPORT)]
     Report(report::Options),
     /// Forget a session
+    #[command(after_help = examples::REMOVE)]
     Remove(OneSession),
     /// Stop the daemon; warns if dashboards are connected
+    #[command(after_help = examples::STOP)]
     Stop(stop::Options),
     /// Look after the configuration file
+    #[command(after_help = examples::CONFIG)]
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
@@ -119,8 +120,19 @@ enum Command {
     #[command(after_help = uninstall::EXAMPLES)]
     Uninstall(install::Options),
     /// Tell what is wrong with the installation, and what mends it
+    #[command(after_help = examples::DOCTOR)]
     Doctor(Json),
-    /// Show it at work: a recorded agent, played to a private daemon
+    /// Print one line for a status bar: how many wait, how many work
+    #[command(after_help = examples::BAR)]
+    Bar(bar::Options),
+    /// Print a script that completes the command line in a shell
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(completions::Options),
+    /// Print the manual, or write a page for each command
+    #[command(after_help = examples::MAN)]
+    Man(man::Options),
+    /// Show it at work: recorded agents, played to a private daemon
+    #[command(after_help = examples::DEMO)]
     Demo(demo::Options),
 }
 
@@ -222,6 +234,9 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
         Command::Install(options) => install::run(options, socket.as_deref(), out),
         Command::Uninstall(options) => uninstall::run(options, out),
         Command::Doctor(options) => doctor::run(&options, socket.as_deref(), out),
+        Command::Bar(options) => bar::run(&options, &socket_path(socket.as_deref())?.path, out),
+        Command::Completions(options) => completions::run(&options, Cli::command(), out),
+        Command::Man(options) => man::run(&options, Cli::command(), out),
         Command::Demo(options) => demo::run(&options, out),
     }
 }
@@ -273,8 +288,6 @@ fn complain(error: &anyhow::Error) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -10,8 +10,6 @@ use crate::show;
 
 /// What to tell.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  agent-console report build working --reason 'cargo test' --pid $$")]
 pub(super) struct Options {
     /// A key, a session id or a prefix of at least 8 characters; any other name begins a session of that key
     session: String,

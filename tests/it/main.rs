@@ -20,6 +20,7 @@ mod activation;
 #[cfg(target_os = "linux")]
 mod again;
 mod bad_input;
+mod bar;
 mod commands;
 mod demo;
 mod doctor;

@@ -1,0 +1,296 @@
+//! What is in a bar's line, in each bar's own language. Pure.
+//!
+//! Only Waybar's tooltip and `json` hold text from agents; everything else is our own words and numbers, so there is
+//! nothing in it that a bar could take for an order.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::board::{Tally, by_need};
+use crate::protocol::{SessionRecord, Status, WaitingFor};
+use crate::show;
+
+/// Which bar reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// tmux's status line, with its style tags
+    Tmux,
+    /// Waybar's custom module: JSON with text, tooltip and class
+    Waybar,
+    /// polybar's script module, with its colour tags
+    Polybar,
+    /// i3blocks and i3bar: JSON with full_text, short_text and color
+    I3blocks,
+    /// Arguments of `sketchybar --set NAME`
+    Sketchybar,
+    /// Plain words
+    Plain,
+    /// The numbers, and the sessions that need a person
+    Json,
+}
+
+/// The most sessions that a tooltip names: it has to fit on a screen.
+const TOOLTIP_ROWS: usize = 12;
+
+/// Something that is counted.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Waiting,
+    Failed,
+    Finished,
+    Working,
+    Idle,
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Failed => "failed",
+            Self::Finished => "finished",
+            Self::Working => "working",
+            Self::Idle => "idle",
+        }
+    }
+
+    /// tmux's name of the terminal's own colour, as the person has set it.
+    const fn terminal_colour(self) -> &'static str {
+        match self {
+            Self::Waiting => "yellow",
+            Self::Failed => "red",
+            Self::Finished => "cyan",
+            Self::Working => "green",
+            Self::Idle => "default",
+        }
+    }
+
+    /// The like of it, to be read on dark and on light: red, green, blue.
+    const fn rgb(self) -> &'static str {
+        match self {
+            Self::Waiting => "d79921",
+            Self::Failed => "e0524d",
+            Self::Finished => "3f9fa8",
+            Self::Working => "7a9f35",
+            Self::Idle => "8a8a8a",
+        }
+    }
+}
+
+/// What there is, the most urgent first. Idle ones are worth a word only where there is nothing else.
+fn parts(tally: Tally) -> Vec<(usize, Kind)> {
+    let mut parts = vec![
+        (tally.waiting, Kind::Waiting),
+        (tally.failed, Kind::Failed),
+        (tally.finished, Kind::Finished),
+        (tally.working, Kind::Working),
+    ];
+    parts.retain(|(count, _)| *count > 0);
+    if parts.is_empty() && tally.idle > 0 {
+        parts.push((tally.idle, Kind::Idle));
+    }
+    parts
+}
+
+/// The line for these sessions, without its end; for `None` the one where no daemon runs.
+pub(super) fn line<'a>(
+    format: Format,
+    sessions: Option<impl Iterator<Item = &'a SessionRecord<'static>>>,
+) -> String {
+    let connected = sessions.is_some();
+    let live = |session: &&SessionRecord<'_>| session.status != Status::Closed;
+    let mut sessions: Vec<_> = sessions.into_iter().flatten().filter(live).collect();
+    sessions.sort_by(|a, b| by_need(a, b));
+    let tally = Tally::of(sessions.iter().copied());
+    let parts = parts(tally);
+    let joined = |piece: fn(usize, Kind) -> String| {
+        let pieces: Vec<_> = parts
+            .iter()
+            .map(|(count, kind)| piece(*count, *kind))
+            .collect();
+        pieces.join(" · ")
+    };
+    let words = || joined(|count, kind| format!("{count} {}", kind.word()));
+    let first = parts.first();
+    match format {
+        Format::Plain => words(),
+        Format::Tmux => joined(|count, kind| {
+            format!(
+                "#[fg={}]{count} {}#[default]",
+                kind.terminal_colour(),
+                kind.word()
+            )
+        }),
+        Format::Polybar => {
+            joined(|count, kind| format!("%{{F#{}}}{count} {}%{{F-}}", kind.rgb(), kind.word()))
+        }
+        Format::Sketchybar => match first {
+            Some((_, kind)) => {
+                format!(
+                    "drawing=on label=\"{}\" label.color=0xff{}",
+                    words(),
+                    kind.rgb()
+                )
+            }
+            None => "drawing=off label=\"\"".into(),
+        },
+        Format::I3blocks => text(&I3blocks {
+            full_text: words(),
+            short_text: first.map_or_else(String::new, |(count, kind)| {
+                format!("{count} {}", kind.word())
+            }),
+            color: first.map(|(_, kind)| format!("#{}", kind.rgb())),
+        }),
+        Format::Waybar => {
+            let class = match first {
+                Some((_, kind)) => kind.word(),
+                None if connected => "none",
+                None => "off",
+            };
+            text(&Waybar {
+                text: words(),
+                alt: class,
+                tooltip: tooltip(&sessions),
+                class,
+            })
+        }
+        Format::Json => text(&Json {
+            connected,
+            waiting: tally.waiting,
+            failed: tally.failed,
+            finished: tally.finished,
+            working: tally.working,
+            idle: tally.idle,
+            attention: sessions
+                .iter()
+                .filter(|session| session.attention)
+                .map(|session| Needy::from(*session))
+                .collect(),
+        }),
+    }
+}
+
+/// The line where no daemon runs.
+pub(super) fn off(format: Format) -> String {
+    line(format, None::<std::iter::Empty<_>>)
+}
+
+/// <https://github.com/Alexays/Waybar/wiki/Module:-Custom#return-type>
+#[derive(Serialize)]
+struct Waybar {
+    text: String,
+    alt: &'static str,
+    tooltip: String,
+    class: &'static str,
+}
+
+/// i3bar's block (<https://i3wm.org/docs/i3bar-protocol.html>), as far as it says something here.
+#[derive(Serialize)]
+struct I3blocks {
+    full_text: String,
+    short_text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    color: Option<String>,
+}
+
+/// For scripts: nothing in it changes from one moment to the next by itself.
+#[derive(Serialize)]
+struct Json<'a> {
+    /// Whether a daemon answers.
+    connected: bool,
+    waiting: usize,
+    failed: usize,
+    finished: usize,
+    working: usize,
+    idle: usize,
+    /// Whoever has needed a person for longest comes first.
+    attention: Vec<Needy<'a>>,
+}
+
+/// A session that needs a person.
+#[derive(Serialize)]
+struct Needy<'a> {
+    key: &'a str,
+    agent: &'a str,
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<WaitingFor>,
+    since: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cwd: Option<&'a str>,
+}
+
+impl<'a> From<&'a SessionRecord<'static>> for Needy<'a> {
+    fn from(session: &'a SessionRecord<'static>) -> Self {
+        Self {
+            key: &session.key,
+            agent: &session.agent,
+            status: session.status,
+            waiting_for: session.waiting_for,
+            since: session.since,
+            reason: session.reason.as_deref(),
+            title: session.title.as_deref(),
+            cwd: session.cwd.as_deref(),
+        }
+    }
+}
+
+/// JSON on one line. These types have string keys and no numbers but whole ones, so it can't fail.
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// A row a session, the most urgent on top, in Pango's markup.
+fn tooltip(sessions: &[&SessionRecord<'_>]) -> String {
+    let mut rows: Vec<_> = sessions
+        .iter()
+        .take(TOOLTIP_ROWS)
+        .map(|session| row(session))
+        .collect();
+    if sessions.len() > TOOLTIP_ROWS {
+        rows.push(format!("and {} more", sessions.len() - TOOLTIP_ROWS));
+    }
+    rows.join("\n")
+}
+
+/// Status, name, and what there is to say, as far as each says something new.
+fn row(session: &SessionRecord<'_>) -> String {
+    let name = session
+        .title
+        .as_deref()
+        .or_else(|| {
+            session
+                .cwd
+                .as_deref()?
+                .rsplit('/')
+                .find(|part| !part.is_empty())
+        })
+        .unwrap_or(&session.key);
+    let name = show::plain(name);
+    let about = show::about(session);
+    let mut row = format!("{}  {}", show::status(session), name);
+    if !about.is_empty() && about != name {
+        row = format!("{row}  {about}");
+    }
+    escape_markup(&row)
+}
+
+/// As `g_markup_escape_text` does (<https://docs.gtk.org/glib/func.markup_escape_text.html>); what is no character of a
+/// document is gone already.
+fn escape_markup(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '\'' => escaped.push_str("&#39;"),
+            '"' => escaped.push_str("&quot;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

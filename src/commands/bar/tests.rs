@@ -1,0 +1,145 @@
+use serde_json::{Value, json};
+
+use super::line::{Format, line, off};
+use crate::protocol::SessionRecord;
+
+fn session(key: &str, fields: Value) -> SessionRecord<'static> {
+    let mut record = json!({"key": key, "agent": "claude-code", "since": 7, "started_at": 0});
+    let Value::Object(fields) = fields else {
+        panic!("no object: {fields}");
+    };
+    record.as_object_mut().unwrap().extend(fields);
+    serde_json::from_value(record).unwrap()
+}
+
+fn some() -> Vec<SessionRecord<'static>> {
+    vec![
+        session("a", json!({"status": "working", "cwd": "/home/ada/shop/"})),
+        session(
+            "b",
+            json!({"status": "waiting", "waiting_for": "permission", "attention": true,
+            "reason": "permission: Bash <rm> \"a\" & 'b'\u{1b}[2J", "title": "Tidy #[fg=red] %{F-}"}),
+        ),
+        session("c", json!({"status": "idle"})),
+        session("d", json!({"status": "closed", "attention": true})),
+        session(
+            "e",
+            json!({"status": "idle", "attention": true, "since": 3, "title": "Docs"}),
+        ),
+        session(
+            "f",
+            json!({"status": "error", "attention": true, "since": 9}),
+        ),
+    ]
+}
+
+fn of(format: Format, sessions: &[SessionRecord<'static>]) -> String {
+    line(format, Some(sessions.iter()))
+}
+
+#[test]
+fn each_bar_is_told_in_its_own_language() {
+    let sessions = some();
+    assert_eq!(
+        of(Format::Plain, &sessions),
+        "1 waiting · 1 failed · 1 finished · 1 working"
+    );
+    assert_eq!(of(Format::Plain, &sessions[2..3]), "1 idle");
+    assert_eq!(
+        of(Format::Tmux, &sessions[..2]),
+        "#[fg=yellow]1 waiting#[default] · #[fg=green]1 working#[default]"
+    );
+    assert_eq!(
+        of(Format::Polybar, &sessions[..2]),
+        "%{F#d79921}1 waiting%{F-} · %{F#7a9f35}1 working%{F-}"
+    );
+    assert_eq!(
+        of(Format::Sketchybar, &sessions[..2]),
+        "drawing=on label=\"1 waiting · 1 working\" label.color=0xffd79921"
+    );
+    assert_eq!(
+        of(Format::I3blocks, &sessions[..2]),
+        r##"{"full_text":"1 waiting · 1 working","short_text":"1 waiting","color":"#d79921"}"##
+    );
+}
+
+#[test]
+fn waybar_s_tooltip_is_markup_that_no_agent_can_write_in() {
+    let told: Value = serde_json::from_str(&of(Format::Waybar, &some())).unwrap();
+    assert_eq!(
+        told["text"],
+        "1 waiting · 1 failed · 1 finished · 1 working"
+    );
+    assert_eq!(
+        (&told["class"], &told["alt"]),
+        (&json!("waiting"), &json!("waiting"))
+    );
+    let tooltip = told["tooltip"].as_str().unwrap();
+    let rows: Vec<_> = tooltip.lines().collect();
+    assert_eq!(
+        rows,
+        [
+            "idle  Docs",
+            "waiting: permission  Tidy #[fg=red] %{F-}  \
+             permission: Bash &lt;rm&gt; &quot;a&quot; &amp; &#39;b&#39;\u{fffd}[2J",
+            "error  f",
+            "working  shop",
+            "idle  c",
+        ]
+    );
+    let many: Vec<_> = (0..20)
+        .map(|n| session(&n.to_string(), json!({"status": "working"})))
+        .collect();
+    let told: Value = serde_json::from_str(&of(Format::Waybar, &many)).unwrap();
+    assert!(
+        told["tooltip"].as_str().unwrap().ends_with("\nand 8 more"),
+        "{told}"
+    );
+}
+
+#[test]
+fn json_holds_the_numbers_and_who_needs_a_person_for_longest_first() {
+    let told: Value = serde_json::from_str(&of(Format::Json, &some())).unwrap();
+    for (field, count) in [
+        ("waiting", 1),
+        ("failed", 1),
+        ("finished", 1),
+        ("working", 1),
+        ("idle", 1),
+    ] {
+        assert_eq!(told[field], count, "{field}: {told}");
+    }
+    let keys: Vec<_> = told["attention"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["key"])
+        .collect();
+    assert_eq!(keys, ["e", "b", "f"]);
+    assert_eq!(told["attention"][1]["waiting_for"], "permission");
+    assert_eq!(told["connected"], true);
+}
+
+#[test]
+fn nothing_to_say_is_an_empty_and_valid_line() {
+    for format in [Format::Plain, Format::Tmux, Format::Polybar] {
+        assert_eq!(
+            (of(format, &[]), off(format)),
+            (String::new(), String::new())
+        );
+    }
+    assert_eq!(off(Format::Sketchybar), "drawing=off label=\"\"");
+    assert_eq!(off(Format::I3blocks), r#"{"full_text":"","short_text":""}"#);
+    let class = |line: String| {
+        let told: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&told["text"], &told["tooltip"]), (&json!(""), &json!("")));
+        told["class"].clone()
+    };
+    assert_eq!(class(of(Format::Waybar, &[])), "none");
+    assert_eq!(class(off(Format::Waybar)), "off");
+    let told: Value = serde_json::from_str(&off(Format::Json)).unwrap();
+    assert_eq!(
+        (&told["connected"], &told["attention"]),
+        (&json!(false), &json!([]))
+    );
+}

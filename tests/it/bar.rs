@@ -1,0 +1,199 @@
+//! The line for a status bar: what bars read, and what they see when the daemon comes and goes.
+
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{Place, until};
+
+const FORMATS: [&str; 7] = [
+    "tmux",
+    "waybar",
+    "polybar",
+    "i3blocks",
+    "sketchybar",
+    "plain",
+    "json",
+];
+
+/// A running `bar --follow`, killed when its test ends.
+struct Bar {
+    child: Child,
+    lines: Option<Lines<BufReader<ChildStdout>>>,
+}
+
+impl Bar {
+    fn start(place: &Place, format: &str) -> Self {
+        let mut child = place
+            .command(["bar", "--follow", "--format", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self {
+            child,
+            lines: Some(lines),
+        }
+    }
+
+    #[track_caller]
+    fn next(&mut self) -> String {
+        self.lines
+            .as_mut()
+            .unwrap()
+            .next()
+            .expect("a line")
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn class(&mut self) -> String {
+        let told: Value = serde_json::from_str(&self.next()).unwrap();
+        told["class"].as_str().unwrap().into()
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_line_says_who_waits_and_who_works() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    assert_eq!(place.ok(&["bar"]), "\n");
+    for (name, status) in [
+        ("a", "working"),
+        ("b", "waiting"),
+        ("c", "waiting"),
+        ("d", "closed"),
+    ] {
+        place.ok(&["report", name, status]);
+    }
+    assert_eq!(place.ok(&["bar"]), "2 waiting · 1 working\n");
+    assert_eq!(
+        place.json(&["bar", "--format", "waybar"])["class"],
+        "waiting"
+    );
+    assert_eq!(
+        place.json(&["bar", "--format", "json"])["attention"][1]["key"],
+        "c"
+    );
+    for format in FORMATS {
+        let line = place.ok(&["bar", "--format", format]);
+        assert_eq!(line.lines().count(), 1, "{format}: {line}");
+    }
+}
+
+#[test]
+fn without_a_daemon_the_line_is_empty_and_no_failure() {
+    let place = Place::new();
+    for format in FORMATS {
+        let output = place.run(&["bar", "--format", format]);
+        assert_eq!(output.status.code(), Some(0), "{format}: {output:?}");
+        assert!(output.stderr.is_empty(), "{format}: {output:?}");
+        let line = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(line.lines().count(), 1, "{format}: {line}");
+        assert!(!line.contains("waiting ·"), "{format}: {line}");
+    }
+    assert_eq!(place.json(&["bar", "--format", "waybar"])["class"], "off");
+    assert!(!place.socket().exists());
+
+    // What does not mend itself is said where a log may be, with the same line.
+    std::fs::write(place.socket(), "no socket").unwrap();
+    let output = place.run(&["bar", "--format", "i3blocks"]);
+    assert_eq!(output.stdout, b"{\"full_text\":\"\",\"short_text\":\"\"}\n");
+    assert_eq!(
+        place.run(&["bar", "--format", "dzen"]).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn a_followed_bar_prints_what_shows_and_nothing_else() {
+    let place = Place::new();
+    let daemon = place.daemon();
+    let mut bar = Bar::start(&place, "plain");
+    assert_eq!(bar.next(), "");
+    for (arguments, line) in [
+        (&["build", "working"][..], Some("1 working")),
+        (&["build", "working", "--reason", "cargo test"], None),
+        (&["build", "working", "--title", "another"], None),
+        (&["deploy", "waiting"], Some("1 waiting · 1 working")),
+        (&["deploy", "waiting", "--reason", "go?"], None),
+        (&["deploy", "closed"], Some("1 working")),
+        (&["build", "closed"], Some("")),
+    ] {
+        place.ok(&[&["report"], arguments].concat());
+        if let Some(line) = line {
+            assert_eq!(bar.next(), line, "{arguments:?}");
+        }
+    }
+    drop(daemon);
+}
+
+#[test]
+fn a_followed_bar_outlives_every_daemon() {
+    let place = Place::new();
+    // There is none yet.
+    let mut bar = Bar::start(&place, "waybar");
+    assert_eq!(bar.class(), "off");
+    let mut daemon = place.daemon();
+    assert_eq!(bar.class(), "none");
+    place.ok(&["report", "build", "working"]);
+    assert_eq!(bar.class(), "working");
+    daemon.signal("KILL");
+    daemon.wait();
+    assert_eq!(bar.class(), "off");
+    let mut daemon = place.daemon();
+    assert_eq!(bar.class(), "none");
+    // Stopped on purpose: it does not leave, for its bar would start it again.
+    place.ok(&["stop"]);
+    daemon.wait();
+    assert_eq!(bar.class(), "off");
+    assert!(bar.child.try_wait().unwrap().is_none());
+    let _daemon = place.daemon();
+    assert_eq!(bar.class(), "none");
+}
+
+#[test]
+fn a_bar_that_nobody_reads_ends_without_waiting_for_a_change() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let dashboards =
+        || place.connect().ask("daemon.status", json!({}))["result"]["dashboards"].clone();
+    let mut bar = Bar::start(&place, "tmux");
+    bar.next();
+    assert_eq!(dashboards(), 1);
+    bar.lines = None;
+    let status = until("the bar to end", || bar.child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    until("the daemon to know", || (dashboards() == 0).then_some(()));
+}
+
+/// What a script of SketchyBar's does with the line.
+#[test]
+fn sketchybar_s_line_becomes_arguments() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    place.ok(&["report", "a", "waiting"]);
+    place.ok(&["report", "b", "working"]);
+    let line = place.ok(&["bar", "--format", "sketchybar"]);
+    let mut xargs = Command::new("xargs")
+        .args(["-L1", "printf", "<%s>"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(xargs.stdin.as_mut().unwrap(), line.as_bytes()).unwrap();
+    let output = xargs.wait_with_output().unwrap();
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "<drawing=on><label=1 waiting · 1 working><label.color=0xffd79921>"
+    );
+}
