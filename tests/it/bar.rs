@@ -176,7 +176,7 @@ fn a_bar_that_nobody_reads_ends_without_waiting_for_a_change() {
     until("the daemon to know", || (dashboards() == 0).then_some(()));
 }
 
-/// What a script of SketchyBar's does with the line.
+/// What its script does with the line.
 #[test]
 fn sketchybar_s_line_becomes_arguments() {
     let place = Place::new();

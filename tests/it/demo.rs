@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Place, broken_pipe, until};
+use serde_json::{Value, json};
+
+use crate::support::{Place, Wire, broken_pipe, program, until};
 
 /// A demo that has just been started, with a directory of its own for temporary files.
 struct Demo {
@@ -38,17 +40,8 @@ impl Demo {
         BufReader::new(self.child.stdout.take().unwrap()).lines()
     }
 
-    /// Its processes: they carry the directory in their environment or command line, or lie below it.
     fn processes(&self) -> Vec<String> {
-        let mark = self.files().to_string_lossy().into_owned();
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-            if String::from_utf8_lossy(&environment).contains(&mark) {
-                found.push(entry.file_name().to_string_lossy().into_owned());
-            }
-        }
-        found
+        processes_of(&self.files())
     }
 
     /// Waits for its end: nothing of it is left. Gives its exit code.
@@ -64,6 +57,19 @@ impl Demo {
         assert!(home.is_empty(), "{home:?}");
         status.code()
     }
+}
+
+/// The processes of a demo with this directory for temporary files: they carry it in their environment.
+fn processes_of(files: &Path) -> Vec<String> {
+    let mark = files.to_string_lossy();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        if String::from_utf8_lossy(&environment).contains(&*mark) {
+            found.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    found
 }
 
 #[test]
@@ -164,4 +170,176 @@ fn a_demo_without_a_place_for_its_files_says_so() {
     assert_eq!(status.code(), Some(1));
     let said = std::io::read_to_string(child.stderr.unwrap()).unwrap();
     assert!(said.starts_with("agent-console: cannot make "), "{said}");
+}
+
+/// A demo on a real terminal, with a directory of its own for temporary files.
+struct OnTerminal {
+    place: Place,
+}
+
+impl OnTerminal {
+    fn start() -> Self {
+        let place = Place::new();
+        fs::create_dir(place.path().join("tmp")).unwrap();
+        let demo = Self { place };
+        let command = format!(
+            "trap : INT; TMPDIR={} {} demo --speed 8; echo \"left with $?.\"; read -r _",
+            demo.files().display(),
+            program().display()
+        );
+        demo.tmux(&["new-session", "-d", "-x", "100", "-y", "30", &command]);
+        demo
+    }
+
+    fn files(&self) -> PathBuf {
+        self.place.path().join("tmp")
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let socket = self.place.path().join("tmux");
+        let output = Command::new("tmux")
+            .arg("-S")
+            .arg(socket)
+            .args(["-f", "/dev/null"])
+            .args(arguments)
+            .env_remove("TMUX")
+            .env("SHELL", "/bin/sh")
+            .env("HOME", self.place.path().join("home"))
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p"])
+    }
+
+    /// Its private daemon.
+    fn wire(&self) -> Wire {
+        until("the private daemon", || {
+            let stage = fs::read_dir(self.files()).ok()?.flatten().next()?;
+            let socket = stage.path().join("agent-console.sock");
+            std::os::unix::net::UnixStream::connect(&socket).ok()?;
+            Some(Wire::connect(&socket))
+        })
+    }
+
+    fn processes(&self) -> Vec<String> {
+        processes_of(&self.files())
+    }
+
+    fn demo(&self) -> Pid {
+        let is_demo = |pid: &String| {
+            let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            command.split('\0').nth(1) == Some("demo")
+        };
+        let pid = self
+            .processes()
+            .into_iter()
+            .find(is_demo)
+            .expect("the demo");
+        Pid::from_raw(pid.parse().unwrap()).unwrap()
+    }
+
+    fn leaves_nothing(&self) {
+        let files = || fs::read_dir(self.files()).unwrap().flatten().count();
+        until("the directory to go", || (files() == 0).then_some(()));
+        until("its processes to go", || {
+            self.processes()
+                .iter()
+                .all(|pid| is_shell_of_test(pid))
+                .then_some(())
+        });
+    }
+}
+
+/// The shell in the terminal, which the test has started and not the demo.
+fn is_shell_of_test(pid: &str) -> bool {
+    let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    command.contains("left with")
+}
+
+impl Drop for OnTerminal {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+    }
+}
+
+#[test]
+fn on_a_terminal_several_agents_are_at_work_at_once() {
+    let demo = OnTerminal::start();
+    let mut wire = demo.wire();
+    let mut waited = false;
+    let sessions = until("six agents, and one that asks", || {
+        let answer = wire.ask("session.list", json!({}));
+        let sessions = answer["result"]["sessions"].as_array().unwrap().clone();
+        waited |= sessions
+            .iter()
+            .any(|session| session["waiting_for"] == "permission");
+        (waited && sessions.len() >= 6).then_some(sessions)
+    });
+    let distinct = |field: &str| {
+        let values = sessions.iter().map(|session| session[field].to_string());
+        values.collect::<std::collections::BTreeSet<_>>().len()
+    };
+    assert!(
+        distinct("pid") >= 6 && distinct("cwd") == 6,
+        "{sessions:#?}"
+    );
+    for session in &sessions {
+        assert!(session["title"].is_string(), "{session:#}");
+        assert!(
+            session["cwd"].as_str().unwrap().starts_with("/home/ada/"),
+            "{session:#}"
+        );
+    }
+    // Whoever has left comes again.
+    until("a second run", || {
+        let everything = json!({"include_closed": true});
+        let answer = wire.ask("session.list", everything);
+        let sessions = answer["result"]["sessions"].as_array().unwrap().clone();
+        let runs = |status: &dyn Fn(&Value) -> bool| {
+            sessions
+                .iter()
+                .any(|one| one["cwd"] == "/home/ada/homepage" && status(&one["status"]))
+        };
+        (runs(&|status| status == "closed") && runs(&|status| status != "closed")).then_some(())
+    });
+    until("the view", || {
+        demo.screen().contains("working").then_some(())
+    });
+    drop(wire);
+    demo.tmux(&["send-keys", "C-c"]);
+    until("the end", || {
+        demo.screen().contains("left with").then_some(())
+    });
+    demo.leaves_nothing();
+}
+
+#[test]
+fn a_demo_on_a_terminal_leaves_nothing_whatever_ends_it() {
+    for signal in [Some(Signal::TERM), Some(Signal::HUP), None] {
+        let demo = OnTerminal::start();
+        let mut wire = demo.wire();
+        until("an agent", || {
+            let answer = wire.ask("session.list", json!({}));
+            (answer["result"]["sessions"][0].is_object()).then_some(())
+        });
+        match signal {
+            Some(signal) => {
+                kill_process(demo.demo(), signal).unwrap();
+                until("the end", || {
+                    demo.screen().contains("left with 1.").then_some(())
+                });
+                assert!(
+                    demo.screen().contains("interrupted by signal"),
+                    "{}",
+                    demo.screen()
+                );
+            }
+            // The terminal is closed.
+            None => drop(demo.tmux(&["kill-server"])),
+        }
+        demo.leaves_nothing();
+    }
 }

@@ -19,7 +19,7 @@ pub(super) enum Format {
     Waybar,
     /// polybar's script module, with its colour tags
     Polybar,
-    /// i3blocks and i3bar: JSON with full_text, short_text and color
+    /// i3blocks and i3bar: JSON that their own protocol knows
     I3blocks,
     /// Arguments of `sketchybar --set NAME`
     Sketchybar,
