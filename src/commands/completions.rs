@@ -18,17 +18,21 @@ pub(super) fn run(
     mut grammar: Command,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let name = grammar.get_name().to_owned();
+    let name = match options.shell {
+        // With a hyphen in its name nothing completes after a command: <https://github.com/clap-rs/clap/issues/6421>.
+        Shell::Bash => "acd",
+        _ => "agent-console",
+    };
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut grammar, name, &mut script);
-    let script = with_short_name(options.shell, &String::from_utf8(script)?);
+    let script = with_both_names(options.shell, &String::from_utf8(script)?);
     out.write_all(script.as_bytes())?;
     Ok(())
 }
 
-/// The script with the short name added, each shell's own way. A second script for it would take as long again at each
+/// The script with the other name added, each shell's own way. A second script for it would take as long again at each
 /// start of a shell, and zsh looks at the first line of a file only.
-fn with_short_name(shell: Shell, script: &str) -> String {
+fn with_both_names(shell: Shell, script: &str) -> String {
     match shell {
         Shell::Bash => script.replace(
             "-o default agent-console\n",

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, waitid};
+use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
 use super::part::{CAST, Part};
@@ -151,7 +151,6 @@ impl View {
             if signal != SIGCHLD {
                 bail!("interrupted by signal {signal}");
             }
-            self.stop_with_it()?;
             // Most often it was a hook.
             if let Some(status) = self.0.try_wait()? {
                 if !status.success() {
@@ -159,18 +158,6 @@ impl View {
                 }
                 break;
             }
-        }
-        Ok(())
-    }
-
-    /// Where the view has stopped itself (Ctrl-Z), the shell waits for this process to do the same. It continues both.
-    fn stop_with_it(&self) -> anyhow::Result<()> {
-        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
-        if let Some(view) = self.pid()
-            && let Ok(Some(_)) = waitid(WaitId::Pid(view), options)
-        {
-            kill_process(getpid(), Signal::STOP)?;
-            kill_process(view, Signal::CONT)?;
         }
         Ok(())
     }
