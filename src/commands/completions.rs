@@ -34,10 +34,7 @@ pub(super) fn run(
 /// start of a shell, and zsh looks at the first line of a file only.
 fn with_both_names(shell: Shell, script: &str) -> String {
     match shell {
-        Shell::Bash => script.replace(
-            "-o default agent-console\n",
-            "-o default agent-console acd\n",
-        ),
+        Shell::Bash => script.replace("-o default acd\n", "-o default acd agent-console\n"),
         Shell::Zsh => script
             .replace("#compdef agent-console\n", "#compdef agent-console acd\n")
             .replace(

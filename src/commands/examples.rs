@@ -2,7 +2,8 @@
 //!
 //! One style: `Examples:`, two blanks, the line to type, what it does. Other commands have theirs beside their options.
 
-pub(super) const PROGRAM: &str = "Exit status: 0, 1 failure, 2 wrong usage, 3 no daemon to reach, 124 time-out (wait).
+pub(super) const PROGRAM: &str =
+    "Exit status: 0, 1 failure, 2 wrong usage, 3 no daemon to reach, 124 time-out (wait).
 
 Examples:
   agent-console demo                      recorded agents, played to a private daemon

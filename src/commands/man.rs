@@ -86,7 +86,13 @@ fn page(command: &Command, out: &mut dyn Write) -> io::Result<()> {
     let mut roff = Roff::new();
     if !notes.trim().is_empty() {
         roff.control("SH", ["NOTES"]);
-        roff.text([roman(notes.trim())]);
+        for line in notes.trim().lines() {
+            if line.is_empty() {
+                roff.control("PP", []);
+            } else {
+                roff.text([roman(line)]);
+            }
+        }
     }
     if !examples.is_empty() {
         roff.control("SH", ["EXAMPLES"]);

@@ -40,6 +40,7 @@ mod protocol;
 mod registry;
 mod serving;
 mod statusline;
+mod shells;
 mod support;
 mod traces;
 #[cfg(target_os = "linux")]
