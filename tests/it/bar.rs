@@ -1,11 +1,14 @@
 //! The line for a status bar: what bars read, and what they see when the daemon comes and goes.
 
 use std::io::{BufRead, BufReader, Lines};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
-use crate::support::{Place, until};
+use crate::support::{Daemon, Place, program, until};
 
 const FORMATS: [&str; 7] = [
     "tmux",
@@ -158,6 +161,48 @@ fn a_followed_bar_outlives_every_daemon() {
     assert_eq!(bar.class(), "off");
     assert!(bar.child.try_wait().unwrap().is_none());
     let _daemon = place.daemon();
+    assert_eq!(bar.class(), "none");
+}
+
+/// A daemon on a socket that a manager holds: to connect to it is to start it.
+fn managed(place: &Place, listener: &UnixListener) -> Daemon {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "LISTEN_PID=$$ exec \"$0\" daemon 3<&0 0</dev/null"])
+        .arg(program())
+        .env_clear()
+        .env("HOME", place.path().join("home"))
+        .env("LISTEN_FDS", "1")
+        .stdin(OwnedFd::from(listener.try_clone().unwrap()));
+    place.start(command)
+}
+
+#[test]
+fn a_bar_does_not_start_what_was_stopped_on_purpose() {
+    let place = Place::new();
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    let mut daemon = managed(&place, &listener);
+    let mut bar = Bar::start(&place, "waybar");
+    assert_eq!(bar.class(), "none");
+    place.ok(&["stop"]);
+    daemon.wait();
+    assert_eq!(bar.class(), "off");
+    // Whoever connected now would wait in the manager's queue. The bar looks again each second, and does not.
+    let mut queue = [PollFd::new(&listener, PollFlags::IN)];
+    let long = Timespec {
+        tv_sec: 3,
+        tv_nsec: 0,
+    };
+    assert_eq!(
+        poll(&mut queue, Some(&long)).unwrap(),
+        0,
+        "it has connected"
+    );
+    // The manager has begun anew.
+    drop(listener);
+    std::fs::remove_file(place.socket()).unwrap();
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    let _daemon = managed(&place, &listener);
     assert_eq!(bar.class(), "none");
 }
 

@@ -39,8 +39,8 @@ mod protocol;
 #[cfg(target_os = "linux")]
 mod registry;
 mod serving;
-mod statusline;
 mod shells;
+mod statusline;
 mod support;
 mod traces;
 #[cfg(target_os = "linux")]

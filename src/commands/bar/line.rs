@@ -53,18 +53,18 @@ impl Kind {
         }
     }
 
-    /// tmux's name of the terminal's own colour, as the person has set it.
-    const fn terminal_colour(self) -> &'static str {
+    /// tmux's style for it, in the terminal's own colours. Both of a pair: a status line is green at first, and may be
+    /// anything. What needs nobody looks as the rest of the line does.
+    const fn tmux_style(self) -> Option<&'static str> {
         match self {
-            Self::Waiting => "yellow",
-            Self::Failed => "red",
-            Self::Finished => "cyan",
-            Self::Working => "green",
-            Self::Idle => "default",
+            Self::Waiting => Some("fg=black,bg=yellow"),
+            Self::Failed => Some("fg=white,bg=red"),
+            Self::Finished => Some("fg=black,bg=cyan"),
+            Self::Working | Self::Idle => None,
         }
     }
 
-    /// The like of it, to be read on dark and on light: red, green, blue.
+    /// Its colour where there is no palette, to be read on dark and on light: red, green, blue.
     const fn rgb(self) -> &'static str {
         match self {
             Self::Waiting => "d79921",
@@ -113,12 +113,9 @@ pub(super) fn line<'a>(
     let first = parts.first();
     match format {
         Format::Plain => words(),
-        Format::Tmux => joined(|count, kind| {
-            format!(
-                "#[fg={}]{count} {}#[default]",
-                kind.terminal_colour(),
-                kind.word()
-            )
+        Format::Tmux => joined(|count, kind| match kind.tmux_style() {
+            Some(style) => format!("#[{style}] {count} {} #[default]", kind.word()),
+            None => format!("{count} {}", kind.word()),
         }),
         Format::Polybar => {
             joined(|count, kind| format!("%{{F#{}}}{count} {}%{{F-}}", kind.rgb(), kind.word()))

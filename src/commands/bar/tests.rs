@@ -47,7 +47,7 @@ fn each_bar_is_told_in_its_own_language() {
     assert_eq!(of(Format::Plain, &sessions[2..3]), "1 idle");
     assert_eq!(
         of(Format::Tmux, &sessions[..2]),
-        "#[fg=yellow]1 waiting#[default] · #[fg=green]1 working#[default]"
+        "#[fg=black,bg=yellow] 1 waiting #[default] · 1 working"
     );
     assert_eq!(
         of(Format::Polybar, &sessions[..2]),
