@@ -1,7 +1,7 @@
 //! `bar`: one line for a status bar, once or anew with each change that shows.
 //!
 //! What a bar shows stands there until the next line, so there is one for every case: where no daemon runs it is an empty
-//! one. [`line`] says what is in it.
+//! one. [`mod@line`] says what is in it.
 
 mod line;
 #[cfg(test)]
