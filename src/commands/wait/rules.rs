@@ -288,6 +288,7 @@ mod tests {
     fn snapshot(seq: u64, sessions: &[(&str, &str)]) -> Told {
         let sessions = sessions.iter().map(|(key, status)| session(key, status));
         Told::Snapshot(Snapshot {
+            usage: None,
             seq,
             sessions: sessions.collect(),
             notices: Vec::new(),
