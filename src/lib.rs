@@ -16,6 +16,7 @@
 //! | [`mod@core`] | every rule; no IO |
 //! | [`daemon`] | the listener's origins, connections, the loop: does what the core decides |
 //! | [`client`], [`follow`], [`mirror`], [`board`], [`commands`] | the other end of the socket |
+//! | [`dashboard`] | the full-screen view |
 //! | [`doctor`] | what is wrong with an installation, and what mends it |
 //! | [`config`], [`log`], [`peer`], [`process`], [`clock`] | what both ends stand on |
 
@@ -28,6 +29,7 @@ pub mod commands;
 pub mod config;
 pub mod core;
 pub mod daemon;
+pub mod dashboard;
 pub mod doctor;
 pub mod follow;
 pub mod hook;

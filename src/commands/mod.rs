@@ -25,15 +25,17 @@ mod usage;
 mod wait;
 mod watch;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::client::{Client, ClientError};
 use crate::config::socket_path;
 use crate::daemon::{self, launchd::ActivateSocket};
+use crate::dashboard;
 use crate::hook;
 use crate::protocol::SessionParams;
 
@@ -75,6 +77,8 @@ enum Command {
         #[arg(default_value = "claude-code")]
         agent: String,
     },
+    /// Show every session, full-screen; what the bare command does on a terminal
+    Dashboard,
     /// List the sessions
     List(list::Options),
     /// Show one session
@@ -177,7 +181,7 @@ impl OneSession {
 /// Reads the command line and does what it says. `launchd`: launchd's call, where there is launchd.
 #[must_use]
 pub fn run(launchd: Option<ActivateSocket>) -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse().or_else(or_dashboard) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe (`--help | head`) is not worth a complaint.
@@ -193,6 +197,20 @@ pub fn run(launchd: Option<ActivateSocket>) -> ExitCode {
         _ => execute(cli, launchd).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| exit_code(&error))
+}
+
+/// A command line without a command is the dashboard's, where there is a terminal for one.
+fn or_dashboard(error: clap::Error) -> Result<Cli, clap::Error> {
+    let bare = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    );
+    if bare && io::stdin().is_terminal() && io::stdout().is_terminal() {
+        let line = std::env::args_os().chain(["dashboard".into()]);
+        // What lacks a command of its own (`config`) has no such command.
+        return Cli::try_parse_from(line).map_err(|_| error);
+    }
+    Err(error)
 }
 
 fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
@@ -212,6 +230,7 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
             hook::run(&agent, socket.as_deref());
             Ok(())
         }
+        Command::Dashboard => dashboard::run(&socket_path(socket.as_deref())?.path),
         Command::List(options) => list::run(&options, &mut connect()?, out),
         Command::Get(session) => get::run(&session, &mut connect()?, out),
         Command::Explain(session) => explain::run(&session, &mut connect()?, out),

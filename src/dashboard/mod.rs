@@ -1,0 +1,306 @@
+//! The full-screen view: what every session is doing, those that need a person on top.
+//!
+//! ```text
+//! keys, mouse ──▶ thread ─┐
+//! signals ──────▶ thread ─┼─▶ one queue ─▶ app.update(event, now) ─▶ action ─▶ terminal, questions
+//! daemon ───────▶ thread ─┘                     │ one owner
+//!                                               ▼
+//!                                    view::draw(app) ─▶ cells that differ ─▶ one write
+//! ```
+//!
+//! This file is the loop: it owns the state, the screen and the time, and decides nothing. It draws when something has
+//! happened (a key at once, what the daemon tells at most thirty times a second), and when a clock on the screen reads
+//! differently, at most once a second; in between it sleeps. Called by `dashboard` and the bare command.
+
+mod app;
+mod areas;
+mod columns;
+mod detail;
+mod keys;
+mod link;
+pub mod terminal;
+mod text;
+mod theme;
+mod view;
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::{
+    Pid, Signal, getpgrp, getpid, getsid, kill_current_process_group, kill_process,
+};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use self::app::{Action, App, Event};
+use self::link::Question;
+use self::terminal::Screen;
+use self::theme::Theme;
+use crate::clock;
+use crate::config::variable;
+use crate::show;
+
+/// How many events may wait. With a terminal that takes nothing more (Ctrl-S) the daemon's threads then wait, too, and
+/// the daemon drops this dashboard instead of this process growing.
+const QUEUE: usize = 1024;
+
+/// The least time between two pictures that nobody pressed a key for.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// The least time between two pictures for clocks only.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What the loop waits for.
+#[derive(Debug)]
+enum Message {
+    Event(Event),
+    Signal(i32),
+    /// No key will come any more.
+    Deaf(io::Error),
+}
+
+/// Shows the sessions of the daemon at `socket` until a person or a signal says that it is enough.
+///
+/// # Errors
+///
+/// There is no terminal, or it fails.
+pub fn run(socket: &Path) -> anyhow::Result<()> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        bail!(
+            "the dashboard needs a terminal; `agent-console list` and `agent-console watch` do without"
+        );
+    }
+    if variable("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb") {
+        bail!(
+            "the dashboard needs a terminal that can place text, and TERM names none; `agent-console list` does without"
+        );
+    }
+    let (sender, inbox) = mpsc::sync_channel(QUEUE);
+    // Before the terminal is taken: from then on each of them has to give it back.
+    catch_signals(sender.clone()).context("catching signals")?;
+    let mut screen = Screen::open().context("taking the terminal")?;
+    let theme = Theme {
+        coloured: show::coloured(),
+    };
+    let home = variable("HOME").and_then(|home| home.into_string().ok());
+    let app = App::new(theme, home, screen.size()?);
+    let (wake, woken) = mpsc::channel();
+    let (ask, questions) = mpsc::channel();
+    start(sender.clone(), socket, move |socket, tell| {
+        link::listen(socket, &woken, tell);
+    });
+    start(sender.clone(), socket, move |socket, tell| {
+        link::ask(socket, &questions, tell);
+    });
+    thread::spawn(move || read_keys(&sender));
+    let shell = Shell {
+        app,
+        screen: &mut screen,
+        inbox,
+        wake,
+        ask,
+    };
+    let ended = shell.serve();
+    let left = screen.leave();
+    match ended? {
+        // As whoever sent it expects: ended by it, not merely after it.
+        End::Signal(signal) => emulate_default_handler(signal)?,
+        End::Quit => left?,
+    }
+    Ok(())
+}
+
+/// A thread that talks to the daemon and puts what it hears into the queue.
+fn start(
+    sender: SyncSender<Message>,
+    socket: &Path,
+    work: impl FnOnce(&Path, &dyn Fn(Event) -> bool) + Send + 'static,
+) {
+    let socket = socket.to_owned();
+    thread::spawn(move || work(&socket, &|event| sender.send(Message::Event(event)).is_ok()));
+}
+
+/// A thread that puts signals into the queue. One that finds it full ends the program as it would have without.
+fn catch_signals(sender: SyncSender<Message>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT])?;
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            match sender.try_send(Message::Signal(signal)) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                    let _ = terminal::give_back();
+                    let _ = emulate_default_handler(signal);
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+fn read_keys(sender: &SyncSender<Message>) {
+    use crossterm::event::Event as Input;
+
+    loop {
+        let message = match crossterm::event::read() {
+            Ok(Input::Key(key)) => Message::Event(Event::Key(key)),
+            Ok(Input::Mouse(mouse)) => Message::Event(Event::Mouse(mouse)),
+            Ok(Input::Resize(columns, rows)) => Message::Event(Event::Resized(columns, rows)),
+            Ok(Input::FocusGained | Input::FocusLost | Input::Paste(_)) => continue,
+            Err(error) => Message::Deaf(error),
+        };
+        let last = matches!(message, Message::Deaf(_));
+        if sender.send(message).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Why the loop ended.
+enum End {
+    Quit,
+    Signal(i32),
+}
+
+/// The loop's own.
+struct Shell<'a> {
+    app: App,
+    screen: &'a mut Screen,
+    inbox: Receiver<Message>,
+    wake: Sender<()>,
+    ask: Sender<Question>,
+}
+
+impl Shell<'_> {
+    fn serve(mut self) -> anyhow::Result<End> {
+        let mut drawn = self.draw()?;
+        let mut ticked = drawn;
+        // Whether something has happened that the screen does not show yet.
+        let mut stale = false;
+        loop {
+            let deadline = if stale {
+                Some(drawn + FRAME)
+            } else {
+                self.next_tick(ticked)
+            };
+            let first = match deadline {
+                None => Some(self.inbox.recv()?),
+                Some(at) => {
+                    match self
+                        .inbox
+                        .recv_timeout(at.saturating_duration_since(clock::monotonic()))
+                    {
+                        Ok(message) => Some(message),
+                        Err(RecvTimeoutError::Timeout) => None,
+                        Err(gone @ RecvTimeoutError::Disconnected) => return Err(gone.into()),
+                    }
+                }
+            };
+            let mut at_once = false;
+            if first.is_none() && !stale {
+                self.take(Event::Tick)?;
+                ticked = clock::monotonic();
+                at_once = true;
+            }
+            let mut next = first;
+            for _ in 0..QUEUE {
+                let Some(message) = next else { break };
+                stale = true;
+                let ended = match message {
+                    Message::Event(event) => {
+                        at_once |= !matches!(event, Event::Told(_));
+                        self.take(event)?
+                    }
+                    Message::Signal(signal) => {
+                        at_once = true;
+                        self.signal(signal)?
+                    }
+                    Message::Deaf(error) => return Err(error).context("reading keys"),
+                };
+                if let Some(ended) = ended {
+                    return Ok(ended);
+                }
+                next = self.inbox.try_recv().ok();
+            }
+            if at_once || (stale && clock::monotonic() >= drawn + FRAME) {
+                drawn = self.draw()?;
+                stale = false;
+            }
+        }
+    }
+
+    /// When a clock on the screen is to be drawn.
+    fn next_tick(&self, ticked: Instant) -> Option<Instant> {
+        let left = self.app.next_tick()?.saturating_sub(clock::unix_ms());
+        let due = clock::monotonic().checked_add(Duration::from_millis(left))?;
+        Some(due.max(ticked + SECOND))
+    }
+
+    fn draw(&mut self) -> anyhow::Result<Instant> {
+        let size = self.screen.size()?;
+        let resized = (size != self.app.size()).then_some(Event::Resized(size.0, size.1));
+        self.take(resized.unwrap_or(Event::Tick))?;
+        if let Some(action) = self.app.settle() {
+            self.perform(action)?;
+        }
+        self.screen.draw(&self.app).context("drawing")?;
+        Ok(clock::monotonic())
+    }
+
+    fn take(&mut self, event: Event) -> anyhow::Result<Option<End>> {
+        match self.app.update(event, clock::unix_ms()) {
+            Some(action) => self.perform(action),
+            None => Ok(None),
+        }
+    }
+
+    fn perform(&mut self, action: Action) -> anyhow::Result<Option<End>> {
+        match action {
+            Action::Quit => return Ok(Some(End::Quit)),
+            Action::Suspend => self.suspend()?,
+            Action::Redraw => self.screen.redraw()?,
+            Action::Copy(text) => self.screen.copy(&text)?,
+            Action::Explain(key) => self.ask.send(Question::Explain(key))?,
+            Action::Remove(key) => self.ask.send(Question::Remove(key))?,
+            Action::Connect => self.wake.send(())?,
+        }
+        Ok(None)
+    }
+
+    fn signal(&mut self, signal: i32) -> anyhow::Result<Option<End>> {
+        match signal {
+            SIGTSTP if has_job_control()? => {
+                self.screen.leave()?;
+                kill_process(getpid(), Signal::STOP)?;
+            }
+            SIGTSTP => {}
+            SIGCONT => self.screen.enter()?,
+            _ => return Ok(Some(End::Signal(signal))),
+        }
+        Ok(None)
+    }
+
+    /// Ctrl-Z: the whole job stops, as if the terminal had sent the signal. The terminal is given back first, because
+    /// the shell takes it as soon as the job's other processes have stopped; this one follows when its own copy of the
+    /// signal comes by.
+    fn suspend(&mut self) -> anyhow::Result<()> {
+        if has_job_control()? {
+            self.screen.leave()?;
+            kill_current_process_group(Signal::TSTP)?;
+        } else {
+            self.app.say("there is no shell to come back from".into());
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is a shell that can resume this job: who leads the session, or is in its leader's group (the command of
+/// a terminal's window, say), would be stopped for ever.
+fn has_job_control() -> io::Result<bool> {
+    let session: Pid = getsid(None)?;
+    Ok(getpgrp() != session)
+}
