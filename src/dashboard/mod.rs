@@ -19,6 +19,8 @@ mod detail;
 mod keys;
 mod link;
 pub mod terminal;
+#[cfg(test)]
+mod testing;
 mod text;
 mod theme;
 mod view;

@@ -97,23 +97,34 @@ fn header(app: &App, area: Rect, buffer: &mut Buffer) {
             if app.show_closed { tally.closed } else { 0 },
         ),
     ];
-    let mut spans = vec![Span::raw(" ")];
-    let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+    let counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+    // Where it is narrow, the signs go: colour and word are left. What is told first matters most.
+    let roomy: usize = counts
+        .iter()
+        .map(|(condition, count)| condition.word().len() + count.to_string().len() + 5)
+        .sum();
+    let roomy = roomy < usize::from(area.width);
+    let mut line = Line::default();
     for (condition, count) in counts {
-        let text = format!("{} {count} {}", condition.sign(), condition.word());
-        spans.push(Span::styled(text, app.theme.condition(condition)));
-        spans.push(Span::raw("  "));
+        let text = if roomy {
+            format!(" {} {count} {} ", condition.sign(), condition.word())
+        } else {
+            format!(" {count} {}", condition.word())
+        };
+        if line.width() + text::width(&text) > usize::from(area.width) {
+            break;
+        }
+        line.push_span(Span::styled(text, app.theme.condition(condition)));
     }
-    if spans.len() == 1 {
-        spans.push(Span::styled(
+    if line.spans.is_empty() {
+        line.push_span(Span::styled(
             match app.link {
-                Link::Connecting => "connecting …",
-                _ => "no open sessions",
+                Link::Connecting => " connecting …",
+                _ => " no open sessions",
             },
             FAINT,
         ));
     }
-    let line = Line::from(spans);
     let used = line.width();
     line.render(area, buffer);
     let name = "agent-console ";
@@ -136,11 +147,12 @@ fn banner(app: &App, area: Rect, buffer: &mut Buffer) {
             } else {
                 format!("trying again in {left} s")
             };
-            let text = match advice {
-                Some(advice) => format!("{next}: {}", show::plain(advice)),
-                None => format!("daemon gone, {next}"),
+            let what = if advice.is_some() {
+                "no daemon yet"
+            } else {
+                "daemon gone"
             };
-            (text, app.theme.alarm())
+            (format!("{what}, {next}"), app.theme.alarm())
         }
         Link::Stopped => (
             "the daemon was stopped; any key connects again, which starts it; q quits".into(),
@@ -282,6 +294,19 @@ fn empty(app: &App, area: Rect, buffer: &mut Buffer) {
     };
     let lines = if app.link == Link::Connecting {
         return;
+    } else if let Link::Lost {
+        advice: Some(advice),
+        ..
+    } = &app.link
+    {
+        let room = usize::from(area.width).saturating_sub(2);
+        let mut lines: Vec<_> = text::wrap(&show::plain(advice), room)
+            .into_iter()
+            .map(Line::raw)
+            .collect();
+        lines.push(Line::default());
+        lines.push(command("agent-console demo", "see it at work first"));
+        lines
     } else if app.known() == 0 {
         vec![
             say("No sessions yet."),
@@ -388,7 +413,7 @@ fn footer(app: &App, area: Rect, buffer: &mut Buffer) {
                     ("↑↓", "choose"),
                     ("PgDn", "scroll"),
                     ("Enter", "close"),
-                    ("y", "copy resume"),
+                    ("y", "copy"),
                     ("d", "forget"),
                     ("/", "filter"),
                 ],
@@ -401,29 +426,26 @@ fn footer(app: &App, area: Rect, buffer: &mut Buffer) {
                 } else {
                     "closed"
                 };
+                let found = found(app);
                 let filter = if app.filter.is_empty() {
-                    "filter".to_owned()
+                    None
                 } else {
-                    found(app)
+                    Some([("/", &*found), ("Esc", "all")])
                 };
-                keys(
-                    &[
-                        ("↑↓", "choose"),
-                        ("Enter", "details"),
-                        ("/", &filter),
-                        ("c", closed),
-                        ("y", "copy resume"),
-                        ("d", "forget"),
-                    ],
-                    &[("?", "help"), ("q", "quit")],
-                    width,
-                )
+                let mut first: Vec<_> = filter.into_iter().flatten().collect();
+                first.extend([("↑↓", "choose"), ("Enter", "open")]);
+                if filter.is_none() {
+                    first.push(("/", "filter"));
+                }
+                first.extend([("c", closed), ("y", "copy"), ("d", "forget")]);
+                keys(&first, &[("?", "help"), ("q", "quit")], width)
             }
         },
     };
     line.render(area, buffer);
 }
 
+/// How many sessions the filter leaves.
 fn found(app: &App) -> String {
     match app.rows.len() {
         0 => "none match".into(),

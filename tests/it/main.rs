@@ -22,6 +22,8 @@ mod again;
 mod bad_input;
 mod bar;
 mod commands;
+#[cfg(target_os = "linux")]
+mod dashboard;
 mod demo;
 mod doctor;
 #[cfg(target_os = "linux")]

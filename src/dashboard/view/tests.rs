@@ -1,0 +1,254 @@
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::style::Color;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::variable;
+use crate::dashboard::app::Event;
+use crate::dashboard::testing::{app, key, snapshot, told};
+use crate::dashboard::theme::Theme;
+
+const NOW: u64 = 1_800_000_000_000;
+
+/// A morning's work: one of everything.
+fn sessions() -> Value {
+    let ago = |seconds: u64| NOW - seconds * 1000;
+    json!([
+        {
+            "key": "claude-code-4711-90210", "session_id": "6f1c2d3e-0000-4000-8000-123456789abc",
+            "previous_session_ids": ["0a0b0c0d-0000-4000-8000-123456789abc"],
+            "status": "waiting", "waiting_for": "permission", "attention": true, "since": ago(130),
+            "reason": "permission: Bash git push --force-with-lease", "title": "Rebase the login branch",
+            "cwd": "/home/ada/src/website", "pid": 4711, "model": "claude-opus-4-1-20250805",
+            "context_percent": 42.4, "cost_usd": 1.5, "subagents": 2, "background": 1,
+            "permission_mode": "acceptEdits", "terminal": {"tty": "/dev/pts/3", "tmux_pane": "%7"},
+            "started_at": ago(4000),
+            "history": [
+                {"status": "idle", "at": ago(4000)}, {"status": "working", "at": ago(3000)},
+                {"status": "waiting", "at": ago(1500)}, {"status": "working", "at": ago(1400)},
+                {"status": "waiting", "at": ago(130)},
+            ],
+        },
+        {
+            "key": "deploy", "agent": "script", "status": "waiting", "waiting_for": "answer", "attention": true,
+            "since": ago(20), "reason": "staging or production?", "cwd": "/srv/deploy/scripts/blue-green",
+        },
+        {"key": "c", "status": "error", "attention": true, "since": ago(700), "reason": "rate limited",
+         "title": "日本語のドキュメントを書き直す", "cwd": "/home/ada/docs", "context_percent": 100},
+        {"key": "d", "status": "idle", "attention": true, "since": ago(90_000), "title": "Upgrade the\u{1b}[31m linter 👩‍💻",
+         "cwd": "/home/ada/src/very/deep/down/in/a/tree", "model": "claude-sonnet-4-5-20250929"},
+        {"key": "e", "status": "working", "since": ago(5), "reason": "Bash: cargo test --locked", "cwd": "/home/ada",
+         "title": "Make the tests faster", "subagents": 3, "context_percent": 7, "model": "claude-opus-4-1-20250805"},
+        {"key": "f", "agent": "codex", "status": "idle", "since": ago(7300), "cwd": "/home/ada/src/api"},
+        {"key": "g", "status": "closed", "since": ago(9000), "ended_at": ago(9000), "end_reason": "crashed"},
+    ])
+}
+
+fn at(size: (u16, u16), keys: &str) -> App {
+    let mut app = app(size, &sessions());
+    press(&mut app, keys);
+    app
+}
+
+fn press(app: &mut App, keys: &str) {
+    app.update(Event::Tick, NOW);
+    for name in keys.split_whitespace() {
+        app.update(Event::Key(key(name)), NOW);
+    }
+    app.settle();
+}
+
+fn drawn(app: &App) -> Terminal<TestBackend> {
+    let (columns, rows) = app.size();
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+    terminal
+        .draw(|frame| draw(app, frame.buffer_mut()))
+        .unwrap();
+    terminal
+}
+
+/// The text of the screen; a wide character stands for its two columns.
+fn text(app: &App) -> String {
+    let terminal = drawn(app);
+    let buffer = terminal.backend().buffer();
+    let mut text = String::new();
+    for y in 0..buffer.area.height {
+        let mut line = String::new();
+        let mut x = 0;
+        while x < buffer.area.width {
+            let symbol = buffer[(x, y)].symbol();
+            line.push_str(symbol);
+            x += u16::try_from(text::width(symbol).max(1)).unwrap();
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Holds the screen against the file of this name. `UPDATE_SNAPSHOTS=1` writes the files anew, to be read before they
+/// are committed.
+#[track_caller]
+fn is(name: &str, app: &App) {
+    let shown = text(app);
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/dashboard/{name}.txt"));
+    if variable("UPDATE_SNAPSHOTS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &shown).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        shown == kept,
+        "{name} is not as in {}:\n{shown}",
+        path.display()
+    );
+}
+
+#[test]
+fn the_list() {
+    is("80x24", &at((80, 24), ""));
+    is("40x15", &at((40, 15), "c G"));
+    is("200x50", &at((200, 50), "enter"));
+}
+
+#[test]
+fn the_detail() {
+    let mut app = at((80, 40), "j j enter");
+    let explained = json!({
+        "session": {"key": "", "agent": "", "status": "idle", "since": 0, "started_at": 0},
+        "steps": [
+            {"at": NOW - 140_000, "kind": "hook", "what": "PreToolUse", "rule": "tool_begins",
+             "meaning": "a tool is about to run", "status": "working"},
+            {"at": NOW - 130_000, "kind": "hook", "what": "PermissionRequest", "rule": "asks", "decided": true,
+             "meaning": "the agent asks for leave to run a tool, and stands still until somebody answers",
+             "status": "waiting", "waiting_for": "permission"},
+        ],
+    });
+    let explained = serde_json::from_value(explained).unwrap();
+    let key = "claude-code-4711-90210".into();
+    app.update(Event::Explained(key, Ok(Box::new(explained))), NOW);
+    is("detail", &app);
+    // The end of it, where there is no room for all.
+    let mut app = at((80, 24), "j j enter pagedown pagedown pagedown");
+    let scrolled = text(&app);
+    assert!(scrolled.contains("1h ago ○ idle"), "{scrolled}");
+    press(&mut app, "pageup pageup pageup");
+    assert!(text(&app).contains("● waiting for 2m"));
+}
+
+#[test]
+fn the_rest() {
+    is("help", &at((80, 24), "?"));
+    is("filter", &at((80, 24), "/ l o g"));
+    let mut empty = app((80, 24), &json!([]));
+    press(&mut empty, "");
+    is("empty", &empty);
+    let mut lost = at((80, 24), "");
+    let pause = Duration::from_millis(1600);
+    lost.update(
+        Event::Lost {
+            pause,
+            advice: None,
+        },
+        NOW,
+    );
+    is("disconnected", &lost);
+}
+
+#[test]
+fn colour_and_word_say_the_same_and_colour_can_be_refused() {
+    let mut app = at((80, 24), "");
+    let colours = |app: &App| {
+        let terminal = drawn(app);
+        let rows = app.areas().rows;
+        let buffer = terminal.backend().buffer();
+        let colours: Vec<_> = (rows.top()..rows.bottom())
+            .take(app.rows.len())
+            .map(|y| buffer[(3, y)].fg)
+            .collect();
+        assert!(buffer.content.iter().all(|cell| cell.bg == Color::Reset));
+        colours
+    };
+    let expected = [
+        Color::Green,
+        Color::Red,
+        Color::Yellow,
+        Color::Yellow,
+        Color::Cyan,
+        Color::Reset,
+    ];
+    assert_eq!(colours(&app), expected);
+    app.theme = Theme { coloured: false };
+    assert_eq!(colours(&app), [Color::Reset; 6]);
+}
+
+#[test]
+fn nothing_from_outside_reaches_the_screen_as_a_control_character() {
+    let evil = "a\u{1b}]52;c;AAAA\u{7}\u{9b}31m\u{202e}b";
+    let mut session =
+        json!({"key": evil, "agent": evil, "status": "waiting", "waiting_for": "answer"});
+    for field in [
+        "reason",
+        "title",
+        "cwd",
+        "model",
+        "permission_mode",
+        "session_id",
+    ] {
+        session[field] = evil.into();
+    }
+    session["terminal"] = json!({"tty": evil, "tmux_pane": evil});
+    let mut app = app((200, 50), &json!([session]));
+    press(&mut app, "enter");
+    app.update(Event::Explained(evil.into(), Err(evil.into())), NOW);
+    for keys in ["", "d", "x y", "/ \u{1b} \u{202e}"] {
+        press(&mut app, keys);
+        let screen = text(&app);
+        let harmful = |c: char| c != '\n' && show::plain(&c.to_string()) != c.to_string();
+        assert!(!screen.contains(harmful), "{screen:?}");
+    }
+    app.update(Event::Failed(evil.into()), NOW);
+    assert!(!text(&app).contains('\u{1b}'));
+}
+
+#[test]
+fn a_screenful_is_drawn_fast() {
+    let many: Vec<_> = (0..1000)
+        .map(|number| {
+            let mut one = sessions()[number % 7].clone();
+            one["key"] = format!("session-{number}").into();
+            one
+        })
+        .collect();
+    let mut app = app((200, 50), &Value::from(many));
+    press(&mut app, "enter");
+    let mut terminal = drawn(&app);
+    let mut times: Vec<_> = (0..50)
+        .map(|_| {
+            told(&mut app, snapshot(&sessions()));
+            let began = clock();
+            app.settle();
+            terminal
+                .draw(|frame| draw(&app, frame.buffer_mut()))
+                .unwrap();
+            clock().duration_since(began)
+        })
+        .collect();
+    times.sort();
+    println!(
+        "a screenful of 200x50 is drawn in {:?}, without optimisation",
+        times[25]
+    );
+    // 5 ms is for a release build on a quiet machine; this one is neither.
+    assert!(times[25] < Duration::from_millis(100), "{times:?}");
+}
+
+fn clock() -> Instant {
+    crate::clock::monotonic()
+}

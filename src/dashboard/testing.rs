@@ -1,0 +1,63 @@
+//! What the tests of the dashboard share: sessions from a few words of JSON, keys by their names.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use serde_json::{Value, json};
+
+use super::app::{App, Event};
+use super::theme::Theme;
+use crate::client::Told;
+
+/// A dashboard that has been told of `sessions` as the daemon would tell them.
+pub(super) fn app(size: (u16, u16), sessions: &Value) -> App {
+    let mut app = App::new(Theme { coloured: true }, Some("/home/ada".into()), size);
+    told(&mut app, snapshot(sessions));
+    app
+}
+
+pub(super) fn told(app: &mut App, told: Told) {
+    app.update(Event::Told(told), app.now);
+    app.settle();
+}
+
+pub(super) fn snapshot(sessions: &Value) -> Told {
+    let sessions: Vec<_> = sessions.as_array().unwrap().iter().map(record).collect();
+    let snapshot = json!({"seq": 1, "sessions": sessions});
+    Told::Snapshot(serde_json::from_value(snapshot).unwrap())
+}
+
+/// The session is now like this.
+pub(super) fn changed(app: &mut App, session: Value) {
+    let changed = json!({"seq": 2, "session": record(&session)});
+    told(app, Told::Changed(serde_json::from_value(changed).unwrap()));
+}
+
+/// What every record has, and what `given` says.
+fn record(given: &Value) -> Value {
+    let mut record = json!({"agent": "claude-code", "since": 0, "started_at": 0});
+    for (name, value) in given.as_object().unwrap() {
+        record[name] = value.clone();
+    }
+    record
+}
+
+/// A key by its name: a letter, `enter`, `ctrl-c`.
+pub(super) fn key(name: &str) -> KeyEvent {
+    let (modifiers, name) = match name.strip_prefix("ctrl-") {
+        Some(rest) => (KeyModifiers::CONTROL, rest),
+        None => (KeyModifiers::NONE, name),
+    };
+    let code = match name {
+        "up" => KeyCode::Up,
+        "down" => KeyCode::Down,
+        "home" => KeyCode::Home,
+        "end" => KeyCode::End,
+        "pageup" => KeyCode::PageUp,
+        "pagedown" => KeyCode::PageDown,
+        "enter" => KeyCode::Enter,
+        "esc" => KeyCode::Esc,
+        "tab" => KeyCode::Tab,
+        "backspace" => KeyCode::Backspace,
+        letter => KeyCode::Char(letter.chars().next().unwrap()),
+    };
+    KeyEvent::new(code, modifiers)
+}

@@ -1,0 +1,183 @@
+//! How fast a key shows and how little a dashboard costs, measured at the real program's terminal.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+use serde_json::json;
+
+use crate::support::{PATIENCE, Place, program};
+
+/// How many sessions there are, and how many of them change in a second.
+const SESSIONS: usize = 1000;
+const CHANGES: u32 = 100;
+
+/// A dashboard on a pseudo-terminal.
+struct Dashboard {
+    child: Child,
+    terminal: File,
+    seen: Vec<u8>,
+}
+
+impl Dashboard {
+    fn start(place: &Place) -> Self {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let size = Winsize {
+            ws_row: 50,
+            ws_col: 200,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&terminal, size).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap();
+        let open = || -> OwnedFd {
+            rustix::fs::open(&*name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap()
+        };
+        // The same environment as every command's, and the terminal as its own.
+        let like = place.command(["dashboard"]);
+        let mut command = Command::new("setsid");
+        command
+            .args(["--ctty", "--wait"])
+            .arg(program())
+            .arg("dashboard")
+            .env_clear();
+        for (name, value) in like.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        let child = command
+            .env("TERM", "xterm-256color")
+            .stdin(Stdio::from(open()))
+            .stdout(Stdio::from(open()))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            terminal: File::from(terminal),
+            seen: Vec::new(),
+        }
+    }
+
+    /// Reads until what it has drawn contains all of these, one after the other.
+    #[track_caller]
+    fn draws(&mut self, marks: &[&str]) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let mut rest = &self.seen[..];
+            let found = marks.iter().all(|mark| {
+                let at = rest
+                    .windows(mark.len())
+                    .position(|part| part == mark.as_bytes());
+                at.inspect(|at| rest = &rest[at + mark.len()..]).is_some()
+            });
+            if found {
+                return;
+            }
+            assert!(Instant::now() < end, "{marks:?} not drawn");
+            let mut buffer = [0; 64 * 1024];
+            let read = self.terminal.read(&mut buffer).unwrap();
+            self.seen.extend_from_slice(&buffer[..read]);
+        }
+    }
+
+    /// From a key to the end of the picture it asks for: Ctrl-L, which draws every cell.
+    fn key_to_picture(&mut self) -> Duration {
+        self.seen.clear();
+        let began = Instant::now();
+        self.terminal.write_all(b"\x0c").unwrap();
+        // The screen is cleared, and the update that follows ends.
+        self.draws(&["\x1b[2J", "\x1b[?2026l"]);
+        began.elapsed()
+    }
+
+    /// The processor time that it has used, in clock ticks of a hundredth of a second.
+    fn ticks(&self) -> u64 {
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let forked = std::fs::read_to_string(children).unwrap_or_default();
+        let pid = forked
+            .split_whitespace()
+            .next()
+            .map_or(self.child.id(), |pid| pid.parse().unwrap());
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<_> = fields.split_whitespace().collect();
+        // utime and stime, proc_pid_stat(5).
+        [11, 12]
+            .map(|at: usize| fields[at].parse::<u64>().unwrap())
+            .iter()
+            .sum()
+    }
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        let _ = self.terminal.write_all(b"q");
+        let end = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(2));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_key_shows_at_once_among_a_thousand_sessions_and_a_storm_of_changes() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let mut wire = place.connect();
+    let mut change = |number: usize, reason: usize| {
+        let status = ["working", "waiting", "idle", "error"][(number + reason) % 4];
+        let set = json!({"session": format!("session-{number:04}"), "status": status, "reason": format!("step {reason}"),
+            "title": format!("Title of session {number}"), "cwd": format!("/srv/project/{number}")});
+        let answer = wire.ask("session.set", set);
+        assert!(answer["result"].is_object(), "{answer}");
+    };
+    for number in 0..SESSIONS {
+        change(number, 0);
+    }
+    let mut dashboard = Dashboard::start(&place);
+    dashboard.draws(&["STATUS", "step"]);
+    let enough = AtomicBool::new(false);
+    let mut times: Vec<Duration> = Vec::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1.. {
+                if enough.load(Ordering::Relaxed) {
+                    break;
+                }
+                change(round * 7 % SESSIONS, round);
+                thread::sleep(Duration::from_secs(1) / CHANGES);
+            }
+        });
+        // Across the time of several pictures, so that keys come at any moment between two.
+        for pause in 0..60 {
+            times.push(dashboard.key_to_picture());
+            thread::sleep(Duration::from_millis(pause % 40));
+        }
+        enough.store(true, Ordering::Relaxed);
+    });
+    times.sort();
+    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    println!(
+        "{SESSIONS} sessions, {CHANGES} changes a second: key to picture {median:?}, at worst {worst:?}"
+    );
+    assert!(median < Duration::from_millis(250), "{times:?}");
+
+    // At rest: nothing changes but clocks, all of which count seconds.
+    let (ticks, began) = (dashboard.ticks(), Instant::now());
+    thread::sleep(Duration::from_secs(5));
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+    let percent = (dashboard.ticks() - ticks) as f64 / began.elapsed().as_secs_f64();
+    println!("at rest, with a thousand sessions: {percent:.1} % of a core");
+    assert!(percent < 3.0, "{percent}");
+}
