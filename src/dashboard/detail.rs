@@ -174,21 +174,25 @@ impl Page<'_> {
     /// One piece of evidence; a star marks the one that the status goes back to.
     fn step(&mut self, step: &EvidenceStep<'_>) {
         let condition = Condition::from_status(step.status);
-        let status = match step.waiting_for {
-            Some(what) => format!("{}: {}", condition.word(), what.as_str()),
-            None => condition.word().into(),
-        };
         let began = format!("{} ago", show::ago(step.at, self.app.now));
-        self.lines.push(Line::from(vec![
+        let mut line = Line::from(vec![
             Span::styled(format!("{began:>7} "), FAINT),
             Span::styled(if step.decided { "* " } else { "  " }, STRONG),
             Span::raw(format!(
-                "{} {} → ",
+                "{} {} ",
                 step.kind.as_str(),
                 show::plain(&step.what)
             )),
-            Span::styled(status, self.theme().condition(condition)),
-        ]));
+        ]);
+        let mut status = format!("→ {}", condition.word());
+        if let Some(what) = step.waiting_for {
+            let longer = format!("{status}: {}", what.as_str());
+            if line.width() + text::width(&longer) <= self.width {
+                status = longer;
+            }
+        }
+        line.push_span(Span::styled(status, self.theme().condition(condition)));
+        self.lines.push(line);
         let indent = 10;
         for line in text::wrap(
             &show::plain(&step.meaning),

@@ -26,8 +26,8 @@ pub(super) fn snapshot(sessions: &Value) -> Told {
 }
 
 /// The session is now like this.
-pub(super) fn changed(app: &mut App, session: Value) {
-    let changed = json!({"seq": 2, "session": record(&session)});
+pub(super) fn changed(app: &mut App, session: &Value) {
+    let changed = json!({"seq": 2, "session": record(session)});
     told(app, Told::Changed(serde_json::from_value(changed).unwrap()));
 }
 

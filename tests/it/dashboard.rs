@@ -72,7 +72,7 @@ fn it_starts_filters_opens_follows_the_size_and_leaves() {
     tmux.keys(&["Escape"]);
     tmux.shows("the whole list", |screen| screen.contains("staging"));
 
-    tmux.keys(&["j", "Enter"]);
+    tmux.keys(&["k", "Enter"]);
     let detail = tmux.shows("the evidence", |screen| screen.contains("Evidence"));
     assert!(
         detail.contains("key        build") && detail.contains("History"),
@@ -97,6 +97,8 @@ fn it_starts_filters_opens_follows_the_size_and_leaves() {
         narrow.lines().all(|line| line.chars().count() <= 40),
         "{narrow}"
     );
+    tmux.resize(80, 24);
+    tmux.shows("the list as before", |screen| screen.contains("DIRECTORY"));
 
     tmux.keys(&["q"]);
     tmux.has_its_shell_back();
@@ -190,7 +192,7 @@ fn without_a_daemon_it_says_what_to_run_and_goes_on_when_that_was_done() {
     let tmux = Tmux::start(&place, 80, 24);
     tmux.run("");
     tmux.shows("advice", |screen| {
-        screen.contains("no daemon yet, trying again") && screen.contains("agent-console daemon")
+        screen.contains("no daemon yet, trying again") && screen.contains("start it with")
     });
     let _daemon = place.daemon();
     tmux.shows("the empty state", |screen| {
@@ -226,7 +228,7 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_back() {
     tmux.shows("the list", is_list);
     let within = tmux.modes();
     let ways: [&dyn Fn(); 2] = [&|| tmux.keys(&["C-z"]), &|| {
-        kill_process(tmux.dashboard(), Signal::TSTP).unwrap()
+        kill_process(tmux.dashboard(), Signal::TSTP).unwrap();
     }];
     for suspend in ways {
         suspend();
@@ -314,7 +316,7 @@ fn without_a_terminal_it_says_what_else_there_is() {
         "clear; TERM=dumb {} dashboard",
         crate::support::program().display()
     ));
-    tmux.shows("the reason", |screen| screen.contains("TERM names none"));
+    tmux.shows("the reason", |screen| screen.contains("can place text"));
 }
 
 /// The process of this id, which is alive.

@@ -78,7 +78,7 @@ fn the_selection_stays_with_its_session_when_the_order_changes() {
     // It needs a person for longer than the other: it is first now.
     changed(
         &mut app,
-        json!({"key": "works", "status": "error", "attention": true, "since": 10}),
+        &json!({"key": "works", "status": "error", "attention": true, "since": 10}),
     );
     assert_eq!((app.index, selected(&app)), (0, "works"));
     // Gone: the one that has come to its place.

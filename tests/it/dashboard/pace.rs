@@ -83,7 +83,7 @@ impl Dashboard {
                 return;
             }
             assert!(Instant::now() < end, "{marks:?} not drawn");
-            let mut buffer = [0; 64 * 1024];
+            let mut buffer = vec![0; 64 * 1024];
             let read = self.terminal.read(&mut buffer).unwrap();
             self.seen.extend_from_slice(&buffer[..read]);
         }
