@@ -108,9 +108,44 @@ pub(crate) fn tally(tally: &Tally) -> String {
     words.join(" · ")
 }
 
+/// A window of the account's limits, by a short name: `5h`, `7d`, `7d sonnet`.
+pub(crate) fn window(name: &str) -> String {
+    match name {
+        "five_hour" => "5h".into(),
+        "seven_day" => "7d".into(),
+        other => plain(&other.replacen("seven_day_", "7d ", 1)),
+    }
+}
+
+/// `width` characters, filled from the left as far as `used` (percent), with `|` where `elapsed` (percent) stands.
+pub(crate) fn gauge(used: f64, elapsed: Option<f64>, width: usize) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a place among a few"
+    )]
+    let place = |percent: f64| (percent.clamp(0.0, 100.0) / 100.0 * width as f64).round() as usize;
+    let mark = elapsed.map(|elapsed| place(elapsed).min(width.saturating_sub(1)));
+    let cell = |at| match at {
+        _ if mark == Some(at) => '|',
+        _ if at < place(used) => '#',
+        _ => '.',
+    };
+    (0..width).map(cell).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gauge_is_filled_as_far_as_used_and_marked_where_time_stands() {
+        assert_eq!(gauge(0.0, None, 20), "....................");
+        assert_eq!(gauge(50.0, Some(25.0), 20), "#####|####..........");
+        assert_eq!(gauge(130.0, Some(100.0), 20), "###################|");
+        assert_eq!(gauge(50.0, Some(50.0), 0), "");
+    }
 
     #[test]
     fn what_could_steer_a_terminal_is_made_harmless() {

@@ -47,11 +47,7 @@ fn page(usage: Option<&Usage<'_>>, now: u64) -> String {
 
 /// A window: its name, a gauge with a mark for how far it has run, the figure, when it begins anew.
 fn row(window: &UsageWindow<'_>, now: u64) -> Vec<String> {
-    let name = match &*window.name {
-        "five_hour" => "5 h".into(),
-        "seven_day" => "7 d".into(),
-        other => show::plain(&other.replacen("seven_day_", "7 d ", 1)),
-    };
+    let name = show::window(&window.name);
     let elapsed = window.elapsed_percent(now);
     let reset = match window.resets_at {
         Some(at) if at > now => format!("resets in {}", show::duration(at - now)),
@@ -60,39 +56,8 @@ fn row(window: &UsageWindow<'_>, now: u64) -> Vec<String> {
     };
     vec![
         name,
-        gauge(window.used_percent, elapsed),
+        show::gauge(window.used_percent, elapsed, GAUGE),
         format!("{:.0} %", window.used_percent),
         reset,
     ]
-}
-
-/// `used` filled from the left, and `|` where the window stands in time.
-fn gauge(used: f64, elapsed: Option<f64>) -> String {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a place among twenty"
-    )]
-    let place =
-        |percent: f64| ((percent.clamp(0.0, 100.0) / 100.0 * GAUGE as f64).round()) as usize;
-    let mark = elapsed.map(|elapsed| place(elapsed).min(GAUGE - 1));
-    let cell = |at| match at {
-        _ if mark == Some(at) => '|',
-        _ if at < place(used) => '#',
-        _ => '.',
-    };
-    (0..GAUGE).map(cell).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gauge_is_filled_as_far_as_used_and_marked_where_time_stands() {
-        assert_eq!(gauge(0.0, None), "....................");
-        assert_eq!(gauge(50.0, Some(25.0)), "#####|####..........");
-        assert_eq!(gauge(130.0, Some(100.0)), "###################|");
-    }
 }

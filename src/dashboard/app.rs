@@ -14,7 +14,7 @@ use super::theme::Theme;
 use crate::board::{self, Tally};
 use crate::client::Told;
 use crate::mirror::Mirror;
-use crate::protocol::{EvidenceStep, ExplainResult, Notice, SessionRecord, Status};
+use crate::protocol::{EvidenceStep, ExplainResult, Notice, SessionRecord, Status, Usage};
 
 /// How long a word about what was just done stays, in milliseconds.
 const FLASH: u64 = 5_000;
@@ -350,6 +350,11 @@ impl App {
     pub(super) fn evidence(&self) -> Option<&Result<Vec<EvidenceStep<'static>>, String>> {
         let (key, steps) = self.evidence.told.as_ref()?;
         (self.selected.as_ref() == Some(key)).then_some(steps)
+    }
+
+    /// The account's limits, as last told.
+    pub(super) fn usage(&self) -> Option<&Usage<'static>> {
+        self.mirror.usage()
     }
 
     /// How many sessions there are, closed ones too.

@@ -14,7 +14,7 @@ use super::columns::{Content, cell, columns, edges};
 use super::detail;
 use super::text;
 use super::theme::{Condition, FAINT, STRONG};
-use crate::protocol::SessionRecord;
+use crate::protocol::{SessionRecord, UsageState};
 use crate::show;
 
 /// What the help page says: keys, and what they do.
@@ -127,13 +127,39 @@ fn header(app: &App, area: Rect, buffer: &mut Buffer) {
     }
     let used = line.width();
     line.render(area, buffer);
-    let name = "agent-console ";
     let room = usize::from(area.width).saturating_sub(used);
-    if room > name.len() {
-        Line::styled(name, STRONG)
+    let fits = |text: &str| text.chars().count() < room;
+    let name = "agent-console ".to_owned();
+    // What there is room for, the best first: the limits with gauges, as figures, or who this is.
+    let right = [limits(app, Some(GAUGE)), limits(app, None), Some(name)];
+    if let Some(text) = right.into_iter().flatten().find(|text| fits(text)) {
+        Line::styled(text, STRONG)
             .right_aligned()
             .render(area, buffer);
     }
+}
+
+/// Characters that a gauge is wide.
+const GAUGE: usize = 10;
+
+/// The account's limits: `5h ####|..... 42 %`; a `?` says that they are old. `None`: they are not known.
+fn limits(app: &App, gauge: Option<usize>) -> Option<String> {
+    let usage = app.usage()?;
+    let windows = usage.windows.iter().map(|window| {
+        let name = show::window(&window.name);
+        let bar = gauge.map_or(String::new(), |width| {
+            let elapsed = window.elapsed_percent(app.now);
+            format!("{} ", show::gauge(window.used_percent, elapsed, width))
+        });
+        format!("{name} {bar}{:.0} %", window.used_percent)
+    });
+    let text = windows.collect::<Vec<_>>().join("  ");
+    let old = if usage.state == UsageState::Ok {
+        ""
+    } else {
+        " ?"
+    };
+    (!text.is_empty()).then(|| format!("{text}{old} "))
 }
 
 /// What is wrong with the connection, and what comes next.

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::config::variable;
 
 /// The command that shows the agents.
-const VIEW: &str = "watch";
+const VIEW: &str = "dashboard";
 
 /// What of the person's environment is the terminal's and the language's, not the configuration's.
 const TERMINAL: [&str; 9] = [

@@ -252,3 +252,26 @@ fn a_screenful_is_drawn_fast() {
 fn clock() -> Instant {
     crate::clock::monotonic()
 }
+
+/// With gauges where there is room, as figures where there is less, left out where there is none.
+#[test]
+fn the_accounts_limits_are_in_the_header() {
+    let usage = json!({"seq": 2, "usage": {
+        "state": "ok", "source": "status_line", "fetched_at": NOW, "windows": [
+            {"name": "five_hour", "used_percent": 42.0, "resets_at": NOW + 9_000_000, "length_ms": 18_000_000},
+            {"name": "seven_day", "used_percent": 8.4},
+        ],
+    }});
+    for (columns, shown) in [
+        (120, "5h ####.|.... 42 %  7d #......... 8 %"),
+        (80, "5h 42 %  7d 8 %"),
+        (40, ""),
+    ] {
+        let mut app = at((columns, 24), "");
+        let usage = serde_json::from_value(usage.clone()).unwrap();
+        told(&mut app, crate::client::Told::Usage(usage));
+        let header = text(&app).lines().next().unwrap().to_owned();
+        assert_eq!(header.contains('%'), !shown.is_empty(), "{header}");
+        assert!(header.ends_with(shown), "{header}");
+    }
+}
