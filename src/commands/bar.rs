@@ -22,7 +22,7 @@ use self::line::{Format, line};
 use crate::client::{Client, ClientError};
 use crate::follow::{Ended, Heard, follow};
 use crate::mirror::Mirror;
-use crate::protocol::{ListParams, ListResult};
+use crate::protocol::{ListParams, ListResult, Usage, UsageResult};
 
 /// How long `--follow` waits where nobody answers, before it looks again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -48,14 +48,20 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
         Err(ClientError::NoDaemon { .. }) => (None, None),
         Err(error) => (None, Some(error)),
     };
-    let sessions = told.as_ref().map(|told| told.sessions.iter());
-    writeln!(out, "{}", line(options.format, sessions))?;
+    let sessions = told.as_ref().map(|(list, _)| list.sessions.iter());
+    let usage = told.as_ref().and_then(|(_, usage)| usage.as_ref());
+    writeln!(out, "{}", line(options.format, sessions, usage))?;
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-fn ask(socket: &Path) -> Result<ListResult<'static>, ClientError> {
+type Told = (ListResult<'static>, Option<Usage<'static>>);
+
+fn ask(socket: &Path) -> Result<Told, ClientError> {
+    let mut client = Client::connect(socket)?;
     let include_closed = false;
-    Client::connect(socket)?.ask("session.list", &ListParams { include_closed })
+    let list = client.ask("session.list", &ListParams { include_closed })?;
+    let limits: UsageResult<'static> = client.ask("usage.get", &serde_json::Map::new())?;
+    Ok((list, limits.usage))
 }
 
 /// What wakes the printer.
@@ -125,7 +131,11 @@ fn listen(format: Format, socket: &Path, events: &Sender<Event>) {
                 Heard::Told(told) => {
                     attempts = 0;
                     mirror.apply(told);
-                    tell(Event::Line(line(format, Some(mirror.sessions()))))
+                    tell(Event::Line(line(
+                        format,
+                        Some(mirror.sessions()),
+                        mirror.usage(),
+                    )))
                 }
                 Heard::Lost { .. } => {
                     attempts += 1;

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::board::{Tally, by_need};
-use crate::protocol::{SessionRecord, Status, WaitingFor};
+use crate::protocol::{SessionRecord, Status, Usage, WaitingFor};
 use crate::show;
 
 /// Which bar reads it.
@@ -91,10 +91,12 @@ fn parts(tally: Tally) -> Vec<(usize, Kind)> {
     parts
 }
 
-/// The line for these sessions, without its end; for `None` the one where no daemon runs.
+/// The line for these sessions, without its end; for `None` the one where no daemon runs. Where there are any, the
+/// account's limit that is nearest has the last word.
 pub(super) fn line<'a>(
     format: Format,
     sessions: Option<impl Iterator<Item = &'a SessionRecord<'static>>>,
+    usage: Option<&Usage<'_>>,
 ) -> String {
     let connected = sessions.is_some();
     let live = |session: &&SessionRecord<'_>| session.status != Status::Closed;
@@ -102,11 +104,18 @@ pub(super) fn line<'a>(
     sessions.sort_by(|a, b| by_need(a, b));
     let tally = Tally::of(sessions.iter().copied());
     let parts = parts(tally);
+    let windows = || usage.into_iter().flat_map(|usage| &usage.windows);
+    let limit = windows().max_by(|a, b| a.used_percent.total_cmp(&b.used_percent));
+    let limit = limit.filter(|_| !parts.is_empty()).map(|window| {
+        format!(
+            "{} {:.0} %",
+            show::window(&window.name),
+            window.used_percent
+        )
+    });
     let joined = |piece: fn(usize, Kind) -> String| {
-        let pieces: Vec<_> = parts
-            .iter()
-            .map(|(count, kind)| piece(*count, *kind))
-            .collect();
+        let pieces = parts.iter().map(|(count, kind)| piece(*count, *kind));
+        let pieces: Vec<_> = pieces.chain(limit.clone()).collect();
         pieces.join(" · ")
     };
     let words = || joined(|count, kind| format!("{count} {}", kind.word()));
@@ -157,6 +166,12 @@ pub(super) fn line<'a>(
             finished: tally.finished,
             working: tally.working,
             idle: tally.idle,
+            limits: windows()
+                .map(|window| Limit {
+                    name: &window.name,
+                    used_percent: window.used_percent,
+                })
+                .collect(),
             attention: sessions
                 .iter()
                 .filter(|session| session.attention)
@@ -168,7 +183,7 @@ pub(super) fn line<'a>(
 
 /// The line where no daemon runs.
 pub(super) fn off(format: Format) -> String {
-    line(format, None::<std::iter::Empty<_>>)
+    line(format, None::<std::iter::Empty<_>>, None)
 }
 
 /// <https://github.com/Alexays/Waybar/wiki/Module:-Custom#return-type>
@@ -199,8 +214,17 @@ struct Json<'a> {
     finished: usize,
     working: usize,
     idle: usize,
+    /// The account's limits, as far as they are known.
+    limits: Vec<Limit<'a>>,
     /// Whoever has needed a person for longest comes first.
     attention: Vec<Needy<'a>>,
+}
+
+/// One window of the account's limits.
+#[derive(Serialize)]
+struct Limit<'a> {
+    name: &'a str,
+    used_percent: f64,
 }
 
 /// A session that needs a person.
@@ -235,7 +259,7 @@ impl<'a> From<&'a SessionRecord<'static>> for Needy<'a> {
     }
 }
 
-/// JSON on one line. These types have string keys and no numbers but whole ones, so it can't fail.
+/// JSON on one line. These types have string keys and no numbers that are none, so it can't fail.
 fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -34,7 +34,7 @@ fn some() -> Vec<SessionRecord<'static>> {
 }
 
 fn of(format: Format, sessions: &[SessionRecord<'static>]) -> String {
-    line(format, Some(sessions.iter()))
+    line(format, Some(sessions.iter()), None)
 }
 
 #[test]
@@ -142,4 +142,22 @@ fn nothing_to_say_is_an_empty_and_valid_line() {
         (&told["connected"], &told["attention"]),
         (&json!(false), &json!([]))
     );
+}
+
+#[test]
+fn the_nearest_limit_has_the_last_word() {
+    let usage = serde_json::from_value(json!({"state": "ok", "windows": [
+        {"name": "five_hour", "used_percent": 42.4}, {"name": "seven_day", "used_percent": 8},
+    ]}))
+    .unwrap();
+    let sessions = some();
+    let of = |format| line(format, Some(sessions[..2].iter()), Some(&usage));
+    assert_eq!(of(Format::Plain), "1 waiting · 1 working · 5h 42 %");
+    let json: serde_json::Value = serde_json::from_str(&of(Format::Json)).unwrap();
+    assert_eq!(
+        json["limits"][0],
+        json!({"name": "five_hour", "used_percent": 42.4})
+    );
+    let none = line(Format::Plain, Some([].iter()), Some(&usage));
+    assert_eq!(none, "");
 }
