@@ -8,6 +8,7 @@ pub(super) const PROGRAM: &str =
 Examples:
   agent-console demo                      recorded agents, played to a private daemon
   agent-console install --dry-run         what it takes to be told of every agent
+  agent-console                           everything that runs, full-screen, on a terminal
   agent-console list                      what runs now
   agent-console next                      who has needed you for longest
   agent-console wait --any --for attention && notify-send 'An agent needs you'
@@ -18,6 +19,13 @@ pub(super) const DAEMON: &str = "Examples:
   agent-console daemon                    in the foreground, until Ctrl-C
   agent-console daemon --daemonize        in the background; prints its process id
   agent-console daemon --socket /run/x    on a socket of its own";
+
+pub(super) const DASHBOARD: &str = "Its footer says what the keys do, `?` all of them.
+
+Examples:
+  agent-console                           on a terminal, the same
+  agent-console demo                      the same on recorded agents
+  tmux split-window -h agent-console dashboard";
 
 pub(super) const HOOK: &str =
     "It prints nothing and exits 0, whatever happens; `agent-console install` registers it.

@@ -78,6 +78,7 @@ enum Command {
         agent: String,
     },
     /// Show every session, full-screen; what the bare command does on a terminal
+    #[command(after_help = examples::DASHBOARD)]
     Dashboard,
     /// List the sessions
     List(list::Options),
