@@ -98,7 +98,7 @@ fn page(command: &Command, out: &mut dyn Write) -> io::Result<()> {
         roff.control("SH", ["EXAMPLES"]);
         roff.control("nf", []);
         for line in examples.lines() {
-            roff.text([roman(line.trim_start())]);
+            roff.text([roman(line.strip_prefix("  ").unwrap_or(line))]);
         }
         roff.control("fi", []);
     }

@@ -32,12 +32,13 @@ pub(super) struct Options {
 }
 
 /// For `statusline --help`.
-pub(super) const EXAMPLES: &str = r#"In Claude Code's settings.json:
-  "statusLine": {"type": "command", "command": "agent-console statusline"}
-or, around a command of your own:
-  "statusLine": {"type": "command", "command": "agent-console statusline -- ~/bin/my-line"}
+pub(super) const EXAMPLES: &str = r#"Output and exit status of COMMAND are passed through.
 
-Output and exit status of COMMAND are passed through."#;
+Examples:
+  "statusLine": {"type": "command", "command": "agent-console statusline"}
+      in Claude Code's settings.json
+  "statusLine": {"type": "command", "command": "agent-console statusline -- ~/bin/my-line"}
+      around a command of your own"#;
 
 pub(super) fn run(
     options: &Options,
