@@ -53,7 +53,7 @@ fn what_the_status_line_knows_reaches_the_session_and_the_limits() {
     let usage = place.json(&["usage", "--json"]);
     assert_eq!(usage["usage"]["windows"][0]["used_percent"], 42.0);
     let said = place.ok(&["usage"]);
-    assert!(said.contains("5 h") && said.contains("42 %"), "{said}");
+    assert!(said.contains("5h") && said.contains("42 %"), "{said}");
 }
 
 #[test]
