@@ -24,6 +24,8 @@ const FLASH: u64 = 5_000;
 pub(crate) enum Event {
     /// A key was pressed.
     Key(KeyEvent),
+    /// Text was pasted.
+    Pasted(String),
     /// The mouse was used.
     Mouse(MouseEvent),
     /// The terminal has this many columns and rows.
@@ -86,6 +88,17 @@ pub(super) enum Link {
     Stopped,
     /// Why it makes no sense to try again unasked.
     Failed(String),
+}
+
+impl Link {
+    /// What a person should read in full.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        match self {
+            Self::Lost { advice, .. } => advice.as_deref(),
+            Self::Failed(why) => Some(why),
+            Self::Connecting | Self::Live | Self::Stopped => None,
+        }
+    }
 }
 
 /// What keys go to.
@@ -175,6 +188,11 @@ impl App {
             Event::Key(key) => {
                 self.arrange();
                 keys::pressed(self, key)
+            }
+            Event::Pasted(text) => {
+                self.arrange();
+                keys::pasted(self, &text);
+                None
             }
             Event::Mouse(mouse) => {
                 self.arrange();

@@ -7,7 +7,7 @@ use ratatui::layout::Position;
 
 use super::app::{Action, App, Link, Mode};
 use super::detail;
-use crate::protocol::Status;
+use crate::protocol::{Status, TEXT_LIMIT, one_line};
 use crate::show;
 
 /// How far a turn of the wheel goes.
@@ -38,6 +38,14 @@ pub(super) fn pressed(app: &mut App, key: KeyEvent) -> Option<Action> {
             None
         }
         Mode::List => list(app, key),
+    }
+}
+
+/// Text was pasted: for the filter. Anywhere else its letters are no keys that somebody pressed.
+pub(super) fn pasted(app: &mut App, text: &str) {
+    if app.mode == Mode::Filter {
+        app.filter.push_str(&one_line(text, TEXT_LIMIT));
+        app.refresh();
     }
 }
 

@@ -27,7 +27,7 @@ mod view;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,9 @@ const FRAME: Duration = Duration::from_millis(33);
 
 /// The least time between two pictures for clocks only.
 const SECOND: Duration = Duration::from_secs(1);
+
+/// How long giving the terminal back may take before a signal ends the program without.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What the loop waits for.
 #[derive(Debug)]
@@ -127,18 +130,21 @@ fn start(
     thread::spawn(move || work(&socket, &|event| sender.send(Message::Event(event)).is_ok()));
 }
 
-/// A thread that puts signals into the queue. One that finds it full ends the program as it would have without.
+/// A thread that puts signals into the queue. What ends the program ends it also where the loop cannot, because the
+/// terminal takes nothing more.
 fn catch_signals(sender: SyncSender<Message>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT])?;
     thread::spawn(move || {
         for signal in signals.forever() {
-            match sender.try_send(Message::Signal(signal)) {
-                Ok(()) => {}
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                    let _ = terminal::give_back();
-                    let _ = emulate_default_handler(signal);
-                }
+            let told = sender.try_send(Message::Signal(signal)).is_ok();
+            if matches!(signal, SIGTSTP | SIGCONT) {
+                continue;
             }
+            if told {
+                thread::sleep(GRACE);
+            }
+            let _ = crossterm::terminal::disable_raw_mode();
+            let _ = emulate_default_handler(signal);
         }
     });
     Ok(())
@@ -152,7 +158,8 @@ fn read_keys(sender: &SyncSender<Message>) {
             Ok(Input::Key(key)) => Message::Event(Event::Key(key)),
             Ok(Input::Mouse(mouse)) => Message::Event(Event::Mouse(mouse)),
             Ok(Input::Resize(columns, rows)) => Message::Event(Event::Resized(columns, rows)),
-            Ok(Input::FocusGained | Input::FocusLost | Input::Paste(_)) => continue,
+            Ok(Input::Paste(text)) => Message::Event(Event::Pasted(text)),
+            Ok(Input::FocusGained | Input::FocusLost) => continue,
             Err(error) => Message::Deaf(error),
         };
         let last = matches!(message, Message::Deaf(_));

@@ -19,10 +19,10 @@ use ratatui::layout::Rect;
 use crate::dashboard::app::App;
 use crate::dashboard::view;
 
-/// Buttons and the wheel, with coordinates beyond 223 (xterm's modes 1000 and 1006). Not every movement of the mouse
-/// (1003): nothing follows it, and each would wake this process.
-const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
-const NO_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
+/// What is asked of the terminal besides: buttons and the wheel, with coordinates beyond 223 (xterm's modes 1000 and 1006). Not every movement of the mouse
+/// (1003): nothing follows it, and each would wake this process. And pasted text as such (2004), not as keys.
+const MODES: &[u8] = b"\x1b[?1000h\x1b[?1006h\x1b[?2004h";
+const NO_MODES: &[u8] = b"\x1b[?2004l\x1b[?1006l\x1b[?1000l";
 
 /// Standard output, without the lock and the line buffer of the standard library's: a panic on one thread must not
 /// wait for another that draws.
@@ -74,7 +74,7 @@ impl Screen {
         self.taken = true;
         let output = self.terminal.backend_mut();
         queue!(output, EnterAlternateScreen, cursor::Hide)?;
-        output.write_all(MOUSE)?;
+        output.write_all(MODES)?;
         self.redraw()
     }
 
@@ -105,8 +105,12 @@ impl Screen {
             return Ok(());
         }
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal
-            .draw(|frame| view::draw(app, frame.buffer_mut()))?;
+        self.terminal.draw(|frame| {
+            // Resized between two looks at it: a picture for the new size follows.
+            if app.size() == (frame.area().width, frame.area().height) {
+                view::draw(app, frame.buffer_mut());
+            }
+        })?;
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
@@ -128,7 +132,7 @@ impl Drop for Screen {
 /// Everything that was changed, back; what fails does not keep the rest from being done.
 pub(super) fn give_back() -> io::Result<()> {
     let mut text = Vec::new();
-    text.extend_from_slice(NO_MOUSE);
+    text.extend_from_slice(NO_MODES);
     queue!(
         text,
         EndSynchronizedUpdate,

@@ -185,7 +185,10 @@ fn banner(app: &App, area: Rect, buffer: &mut Buffer) {
             app.theme.notice(),
         ),
         Link::Failed(why) => (
-            format!("{}; any key tries again, q quits", show::plain(why)),
+            format!(
+                "no connection; any key tries again, q quits: {}",
+                show::plain(why)
+            ),
             app.theme.alarm(),
         ),
     };
@@ -320,16 +323,10 @@ fn empty(app: &App, area: Rect, buffer: &mut Buffer) {
     };
     let lines = if app.link == Link::Connecting {
         return;
-    } else if let Link::Lost {
-        advice: Some(advice),
-        ..
-    } = &app.link
-    {
+    } else if let (0, Some(why)) = (app.known(), app.link.trouble()) {
         let room = usize::from(area.width).saturating_sub(2);
-        let mut lines: Vec<_> = text::wrap(&show::plain(advice), room)
-            .into_iter()
-            .map(Line::raw)
-            .collect();
+        let why = text::wrap(&show::plain(why), room);
+        let mut lines: Vec<_> = why.into_iter().map(Line::raw).collect();
         lines.push(Line::default());
         lines.push(command("agent-console demo", "see it at work first"));
         lines

@@ -125,6 +125,16 @@ fn the_filter_narrows_with_each_letter_and_esc_drops_it() {
 }
 
 #[test]
+fn pasted_text_is_for_the_filter_and_never_a_key() {
+    let mut app = three();
+    assert_eq!(app.update(Event::Pasted("dyq".into()), 1), None);
+    assert_eq!((&app.mode, app.rows.len()), (&Mode::List, 2));
+    press(&mut app, "/");
+    app.update(Event::Pasted("log\nin".into()), 1);
+    assert_eq!((&*app.filter, app.rows.len()), ("log in", 1));
+}
+
+#[test]
 fn forgetting_an_open_session_asks_first_and_a_closed_one_does_not() {
     let mut app = three();
     assert_eq!(press(&mut app, "d"), None);

@@ -9,11 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::json;
 
-use crate::support::{PATIENCE, Place, program};
+use crate::support::{PATIENCE, Place, program, until};
 
 /// How many sessions there are, and how many of them change in a second.
 const SESSIONS: usize = 1000;
@@ -99,15 +100,17 @@ impl Dashboard {
         began.elapsed()
     }
 
-    /// The processor time that it has used, in clock ticks of a hundredth of a second.
-    fn ticks(&self) -> u64 {
+    /// The dashboard's process: setsid's child, if it had to fork.
+    fn pid(&self) -> u32 {
         let children = format!("/proc/{0}/task/{0}/children", self.child.id());
         let forked = std::fs::read_to_string(children).unwrap_or_default();
-        let pid = forked
-            .split_whitespace()
-            .next()
-            .map_or(self.child.id(), |pid| pid.parse().unwrap());
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let forked = forked.split_whitespace().next();
+        forked.map_or(self.child.id(), |pid| pid.parse().unwrap())
+    }
+
+    /// The processor time that it has used, in clock ticks of a hundredth of a second.
+    fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let fields: Vec<_> = fields.split_whitespace().collect();
         // utime and stime, proc_pid_stat(5).
@@ -128,6 +131,29 @@ impl Drop for Dashboard {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Nobody reads what it draws: a signal ends it all the same.
+#[test]
+fn a_terminal_that_takes_nothing_more_does_not_keep_it_alive() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    place.ok(&["report", "build", "working"]);
+    let mut dashboard = Dashboard::start(&place);
+    dashboard.draws(&["STATUS"]);
+    // Keys that each draw the whole screen, until it has taken none for a while: it waits for a reader.
+    rustix::io::ioctl_fionbio(&dashboard.terminal, true).unwrap();
+    let mut taken = Instant::now();
+    until("it to wait", || {
+        match dashboard.terminal.write(&[0x0c; 4096]) {
+            Ok(_) => taken = Instant::now(),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+        }
+        (taken.elapsed() > Duration::from_millis(300)).then_some(())
+    });
+    let pid = i32::try_from(dashboard.pid()).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    until("its end", || dashboard.child.try_wait().unwrap());
 }
 
 #[test]
