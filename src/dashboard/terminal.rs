@@ -1,7 +1,7 @@
 //! The terminal, taken and given back: however the program ends, the shell finds it as it was.
 //!
 //! Owns raw mode, the alternate screen, the mouse, and the panic hook that gives all of it back (a release build aborts
-//! on a panic and runs no destructor). Signals are the loop's: it calls [`Screen::leave`]. Knows nothing of what is
+//! on a panic and runs no destructor). Signals are the loop's: it calls `Screen::leave`. Knows nothing of what is
 //! drawn.
 
 use std::io::{self, BufWriter, Write};
