@@ -354,6 +354,38 @@ pub fn wait_for_exit(process: ProcessId, patience: Duration) -> io::Result<bool>
     Ok(ready > 0)
 }
 
+/// Lets go of the pages of this program's code that only its start needed: what is used again is mapped again from the
+/// page cache (`madvise(2)`, `MADV_DONTNEED`), the rest counts no longer as resident. Linux only; elsewhere a no-op.
+pub fn let_go_of_start() {
+    #[cfg(target_os = "linux")]
+    for (start, length) in own_code() {
+        #[expect(unsafe_code, reason = "madvise(2) can take memory's contents away")]
+        // SAFETY: the range is a mapping of this program's own file that nobody can write to; its pages come back as
+        // they are in the file, also those that run this very call.
+        let _ = unsafe {
+            rustix::mm::madvise(start as *mut _, length, rustix::mm::Advice::LinuxDontNeed)
+        };
+    }
+}
+
+/// Where this program's own code lies: address and length of each mapping of its file that can be run and not written
+/// (`proc_pid_maps(5)`).
+#[cfg(target_os = "linux")]
+fn own_code() -> Vec<(usize, usize)> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let here = own_code as *const () as usize;
+    let mapping = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let (start, end) = fields.next()?.split_once('-')?;
+        let address = |text| usize::from_str_radix(text, 16).ok();
+        let range = address(start)?..address(end)?;
+        // The one that this function is in: no library's, and no memory of a debugger's.
+        let is_ours = fields.next()? == "r-xp" && range.contains(&here);
+        is_ours.then_some((range.start, range.len()))
+    };
+    maps.lines().filter_map(mapping).collect()
+}
+
 /// Gives freed memory back to the system: glibc keeps what many small allocations have left until it is told
 /// (`malloc_trim(3)`). Elsewhere a no-op.
 pub fn give_memory_back() {
@@ -523,6 +555,17 @@ mod tests {
         let child = sleep();
         let link = std::fs::read_link(format!("/proc/{}/ns/pid", child.0.id())).unwrap();
         assert_eq!(link.to_str().unwrap(), format!("pid:[{ours}]"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn code_that_was_let_go_of_comes_back() {
+        let [(start, length)] = own_code()[..] else {
+            panic!("{:?}", own_code());
+        };
+        assert!((start..start + length).contains(&(let_go_of_start as *const () as usize)));
+        let_go_of_start();
+        assert_eq!(own_code(), [(start, length)]);
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl Actor {
     /// Turns until the daemon is to leave.
     pub(super) async fn run(mut self) {
         self.look_around().await;
+        process::let_go_of_start();
         manager::ready(&self.serving());
         let mut watchdog = manager::watchdog_interval().map(tokio::time::interval);
         let mut mail = Vec::with_capacity(TURN);
