@@ -597,5 +597,5 @@ fn hooks_tell_where_to_look_once() {
     assert!(looks(&mut desk, NAMESPACE, "/srv/claude"));
     assert!(!looks(&mut desk, NAMESPACE, "relative"));
     // A path in a container is another file here, or none.
-    assert!(!looks(&mut desk, 7, "/root/.claude"));
+    assert!(!looks(&mut desk, 7, "/srv/other/.claude"));
 }
