@@ -354,36 +354,54 @@ pub fn wait_for_exit(process: ProcessId, patience: Duration) -> io::Result<bool>
     Ok(ready > 0)
 }
 
-/// Lets go of the pages of this program's code that only its start needed: what is used again is mapped again from the
-/// page cache (`madvise(2)`, `MADV_DONTNEED`), the rest counts no longer as resident. Linux only; elsewhere a no-op.
+/// Lets go of what only the start needed of the files that this process is made of, its own and its libraries': what is
+/// used again is mapped again from the page cache (`madvise(2)`, `MADV_DONTNEED`), the rest counts no longer as resident.
+/// Half of a daemon's memory was the command line's code, and constants beside those that it uses. Linux only; elsewhere
+/// a no-op.
 pub fn let_go_of_start() {
     #[cfg(target_os = "linux")]
-    for (start, length) in own_code() {
+    for (start, length) in
+        unwritten(&std::fs::read_to_string("/proc/self/smaps").unwrap_or_default())
+    {
         #[expect(unsafe_code, reason = "madvise(2) can take memory's contents away")]
-        // SAFETY: the range is a mapping of this program's own file that nobody can write to; its pages come back as
-        // they are in the file, also those that run this very call.
+        // SAFETY: the range is a private mapping of a file that nobody can write to and of which no page was ever written
+        // to, so that all of it comes back as it is in the file, also the code that runs this very call.
         let _ = unsafe {
             rustix::mm::madvise(start as *mut _, length, rustix::mm::Advice::LinuxDontNeed)
         };
     }
 }
 
-/// Where this program's own code lies: address and length of each mapping of its file that can be run and not written
-/// (`proc_pid_maps(5)`).
+/// Where the parts of files lie that are as the files have them: address and length of each mapping that is private,
+/// cannot be written to and has no page of its own (`proc_pid_smaps(5)`). What the loader has changed and then protected
+/// is none of them.
 #[cfg(target_os = "linux")]
-fn own_code() -> Vec<(usize, usize)> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let here = own_code as *const () as usize;
-    let mapping = |line: &str| {
+fn unwritten(smaps: &str) -> Vec<(usize, usize)> {
+    fn header(line: &str) -> Option<(usize, usize)> {
         let mut fields = line.split_ascii_whitespace();
         let (start, end) = fields.next()?.split_once('-')?;
         let address = |text| usize::from_str_radix(text, 16).ok();
-        let range = address(start)?..address(end)?;
-        // The one that this function is in: no library's, and no memory of a debugger's.
-        let is_ours = fields.next()? == "r-xp" && range.contains(&here);
-        is_ours.then_some((range.start, range.len()))
-    };
-    maps.lines().filter_map(mapping).collect()
+        let (start, end) = (address(start)?, address(end)?);
+        let is_fixed = matches!(fields.next()?, "r-xp" | "r--p");
+        let is_file = fields.nth(3).is_some_and(|path| path.starts_with('/'));
+        Some((
+            start,
+            end.saturating_sub(start) * usize::from(is_fixed && is_file),
+        ))
+    }
+    let mut found = Vec::new();
+    let mut mapping = (0, 0);
+    for line in smaps.lines() {
+        if let Some(next) = header(line) {
+            mapping = next;
+        } else if let Some(own) = line.strip_prefix("Anonymous:")
+            && own.trim() == "0 kB"
+            && mapping.1 > 0
+        {
+            found.push(mapping);
+        }
+    }
+    found
 }
 
 /// Gives freed memory back to the system: glibc keeps what many small allocations have left until it is told
@@ -559,13 +577,45 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn code_that_was_let_go_of_comes_back() {
-        let [(start, length)] = own_code()[..] else {
-            panic!("{:?}", own_code());
+    fn what_was_let_go_of_comes_back() {
+        let code = let_go_of_start as *const () as usize;
+        let constant = "a constant of this program".as_ptr() as usize;
+        let maps = || unwritten(&std::fs::read_to_string("/proc/self/smaps").unwrap());
+        let before = maps();
+        let holds = |place| {
+            before
+                .iter()
+                .any(|(start, length)| (*start..start + length).contains(&place))
         };
-        assert!((start..start + length).contains(&(let_go_of_start as *const () as usize)));
+        assert!(holds(code) && holds(constant), "{before:x?}");
         let_go_of_start();
-        assert_eq!(own_code(), [(start, length)]);
+        assert_eq!(maps(), before);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_what_is_as_in_its_file_is_let_go_of() {
+        let mapping = |range: &str, rights: &str, path: &str, own: u32| {
+            format!(
+                "{range} {rights} 00000000 08:01 42 {path}\nRss: 8 kB\nAnonymous: {own} kB\nVmFlags: rd ex\n"
+            )
+        };
+        let smaps = [
+            mapping("1000-3000", "r-xp", "/bin/a b", 0),
+            mapping("3000-4000", "r--p", "/bin/a b", 4),
+            mapping("4000-5000", "rw-p", "/bin/a b", 0),
+            mapping("5000-6000", "r--s", "/tmp/shared", 0),
+            mapping("6000-7000", "r-xp", "[vdso]", 0),
+            mapping("7000-8000", "r--p", "", 0),
+            mapping("7fff00000000-7fff00002000", "r--p", "/lib/b (deleted)", 0),
+        ];
+        assert_eq!(
+            unwritten(&smaps.concat()),
+            [(0x1000, 0x2000), (0x7fff_0000_0000, 0x2000)]
+        );
+        for nonsense in ["", "Anonymous: 0 kB", "x-y r-xp\nAnonymous: 0 kB", "2000"] {
+            assert_eq!(unwritten(nonsense), []);
+        }
     }
 
     #[test]
