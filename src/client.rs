@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::codec::{self, Incoming};
 use crate::config;
+use crate::core::FETCH_LIMIT_MS;
 use crate::peer::{self, ConnectError};
 use crate::process;
 use crate::protocol::{
@@ -127,6 +128,24 @@ impl Client {
             line: String::new(),
             last_id: 0,
         }
+    }
+
+    /// Asks for what the daemon has to ask somebody else for, and waits for the answer as long as that may take.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ask`](Self::ask).
+    pub fn ask_patiently<P: Serialize, R: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        params: &P,
+    ) -> Result<R, ClientError> {
+        let patience = PATIENCE + Duration::from_millis(FETCH_LIMIT_MS);
+        self.socket
+            .get_ref()
+            .set_read_timeout(Some(patience))
+            .map_err(|source| self.failed(source))?;
+        self.ask(method, params)
     }
 
     /// Asks and waits for the answer.

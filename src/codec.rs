@@ -233,6 +233,10 @@ fn request(method: &str, params: &str) -> Result<Request, Refusal> {
             no_array(params)?;
             Request::UsageGet
         }
+        "usage.refresh" => {
+            no_array(params)?;
+            Request::UsageRefresh
+        }
         "hello" => {
             read::<protocol::HelloParams>(params)?;
             Request::Hello

@@ -17,6 +17,7 @@
 //! | [`daemon`] | the listener's origins, connections, the loop: does what the core decides |
 //! | [`client`], [`follow`], [`mirror`], [`board`], [`commands`] | the other end of the socket |
 //! | [`dashboard`] | the full-screen view |
+//! | [`fetch`] | asks the account's service, in a process of its own |
 //! | [`doctor`] | what is wrong with an installation, and what mends it |
 //! | [`config`], [`log`], [`peer`], [`process`], [`clock`] | what both ends stand on |
 
@@ -31,6 +32,7 @@ pub mod core;
 pub mod daemon;
 pub mod dashboard;
 pub mod doctor;
+pub mod fetch;
 pub mod follow;
 pub mod hook;
 pub mod install;

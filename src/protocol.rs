@@ -490,10 +490,31 @@ pub enum UsageState {
     Ok,
     /// The last good value, and old.
     Stale,
+    /// The service cannot be asked, or does not answer as it should.
+    Unavailable,
+    /// There are no credentials that the service takes for this.
+    Unauthorized,
+    /// The service was asked too often, and is left alone for a while.
+    RateLimited,
     /// A word that this client doesn't know.
     #[default]
     #[serde(other)]
     Unknown,
+}
+
+impl UsageState {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Stale => "stale",
+            Self::Unavailable => "unavailable",
+            Self::Unauthorized => "unauthorized",
+            Self::RateLimited => "rate_limited",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Where the limits were heard.
@@ -502,6 +523,8 @@ pub enum UsageState {
 pub enum UsageSource {
     /// An agent's status line.
     StatusLine,
+    /// The account's service, asked by the daemon.
+    Service,
     /// A word that this client doesn't know.
     #[default]
     #[serde(other)]
@@ -524,6 +547,12 @@ pub struct UsageWindow<'a> {
     /// Used against elapsed when it was heard, in percentage points: above 0, it will not last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<f64>,
+    /// Where it was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<UsageSource>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<u64>,
 }
 
 impl UsageWindow<'_> {
@@ -544,49 +573,75 @@ pub struct Usage<'a> {
     /// How they are known.
     #[serde(default)]
     pub state: UsageState,
-    /// The windows, as last heard.
+    /// The windows, as last heard, whatever the state; empty: never.
     #[serde(default)]
     pub windows: Vec<UsageWindow<'a>>,
-    /// Where they were heard.
-    #[serde(default)]
-    pub source: UsageSource,
+    /// Where the newest of them was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<UsageSource>,
     /// When.
-    #[serde(default)]
-    pub fetched_at: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<u64>,
+    /// Why the last fetch failed, if it did: `no_credentials`, `credentials_unreadable`, `credentials_expired`,
+    /// `credentials_refused`, `scope_missing`, `rate_limited`, `network`, `server_error`, `unexpected_answer`,
+    /// `timed_out`, `fetch_failed`. Also where a status line has told since, so that the state is `ok`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Cow<'a, str>>,
+    /// The same for a person, and what to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Cow<'a, str>>,
+    /// Until when the service wants to be left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<u64>,
+}
+
+impl UsageWindow<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> UsageWindow<'static> {
+        UsageWindow {
+            name: Cow::Owned(self.name.into_owned()),
+            ..self
+        }
+    }
+
+    /// True if nothing differs that a person would read anew.
+    fn says_the_same(&self, other: &UsageWindow<'_>) -> bool {
+        let said = |window: &UsageWindow<'_>| (window.used_percent, window.resets_at);
+        self.name == other.name && said(self) == said(other)
+    }
 }
 
 impl Usage<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> Usage<'static> {
-        let windows = self.windows.into_iter().map(|window| UsageWindow {
-            name: Cow::Owned(window.name.into_owned()),
-            ..window
-        });
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         Usage {
-            windows: windows.collect(),
+            windows: self
+                .windows
+                .into_iter()
+                .map(UsageWindow::into_owned)
+                .collect(),
+            code: self.code.map(owned),
+            message: self.message.map(owned),
             ..self
         }
     }
 
-    /// True if only its age differs: nothing that a person would read anew.
+    /// True if only its age and its source differ: nothing that a person would read anew.
     #[must_use]
     pub fn says_the_same(&self, other: &Usage<'_>) -> bool {
-        let windows = |usage: &Usage<'_>| -> Vec<(String, f64, Option<u64>)> {
-            let of = |window: &UsageWindow<'_>| {
-                (
-                    window.name.to_string(),
-                    window.used_percent,
-                    window.resets_at,
-                )
-            };
-            usage.windows.iter().map(of).collect()
-        };
-        self.state == other.state && windows(self) == windows(other)
+        let mut windows = self.windows.iter().zip(&other.windows);
+        self.state == other.state
+            && self.message == other.message
+            && self.retry_at == other.retry_at
+            && self.windows.len() == other.windows.len()
+            && windows.all(|(this, that)| this.says_the_same(that))
     }
 }
 
-/// The result of `usage.get`.
+/// The result of `usage.get` and `usage.refresh`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageResult<'a> {
     /// What is known; absent: nothing yet.
@@ -604,7 +659,7 @@ pub struct UsageChanged<'a> {
 }
 
 /// Something that a person should know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice<'a> {
     /// When it happened.
     pub at: u64,
@@ -613,6 +668,9 @@ pub struct Notice<'a> {
     pub code: Cow<'a, str>,
     /// One line for a person.
     pub message: Cow<'a, str>,
+    /// Only with `usage_crossed`: the window that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<UsageWindow<'a>>,
 }
 
 /// Why the daemon leaves.
@@ -649,7 +707,7 @@ pub struct SessionRemoved<'a> {
 }
 
 /// The parameters of `daemon.notice`: something that a person should know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DaemonNotice<'a> {
     /// This notification's number.
     pub seq: u64,
@@ -708,6 +766,8 @@ pub enum ErrorCode {
     Stopping = -32005,
     /// The configuration was refused; the old one stays.
     ConfigRefused = -32006,
+    /// The configuration says that the account's limits are not to be fetched.
+    UsageDisabled = -32007,
 }
 
 /// An error's answer.

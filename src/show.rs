@@ -12,7 +12,7 @@ pub(crate) use self::screen::{Screen, coloured, style};
 pub(crate) use self::table::{Cell, Column, Cut, fitted, shorten, table, width};
 
 use crate::board::Tally;
-use crate::protocol::{SessionRecord, Status};
+use crate::protocol::{Notice, SessionRecord, Status};
 
 /// Text from outside as it may go to a terminal: what could move the cursor, change colours or turn the reading
 /// direction becomes `\u{fffd}`.
@@ -52,6 +52,23 @@ pub(crate) fn duration(ms: u64) -> String {
         seconds @ 60..3600 => format!("{}m", seconds / 60),
         seconds @ 3600..86_400 => format!("{}h", seconds / 3600),
         seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// A duration that runs out, in its two largest units: `42s`, `3m 20s`, `2h 10m`, `5d 3h`.
+pub(crate) fn remaining(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (large, small) = match seconds {
+        0..60 => return format!("{seconds}s"),
+        60..3600 => ((60, 'm'), (1, 's')),
+        3600..86_400 => ((3600, 'h'), (60, 'm')),
+        _ => ((86_400, 'd'), (3600, 'h')),
+    };
+    let rest = seconds % large.0 / small.0;
+    let whole = format!("{}{}", seconds / large.0, large.1);
+    match rest {
+        0 => whole,
+        _ => format!("{whole} {rest}{}", small.1),
     }
 }
 
@@ -106,6 +123,16 @@ pub(crate) fn tally(tally: &Tally) -> String {
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
     words.join(" · ")
+}
+
+/// A notice in one line; one about a window of the account's limits says when that begins anew.
+pub(crate) fn notice(notice: &Notice<'_>, now: u64) -> String {
+    let text = plain(&notice.message);
+    let resets_at = notice.window.as_ref().and_then(|window| window.resets_at);
+    match resets_at.filter(|at| *at > now) {
+        Some(at) => format!("{text}, resets in {}", remaining(at - now)),
+        None => text,
+    }
 }
 
 /// A window of the account's limits, by a short name: `5h`, `7d`, `7d sonnet`.

@@ -66,6 +66,7 @@ fn print(given: Given, socket: &config::SocketChoice, out: &mut impl Write) -> i
     let history = from(given.history.is_some());
     let log = from(given.log.is_some());
     let record = from(given.record_prompts.is_some());
+    let enabled = from(given.usage_enabled.is_some());
     let interval = from(given.usage_interval.is_some());
     let config = Config::from(given);
     let never = || "0".to_owned();
@@ -81,6 +82,7 @@ fn print(given: Given, socket: &config::SocketChoice, out: &mut impl Write) -> i
     writeln!(out, "log = \"{}\" # {log}", config.log.as_str())?;
     writeln!(out, "record_prompts = {} # {record}", config.record_prompts)?;
     writeln!(out, "\n[usage]")?;
+    writeln!(out, "enabled = {} # {enabled}", config.usage_enabled)?;
     let usage = humantime::format_duration(config.usage_interval);
     writeln!(out, "interval = \"{usage}\" # {interval}")
 }
@@ -152,7 +154,7 @@ mod tests {
         assert_eq!(
             text,
             "socket = \"/s\" # flag\nidle_timeout = \"1h 30m\" # file\nhistory = 5 # file\nlog = \"info\" # default\n\
-             record_prompts = true # default\n\n[usage]\ninterval = \"3m\" # default\n"
+             record_prompts = true # default\n\n[usage]\nenabled = true # default\ninterval = \"3m\" # default\n"
         );
     }
 
@@ -161,7 +163,7 @@ mod tests {
         for text in [
             "",
             "idle_timeout = 0\nlog = \"trace\"\nrecord_prompts = false",
-            "[usage]\ninterval = \"61s\"",
+            "[usage]\nenabled = false\ninterval = \"61s\"",
             "socket = \"/with \\\"quotes\\\" and \\\\\"",
         ] {
             let config = Config::parse(text, Path::new("config.toml")).unwrap();

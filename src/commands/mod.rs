@@ -99,7 +99,7 @@ enum Command {
     Statusline(statusline::Options),
     /// Show the account's limits
     #[command(after_help = usage::EXAMPLES)]
-    Usage(Json),
+    Usage(usage::Options),
     /// Tell how the daemon is
     #[command(after_help = status::EXAMPLES)]
     Status(Json),
@@ -195,6 +195,7 @@ pub fn run(launchd: Option<ActivateSocket>) -> ExitCode {
         Command::Statusline(options) => {
             statusline::run(options, cli.socket.as_deref(), &mut io::stdout().lock())
         }
+        Command::Usage(options) if options.fetch => usage::fetch(&mut io::stdout().lock()),
         _ => execute(cli, launchd).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| exit_code(&error))

@@ -1,23 +1,56 @@
-//! `usage`: the account's limits, as a line with a gauge each, or as an object.
+//! `usage`: the account's limits, as a line with a gauge each, or as an object. `usage --fetch` asks the account's service
+//! itself, in this process: what the daemon starts as its child.
 
 use std::io::Write;
+use std::process::ExitCode;
 
-use super::Json;
+use clap::Args;
+
 use crate::client::Client;
 use crate::clock;
-use crate::protocol::{Usage, UsageResult, UsageState, UsageWindow};
+use crate::core::Fetched;
+use crate::fetch;
+use crate::protocol::{Usage, UsageResult, UsageSource, UsageState, UsageWindow};
 use crate::show;
 
+/// How to tell the limits.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Have the daemon ask the account's service first; what is ten seconds old counts as new
+    #[arg(long)]
+    refresh: bool,
+    /// Ask the account's service in this process and print a JSON line; what the daemon runs
+    #[arg(long, conflicts_with_all = ["json", "refresh"])]
+    pub(super) fetch: bool,
+}
+
 /// Examples for `usage --help`.
-pub(super) const EXAMPLES: &str = "Examples:
+pub(super) const EXAMPLES: &str =
+    "While a dashboard is open the account's service is asked every 3 minutes; see docs/usage.md for what is sent,
+and how to switch it off.
+
+Examples:
   agent-console usage              what is known of the account's limits
+  agent-console usage --refresh    the same, asked anew
   agent-console usage --json | jq '.usage.windows[] | select(.used_percent > 90)'";
 
 /// Characters that a gauge is wide.
 const GAUGE: usize = 20;
 
-pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> anyhow::Result<()> {
-    let result: UsageResult<'static> = client.ask("usage.get", &serde_json::Map::new())?;
+pub(super) fn run(
+    options: &Options,
+    client: &mut Client,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let none = serde_json::Map::new();
+    let result: UsageResult<'static> = if options.refresh {
+        client.ask_patiently("usage.refresh", &none)?
+    } else {
+        client.ask("usage.get", &none)?
+    };
     if options.json {
         show::json(out, &result)?;
     } else {
@@ -26,38 +59,131 @@ pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> 
     Ok(())
 }
 
-fn page(usage: Option<&Usage<'_>>, now: u64) -> String {
-    let Some(usage) = usage else {
-        return "nothing is known yet: Claude Code's status line tells it, see `agent-console statusline --help`\n".into();
-    };
-    let mut rows: Vec<_> = usage
-        .windows
-        .iter()
-        .map(|window| row(window, now))
-        .collect();
-    let word = match usage.state {
-        UsageState::Ok => "ok",
-        UsageState::Stale => "stale",
-        UsageState::Unknown => "unknown",
-    };
-    let age = show::ago(usage.fetched_at, now);
-    rows.push(vec!["state".into(), format!("{word}, {age} old")]);
-    show::table(&rows)
+/// Asks the service; exit status 1 if it has not told the limits.
+pub(super) fn fetch(out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let fetched = fetch::fetch();
+    serde_json::to_writer(&mut *out, &fetched)?;
+    writeln!(out)?;
+    Ok(match fetched {
+        Fetched::Limits(_) => ExitCode::SUCCESS,
+        Fetched::Failed(_) => ExitCode::FAILURE,
+    })
 }
 
-/// A window: its name, a gauge with a mark for how far it has run, the figure, when it begins anew.
+fn page(usage: Option<&Usage<'_>>, now: u64) -> String {
+    let Some(usage) = usage else {
+        return "nothing is known yet: `agent-console usage --refresh` asks the account's service\n"
+            .into();
+    };
+    let windows = usage.windows.iter();
+    let rows: Vec<_> = windows.map(|window| row(window, now)).collect();
+    let mut page = show::table(&rows) + &state(usage, now) + "\n";
+    if let Some(message) = &usage.message {
+        page = page + "the service: " + &show::plain(message) + "\n";
+    }
+    if let Some(at) = usage.retry_at.filter(|at| *at > now) {
+        page = page + "it is asked again in " + &show::remaining(at - now) + "\n";
+    }
+    page
+}
+
+/// How well the limits are known, since when, and from where.
+fn state(usage: &Usage<'_>, now: u64) -> String {
+    let mut text = usage.state.as_str().replace('_', " ");
+    if let Some(at) = usage.fetched_at {
+        let known = match usage.state {
+            UsageState::Ok | UsageState::Stale => "",
+            _ => "last known ",
+        };
+        text = format!("{text}, {known}{} ago", show::ago(at, now));
+    }
+    match usage.source {
+        Some(UsageSource::StatusLine) => text + " from a status line",
+        Some(UsageSource::Service) => text + " from the service",
+        Some(UsageSource::Unknown) | None => text,
+    }
+}
+
+/// A window: its name, a gauge with a mark for how far it has run, the figure, when it begins anew, and whether it will
+/// last until then.
 fn row(window: &UsageWindow<'_>, now: u64) -> Vec<String> {
     let name = show::window(&window.name);
     let elapsed = window.elapsed_percent(now);
-    let reset = match window.resets_at {
-        Some(at) if at > now => format!("resets in {}", show::duration(at - now)),
-        Some(_) => "has been reset".into(),
-        None => String::new(),
-    };
+    let mut rest = Vec::new();
+    match window.resets_at {
+        Some(at) if at > now => rest.push(format!("resets in {}", show::remaining(at - now))),
+        Some(_) => rest.push("has been reset".into()),
+        None => {}
+    }
+    let ahead = elapsed.map(|elapsed| window.used_percent - elapsed);
+    rest.extend(
+        ahead
+            .filter(|ahead| *ahead >= 1.0)
+            .map(|ahead| format!("{ahead:.0} % ahead of time")),
+    );
     vec![
         name,
         show::gauge(window.used_percent, elapsed, GAUGE),
         format!("{:.0} %", window.used_percent),
-        reset,
+        rest.join(", "),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3_600_000;
+    const NOW: u64 = 1_790_000_000_000;
+
+    fn usage() -> Usage<'static> {
+        let window = |name: &'static str, used_percent, length, left| UsageWindow {
+            name: name.into(),
+            used_percent,
+            resets_at: Some(NOW + left),
+            length_ms: Some(length),
+            pace: None,
+            source: None,
+            fetched_at: None,
+        };
+        Usage {
+            state: UsageState::Ok,
+            windows: vec![
+                window("five_hour", 42.0, 5 * HOUR, 2 * HOUR + 600_000),
+                window("seven_day", 80.4, 168 * HOUR, 84 * HOUR),
+            ],
+            source: Some(UsageSource::Service),
+            fetched_at: Some(NOW - 60_000),
+            code: None,
+            message: None,
+            retry_at: None,
+        }
+    }
+
+    #[test]
+    fn a_person_reads_a_line_for_each_window_and_how_well_it_is_known() {
+        let page = page(Some(&usage()), NOW);
+        let lines: Vec<_> = page.lines().map(str::trim_end).collect();
+        assert_eq!(
+            lines,
+            [
+                "5h  ########...|........  42 %  resets in 2h 10m",
+                "7d  ##########|#####....  80 %  resets in 3d 12h, 30 % ahead of time",
+                "ok, 1m ago from the service",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_failure_says_what_to_do_and_hides_nothing() {
+        let mut usage = usage();
+        usage.state = UsageState::RateLimited;
+        usage.message = Some("too \u{1b}[31mmuch".into());
+        usage.retry_at = Some(NOW + 90_000);
+        let page = page(Some(&usage), NOW);
+        assert!(page.contains("5h ") && page.contains("42 %"), "{page}");
+        assert!(page.contains("rate limited, last known 1m ago"), "{page}");
+        assert!(page.contains("it is asked again in 1m 30s"), "{page}");
+        assert!(!page.contains('\u{1b}'), "{page}");
+    }
 }

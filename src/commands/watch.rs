@@ -129,7 +129,9 @@ impl People {
             }
             // Bars and dashboards show them; here they would drown what happens.
             Told::Usage(_) => {}
-            Told::Notice(told) => self.line("  notice", &show::plain(&told.notice.message)),
+            Told::Notice(told) => {
+                self.line("  notice", &show::notice(&told.notice, clock::unix_ms()));
+            }
             Told::Stopping(told) => {
                 self.line("  stopping", &format!("{:?}", told.reason).to_lowercase());
             }
@@ -146,7 +148,7 @@ impl People {
             self.line("  connected", &format!("{count} session{s}"));
         } else {
             for notice in &snapshot.notices {
-                self.line("  notice", &show::plain(&notice.message));
+                self.line("  notice", &show::notice(notice, clock::unix_ms()));
             }
         }
         // All at once, so that the keys line up from the first line on.

@@ -72,7 +72,9 @@ pub const TEMPLATE: &str = r#"# agent-console's settings. Each line shows its de
 # record_prompts = true
 
 # [usage]
-# How often to fetch the account's limits while a dashboard is open, 1min to 24h.
+# Whether to ask the account's service for its limits while a dashboard is open.
+# enabled = true
+# How often, 1min to 24h.
 # interval = "3min"
 "#;
 
@@ -128,7 +130,9 @@ pub struct Config {
     pub log: LogLevel,
     /// Whether prompt text may appear in `title` and `reason`.
     pub record_prompts: bool,
-    /// Time between two fetches of the account's limits while someone watches.
+    /// Whether the account's limits are fetched while someone watches.
+    pub usage_enabled: bool,
+    /// Time between two fetches of them.
     pub usage_interval: Duration,
 }
 
@@ -140,6 +144,7 @@ impl Default for Config {
             history: DEFAULT_HISTORY,
             log: LogLevel::default(),
             record_prompts: true,
+            usage_enabled: true,
             usage_interval: DEFAULT_USAGE_INTERVAL,
         }
     }
@@ -157,6 +162,7 @@ impl From<Given> for Config {
             history: given.history.unwrap_or(default.history),
             log: given.log.unwrap_or(default.log),
             record_prompts: given.record_prompts.unwrap_or(default.record_prompts),
+            usage_enabled: given.usage_enabled.unwrap_or(default.usage_enabled),
             usage_interval: given.usage_interval.unwrap_or(default.usage_interval),
         }
     }

@@ -27,6 +27,7 @@ pub(crate) struct Given {
     pub(crate) history: Option<usize>,
     pub(crate) log: Option<LogLevel>,
     pub(crate) record_prompts: Option<bool>,
+    pub(crate) usage_enabled: Option<bool>,
     pub(crate) usage_interval: Option<Duration>,
 }
 
@@ -78,13 +79,7 @@ impl Given {
             "history" => self.history = Some(history(value).map_err(in_key(key))?),
             "log" => self.log = Some(log_level(value).map_err(in_key(key))?),
             "record_prompts" => {
-                self.record_prompts = Some(
-                    value
-                        .get_ref()
-                        .as_bool()
-                        .ok_or_else(|| expected("true or false", value))
-                        .map_err(in_key(key))?,
-                );
+                self.record_prompts = Some(yes_or_no(value).map_err(in_key(key))?);
             }
             "usage" => {
                 let table = value
@@ -93,13 +88,20 @@ impl Given {
                     .ok_or_else(|| expected("a table, [usage]", value))
                     .map_err(in_key(key))?;
                 for (key, value) in table {
+                    let in_usage =
+                        |what| (value.span(), format!("usage.{}: {what}", key.get_ref()));
                     let result = match key.get_ref().as_ref() {
+                        "enabled" => yes_or_no(value)
+                            .map(|enabled| self.usage_enabled = Some(enabled))
+                            .map_err(in_usage),
                         "interval" => usage_interval(value)
                             .map(|interval| self.usage_interval = Some(interval))
-                            .map_err(|what| (value.span(), format!("usage.interval: {what}"))),
+                            .map_err(in_usage),
                         other => Err((
                             key.span(),
-                            format!("unknown key `usage.{other}`; [usage] has `interval`"),
+                            format!(
+                                "unknown key `usage.{other}`; [usage] has `enabled` and `interval`"
+                            ),
                         )),
                     };
                     if let Err((at, what)) = result {
@@ -237,6 +239,11 @@ fn idle_timeout(value: &Value) -> Result<Duration, String> {
         return Err("more than 366 days; write \"0\" for never".to_owned());
     }
     Ok(duration)
+}
+
+fn yes_or_no(value: &Value) -> Result<bool, String> {
+    let given = value.get_ref().as_bool();
+    given.ok_or_else(|| expected("true or false", value))
 }
 
 fn history(value: &Value) -> Result<usize, String> {

@@ -38,6 +38,7 @@ fn the_template_shows_every_default() {
     assert!(given.history.is_some());
     assert!(given.log.is_some());
     assert!(given.record_prompts.is_some());
+    assert!(given.usage_enabled.is_some());
     assert!(given.usage_interval.is_some());
     assert_eq!(Config::from(given), Config::default());
 }
@@ -51,7 +52,7 @@ fn every_setting_is_read() {
         history = 0x10
         log = "debug"
         record_prompts = false
-        usage = { interval = "5min" }
+        usage = { interval = "5min", enabled = false }
         "#,
     )
     .unwrap();
@@ -63,6 +64,7 @@ fn every_setting_is_read() {
             history: 16,
             log: LogLevel::Debug,
             record_prompts: false,
+            usage_enabled: false,
             usage_interval: Duration::from_mins(5),
         }
     );
@@ -165,7 +167,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "[usage]\nevery = 3",
-        "config.toml:2:1: unknown key `usage.every`; [usage] has `interval`",
+        "config.toml:2:1: unknown key `usage.every`; [usage] has `enabled` and `interval`",
+    ),
+    (
+        "[usage]\nenabled = \"no\"",
+        "config.toml:2:11: usage.enabled: expected true or false, found string",
     ),
     (
         "usage = 3",

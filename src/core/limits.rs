@@ -1,19 +1,69 @@
-//! What the account's limits do to clients: who is told, who is answered.
+//! What the account's limits do to clients: who is told, who is answered, when the service is asked.
 //!
 //! The value and its rules are [`super::usage`]'s. Called by [`Core::handle`] only.
 
+use std::borrow::Cow;
+
 use super::event::AgentEvent;
-use super::{ClientId, Core, Now};
+use super::usage::{Crossing, Failure, Fetched, Problem};
+use super::{ClientId, Core, Effect, FETCH_LIMIT_MS, Now, Phase};
 use crate::codec::{self, Id};
-use crate::protocol::{Notification, UsageChanged, UsageResult};
+use crate::protocol::{ErrorCode, Notice, Notification, UsageChanged, UsageResult};
 
 impl Core {
-    /// What is known may be old by now.
+    /// When [`tick_usage`](Self::tick_usage) has something to do.
+    pub(super) fn usage_due(&self) -> Option<u64> {
+        let anybody_looks = !self.subscribers.is_empty();
+        let value = self.usage.due_ms(anybody_looks);
+        let fetch = self.fetches.due_ms(anybody_looks && self.may_fetch());
+        [value, fetch].into_iter().flatten().min()
+    }
+
+    /// A daemon that leaves begins nothing.
+    fn may_fetch(&self) -> bool {
+        self.phase != Phase::RetiringForGood
+    }
+
+    /// What is known may be old by now, a window over, a fetch due or late.
     pub(super) fn tick_usage(&mut self, now: Now) {
+        if self.fetches.is_late(now.uptime_ms) {
+            self.effects.push(Effect::KillFetch);
+            let message = format!(
+                "the service has not answered within {} s",
+                FETCH_LIMIT_MS / 1000
+            );
+            let failure = Failure::new(Problem::TimedOut, message);
+            self.note_fetched(Fetched::Failed(failure), now);
+        }
         let due = self.usage.due_ms(!self.subscribers.is_empty());
         if due.is_some_and(|due| due <= now.uptime_ms) {
             self.tell_usage(now);
         }
+        self.fetch_if_due(now);
+    }
+
+    /// Somebody looks who did not before.
+    pub(super) fn look_at_usage(&mut self, now: Now) {
+        let crossings = self.usage.pass(now);
+        self.tell_crossings(crossings, now);
+        self.usage.looked_at(now);
+    }
+
+    pub(super) fn fetch_if_due(&mut self, now: Now) {
+        let wanted = !self.subscribers.is_empty() && self.may_fetch();
+        if self.fetches.begin(wanted, now.uptime_ms) {
+            self.effects.push(Effect::FetchUsage);
+        }
+    }
+
+    pub(super) fn set_usage_interval(&mut self, interval_ms: Option<u64>, now: Now) {
+        let was_asked = self.fetches.interval_ms().is_some();
+        self.fetches.set_interval(interval_ms);
+        if was_asked != interval_ms.is_some() {
+            self.usage.set_asked(!was_asked);
+            self.tell_usage(now);
+        }
+        self.fetch_if_due(now);
     }
 
     /// What an agent's status line knows of the account.
@@ -25,18 +75,82 @@ impl Core {
         }
     }
 
+    /// The child has ended.
+    pub(super) fn fetched(&mut self, fetched: Fetched, now: Now) {
+        if self.fetches.ended() {
+            self.note_fetched(fetched, now);
+        }
+        // One that was late has held up the next.
+        self.fetch_if_due(now);
+    }
+
+    fn note_fetched(&mut self, fetched: Fetched, now: Now) {
+        match (fetched, self.fetches.interval_ms()) {
+            (Fetched::Limits(limits), interval) => {
+                self.usage.fetched(limits, interval.unwrap_or(0), now);
+            }
+            // Switched off meanwhile: nobody needs to know.
+            (Fetched::Failed(_), None) => {}
+            (Fetched::Failed(failure), Some(_)) => {
+                let wait = failure.retry_after_ms;
+                let wait = wait.map(|wait| self.fetches.wait(wait, now.uptime_ms));
+                let retry_at = wait.map(|wait| now.unix_ms + wait);
+                self.usage.failed(failure, retry_at);
+            }
+        }
+        self.answer_refreshing(now);
+        self.tell_usage(now);
+    }
+
     pub(super) fn reply_usage(&mut self, client: ClientId, id: Option<Id>, now: Now) {
+        let crossings = self.usage.pass(now);
         let line = id.map(|id| {
             let usage = self.usage.record(now);
             codec::reply(&id, &UsageResult { usage })
         });
         self.reply(client, line);
+        self.tell_crossings(crossings, now);
+        self.tell_usage(now);
+    }
+
+    /// Answers once the service has; at once where it is not to be asked again yet, with what is known.
+    pub(super) fn refresh_usage(&mut self, client: ClientId, id: Option<Id>, now: Now) {
+        if self.fetches.interval_ms().is_none() {
+            let message = "the account's limits are not fetched: the configuration says usage.enabled = false";
+            return self.reply_error(client, id, ErrorCode::UsageDisabled, message);
+        }
+        if self.may_fetch() && self.fetches.begin_on_request(now.uptime_ms) {
+            self.effects.push(Effect::FetchUsage);
+        }
+        if self.may_fetch() && self.fetches.is_awaited() {
+            self.refreshing.extend(id.map(|id| (client, id)));
+        } else {
+            self.reply_usage(client, id, now);
+        }
+    }
+
+    pub(super) fn answer_refreshing(&mut self, now: Now) {
+        for (client, id) in std::mem::take(&mut self.refreshing) {
+            self.reply_usage(client, Some(id), now);
+        }
+    }
+
+    fn tell_crossings(&mut self, crossings: Vec<Crossing>, now: Now) {
+        for crossing in crossings {
+            let notice = Notice {
+                at: now.unix_ms,
+                code: Cow::Borrowed("usage_crossed"),
+                message: Cow::Owned(crossing.message),
+                window: Some(crossing.window),
+            };
+            self.tell(notice, true, now);
+        }
     }
 
     fn tell_usage(&mut self, now: Now) {
-        for message in self.usage.crossings() {
-            self.notice("usage_crossed", &message, true, now);
-        }
+        let mut crossings = self.usage.pass(now);
+        crossings.extend(self.usage.crossings());
+        self.tell_crossings(crossings, now);
         if !self.subscribers.is_empty()
             && let Some(usage) = self.usage.news(now)
         {

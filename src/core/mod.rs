@@ -39,7 +39,7 @@ pub use self::idle::STALE_AFTER_MS;
 pub use self::notices::QUIET_MS;
 pub use self::request::{Request, Set};
 pub use self::store::{MAX_CLOSED, MAX_SESSIONS, SET_PREFIX};
-pub use self::usage::Limit;
+pub use self::usage::{FETCH_LIMIT_MS, Failure, Fetched, Limit, Problem, SOONEST_MS};
 
 use self::event::Sighting;
 use self::idle::Idle;
@@ -48,7 +48,7 @@ use self::pending::Pending;
 use self::session::Session;
 use self::store::Store;
 use self::subscribers::Subscribers;
-use self::usage::Usage;
+use self::usage::{Schedule, Usage};
 use crate::codec::{self, Id, Line};
 use crate::process::ProcessId;
 use crate::protocol::{
@@ -91,6 +91,8 @@ pub struct Settings {
     pub history: usize,
     /// Whether the beginning of a prompt may serve as a session's title.
     pub record_prompts: bool,
+    /// How often the account's limits are fetched while somebody looks; `None`: never.
+    pub usage_interval_ms: Option<u64>,
 }
 
 /// What happened.
@@ -136,6 +138,8 @@ pub enum Input {
         /// One line for a person.
         message: String,
     },
+    /// After [`Effect::FetchUsage`]: the child that asked has ended, by itself or killed.
+    Fetched(Fetched),
     /// After [`Effect::Retire`]: everyone who was accepted has been served.
     Drained,
 }
@@ -163,6 +167,10 @@ pub enum Effect {
     ScanRegistries,
     /// Read the configuration again, then hand in [`Input::Reloaded`].
     Reload,
+    /// Have a child ask the account's service, then hand in [`Input::Fetched`]. Not again before that.
+    FetchUsage,
+    /// Kill that child; its end is still handed in.
+    KillFetch,
     /// Stop accepting, serve who was accepted, then hand in [`Input::Drained`]. If it is for good, tell the manager.
     Retire {
         /// False if the daemon may yet find that it is needed.
@@ -202,6 +210,9 @@ pub struct Core {
     /// Who waits for the answer to `daemon.reload`.
     reloading: Vec<(ClientId, Id)>,
     usage: Usage,
+    fetches: Schedule,
+    /// Who waits for the answer to `usage.refresh`.
+    refreshing: Vec<(ClientId, Id)>,
     reports: u64,
     unknown_events: u64,
     effects: Vec<Effect>,
@@ -223,6 +234,8 @@ impl Core {
             phase: Phase::Running,
             reloading: Vec::new(),
             usage: Usage::default(),
+            fetches: Schedule::new(settings.usage_interval_ms),
+            refreshing: Vec::new(),
             reports: 0,
             unknown_events: 0,
             effects: Vec::new(),
@@ -233,7 +246,9 @@ impl Core {
     pub fn handle(&mut self, input: Input, now: Now) -> std::vec::Drain<'_, Effect> {
         if self.phase != Phase::Gone {
             self.take_in(input, now);
-            let needed = !self.subscribers.is_empty() || self.store.watched() > 0;
+            let needed = !self.subscribers.is_empty()
+                || self.store.watched() > 0
+                || !self.refreshing.is_empty();
             self.idle.observe(needed, now.uptime_ms);
         }
         self.effects.drain(..)
@@ -253,8 +268,12 @@ impl Core {
             Phase::RetiringIdle | Phase::RetiringForGood => None,
             Phase::Gone => return None,
         };
-        let usage = self.usage.due_ms(!self.subscribers.is_empty());
-        let due = [leave, self.idle.stale_at(), self.pending.next(), usage];
+        let due = [
+            leave,
+            self.idle.stale_at(),
+            self.pending.next(),
+            self.usage_due(),
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -275,6 +294,7 @@ impl Core {
             Input::Disconnected(client) => {
                 self.subscribers.remove(client);
                 self.reloading.retain(|(asker, _)| *asker != client);
+                self.refreshing.retain(|(asker, _)| *asker != client);
             }
             Input::Sighted(sighting) => self.sighted(&sighting, now),
             Input::ProcessExited(process) => {
@@ -289,9 +309,10 @@ impl Core {
                 }
             }
             Input::Tick => self.tick(now),
-            Input::Terminated => self.stop(StopReason::Signal),
+            Input::Terminated => self.stop(StopReason::Signal, now),
             Input::Reloaded(outcome) => self.reloaded(outcome, now),
             Input::Noticed { code, message } => self.notice(code, &message, false, now),
+            Input::Fetched(fetched) => self.fetched(fetched, now),
             Input::Drained => self.drained(now),
         }
     }
@@ -323,10 +344,11 @@ impl Core {
         }
     }
 
-    fn stop(&mut self, reason: StopReason) {
+    fn stop(&mut self, reason: StopReason, now: Now) {
         if self.phase == Phase::RetiringForGood {
             return;
         }
+        self.answer_refreshing(now);
         self.phase = Phase::RetiringForGood;
         self.announce_stopping(reason);
         self.effects.push(Effect::Retire { for_good: true });
@@ -372,6 +394,7 @@ impl Core {
             Ok((settings, restart)) => {
                 self.settings = settings;
                 self.idle.set_timeout(settings.idle_timeout_ms);
+                self.set_usage_interval(settings.usage_interval_ms, now);
                 if !settings.record_prompts {
                     for key in self.store.keys() {
                         self.change(&key, now, Session::forget_prompts);
@@ -404,7 +427,12 @@ impl Core {
             at: now.unix_ms,
             code: Cow::Borrowed(code),
             message: Cow::Owned(message),
+            window: None,
         };
+        self.tell(notice, repeats, now);
+    }
+
+    fn tell(&mut self, notice: Notice<'static>, repeats: bool, now: Now) {
         if self.notices.add(&notice, repeats, now.uptime_ms) {
             self.broadcast(|seq| Notification::DaemonNotice(DaemonNotice { seq, notice }));
         }

@@ -40,6 +40,8 @@ pub enum Request {
     Subscribe,
     /// `usage.get`
     UsageGet,
+    /// `usage.refresh`
+    UsageRefresh,
     /// `daemon.status`
     DaemonStatus {
         /// The daemon's resident memory, filled in by the loop.
@@ -68,6 +70,7 @@ impl Request {
             Self::SessionRemove { .. } => "session.remove",
             Self::Subscribe => "subscribe",
             Self::UsageGet => "usage.get",
+            Self::UsageRefresh => "usage.refresh",
             Self::DaemonStatus { .. } => "daemon.status",
             Self::DaemonStop { .. } => "daemon.stop",
             Self::DaemonReload => "daemon.reload",

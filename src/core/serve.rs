@@ -69,6 +69,7 @@ impl Core {
             },
             Request::Subscribe => self.subscribe(client, id, now),
             Request::UsageGet => self.reply_usage(client, id, now),
+            Request::UsageRefresh => self.refresh_usage(client, id, now),
             Request::DaemonStatus { rss_bytes } => self.status(client, id, rss_bytes, now),
             Request::DaemonStop { force } => {
                 let dashboards = self.subscribers.count();
@@ -78,7 +79,7 @@ impl Core {
                     self.phase = Phase::Gone;
                     self.effects.push(Effect::Exit { flush: false });
                 } else {
-                    self.stop(StopReason::Stop);
+                    self.stop(StopReason::Stop, now);
                 }
             }
             Request::DaemonReload => {
@@ -216,7 +217,7 @@ impl Core {
         }
         let is_first = self.subscribers.is_empty();
         if is_first {
-            self.usage.looked_at(now);
+            self.look_at_usage(now);
         }
         let line = id.map(|id| codec::reply(&id, &self.snapshot()));
         self.reply(client, line);
@@ -227,6 +228,7 @@ impl Core {
         if self.subscribers.add(client) {
             self.effects.push(Effect::Subscribed(client));
         }
+        self.fetch_if_due(now);
     }
 
     pub(super) fn snapshot(&self) -> Snapshot<'_> {

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use super::clients::Clients;
 use super::connection::Mail;
 use super::exits::ExitWatcher;
+use super::fetcher::Fetcher;
 use super::listener::{Listener, Origin};
 use super::manager;
 use super::reactor::register;
@@ -68,6 +69,7 @@ pub(super) struct Actor {
     exits: ExitWatcher,
     exited: mpsc::UnboundedReceiver<process::ProcessId>,
     registries: Registries,
+    fetcher: Fetcher,
     signals: Signals,
     /// The last input's effects: one allocation for all.
     effects: Vec<Effect>,
@@ -75,12 +77,13 @@ pub(super) struct Actor {
 
 /// The part of the configuration that the core goes by.
 fn settings(config: &Config) -> Settings {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let interval = Some(config.usage_interval).filter(|_| config.usage_enabled);
     Settings {
-        idle_timeout_ms: config
-            .idle_timeout
-            .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+        idle_timeout_ms: config.idle_timeout.map(ms),
         history: config.history,
         record_prompts: config.record_prompts,
+        usage_interval_ms: interval.map(ms),
     }
 }
 
@@ -120,6 +123,7 @@ impl Actor {
             exits: ExitWatcher::new(tell),
             exited,
             registries: Registries::new(),
+            fetcher: Fetcher::new(),
             signals,
             effects: Vec::new(),
         })
@@ -143,6 +147,7 @@ impl Actor {
                 () = acceptable(self.listening.as_ref()) => self.accept(),
                 Some(process) = self.exited.recv() => self.handle(Input::ProcessExited(process)),
                 Some(sighting) = self.registries.next() => self.sighted(sighting),
+                Some(fetched) = self.fetcher.next() => self.handle(Input::Fetched(fetched)),
                 caught = self.signals.next() => self.caught(caught),
                 () = at(due) => self.handle(Input::Tick),
                 () = at(grace) => self.drained(),
@@ -246,6 +251,8 @@ impl Actor {
             }
             Effect::ScanRegistries => self.registries.scan(),
             Effect::Reload => return self.reload(),
+            Effect::FetchUsage => self.fetcher.start(),
+            Effect::KillFetch => self.fetcher.kill(),
             Effect::Retire { for_good } => self.retire(for_good),
             Effect::Resume => self.resume(),
             Effect::Exit { flush } => return Course::Exit { flush },

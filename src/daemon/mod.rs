@@ -10,6 +10,7 @@ mod clients;
 mod connection;
 pub mod daemonize;
 pub mod exits;
+mod fetcher;
 pub mod launchd;
 pub mod listener;
 mod manager;

@@ -130,8 +130,13 @@ fn header(app: &App, area: Rect, buffer: &mut Buffer) {
     let room = usize::from(area.width).saturating_sub(used);
     let fits = |text: &str| text.chars().count() < room;
     let name = "agent-console ".to_owned();
-    // What there is room for, the best first: the limits with gauges, as figures, or who this is.
-    let right = [limits(app, Some(GAUGE)), limits(app, None), Some(name)];
+    // What there is room for, the best first: the limits with gauges, as figures, the nearest one, or who this is.
+    let right = [
+        limits(app, usize::MAX, Some(GAUGE)),
+        limits(app, usize::MAX, None),
+        limits(app, 1, None),
+        Some(name),
+    ];
     if let Some(text) = right.into_iter().flatten().find(|text| fits(text)) {
         Line::styled(text, STRONG)
             .right_aligned()
@@ -142,10 +147,15 @@ fn header(app: &App, area: Rect, buffer: &mut Buffer) {
 /// Characters that a gauge is wide.
 const GAUGE: usize = 10;
 
-/// The account's limits: `5h ####|..... 42 %`; a `?` says that they are old. `None`: they are not known.
-fn limits(app: &App, gauge: Option<usize>) -> Option<String> {
+/// The account's limits, or as many of them, the nearest first: `5h ####|..... 42 %`; a `?` says that they are old, a
+/// word that they cannot be had. `None`: there is nothing to say.
+fn limits(app: &App, most: usize, gauge: Option<usize>) -> Option<String> {
     let usage = app.usage()?;
-    let windows = usage.windows.iter().map(|window| {
+    let mut windows: Vec<_> = usage.windows.iter().collect();
+    if windows.len() > most {
+        windows.sort_by(|a, b| b.used_percent.total_cmp(&a.used_percent));
+    }
+    let windows = windows.into_iter().take(most).map(|window| {
         let name = show::window(&window.name);
         let bar = gauge.map_or(String::new(), |width| {
             let elapsed = window.elapsed_percent(app.now);
@@ -154,12 +164,16 @@ fn limits(app: &App, gauge: Option<usize>) -> Option<String> {
         format!("{name} {bar}{:.0} %", window.used_percent)
     });
     let text = windows.collect::<Vec<_>>().join("  ");
-    let old = if usage.state == UsageState::Ok {
-        ""
-    } else {
-        " ?"
-    };
-    (!text.is_empty()).then(|| format!("{text}{old} "))
+    let word = usage.state.as_str().replace('_', " ");
+    match usage.state {
+        UsageState::Ok if text.is_empty() => None,
+        UsageState::Ok => Some(format!("{text} ")),
+        UsageState::Stale | UsageState::Unknown => Some(format!("{text} ? ")),
+        _ if !text.is_empty() => Some(format!("{text} ({word}) ")),
+        // Who has no account or wants nothing fetched need not be told each day.
+        _ if matches!(usage.code.as_deref(), Some("no_credentials" | "disabled")) => None,
+        _ => Some(format!("limits {word} ")),
+    }
 }
 
 /// What is wrong with the connection, and what comes next.
@@ -401,7 +415,7 @@ fn page(lines: Vec<Line<'_>>, area: Rect, buffer: &mut Buffer) {
 fn notice(app: &App, area: Rect, buffer: &mut Buffer) {
     let Some(notice) = app.notice() else { return };
     let room = usize::from(area.width).saturating_sub(2);
-    let text = format!("{} (Esc)", show::plain(&notice.message));
+    let text = format!("{} (Esc)", show::notice(notice, app.now));
     Line::styled(format!(" {}", text::fit(&text, room)), app.theme.notice()).render(area, buffer);
 }
 

@@ -301,6 +301,7 @@ fn notices_that_still_hold_are_wrong() {
                 at: 5,
                 code: Cow::Borrowed(code),
                 message: format!("message of {code}").into(),
+                window: None,
             })
             .collect();
         daemon::notices(Some((&told, &ways())))

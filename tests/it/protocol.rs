@@ -230,8 +230,8 @@ fn later_notifications_are_understood() {
         });
     }
     assert_eq!(reasons, [StopReason::Unknown]);
-    assert_eq!(mirror.seq(), 15);
-    assert_eq!(mirror.notices().len(), 1);
+    assert_eq!(mirror.seq(), 17);
+    assert_eq!(mirror.notices().len(), 2);
     let keys: Vec<_> = mirror
         .sessions()
         .map(|session| (&*session.key, session.status))
@@ -262,7 +262,7 @@ fn later_answers_are_understood() {
             "session.list" => read::<ListResult<'static>>,
             "session.explain" => read::<ExplainResult<'static>>,
             "session.remove" => read::<RemoveResult<'static>>,
-            "usage.get" => read::<UsageResult<'static>>,
+            "usage.get" | "usage.refresh" => read::<UsageResult<'static>>,
             "subscribe" => read::<Snapshot<'static>>,
             "daemon.status" => read::<StatusResult<'static>>,
             "daemon.stop" => read::<StopResult>,

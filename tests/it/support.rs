@@ -56,11 +56,14 @@ impl Place {
         self.path().join("socket")
     }
 
-    /// Writes the configuration file.
+    /// Writes the configuration file. The account's service is asked only where the text says so: a test stays on its
+    /// machine.
     pub fn configure(&self, text: &str) {
+        const OFF: &str = "\n[usage]\nenabled = false\n";
+        let off = if text.contains("[usage]") { "" } else { OFF };
         let file = self.config_file();
         fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, text).unwrap();
+        fs::write(file, format!("{text}{off}")).unwrap();
     }
 
     pub fn config_file(&self) -> PathBuf {
@@ -165,6 +168,9 @@ impl Place {
 
     #[track_caller]
     fn spawn(&self, mut command: Command) -> Daemon {
+        if !self.config_file().exists() {
+            self.configure("");
+        }
         let mut daemon = Daemon {
             child: command.spawn().unwrap(),
             log: self.log_file(),

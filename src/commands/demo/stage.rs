@@ -21,7 +21,7 @@ use crate::protocol::StopParams;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The time-out is for a demo that was killed with -9: its daemon leaves by itself.
-const CONFIGURATION: &str = "log = \"error\"\nidle_timeout = \"1min\"\n";
+const CONFIGURATION: &str = "log = \"error\"\nidle_timeout = \"1min\"\n[usage]\nenabled = false\n";
 
 /// A directory of its own and the daemon in it; struck however the demo ends.
 pub(super) struct Stage {

@@ -34,6 +34,7 @@ fn settings() -> Settings {
         idle_timeout_ms: Some(60 * MINUTE),
         history: 20,
         record_prompts: true,
+        usage_interval_ms: None,
     }
 }
 
@@ -173,6 +174,8 @@ fn names(effects: &[Effect]) -> Vec<&'static str> {
         Effect::WatchRegistry(..) => "watch a registry",
         Effect::ScanRegistries => "scan",
         Effect::Reload => "reload",
+        Effect::FetchUsage => "fetch",
+        Effect::KillFetch => "kill the fetch",
         Effect::Retire { for_good: true } => "retire for good",
         Effect::Retire { for_good: false } => "retire",
         Effect::Resume => "resume",

@@ -13,7 +13,10 @@ use crate::core::event::{
     AgentEvent, EventKind, RegistryEntry, RegistryStatus, Report, ReportedProcess, Sighting, Tool,
     TurnEvent,
 };
-use crate::core::{ClientId, Effect, Input, Limit, MAX_CLOSED, Phase, Request, Set, Settings};
+use crate::core::{
+    ClientId, Effect, FETCH_LIMIT_MS, Failure, Fetched, Input, Limit, MAX_CLOSED, Phase, Problem,
+    Request, Set, Settings,
+};
 use crate::mirror::Mirror;
 use crate::process::ProcessId;
 use crate::protocol::{
@@ -52,6 +55,8 @@ enum Op {
     Sighted(Box<Sighting>),
     Exited(usize),
     Unwatchable(usize),
+    /// The child that asks has ended.
+    Fetched(Fetched),
     /// The shell has read the configuration, on request or by a signal.
     Reloaded(Result<Settings, ()>),
     Drained,
@@ -71,6 +76,26 @@ fn limits() -> impl Strategy<Value = Vec<Limit>> {
         resets_at: hours.map(|hours| super::EPOCH + hours * 60 * MINUTE),
     });
     prop::collection::vec(limit, 0..3)
+}
+
+fn fetched() -> impl Strategy<Value = Fetched> {
+    let wait = prop::option::of(select(&[0, 5_000, 10 * MINUTE]));
+    let failure = (
+        select(&[
+            Problem::RateLimited,
+            Problem::CredentialsExpired,
+            Problem::Network,
+        ]),
+        wait,
+    );
+    prop_oneof![
+        2 => limits().prop_map(Fetched::Limits),
+        1 => failure.prop_map(|(problem, retry_after_ms)| Fetched::Failed(Failure {
+            problem,
+            message: "no".into(),
+            retry_after_ms,
+        })),
+    ]
 }
 
 fn turn_event() -> impl Strategy<Value = TurnEvent> {
@@ -307,6 +332,7 @@ fn request() -> impl Strategy<Value = Request> {
         1 => Just(Request::Hello),
         1 => Just(Request::DaemonStatus { rss_bytes: Some(1) }),
         1 => Just(Request::UsageGet),
+        2 => Just(Request::UsageRefresh),
         1 => Just(Request::DaemonReload),
     ]
 }
@@ -316,12 +342,16 @@ fn new_settings() -> impl Strategy<Value = Settings> {
         prop::option::of(select(&[0, MINUTE, 60 * MINUTE, 2 * STALE_AFTER_MS])),
         0..6_usize,
         any::<bool>(),
+        prop::option::of(select(&[MINUTE, 3 * MINUTE])),
     )
-        .prop_map(|(idle_timeout_ms, history, record_prompts)| Settings {
-            idle_timeout_ms,
-            history,
-            record_prompts,
-        })
+        .prop_map(
+            |(idle_timeout_ms, history, record_prompts, usage_interval_ms)| Settings {
+                idle_timeout_ms,
+                history,
+                record_prompts,
+                usage_interval_ms,
+            },
+        )
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -341,6 +371,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => wait.prop_map(Op::Wait),
         2 => Just(Op::Early),
         3 => Just(Op::Due),
+        6 => fetched().prop_map(Op::Fetched),
         12 => sighting().prop_map(|sighting| Op::Sighted(sighting.into())),
         4 => (0..PROCESSES.len()).prop_map(Op::Exited),
         1 => (0..PROCESSES.len()).prop_map(Op::Unwatchable),
@@ -392,6 +423,10 @@ struct Shell {
     exited: bool,
     watched: BTreeSet<(u32, u64)>,
     /// The longest history that was ever configured.
+    /// Who waits for the service to be asked.
+    refreshing: Vec<(u64, u64)>,
+    /// Since when a child asks.
+    fetching: Option<u64>,
     history: usize,
     /// Since when nobody holds the daemon; `None`: somebody does.
     quiet_since: Option<u64>,
@@ -416,6 +451,17 @@ fn told(line: &[u8]) -> Told {
     }
 }
 
+/// True if it may have the service asked though nobody was subscribed before.
+fn wants_limits(input: &Input) -> bool {
+    matches!(
+        input,
+        Input::Request {
+            request: Request::Subscribe | Request::UsageRefresh,
+            ..
+        }
+    )
+}
+
 /// A line is one line of JSON.
 fn parsed(line: &[u8]) -> Value {
     let (end, text) = line.split_last().expect("a line");
@@ -426,7 +472,10 @@ fn parsed(line: &[u8]) -> Value {
 
 impl Shell {
     fn new() -> Self {
-        let desk = Desk::new();
+        let desk = Desk::with(Settings {
+            usage_interval_ms: Some(3 * MINUTE),
+            ..super::settings()
+        });
         let history = super::settings().history;
         Self {
             desk,
@@ -434,6 +483,8 @@ impl Shell {
             last_client: 0,
             last_id: 0,
             reloading: Vec::new(),
+            refreshing: Vec::new(),
+            fetching: None,
             reloads: 0,
             retiring: false,
             exited: false,
@@ -514,6 +565,12 @@ impl Shell {
                 };
                 self.step(Input::Reloaded(outcome), &expected);
             }
+            Op::Fetched(fetched) => {
+                if self.fetching.take().is_some() {
+                    self.step(Input::Fetched(fetched), &[]);
+                    assert!(self.refreshing.is_empty(), "who waits is answered");
+                }
+            }
             Op::Drained => {
                 if std::mem::take(&mut self.retiring) {
                     self.step(Input::Drained, &[]);
@@ -556,11 +613,15 @@ impl Shell {
         let number = self.last_id;
         let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{number},\"method\":\"hello\"}}");
         let id = codec::decode(line.as_bytes()).id.filter(|_| with_id);
-        let later = matches!(request, Request::DaemonReload);
-        if later && with_id {
-            self.reloading.push((client, number));
+        let later = match request {
+            Request::DaemonReload => Some(&mut self.reloading),
+            Request::UsageRefresh => Some(&mut self.refreshing),
+            _ => None,
+        };
+        let expected = (with_id && later.is_none()).then_some((client, Some(number)));
+        if let Some(later) = later.filter(|_| with_id) {
+            later.push((client, number));
         }
-        let expected = (with_id && !later).then_some((client, Some(number)));
         let input = Input::Request {
             client: ClientId(client),
             id,
@@ -602,6 +663,7 @@ impl Shell {
     fn gone(&mut self, client: u64) {
         self.clients.remove(&client);
         self.reloading.retain(|(asker, _)| *asker != client);
+        self.refreshing.retain(|(asker, _)| *asker != client);
         self.step(Input::Disconnected(ClientId(client)), &[]);
     }
 
@@ -632,6 +694,7 @@ impl Shell {
             .values()
             .filter(|client| client.subscribed)
             .count();
+        let may_fetch = subscribers > 0 || wants_limits(&input);
         let effects = self.desk.take(input);
         let mut gone = Vec::new();
         let (mut answered, mut pushed) = (Vec::new(), 0);
@@ -639,19 +702,15 @@ impl Shell {
             assert!(!self.exited, "{effect:?} after the exit");
             match effect {
                 Effect::Reply(ClientId(client), line) => {
-                    assert_eq!(pushed, 0, "an answer after what it caused");
-                    let message = parsed(&line);
-                    answered.push((client, message["id"].as_u64()));
-                    assert!(message.get("result").is_some() != message.get("error").is_some());
-                    let client = self
-                        .clients
-                        .get_mut(&client)
-                        .expect("who is answered is there");
-                    if message["result"].get("notices").is_some() {
-                        let snapshot: Snapshot<'static> =
-                            serde_json::from_value(message["result"].clone()).unwrap();
-                        let mirror = client.mirror.get_or_insert_default();
-                        mirror.apply(Told::Snapshot(snapshot));
+                    let answer = (client, self.answered(client, &line));
+                    let waited = self.refreshing.iter();
+                    let mut waited = waited.map(|(asker, number)| (*asker, Some(*number)));
+                    // What had to wait for the service may come with a tick that tells more.
+                    if let Some(place) = waited.position(|waits| waits == answer) {
+                        self.refreshing.swap_remove(place);
+                    } else {
+                        assert_eq!(pushed, 0, "an answer after what it caused");
+                        answered.push(answer);
                     }
                 }
                 Effect::Subscribed(ClientId(client)) => {
@@ -697,6 +756,14 @@ impl Shell {
                 Effect::WatchRegistry(_, directory) => assert_eq!(&*directory, "/home/dev/.claude"),
                 Effect::ScanRegistries => assert_eq!(subscribers, 0),
                 Effect::Reload => self.reloads += 1,
+                Effect::FetchUsage => {
+                    assert!(may_fetch, "nobody looks");
+                    self.fetch();
+                }
+                Effect::KillFetch => {
+                    let began = self.fetching.expect("somebody to kill");
+                    assert!(began + FETCH_LIMIT_MS <= self.desk.now.uptime_ms);
+                }
                 Effect::Retire { .. } => self.retiring = true,
                 Effect::Resume => assert!(!self.retiring),
                 Effect::Exit { .. } => self.exited = true,
@@ -717,6 +784,29 @@ impl Shell {
         for client in gone {
             self.gone(client);
         }
+    }
+
+    /// A child begins to ask.
+    fn fetch(&mut self) {
+        assert!(self.desk.core.settings.usage_interval_ms.is_some());
+        let before = self.fetching.replace(self.desk.now.uptime_ms);
+        assert!(before.is_none(), "two at a time");
+    }
+
+    /// A client is answered: the id of its request.
+    fn answered(&mut self, client: u64, line: &[u8]) -> Option<u64> {
+        let message = parsed(line);
+        let id = message["id"].as_u64();
+        assert!(message.get("result").is_some() != message.get("error").is_some());
+        let entry = self.clients.get_mut(&client);
+        let entry = entry.expect("who is answered is there");
+        if message["result"].get("notices").is_some() {
+            let snapshot: Snapshot<'static> =
+                serde_json::from_value(message["result"].clone()).unwrap();
+            let mirror = entry.mirror.get_or_insert_default();
+            mirror.apply(Told::Snapshot(snapshot));
+        }
+        id
     }
 
     /// Keeps, from outside, the times that the idle time-out counts from.
@@ -746,7 +836,7 @@ impl Shell {
             .values()
             .any(|was| !was.closed && was.watched.is_some());
         self.quiet_since = match self.quiet_since {
-            _ if dashboards || live => None,
+            _ if dashboards || live || !self.refreshing.is_empty() => None,
             None => Some(now),
             since => since,
         };
@@ -829,7 +919,7 @@ impl Shell {
             expected.filter(|_| core.phase == Phase::Running),
             core.idle.stale_at(),
             core.pending.next(),
-            core.usage.due_ms(!core.subscribers.is_empty()),
+            core.usage_due(),
         ];
         assert_eq!(core.next_deadline(), armed.into_iter().flatten().min());
 

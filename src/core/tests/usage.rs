@@ -1,19 +1,40 @@
-//! The account's limits in virtual time: what is told of them, and when.
+//! The account's limits in virtual time: what is told of them and when, and when the service is asked.
 
 use serde_json::{Value, json};
 
-use super::{Desk, Effect, MINUTE, names};
-use crate::core::{ClientId, Input, Request};
+use super::{Desk, Effect, MINUTE, names, settings};
+use crate::core::{
+    ClientId, FETCH_LIMIT_MS, Failure, Fetched, Input, Limit, Problem, Request, SOONEST_MS,
+    Settings,
+};
 
 const HOUR: u64 = 60 * MINUTE;
+const INTERVAL: u64 = 3 * MINUTE;
 
 impl Desk {
-    fn subscribes(&mut self, client: u64) {
+    /// A daemon that may ask the service.
+    fn asking() -> Self {
+        Self::with(Settings {
+            usage_interval_ms: Some(INTERVAL),
+            ..settings()
+        })
+    }
+
+    fn asks(&mut self, client: u64, request: Request) -> Vec<Effect> {
+        let id = crate::codec::decode(br#"{"jsonrpc":"2.0","id":9,"method":"hello"}"#).id;
         self.take(Input::Request {
             client: ClientId(client),
-            id: None,
-            request: Request::Subscribe,
-        });
+            id,
+            request,
+        })
+    }
+
+    fn subscribes(&mut self, client: u64) -> Vec<Effect> {
+        self.asks(client, Request::Subscribe)
+    }
+
+    fn leaves(&mut self, client: u64) -> Vec<Effect> {
+        self.take(Input::Disconnected(ClientId(client)))
     }
 
     fn usage(&mut self) -> Value {
@@ -28,6 +49,65 @@ impl Desk {
         });
         self.hook(&line)
     }
+
+    /// The child ends, having been told how much of the five hours is used.
+    fn fetched(&mut self, used: f64, resets_at: u64) -> Vec<Effect> {
+        self.take(Input::Fetched(Fetched::Limits(vec![five_hour(
+            used, resets_at,
+        )])))
+    }
+
+    fn failed(&mut self, problem: Problem, retry_after_ms: Option<u64>) -> Vec<Effect> {
+        self.take(Input::Fetched(Fetched::Failed(Failure {
+            problem,
+            message: "for a person".into(),
+            retry_after_ms,
+        })))
+    }
+
+    /// Lets time pass as a shell does: a tick at each deadline, and a child that has ended at once. Gives how many children
+    /// there were.
+    fn children_in(&mut self, ms: u64) -> usize {
+        let end = self.now.uptime_ms + ms;
+        let mut children = 0;
+        while let Some(due) = self.core.next_deadline().filter(|due| *due <= end) {
+            self.wait(due - self.now.uptime_ms);
+            let effects = self.take(Input::Tick);
+            if names(&effects).contains(&"fetch") {
+                children += 1;
+                self.fetched(1.0, super::EPOCH + 100 * HOUR);
+            }
+        }
+        self.wait(end - self.now.uptime_ms);
+        children
+    }
+}
+
+fn five_hour(used_percent: f64, resets_at: u64) -> Limit {
+    Limit {
+        name: "five_hour".into(),
+        used_percent,
+        resets_at: Some(resets_at),
+    }
+}
+
+fn has(effects: &[Effect], name: &str) -> bool {
+    names(effects).contains(&name)
+}
+
+/// What of the effects tells those who look: a notification's method and its parameters.
+fn told(effects: &[Effect]) -> Vec<(String, Value)> {
+    let lines = effects.iter().filter_map(|effect| match effect {
+        Effect::Broadcast(line) => serde_json::from_slice::<Value>(line).ok(),
+        _ => None,
+    });
+    let parts = lines.map(|line| {
+        (
+            line["method"].as_str().unwrap().to_owned(),
+            line["params"].clone(),
+        )
+    });
+    parts.collect()
 }
 
 #[test]
@@ -52,31 +132,47 @@ fn what_is_old_is_called_stale_and_who_looks_is_told() {
     desk.wait(10 * MINUTE - 1);
     assert_eq!(desk.usage()["state"], "ok");
     desk.wait(1);
-    assert_eq!(desk.usage()["state"], "stale");
     assert_eq!(desk.core.next_deadline(), Some(desk.now.uptime_ms));
-    assert_eq!(names(&desk.take(Input::Tick)), ["broadcast"]);
-    assert_eq!(desk.core.next_deadline(), None);
+    let effects = desk.take(Input::Tick);
+    assert_eq!(told(&effects)[0].1["usage"]["state"], "stale");
+    assert_eq!(desk.usage()["state"], "stale");
+    assert_eq!(desk.core.next_deadline(), Some(HOUR));
 }
 
 #[test]
 fn what_has_not_changed_is_not_told_again() {
     let mut desk = Desk::new();
     desk.subscribes(1);
-    let pushed = |effects: &[Effect]| {
-        names(effects)
-            .iter()
-            .filter(|name| **name == "broadcast")
-            .count()
-    };
-    let mut told = Vec::new();
+    let mut pushed = Vec::new();
     for (minute, used) in [(0, 10.0), (0, 10.0), (0, 11.0), (2, 11.0)] {
         desk.wait(minute * MINUTE);
         let effects = desk.told(used, super::EPOCH + HOUR);
-        told.push(pushed(&effects));
+        pushed.push(told(&effects).len());
     }
-    // The last says the same, but is younger by more than a moment.
-    assert_eq!(told, [1, 0, 1, 1]);
-    assert_eq!(desk.usage()["source"], "status_line");
+    assert_eq!(pushed, [1, 0, 1, 0]);
+    // Who asks is told when it was heard last.
+    assert_eq!(desk.usage()["fetched_at"], json!(super::EPOCH + 2 * MINUTE));
+}
+
+#[test]
+fn an_agent_that_repeats_an_old_figure_says_nothing() {
+    let mut desk = Desk::new();
+    let reset = super::EPOCH + HOUR;
+    desk.told(60.0, reset);
+    desk.wait(1000);
+    // Another session, idle since an earlier answer; one of yesterday; one whose window is over.
+    for (used, reset) in [
+        (40.0, reset),
+        (90.0, reset - 5 * HOUR),
+        (70.0, super::EPOCH),
+    ] {
+        desk.told(used, reset);
+        let usage = desk.usage();
+        assert_eq!(usage["windows"][0]["used_percent"], 60.0);
+        assert_eq!(usage["fetched_at"], json!(super::EPOCH));
+    }
+    desk.told(2.0, reset + 5 * HOUR);
+    assert_eq!(desk.usage()["windows"][0]["used_percent"], 2.0);
 }
 
 #[test]
@@ -100,6 +196,7 @@ fn each_figure_is_told_once_for_each_window() {
     let snapshot = desk.ask("subscribe", &json!({}));
     for notice in snapshot["notices"].as_array().unwrap() {
         assert_eq!(notice["code"], "usage_crossed");
+        assert_eq!(notice["window"]["name"], "five_hour");
         told.push(notice["message"].as_str().unwrap().to_owned());
     }
     assert_eq!(
@@ -111,4 +208,313 @@ fn each_figure_is_told_once_for_each_window() {
             "the 5 h limit: 91 % used"
         ]
     );
+    let last = &snapshot["notices"][3]["window"];
+    assert_eq!(
+        (&last["used_percent"], &last["resets_at"]),
+        (&json!(91.0), &json!(reset / 1000 * 1000))
+    );
+}
+
+#[test]
+fn a_reset_is_told_when_its_time_has_come() {
+    let mut desk = Desk::new();
+    desk.subscribes(1);
+    desk.told(95.0, super::EPOCH + HOUR);
+    desk.wait(HOUR - 1);
+    assert!(
+        told(&desk.take(Input::Tick))
+            .iter()
+            .all(|(method, _)| method == "usage.changed")
+    );
+    desk.wait(1);
+    assert_eq!(desk.core.next_deadline(), Some(HOUR));
+    let told = told(&desk.take(Input::Tick));
+    assert_eq!(told[0].1["message"], "the 5 h limit: reset");
+    assert_eq!(told[1].1["usage"]["windows"][0]["used_percent"], 0.0);
+    // An agent that still shows the old window does not bring it back, and the next is not a second reset.
+    assert!(desk.told(95.0, super::EPOCH + HOUR).is_empty());
+    let effects = desk.told(1.0, super::EPOCH + 6 * HOUR);
+    assert_eq!(super::names(&effects), ["broadcast"]);
+    assert_eq!(desk.core.next_deadline(), Some(HOUR + 10 * MINUTE));
+}
+
+#[test]
+fn nobody_looks_and_nobody_asks() {
+    let mut desk = Desk::asking();
+    desk.hook(&json!({"hook_event_name": "SessionStart", "session_id": "s", "source": "startup"}));
+    assert_eq!(desk.children_in(HOUR), 0);
+}
+
+#[test]
+fn the_first_who_looks_has_it_asked_at_once_and_then_again_and_again() {
+    let mut desk = Desk::asking();
+    assert!(has(&desk.subscribes(1), "fetch"));
+    assert!(!has(&desk.subscribes(2), "fetch"));
+    let effects = desk.fetched(42.0, super::EPOCH + 2 * HOUR);
+    assert_eq!(told(&effects)[0].1["usage"]["source"], "service");
+    assert_eq!(desk.usage()["windows"][0]["source"], "service");
+    // Two dashboards, one fetch every three minutes.
+    assert_eq!(desk.children_in(HOUR), 20);
+    desk.leaves(1);
+    assert_eq!(desk.children_in(2 * INTERVAL), 2);
+    desk.leaves(2);
+    assert_eq!(desk.children_in(HOUR), 0);
+}
+
+#[test]
+fn who_comes_and_goes_has_it_asked_no_more_often() {
+    let mut desk = Desk::asking();
+    let mut children = 0;
+    for _ in 0..60 {
+        let effects = desk.subscribes(1);
+        if has(&effects, "fetch") {
+            children += 1;
+            desk.fetched(1.0, super::EPOCH + 100 * HOUR);
+        }
+        children += desk.children_in(30_000);
+        desk.leaves(1);
+        desk.wait(30_000);
+    }
+    assert_eq!(children, 20);
+}
+
+#[test]
+fn what_comes_when_nobody_looks_any_more_is_kept_and_told_to_nobody() {
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    desk.leaves(1);
+    assert!(desk.fetched(42.0, super::EPOCH + HOUR).is_empty());
+    let snapshot = desk.ask("subscribe", &json!({}));
+    assert_eq!(snapshot["usage"]["windows"][0]["used_percent"], 42.0);
+}
+
+#[test]
+fn one_that_takes_too_long_is_killed_and_counts_no_more() {
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    desk.wait(FETCH_LIMIT_MS - 1);
+    assert!(desk.take(Input::Tick).is_empty());
+    desk.wait(1);
+    assert_eq!(desk.core.next_deadline(), Some(desk.now.uptime_ms));
+    let effects = desk.take(Input::Tick);
+    assert_eq!(names(&effects), ["kill the fetch", "broadcast"]);
+    let usage = &told(&effects)[0].1["usage"];
+    assert_eq!(
+        (&usage["state"], &usage["code"]),
+        (&json!("unavailable"), &json!("timed_out"))
+    );
+    // Not reaped yet: no other one, however long that takes.
+    assert_eq!(desk.children_in(HOUR), 0);
+    let effects = desk.fetched(42.0, super::EPOCH + 2 * HOUR);
+    assert_eq!(names(&effects), ["fetch"]);
+    assert_eq!(desk.usage()["windows"], json!([]));
+}
+
+#[test]
+fn a_failure_is_told_and_hides_nothing() {
+    for (problem, state, code) in [
+        (Problem::NoCredentials, "unauthorized", "no_credentials"),
+        (
+            Problem::CredentialsUnreadable,
+            "unauthorized",
+            "credentials_unreadable",
+        ),
+        (
+            Problem::CredentialsExpired,
+            "unauthorized",
+            "credentials_expired",
+        ),
+        (
+            Problem::CredentialsRefused,
+            "unauthorized",
+            "credentials_refused",
+        ),
+        (Problem::ScopeMissing, "unauthorized", "scope_missing"),
+        (Problem::RateLimited, "rate_limited", "rate_limited"),
+        (Problem::Network, "unavailable", "network"),
+        (Problem::ServerError, "unavailable", "server_error"),
+        (
+            Problem::UnexpectedAnswer,
+            "unavailable",
+            "unexpected_answer",
+        ),
+        (Problem::FetchFailed, "unavailable", "fetch_failed"),
+    ] {
+        let mut desk = Desk::asking();
+        desk.subscribes(1);
+        desk.fetched(42.0, super::EPOCH + 2 * HOUR);
+        desk.wait(INTERVAL).take(Input::Tick);
+        let effects = desk.failed(problem, None);
+        let usage = &told(&effects)[0].1["usage"];
+        assert_eq!(
+            (usage["state"].as_str(), usage["code"].as_str()),
+            (Some(state), Some(code))
+        );
+        assert_eq!(usage["message"], "for a person");
+        assert_eq!(usage["windows"][0]["used_percent"], 42.0);
+        assert_eq!(usage["fetched_at"], json!(super::EPOCH));
+        // The same once more is no news, and the next good word mends it.
+        desk.wait(INTERVAL).take(Input::Tick);
+        assert!(desk.failed(problem, None).is_empty());
+        desk.wait(INTERVAL).take(Input::Tick);
+        let effects = desk.fetched(43.0, super::EPOCH + 2 * HOUR);
+        let usage = &told(&effects)[0].1["usage"];
+        assert_eq!(
+            (&usage["state"], &usage["code"]),
+            (&json!("ok"), &Value::Null)
+        );
+    }
+}
+
+#[test]
+fn a_status_line_stands_in_for_a_service_that_fails() {
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    let effects = desk.failed(Problem::CredentialsExpired, None);
+    assert_eq!(told(&effects)[0].1["usage"]["state"], "unauthorized");
+    assert_eq!(told(&effects)[0].1["usage"]["fetched_at"], Value::Null);
+    let effects = desk.told(42.0, super::EPOCH + 2 * HOUR);
+    let usage = &told(&effects)[0].1["usage"];
+    assert_eq!(
+        (&usage["state"], &usage["code"]),
+        (&json!("ok"), &json!("credentials_expired"))
+    );
+    desk.wait(10 * MINUTE);
+    desk.take(Input::Tick);
+    desk.failed(Problem::CredentialsExpired, None);
+    assert_eq!(desk.usage()["state"], "unauthorized");
+}
+
+#[test]
+fn the_newer_of_two_words_counts() {
+    let mut desk = Desk::asking();
+    let reset = super::EPOCH + 2 * HOUR;
+    desk.subscribes(1);
+    desk.wait(1000);
+    desk.fetched(50.0, reset);
+    let used = |desk: &mut Desk| desk.usage()["windows"][0]["used_percent"].clone();
+    // Stamped before the fetch, arrived after it.
+    let late = desk.now.unix_ms - 10;
+    desk.hook_at(
+        late,
+        true,
+        &json!({
+            "session_id": "s", "model": {"id": "opus"},
+            "rate_limits": {"five_hour": {"used_percentage": 80, "resets_at": reset / 1000}},
+        }),
+    );
+    assert_eq!(used(&mut desk), 50.0);
+    desk.wait(1000).told(51.0, reset);
+    assert_eq!(used(&mut desk), 51.0);
+    desk.wait(INTERVAL).take(Input::Tick);
+    // The service has the last word, also downwards.
+    desk.fetched(30.0, reset);
+    assert_eq!(used(&mut desk), 30.0);
+}
+
+#[test]
+fn the_service_is_left_alone_for_as_long_as_it_wants() {
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    let effects = desk.failed(Problem::RateLimited, Some(20 * MINUTE));
+    let usage = &told(&effects)[0].1["usage"];
+    assert_eq!(usage["retry_at"], json!(super::EPOCH + 20 * MINUTE));
+    assert_eq!(desk.children_in(20 * MINUTE - 1), 0);
+    // Whoever comes, and whoever asks for it.
+    desk.leaves(1);
+    assert!(!has(&desk.subscribes(2), "fetch"));
+    assert_eq!(names(&desk.asks(2, Request::UsageRefresh)), ["reply"]);
+    assert_eq!(desk.children_in(1), 1);
+    // A wish of years is not believed, one of nothing is no reason to hurry.
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    desk.failed(Problem::RateLimited, Some(u64::MAX));
+    assert_eq!(desk.children_in(24 * HOUR - 1), 0);
+    assert_eq!(desk.children_in(1), 1);
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    desk.failed(Problem::RateLimited, Some(0));
+    assert_eq!(desk.children_in(INTERVAL - 1), 0);
+    assert_eq!(desk.children_in(1), 1);
+}
+
+#[test]
+fn a_person_may_ask_at_any_time_and_is_answered_with_the_outcome() {
+    let mut desk = Desk::asking();
+    assert_eq!(names(&desk.asks(1, Request::UsageRefresh)), ["fetch"]);
+    // Another one joins.
+    assert!(desk.asks(2, Request::UsageRefresh).is_empty());
+    let effects = desk.fetched(42.0, super::EPOCH + HOUR);
+    assert_eq!(names(&effects), ["reply", "reply"]);
+    // So soon again: what is known is new enough.
+    desk.wait(SOONEST_MS - 1);
+    assert_eq!(names(&desk.asks(1, Request::UsageRefresh)), ["reply"]);
+    desk.wait(1);
+    assert_eq!(names(&desk.asks(1, Request::UsageRefresh)), ["fetch"]);
+    desk.leaves(1);
+    assert!(desk.failed(Problem::Network, None).is_empty());
+    // Whoever waits is answered when the time is over, and when the daemon leaves.
+    desk.wait(SOONEST_MS).asks(1, Request::UsageRefresh);
+    desk.wait(FETCH_LIMIT_MS);
+    assert_eq!(names(&desk.take(Input::Tick)), ["kill the fetch", "reply"]);
+    desk.fetched(1.0, super::EPOCH + HOUR);
+    desk.wait(SOONEST_MS).asks(1, Request::UsageRefresh);
+    assert_eq!(
+        names(&desk.take(Input::Terminated)),
+        ["reply", "announce", "retire for good"]
+    );
+    assert_eq!(names(&desk.asks(1, Request::UsageRefresh)), ["reply"]);
+}
+
+#[test]
+fn an_answer_comes_before_what_it_pushes() {
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    desk.asks(2, Request::UsageRefresh);
+    assert_eq!(
+        names(&desk.fetched(80.0, super::EPOCH + HOUR)),
+        ["reply", "broadcast", "broadcast"]
+    );
+}
+
+#[test]
+fn a_daemon_that_nobody_needs_stays_for_who_waits() {
+    let mut desk = Desk::asking();
+    desk.wait(HOUR);
+    assert_eq!(names(&desk.take(Input::Tick)), ["retire"]);
+    desk.asks(1, Request::UsageRefresh);
+    assert_eq!(names(&desk.take(Input::Drained)), ["resume"]);
+}
+
+#[test]
+fn what_is_switched_off_is_not_asked() {
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    desk.failed(Problem::Network, None);
+    let off = Settings {
+        usage_interval_ms: None,
+        ..settings()
+    };
+    desk.take(Input::Reloaded(Ok((off, None))));
+    assert_eq!(desk.children_in(HOUR), 0);
+    let usage = desk.usage();
+    assert_eq!(
+        (&usage["state"], &usage["code"]),
+        (&json!("unavailable"), &json!("disabled"))
+    );
+    let error = desk.ask("usage.refresh", &json!({}));
+    assert_eq!(error["code"], -32007);
+    // The status line's word is there all the same.
+    desk.told(42.0, super::EPOCH + 3 * HOUR);
+    assert_eq!(desk.usage()["state"], "ok");
+    // A child that was on its way tells what it was told, and not that it failed.
+    let mut late = Desk::asking();
+    late.subscribes(1);
+    late.take(Input::Reloaded(Ok((off, None))));
+    assert!(late.failed(Problem::Network, None).is_empty());
+    let on = Settings {
+        usage_interval_ms: Some(INTERVAL),
+        ..settings()
+    };
+    assert!(has(&desk.take(Input::Reloaded(Ok((on, None)))), "fetch"));
 }

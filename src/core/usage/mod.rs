@@ -1,35 +1,39 @@
-//! The account's limits: what is known of them, and what people are to be told.
+//! The account's limits: what is known of them, how well, and what people are to be told.
 //!
-//! Heard from the status lines that agents hand over; the newest counts.
+//! Two sources feed one value: the status lines that agents hand over, and the account's service, asked by a child of the
+//! daemon ([`schedule`] says when). Of each window the newer word counts. A status line repeats what its agent was told
+//! with its last answer, however long ago that was; so within one window, whose use only grows, a smaller figure there is
+//! an older one and says nothing.
 //!
-//! Moments named `_ms` are of the daemon's uptime. No IO; called by [`super::Core`] only.
+//! A failure never hides what is known, and is itself hidden by a status line that has told lately: whether the limits
+//! are known is the question, not by whom.
+//!
+//! Moments named `_ms` are of the daemon's uptime, those named `at` since the epoch. No IO; called by [`super::Core`] only.
+
+mod crossings;
+mod fetched;
+mod schedule;
 
 use std::borrow::Cow;
 
+pub(super) use self::crossings::Crossing;
+use self::crossings::Crossings;
+pub use self::fetched::{Failure, Fetched, Limit, Problem};
+pub(super) use self::schedule::Schedule;
+pub use self::schedule::{FETCH_LIMIT_MS, SOONEST_MS};
 use super::Now;
 use crate::protocol::{self, UsageSource, UsageState, UsageWindow};
 
-/// From when on what was heard is old, in ms: an agent at work tells more often.
+/// From when on what was heard is old, in ms: an agent at work tells more often, and a fetch comes more often.
 const STALE_AFTER_MS: u64 = 10 * 60_000;
-
-/// How much younger, in ms, the same figures must be to be worth telling again.
-const YOUNGER_MS: u64 = 60_000;
-
-/// The figures at which people are told, in percent.
-const THRESHOLDS: [f64; 3] = [75.0, 90.0, 100.0];
 
 /// How far apart two times of a reset may be told that are the same: sources round differently.
 const SAME_RESET_MS: u64 = 10 * 60_000;
 
-/// One window of the account's, as a source tells it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Limit {
-    /// The service's name for it: `five_hour`, `seven_day`, or that of one model's.
-    pub name: Box<str>,
-    /// How much of it is used, in percent.
-    pub used_percent: f64,
-    /// When it begins anew, in ms since the epoch.
-    pub resets_at: Option<u64>,
+/// Whether the first is of a later window than the second.
+fn is_later(resets_at: Option<u64>, than: Option<u64>) -> bool {
+    let both = resets_at.zip(than);
+    both.is_some_and(|(this, other)| this > other + SAME_RESET_MS)
 }
 
 impl Limit {
@@ -55,28 +59,64 @@ impl Limit {
     }
 }
 
-/// What was last heard.
-#[derive(Debug)]
-struct Good {
-    limits: Vec<Limit>,
-    /// In ms since the epoch, and by uptime.
+/// One window, and where that was heard.
+#[derive(Debug, Clone)]
+struct Known {
+    limit: Limit,
+    source: UsageSource,
     at: u64,
-    at_ms: u64,
 }
 
-/// How far a window was when people were last told.
+impl Known {
+    fn record(&self) -> UsageWindow<'_> {
+        UsageWindow {
+            name: Cow::Borrowed(&*self.limit.name),
+            used_percent: self.limit.used_percent,
+            resets_at: self.limit.resets_at,
+            length_ms: self.limit.length_ms(),
+            pace: self.limit.pace(self.at),
+            source: Some(self.source),
+            fetched_at: Some(self.at),
+        }
+    }
+
+    /// Whether a status line's word, stamped `at`, is newer than this.
+    fn yields_to(&self, limit: &Limit, at: u64) -> bool {
+        let newer = is_later(limit.resets_at, self.limit.resets_at);
+        let older = is_later(self.limit.resets_at, limit.resets_at);
+        let grown = limit.used_percent >= self.limit.used_percent;
+        let dated = limit.resets_at.is_some() && self.limit.resets_at.is_some();
+        at >= self.at && !older && (newer || grown || !dated)
+    }
+}
+
+/// The last word of a source.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    source: UsageSource,
+    at: u64,
+    /// From when on it is old.
+    old_ms: u64,
+}
+
+/// Why nothing was fetched the last time.
 #[derive(Debug)]
-struct Crossed {
-    name: Box<str>,
-    resets_at: Option<u64>,
-    threshold: f64,
+struct Failed {
+    failure: Failure,
+    /// When the service may be asked again.
+    retry_at: Option<u64>,
 }
 
 /// All that is known. See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
-    good: Option<Good>,
-    crossed: Vec<Crossed>,
+    windows: Vec<Known>,
+    overheard: Option<Heard>,
+    fetched: Option<Heard>,
+    failed: Option<Failed>,
+    /// When the next window's time is over.
+    reset_ms: Option<u64>,
+    crossings: Crossings,
     /// As it was last told.
     told: Option<protocol::Usage<'static>>,
 }
@@ -87,54 +127,138 @@ impl Usage {
         self.told = self.record(now).map(protocol::Usage::into_owned);
     }
 
-    /// When a look at the age is due.
+    /// When [`pass`](Self::pass) or [`news`](Self::news) may have something new by the mere passing of time.
     pub(crate) fn due_ms(&self, anybody_looks: bool) -> Option<u64> {
-        let told = self.told.as_ref();
-        let is_told = told.is_some_and(|told| told.state == UsageState::Stale);
-        let stale = self.good.as_ref().map(|good| good.at_ms + STALE_AFTER_MS);
-        stale.filter(|_| anybody_looks && !is_told)
+        let is_ok = |told: &&protocol::Usage<'_>| told.state == UsageState::Ok;
+        let old = self.told.as_ref().filter(is_ok).and(self.ok_until());
+        let due = [old, self.reset_ms].into_iter().flatten().min();
+        due.filter(|_| anybody_looks)
     }
 
-    /// An agent's status line has told, at `at`; an older one says nothing.
-    pub(crate) fn overheard(&mut self, mut limits: Vec<Limit>, at: u64, now: Now) {
-        if self.good.as_ref().is_some_and(|good| good.at > at) {
-            return;
+    /// Until when the limits count as known; past it, and where they are not, time alone changes nothing.
+    fn ok_until(&self) -> Option<u64> {
+        let fetched = self.fetched.filter(|_| self.failure().is_none());
+        let heard = [self.overheard, fetched].into_iter().flatten();
+        heard.map(|heard| heard.old_ms).max()
+    }
+
+    /// What went wrong with the last fetch. Where there are to be none, nothing did.
+    fn failure(&self) -> Option<Problem> {
+        let problem = self.failed.as_ref().map(|failed| failed.failure.problem);
+        problem.filter(|problem| *problem != Problem::Disabled)
+    }
+
+    /// An agent's status line has told, at `at`.
+    pub(crate) fn overheard(&mut self, limits: Vec<Limit>, at: u64, now: Now) {
+        let mut any = false;
+        let is_over = |limit: &Limit| limit.resets_at.is_some_and(|reset| reset <= now.unix_ms);
+        for limit in limits.into_iter().filter(|limit| !is_over(limit)) {
+            let place = self.place(&limit.name);
+            let known = place.and_then(|place| self.windows.get_mut(place));
+            let told = Known {
+                source: UsageSource::StatusLine,
+                at,
+                limit,
+            };
+            match known {
+                Some(known) if !known.yields_to(&told.limit, at) => continue,
+                Some(known) => *known = told,
+                None => self.windows.push(told),
+            }
+            any = true;
         }
-        // What it leaves out is not gone.
-        for known in self.good.iter().flat_map(|good| &good.limits) {
-            let is_told = limits.iter().any(|limit| limit.name == known.name);
-            let is_over = known.resets_at.is_some_and(|resets_at| resets_at <= at);
-            if !is_told && !is_over {
-                limits.push(known.clone());
+        if any {
+            self.overheard = Some(Heard {
+                source: UsageSource::StatusLine,
+                at,
+                old_ms: now.uptime_ms + STALE_AFTER_MS,
+            });
+            self.look_for_reset(now);
+        }
+    }
+
+    /// The service has told every window. The next word of it is expected after `interval_ms`.
+    pub(crate) fn fetched(&mut self, limits: Vec<Limit>, interval_ms: u64, now: Now) {
+        let known = |limit| Known {
+            limit,
+            source: UsageSource::Service,
+            at: now.unix_ms,
+        };
+        self.windows = limits.into_iter().map(known).collect();
+        self.failed = None;
+        self.fetched = Some(Heard {
+            source: UsageSource::Service,
+            at: now.unix_ms,
+            old_ms: now.uptime_ms + STALE_AFTER_MS.max(2 * interval_ms),
+        });
+        self.look_for_reset(now);
+    }
+
+    /// Nothing was fetched. The service will not be asked before `retry_at`.
+    pub(crate) fn failed(&mut self, failure: Failure, retry_at: Option<u64>) {
+        self.failed = Some(Failed { failure, retry_at });
+    }
+
+    /// Whether the service is asked at all: how it failed says nothing any longer.
+    pub(crate) fn set_asked(&mut self, is_asked: bool) {
+        let message = "not asked: the configuration says usage.enabled = false";
+        self.failed = (!is_asked).then(|| Failed {
+            failure: Failure::new(Problem::Disabled, message),
+            retry_at: None,
+        });
+    }
+
+    /// Of windows whose time is over, nothing is used, as far as is known.
+    pub(crate) fn pass(&mut self, now: Now) -> Vec<Crossing> {
+        let mut crossings = Vec::new();
+        for known in &mut self.windows {
+            if known.limit.resets_at.is_some_and(|at| at <= now.unix_ms) {
+                known.limit.used_percent = 0.0;
+                known.limit.resets_at = None;
+                self.crossings.reset(known, &mut crossings);
             }
         }
-        self.good = Some(Good {
-            limits,
-            at,
-            at_ms: now.uptime_ms,
-        });
+        self.look_for_reset(now);
+        crossings
     }
 
-    /// As the protocol tells it; `None`: nothing is known.
+    fn look_for_reset(&mut self, now: Now) {
+        let resets = self
+            .windows
+            .iter()
+            .filter_map(|known| known.limit.resets_at);
+        let left = resets.min().map(|at| at.saturating_sub(now.unix_ms));
+        self.reset_ms = left.map(|left| now.uptime_ms + left);
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.windows
+            .iter()
+            .position(|known| &*known.limit.name == name)
+    }
+
+    /// As the protocol tells it; `None`: nothing is known, not even why.
     pub(crate) fn record(&self, now: Now) -> Option<protocol::Usage<'_>> {
-        let good = self.good.as_ref()?;
-        let state = if good.at_ms + STALE_AFTER_MS <= now.uptime_ms {
-            UsageState::Stale
-        } else {
-            UsageState::Ok
+        let is_fresh =
+            |heard: Option<Heard>| heard.is_some_and(|heard| now.uptime_ms < heard.old_ms);
+        let heard = [self.overheard, self.fetched].into_iter().flatten();
+        let newest = heard.max_by_key(|heard| heard.at);
+        let failed = self.failed.as_ref();
+        let state = match self.failure() {
+            _ if is_fresh(self.overheard) => UsageState::Ok,
+            Some(problem) => problem.state(),
+            None if is_fresh(self.fetched) => UsageState::Ok,
+            None if newest.is_some() => UsageState::Stale,
+            None => failed?.failure.problem.state(),
         };
-        let windows = good.limits.iter().map(|limit| UsageWindow {
-            name: Cow::Borrowed(&*limit.name),
-            used_percent: limit.used_percent,
-            resets_at: limit.resets_at,
-            length_ms: limit.length_ms(),
-            pace: limit.pace(good.at),
-        });
         Some(protocol::Usage {
             state,
-            windows: windows.collect(),
-            source: UsageSource::StatusLine,
-            fetched_at: good.at,
+            windows: self.windows.iter().map(Known::record).collect(),
+            source: newest.map(|heard| heard.source),
+            fetched_at: newest.map(|heard| heard.at),
+            code: failed.map(|failed| Cow::Borrowed(failed.failure.problem.code())),
+            message: failed.map(|failed| Cow::Borrowed(&*failed.failure.message)),
+            retry_at: failed.and_then(|failed| failed.retry_at),
         })
     }
 
@@ -143,69 +267,27 @@ impl Usage {
         self.told.as_ref()
     }
 
-    /// What is new since it was last told: more than that it is a moment younger.
+    /// What is new since it was last told: more than that it was heard again.
     pub(crate) fn news(&mut self, now: Now) -> Option<protocol::Usage<'static>> {
-        let record = self.record(now)?.into_owned();
-        let is_known = |told: &protocol::Usage<'_>| {
-            told.says_the_same(&record) && record.fetched_at < told.fetched_at + YOUNGER_MS
-        };
-        if self.told.as_ref().is_some_and(is_known) {
+        let record = self.record(now)?;
+        if self
+            .told
+            .as_ref()
+            .is_some_and(|told| told.says_the_same(&record))
+        {
             return None;
         }
+        let record = record.into_owned();
         self.told = Some(record.clone());
         Some(record)
     }
 
-    /// What people are to be told, once for each window and figure: a line each.
-    pub(crate) fn crossings(&mut self) -> Vec<String> {
-        let mut told = Vec::new();
-        let limits = self.good.iter().flat_map(|good| &good.limits);
-        for limit in limits {
-            let place = self
-                .crossed
-                .iter()
-                .position(|known| known.name == limit.name);
-            let known = place.map(|place| self.crossed.swap_remove(place));
-            let is_another = |known: &Crossed| match (known.resets_at, limit.resets_at) {
-                (Some(before), Some(now)) => now > before + SAME_RESET_MS,
-                _ => false,
-            };
-            let name = window_name(&limit.name);
-            let before = match known {
-                Some(known) if is_another(&known) => {
-                    if known.threshold > 0.0 {
-                        told.push(format!("{name}: reset, {:.0} % used", limit.used_percent));
-                    }
-                    0.0
-                }
-                Some(known) => known.threshold,
-                None => 0.0,
-            };
-            let reached = THRESHOLDS
-                .into_iter()
-                .rfind(|figure| limit.used_percent >= *figure);
-            let reached = reached.unwrap_or(0.0);
-            if reached > before {
-                told.push(format!("{name}: {:.0} % used", limit.used_percent));
-            }
-            self.crossed.push(Crossed {
-                name: limit.name.clone(),
-                resets_at: limit.resets_at,
-                threshold: reached.max(before),
-            });
+    /// What people are to be told, once for each window and figure.
+    pub(crate) fn crossings(&mut self) -> Vec<Crossing> {
+        let mut crossings = Vec::new();
+        for known in &self.windows {
+            self.crossings.look(known, &mut crossings);
         }
-        told
-    }
-}
-
-/// A person's words for a window.
-fn window_name(name: &str) -> String {
-    match name {
-        "five_hour" => "the 5 h limit".into(),
-        "seven_day" => "the 7 d limit".into(),
-        other => match other.strip_prefix("seven_day_") {
-            Some(model) => format!("the 7 d limit for {model}"),
-            None => format!("the limit {other}"),
-        },
+        crossings
     }
 }

@@ -265,6 +265,7 @@ fn the_accounts_limits_are_in_the_header() {
     for (columns, shown) in [
         (120, "5h ####.|.... 42 %  7d #......... 8 %"),
         (80, "5h 42 %  7d 8 %"),
+        (58, "5h 42 %"),
         (40, ""),
     ] {
         let mut app = at((columns, 24), "");
@@ -272,6 +273,37 @@ fn the_accounts_limits_are_in_the_header() {
         told(&mut app, crate::client::Told::Usage(usage));
         let header = text(&app).lines().next().unwrap().to_owned();
         assert_eq!(header.contains('%'), !shown.is_empty(), "{header}");
+        assert!(header.ends_with(shown), "{header}");
+    }
+}
+
+#[test]
+fn the_header_says_when_the_limits_cannot_be_had() {
+    let window = json!({"name": "five_hour", "used_percent": 42.0});
+    for (state, code, windows, shown) in [
+        ("stale", "", vec![&window], "5h ####...... 42 % ?"),
+        (
+            "rate_limited",
+            "rate_limited",
+            vec![&window],
+            "5h ####...... 42 % (rate limited)",
+        ),
+        (
+            "unauthorized",
+            "credentials_expired",
+            vec![],
+            "limits unauthorized",
+        ),
+        ("unauthorized", "no_credentials", vec![], "agent-console"),
+        ("unavailable", "disabled", vec![], "agent-console"),
+    ] {
+        let usage = json!({"seq": 2, "usage": {"state": state, "code": code, "windows": windows}});
+        let mut app = at((110, 24), "");
+        told(
+            &mut app,
+            crate::client::Told::Usage(serde_json::from_value(usage).unwrap()),
+        );
+        let header = text(&app).lines().next().unwrap().to_owned();
         assert!(header.ends_with(shown), "{header}");
     }
 }

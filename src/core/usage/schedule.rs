@@ -1,0 +1,122 @@
+//! When the account's service is asked: at once for the first who looks, from then on at an interval, one at a time,
+//! never sooner than the service wants, never where nobody looks.
+//!
+//! An interval runs from fetch to fetch, whoever comes and goes meanwhile: dashboards that are opened and closed again
+//! and again ask no more often than one that stays. All moments are of the daemon's uptime, in ms. Called by
+//! [`crate::core::Core`] only.
+
+/// How long a fetch may take, in ms. Past it the child is killed.
+pub const FETCH_LIMIT_MS: u64 = 15_000;
+
+/// How long the service is left alone after a fetch even if a person asks for the next, in ms.
+pub const SOONEST_MS: u64 = 10_000;
+
+/// The longest that the service is believed when it says to wait, in ms: a day.
+const LONGEST_WAIT_MS: u64 = 24 * 60 * 60_000;
+
+/// A fetch that goes on.
+#[derive(Debug)]
+struct Running {
+    until_ms: u64,
+    /// Its time was over: whatever it says, it has failed.
+    is_late: bool,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    interval_ms: Option<u64>,
+    running: Option<Running>,
+    /// When the last one began.
+    last_ms: Option<u64>,
+    /// The service wants to be left alone until then.
+    not_before_ms: u64,
+}
+
+impl Schedule {
+    /// Nothing was fetched yet. Without an interval nothing ever is.
+    pub(crate) fn new(interval_ms: Option<u64>) -> Self {
+        Self {
+            interval_ms,
+            running: None,
+            last_ms: None,
+            not_before_ms: 0,
+        }
+    }
+
+    pub(crate) fn set_interval(&mut self, interval_ms: Option<u64>) {
+        self.interval_ms = interval_ms;
+    }
+
+    pub(crate) fn interval_ms(&self) -> Option<u64> {
+        self.interval_ms
+    }
+
+    /// True if a fetch goes on whose word will count.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| !running.is_late)
+    }
+
+    /// When [`begin`](Self::begin) or [`is_late`](Self::is_late) may say something new.
+    pub(crate) fn due_ms(&self, anybody_looks: bool) -> Option<u64> {
+        match &self.running {
+            Some(running) => (!running.is_late).then_some(running.until_ms),
+            None => self.next_ms().filter(|_| anybody_looks),
+        }
+    }
+
+    fn next_ms(&self) -> Option<u64> {
+        let interval = self.interval_ms?;
+        let regular = self.last_ms.map_or(0, |last| last + interval);
+        Some(regular.max(self.not_before_ms))
+    }
+
+    /// True if a fetch is to begin now, which is noted.
+    pub(crate) fn begin(&mut self, anybody_looks: bool, now: u64) -> bool {
+        let next = self.next_ms().filter(|_| anybody_looks);
+        next.is_some_and(|due| due <= now) && self.start(now)
+    }
+
+    /// The same where a person asks for it, whoever looks.
+    pub(crate) fn begin_on_request(&mut self, now: u64) -> bool {
+        let soonest = self.last_ms.map_or(0, |last| last + SOONEST_MS);
+        let may = self.interval_ms.is_some() && soonest.max(self.not_before_ms) <= now;
+        may && self.start(now)
+    }
+
+    fn start(&mut self, now: u64) -> bool {
+        if self.running.is_some() {
+            return false;
+        }
+        self.last_ms = Some(now);
+        self.running = Some(Running {
+            until_ms: now + FETCH_LIMIT_MS,
+            is_late: false,
+        });
+        true
+    }
+
+    /// True, once, if the time of the running fetch is over.
+    pub(crate) fn is_late(&mut self, now: u64) -> bool {
+        let late = |running: &&mut Running| !running.is_late && running.until_ms <= now;
+        let running = self.running.as_mut().filter(late);
+        running.is_some_and(|running| {
+            running.is_late = true;
+            true
+        })
+    }
+
+    /// The fetch has ended. False if what it says counts no more.
+    pub(crate) fn ended(&mut self) -> bool {
+        self.running.take().is_some_and(|running| !running.is_late)
+    }
+
+    /// The service wants to be left alone for so long; gives how long it will be.
+    pub(crate) fn wait(&mut self, ms: u64, now: u64) -> u64 {
+        let ms = ms.min(LONGEST_WAIT_MS);
+        self.not_before_ms = now + ms;
+        ms
+    }
+}
