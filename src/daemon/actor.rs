@@ -41,6 +41,9 @@ const TURN: usize = 128;
 /// How long leaving waits for clients that were accepted and have not said anything, and for those that don't read.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// How long after its start the daemon lets go of what only that needed: whoever it was started for has been answered.
+const STARTED: Duration = Duration::from_millis(50);
+
 /// What becomes of the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Course {
@@ -132,8 +135,8 @@ impl Actor {
     /// Turns until the daemon is to leave.
     pub(super) async fn run(mut self) {
         self.look_around().await;
-        process::let_go_of_start();
         manager::ready(&self.serving());
+        let mut starting = Some(clock::monotonic() + STARTED);
         let mut watchdog = manager::watchdog_interval().map(tokio::time::interval);
         let mut mail = Vec::with_capacity(TURN);
         loop {
@@ -151,6 +154,11 @@ impl Actor {
                 caught = self.signals.next() => self.caught(caught),
                 () = at(due) => self.handle(Input::Tick),
                 () = at(grace) => self.drained(),
+                () = at(starting) => {
+                    starting = None;
+                    process::let_go_of_start();
+                    Course::On
+                }
                 () = tick(watchdog.as_mut()) => {
                     manager::alive();
                     Course::On
