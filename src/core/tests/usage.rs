@@ -239,6 +239,38 @@ fn a_reset_is_told_when_its_time_has_come() {
 }
 
 #[test]
+fn a_window_that_has_not_begun_is_not_the_one_before() {
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    let mut messages = Vec::new();
+    let window = |used_percent, hours: Option<u64>| Limit {
+        resets_at: hours.map(|hours| super::EPOCH + hours * HOUR),
+        ..five_hour(used_percent, 0)
+    };
+    for limit in [
+        window(92.0, Some(2)),
+        window(0.0, None),
+        window(76.0, Some(6)),
+    ] {
+        let effects = desk.take(Input::Fetched(Fetched::Limits(vec![limit])));
+        messages.extend(
+            told(&effects)
+                .into_iter()
+                .filter_map(|(_, params)| Some(params["message"].as_str()?.to_owned())),
+        );
+        desk.wait(INTERVAL).take(Input::Tick);
+    }
+    assert_eq!(
+        messages,
+        [
+            "the 5 h limit: 92 % used",
+            "the 5 h limit: reset, 76 % used",
+            "the 5 h limit: 76 % used"
+        ]
+    );
+}
+
+#[test]
 fn nobody_looks_and_nobody_asks() {
     let mut desk = Desk::asking();
     desk.hook(&json!({"hook_event_name": "SessionStart", "session_id": "s", "source": "startup"}));

@@ -41,6 +41,7 @@ impl Crossings {
                 window: known.record().into_owned(),
             });
         };
+        let known_reset = told.as_ref().and_then(|told| told.resets_at);
         let before = match told {
             Some(told) if super::is_later(limit.resets_at, told.resets_at) => {
                 if told.threshold > 0.0 {
@@ -60,7 +61,8 @@ impl Crossings {
         }
         self.0.push(Told {
             name: limit.name.clone(),
-            resets_at: limit.resets_at,
+            // One that has not begun has no time; it ends later than the one before all the same.
+            resets_at: limit.resets_at.or(known_reset),
             threshold: reached.max(before),
         });
     }
