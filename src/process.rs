@@ -354,11 +354,11 @@ pub fn wait_for_exit(process: ProcessId, patience: Duration) -> io::Result<bool>
     Ok(ready > 0)
 }
 
-/// Lets go of what only the start needed of the files that this process is made of, its own and its libraries': what is
-/// used again is mapped again from the page cache (`madvise(2)`, `MADV_DONTNEED`), the rest counts no longer as resident.
-/// Half of a daemon's memory was the command line's code, and constants beside those that it uses. Linux only; elsewhere
-/// a no-op.
-pub fn let_go_of_start() {
+/// Lets go of the pages of the files that this process is made of, its own and its libraries': what is used again is
+/// mapped again from the page cache (`madvise(2)`, `MADV_DONTNEED`), what only a rare thing needed counts no longer as
+/// resident. Half of a daemon's memory was the command line's code, and constants beside those that it uses; starting a
+/// child takes half a megabyte. Linux only; elsewhere a no-op.
+pub fn let_go_of_files() {
     #[cfg(target_os = "linux")]
     for (start, length) in
         unwritten(&std::fs::read_to_string("/proc/self/smaps").unwrap_or_default())
@@ -578,7 +578,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn what_was_let_go_of_comes_back() {
-        let code = let_go_of_start as *const () as usize;
+        let code = let_go_of_files as *const () as usize;
         let constant = "a constant of this program".as_ptr() as usize;
         let maps = || unwritten(&std::fs::read_to_string("/proc/self/smaps").unwrap());
         let before = maps();
@@ -588,7 +588,7 @@ mod tests {
                 .any(|(start, length)| (*start..start + length).contains(&place))
         };
         assert!(holds(code) && holds(constant), "{before:x?}");
-        let_go_of_start();
+        let_go_of_files();
         assert_eq!(maps(), before);
     }
 

@@ -41,8 +41,8 @@ const TURN: usize = 128;
 /// How long leaving waits for clients that were accepted and have not said anything, and for those that don't read.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// How long after its start the daemon lets go of what only that needed: whoever it was started for has been answered.
-const STARTED: Duration = Duration::from_millis(50);
+/// How long after its start, or a fetch, the daemon lets go of what only that needed: whoever it was for has been answered.
+const SETTLING: Duration = Duration::from_millis(50);
 
 /// What becomes of the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl Actor {
     pub(super) async fn run(mut self) {
         self.look_around().await;
         manager::ready(&self.serving());
-        let mut starting = Some(clock::monotonic() + STARTED);
+        let mut settled = Some(clock::monotonic() + SETTLING);
         let mut watchdog = manager::watchdog_interval().map(tokio::time::interval);
         let mut mail = Vec::with_capacity(TURN);
         loop {
@@ -150,13 +150,16 @@ impl Actor {
                 () = acceptable(self.listening.as_ref()) => self.accept(),
                 Some(process) = self.exited.recv() => self.handle(Input::ProcessExited(process)),
                 Some(sighting) = self.registries.next() => self.sighted(sighting),
-                Some(fetched) = self.fetcher.next() => self.handle(Input::Fetched(fetched)),
+                Some(fetched) = self.fetcher.next() => {
+                    settled = Some(clock::monotonic() + SETTLING);
+                    self.handle(Input::Fetched(fetched))
+                }
                 caught = self.signals.next() => self.caught(caught),
                 () = at(due) => self.handle(Input::Tick),
                 () = at(grace) => self.drained(),
-                () = at(starting) => {
-                    starting = None;
-                    process::let_go_of_start();
+                () = at(settled) => {
+                    settled = None;
+                    process::let_go_of_files();
                     Course::On
                 }
                 () = tick(watchdog.as_mut()) => {
