@@ -1,7 +1,8 @@
-//! `install`: the service's files and the agents' hooks, put in place or shown first.
+//! `install`: the service's files, and the hooks and the status line in the agents' settings, put in place or shown
+//! first.
 //!
-//! Also owns how a plan is carried out and told, for `uninstall`. Service and hooks are two parts: where one fails, the
-//! other is still done.
+//! Also owns how a plan is carried out and told, for `uninstall`. Service and settings are two steps: where one fails,
+//! the other is still done.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,30 +14,43 @@ use super::{complain, diff};
 use crate::config::variable;
 use crate::install::file::{self, Change};
 use crate::install::service::{self, Plan, Step};
+use crate::install::settings::{Want, Wanted};
 use crate::install::{hooks, program};
 use crate::show;
 
 /// What to install or to take away, and whether only to show it.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Options {
-    /// Only the service: the files and commands for systemd or launchd
-    #[arg(long)]
-    service: bool,
-    /// Only the hooks in the agents' settings
-    #[arg(long)]
-    hooks: bool,
+    #[command(flatten)]
+    pub(super) parts: Parts,
     /// Change nothing: show the differences, and the commands that would run
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
+}
+
+/// The parts that are named; any of them together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub(super) struct Parts {
+    /// The service: the files and commands for systemd or launchd
+    #[arg(long)]
+    pub(super) service: bool,
+    /// The hooks in the agents' settings
+    #[arg(long)]
+    pub(super) hooks: bool,
+    /// The status line in the agents' settings
+    #[arg(long)]
+    pub(super) statusline: bool,
 }
 
 /// Examples for `install --help`.
 pub(super) const EXAMPLES: &str =
-    "Running it again changes nothing, unless the program has moved or is newer.
+    "Without --service, --hooks or --statusline it is service and hooks. Running it again changes nothing, unless the
+program has moved or is newer. A status line that you have is kept: its command runs behind ours, and shows the same.
 
 Examples:
   agent-console install --dry-run      what it would do
   agent-console install                service and hooks
+  agent-console install --statusline   the status line, which tells of context, cost and the account's limits
   agent-console install --hooks        hooks alone, to start the daemon by hand
   agent-console uninstall              takes away what it put there, and nothing else";
 
@@ -46,10 +60,28 @@ pub(super) fn run(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let program = program::path()?;
+    let parts = options.parts;
+    let unnamed = !parts.any();
+    let hooks = parts.hooks || unnamed;
+    let wanted = Wanted {
+        events: hooks.then_some(&hooks::EVENTS),
+        status_line: match parts.statusline {
+            true => Want::Yes,
+            // What it looks like is a person's choice; that it can be run is not.
+            false if unnamed => Want::IfThere,
+            false => Want::No,
+        },
+    };
+    let parts = Parts {
+        service: parts.service || unnamed,
+        hooks,
+        ..parts
+    };
     options.carry_out(
+        parts,
         out,
         || service::plan_install(&program, socket),
-        || hooks::plan_install(&claude_directory()?, &program),
+        || hooks::plan_install(&claude_directory()?, &program, &wanted),
     )
 }
 
@@ -59,33 +91,44 @@ pub(super) fn claude_directory() -> anyhow::Result<PathBuf> {
         .context("there is no place for Claude Code's settings: set HOME or CLAUDE_CONFIG_DIR")
 }
 
-impl Options {
-    /// True if the hooks' part was carried out, and not only shown.
-    pub(super) fn undid_hooks(self) -> bool {
-        (self.hooks || !self.service) && !self.dry_run
+impl Parts {
+    /// True if any is named.
+    pub(super) fn any(self) -> bool {
+        self.service || self.hooks || self.statusline
     }
 
-    /// Carries out both parts, or the one that is wanted. A failure of the first is told at once, that of the last is
-    /// the answer.
+    /// Those in the agents' settings, in a person's words.
+    fn in_settings(self) -> Option<&'static str> {
+        match (self.hooks, self.statusline) {
+            (true, true) => Some("hooks and status line"),
+            (true, false) => Some("hooks"),
+            (false, true) => Some("status line"),
+            (false, false) => None,
+        }
+    }
+}
+
+impl Options {
+    /// Carries out the plans for `parts`. A failure of the first is told at once, that of the last is the answer.
     pub(super) fn carry_out(
         self,
+        parts: Parts,
         out: &mut impl Write,
         service: impl FnOnce() -> anyhow::Result<Plan>,
-        hooks: impl FnMut() -> anyhow::Result<Vec<Change>>,
+        settings: impl FnMut() -> anyhow::Result<Vec<Change>>,
     ) -> anyhow::Result<()> {
-        let both = self.service == self.hooks;
         let mut told = Told { out, failed: None };
         if let Some(note) = whose_home() {
             told.line(&format!("note: {note}"));
         }
         let mut failed = None;
-        if both || self.service {
+        if parts.service {
             let done = service().and_then(|plan| self.carry_out_service(&plan, &mut told));
             failed = done.context("service").err();
         }
-        if both || self.hooks {
-            let done = self.carry_out_hooks(hooks, &mut told);
-            if let Err(error) = done.context("hooks")
+        if let Some(name) = parts.in_settings() {
+            let done = self.carry_out_settings(name, settings, &mut told);
+            if let Err(error) = done.context(name)
                 && let Some(first) = failed.replace(error)
             {
                 complain(&first);
@@ -124,8 +167,9 @@ impl Options {
         Ok(())
     }
 
-    fn carry_out_hooks(
+    fn carry_out_settings(
         self,
+        name: &str,
         mut plan: impl FnMut() -> anyhow::Result<Vec<Change>>,
         told: &mut Told<impl Write>,
     ) -> anyhow::Result<()> {
@@ -143,7 +187,7 @@ impl Options {
             changes
         };
         if changes.is_empty() {
-            told.line("hooks: nothing to do");
+            told.line(&format!("{name}: nothing to do"));
         }
         Ok(())
     }

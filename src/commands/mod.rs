@@ -118,7 +118,7 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Put the service files and the agents' hooks in place
+    /// Put the service files, the agents' hooks and the status line in place
     #[command(after_help = install::EXAMPLES)]
     Install(install::Options),
     /// Take away what `install` put in place
@@ -191,9 +191,10 @@ pub fn run(launchd: Option<ActivateSocket>) -> ExitCode {
         }
     };
     let done = match &cli.command {
-        // Its status is that of the command in it.
+        // Its status is its own to say.
         Command::Statusline(options) => {
-            statusline::run(options, cli.socket.as_deref(), &mut io::stdout().lock())
+            let out = &mut io::stdout().lock();
+            Ok(statusline::run(options, cli.socket.as_deref(), out))
         }
         Command::Usage(options) if options.fetch => usage::fetch(&mut io::stdout().lock()),
         _ => execute(cli, launchd).map(|()| ExitCode::SUCCESS),

@@ -1,38 +1,46 @@
 //! `statusline`: what Claude Code runs to draw its status line. Reports what the JSON on standard input knows (model,
-//! context, cost, the account's limits) and prints a line: that of the user's own command, which gets the same input and
-//! has the last word, or one of ours.
+//! context, cost, the account's limits) and then is the user's own command, with the same input, or prints a line of
+//! ours.
 //!
-//! A status line is drawn many times a minute and must never fail: what cannot be read or reported is left out.
+//! A status line is drawn many times a minute and must never fail: what cannot be read or reported is left out. The
+//! command takes this process's place (execve(2)), so that its output, its status, and what a signal does to it are its
+//! own, and nothing of ours runs beside it: Claude Code kills a run that a newer one overtakes.
 
-use std::io::{self, Read, Write};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::Args;
+use rustix::io::Errno;
 
-use crate::agents::claude_code;
+use super::complain;
+use crate::agents::claude_code::{self, Shown};
 use crate::core::Limit;
-use crate::core::event::AgentEvent;
-use crate::hook;
-use crate::show;
+use crate::{clock, hook, show};
 
 /// How long the report may take: a daemon that is there takes it in well under a millisecond.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The most that is read, in bytes: a status line's JSON has some thousand.
-const LONGEST: u64 = 1024 * 1024;
+/// The exit statuses of a shell, and of env(1), for a command that is not there and for one that cannot be run.
+const NOT_FOUND: u8 = 127;
+const NOT_RUN: u8 = 126;
 
 /// The command whose line is wanted.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The status line's command, which gets the same input; without it a line of our own is printed
     #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
+    command: Vec<OsString>,
 }
 
 /// For `statusline --help`.
-pub(super) const EXAMPLES: &str = r#"Output and exit status of COMMAND are passed through.
+pub(super) const EXAMPLES: &str = r#"COMMAND takes this process's place: its output and exit status are its own. `agent-console install --statusline`
+puts it into Claude Code's settings, around the command that is there.
 
 Examples:
   "statusLine": {"type": "command", "command": "agent-console statusline"}
@@ -40,69 +48,96 @@ Examples:
   "statusLine": {"type": "command", "command": "agent-console statusline -- ~/bin/my-line"}
       around a command of your own"#;
 
-pub(super) fn run(
-    options: &Options,
-    socket: Option<&Path>,
-    out: &mut impl Write,
-) -> anyhow::Result<ExitCode> {
+/// Never comes back from a COMMAND that can be run.
+pub(super) fn run(options: &Options, socket: Option<&Path>, out: &mut impl Write) -> ExitCode {
     let mut payload = Vec::new();
-    io::stdin().lock().take(LONGEST).read_to_end(&mut payload)?;
+    // What cannot be read to its end may still be a status line.
+    let _ = io::stdin().lock().read_to_end(&mut payload);
+    let report = || hook::report("claude-code", socket, &payload, PATIENCE);
     let Some((program, arguments)) = options.command.split_first() else {
-        writeln!(out, "{}", line(&payload))?;
-        out.flush()?;
-        hook::report("claude-code", socket, &payload, PATIENCE);
-        return Ok(ExitCode::SUCCESS);
+        let line = line(&payload, clock::unix_ms());
+        // Where it cannot be shown there is nobody to tell.
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        report();
+        return ExitCode::SUCCESS;
     };
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .spawn()
-        .map_err(|error| anyhow::anyhow!("cannot run {program}: {error}"))?;
-    if let Some(mut input) = child.stdin.take() {
-        // It need not read what it does not want.
-        let _ = input.write_all(&payload);
+    report();
+    match holding(&payload) {
+        Ok(input) => become_command(program, arguments, input),
+        Err(error) => {
+            complain(&anyhow::Error::new(error).context("cannot pass the status line's input on"));
+            ExitCode::from(NOT_RUN)
+        }
     }
-    hook::report("claude-code", socket, &payload, PATIENCE);
-    let status = child.wait()?;
-    // Killed by a signal: as a shell would say it.
-    let killed =
-        std::os::unix::process::ExitStatusExt::signal(&status).map_or(1, |signal| 128 + signal);
-    let code = status.code().unwrap_or(killed);
-    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+/// The command in place of this process. The standard library gives it an empty signal mask and SIGPIPE's default, as
+/// it would have them without us. Answers only if there is no such command.
+fn become_command(program: &OsStr, arguments: &[OsString], input: OwnedFd) -> ExitCode {
+    let error = Command::new(program).args(arguments).stdin(input).exec();
+    let not_found = error.kind() == io::ErrorKind::NotFound;
+    complain(&anyhow::anyhow!(
+        "cannot run {}: {error}; mend what follows `--` in `statusLine` of Claude Code's settings",
+        program.display()
+    ));
+    ExitCode::from(if not_found { NOT_FOUND } else { NOT_RUN })
+}
+
+/// A standard input that gives `bytes` and ends: a pipe where they fit into it, since nobody is left to fill it later,
+/// else a file without a name.
+fn holding(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let (reader, writer) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&writer, true)?;
+    let mut left = bytes;
+    while !left.is_empty() {
+        match rustix::io::write(&writer, left) {
+            Ok(written) => left = &left[written..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let mut file = nameless()?;
+                file.write_all(bytes)?;
+                file.rewind()?;
+                return Ok(file.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(reader.into())
+}
+
+/// In memory, which is there even where no disk can be written.
+#[cfg(target_os = "linux")]
+fn nameless() -> io::Result<File> {
+    use rustix::fs::{MemfdFlags, memfd_create};
+    Ok(memfd_create("statusline", MemfdFlags::CLOEXEC)?.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless() -> io::Result<File> {
+    tempfile::tempfile()
 }
 
 /// A line of our own: model, context, cost, limits, as far as they are known.
-fn line(payload: &[u8]) -> String {
-    let told = std::str::from_utf8(payload)
-        .ok()
-        .and_then(claude_code::event);
-    let Some(told) = told else {
-        return String::new();
-    };
-    show::plain(&parts(&told).join(" · "))
+fn line(payload: &[u8], now: u64) -> String {
+    let shown = claude_code::shown(&String::from_utf8_lossy(payload));
+    show::plain(&parts(&shown, now).join(" · "))
 }
 
-fn parts(told: &AgentEvent) -> Vec<String> {
+fn parts(shown: &Shown, now: u64) -> Vec<String> {
     let limit = |limit: &Limit| {
-        let name = match &*limit.name {
-            "five_hour" => "5h",
-            "seven_day" => "7d",
-            other => other,
-        };
-        format!("{name} {:.0} %", limit.used_percent)
+        let used = format!("{} {:.0} %", show::window(&limit.name), limit.used_percent);
+        match limit.resets_at.and_then(|at| at.checked_sub(now)) {
+            Some(left) if left > 0 => format!("{used} ({})", show::remaining(left)),
+            _ => used,
+        }
     };
     let mut parts = Vec::new();
-    parts.extend(told.model.as_deref().map(str::to_owned));
-    parts.extend(
-        told.context_percent
-            .map(|percent| format!("{percent:.0} % context")),
-    );
-    parts.extend(
-        told.cost_usd
-            .filter(|cost| *cost > 0.0)
-            .map(|cost| format!("${cost:.2}")),
-    );
-    parts.extend(told.limits.iter().map(limit));
+    parts.extend(shown.model.as_deref().map(str::to_owned));
+    let percent = shown.context_percent;
+    parts.extend(percent.map(|percent| format!("{percent:.0} % context")));
+    let cost = shown.cost_usd.filter(|cost| *cost > 0.0);
+    parts.extend(cost.map(|cost| format!("${cost:.2}")));
+    parts.extend(shown.limits.iter().map(limit));
     parts
 }
 
@@ -110,16 +145,51 @@ fn parts(told: &AgentEvent) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const NOW: u64 = 1_790_000_000_000;
+
     #[test]
     fn our_own_line_has_what_is_known() {
-        let whole =
-            br#"{"session_id":"s","model":{"id":"opus"},"context_window":{"used_percentage":12.4},
-            "cost":{"total_cost_usd":0.125},"rate_limits":{"five_hour":{"used_percentage":42}}}"#;
-        assert_eq!(line(whole), "opus · 12 % context · $0.12 · 5h 42 %");
+        let whole = br#"{"session_id":"s","model":{"id":"opus-5","display_name":"Opus 5"},
+            "context_window":{"used_percentage":12.4},"cost":{"total_cost_usd":0.125},
+            "rate_limits":{"five_hour":{"used_percentage":42,"resets_at":1790007800},"seven_day":{"used_percentage":7}}}"#;
         assert_eq!(
-            line(br#"{"session_id":"s","model":{"id":"a\u001b[31m"}}"#),
-            "a [31m"
+            line(whole, NOW),
+            "Opus 5 · 12 % context · $0.12 · 5h 42 % (2h 10m) · 7d 7 %"
         );
-        assert_eq!(line(b"nonsense"), "");
+        // A window that has ended since.
+        assert!(line(whole, NOW + 7_800_000).ends_with("5h 42 % · 7d 7 %"));
+        assert_eq!(line(br#"{"cost":{"total_cost_usd":1}}"#, NOW), "$1.00");
+        assert_eq!(
+            line(b"{\"model\":{\"id\":\"a\\u001b[31m\\u202e\xff\"}}", NOW),
+            "a [31m\u{fffd}\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn nonsense_is_an_empty_line() {
+        for nonsense in [
+            &b""[..],
+            b"nonsense",
+            b"[]",
+            b"{\"model\":5}",
+            b"\xff\0",
+            b"{\"model\":{\"id\":",
+        ] {
+            assert_eq!(line(nonsense, NOW), "");
+        }
+    }
+
+    /// What is held is read back to the last byte, from a pipe or a file.
+    #[test]
+    fn any_size_is_held() {
+        for size in [0, 1, 4096, 65_536, 65_537, 3_000_000] {
+            let bytes: Vec<u8> = (0..size)
+                .map(|at: u32| at.to_le_bytes()[0] ^ at.to_le_bytes()[1])
+                .collect();
+            let mut read = Vec::new();
+            let mut held = File::from(holding(&bytes).unwrap());
+            held.read_to_end(&mut read).unwrap();
+            assert!(read == bytes, "{size}");
+        }
     }
 }

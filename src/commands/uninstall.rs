@@ -2,32 +2,69 @@
 
 use std::io::Write;
 
-use super::install::{Options, claude_directory};
-use crate::install::{hooks, service};
+use super::install::{self, claude_directory};
+use crate::install::{hooks, service, settings};
 use crate::show;
 
 /// Examples for `uninstall --help`.
-pub(super) const EXAMPLES: &str = "Settings are afterwards as they were, byte for byte; hooks of others, units that you wrote or edited,
-and your own lines in the configuration stay.
+pub(super) const EXAMPLES: &str = "Without --service, --hooks or --statusline it is all three. Settings are afterwards as they were, byte for byte; hooks
+of others, units that you wrote or edited, and your own lines in the configuration stay.
 
 Examples:
-  agent-console uninstall --dry-run    what it would do
-  agent-console uninstall              service and hooks; then `cargo uninstall agent-console`
-  agent-console uninstall --hooks      agents report no more, the service stays";
+  agent-console uninstall --dry-run     what it would do
+  agent-console uninstall               everything; then `cargo uninstall agent-console`
+  agent-console uninstall --statusline  your own status line is alone again
+  agent-console uninstall --hooks       agents report no more, the service stays";
 
-pub(super) fn run(options: Options, out: &mut impl Write) -> anyhow::Result<()> {
-    options.carry_out(out, service::plan_uninstall, || {
-        hooks::plan_uninstall(&claude_directory()?)
+pub(super) fn run(options: install::Options, out: &mut impl Write) -> anyhow::Result<()> {
+    let all = !options.parts.any();
+    let parts = install::Parts {
+        service: options.parts.service || all,
+        hooks: options.parts.hooks || all,
+        statusline: options.parts.statusline || all,
+    };
+    let in_settings = settings::Parts {
+        hooks: parts.hooks,
+        status_line: parts.statusline,
+    };
+    options.carry_out(parts, out, service::plan_uninstall, || {
+        hooks::plan_uninstall(&claude_directory()?, in_settings)
     })?;
-    if options.undid_hooks() {
-        let left = hooks::state(&claude_directory()?)?;
-        for program in &left.programs {
-            let (program, settings) = (program.display(), left.settings.display());
-            let note = format!(
-                "note: hooks in {settings} that were there before `install` still call {program}; `agent-console uninstall --hooks` once more takes them, too"
-            );
-            writeln!(out, "{}", show::plain(&note))?;
+    // Settings of another shape hold nothing of ours.
+    if !options.dry_run
+        && (parts.hooks || parts.statusline)
+        && let Ok(left) = hooks::state(&claude_directory()?)
+    {
+        for note in notes(parts, &left) {
+            writeln!(out, "{}", show::plain(&format!("note: {note}")))?;
         }
     }
     Ok(())
+}
+
+/// What still calls this program, and how to be rid of that, too.
+fn notes(parts: install::Parts, left: &hooks::State) -> Vec<String> {
+    let settings = left.settings.display();
+    let mut notes = Vec::new();
+    if parts.hooks {
+        notes.extend(left.programs.iter().map(|program| {
+            let program = program.display();
+            format!(
+                "hooks in {settings} that were there before `install` still call {program}; `agent-console uninstall --hooks` once more takes them, too"
+            )
+        }));
+    }
+    if let Some(called) = left.status_line.as_ref().filter(|_| parts.statusline) {
+        let program = &called.program;
+        notes.push(if called.ours {
+            format!(
+                "the status line in {settings} that was there before `install` still calls {program}; `agent-console uninstall --statusline` once more takes that off, too"
+            )
+        } else {
+            format!(
+                "the status line in {settings} still calls {program}, in a way that `install` did not write; take it out of `statusLine` by hand"
+            )
+        });
+    }
+    notes
 }

@@ -1,14 +1,17 @@
-//! The hooks: whether the agents' settings call this program on every event.
+//! The hooks: whether the agents' settings call this program on every event; and whether the status line, if it is ours,
+//! calls it, too.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{Check, edit, own_programs, quoted, within};
+use crate::config::variable;
 use crate::install::hooks::{self, EVENTS, State};
 use crate::install::program::same_file;
 
 const NAME: &str = "hooks";
 const INSTALL: &str = "agent-console install --hooks";
+const INSTALL_STATUS_LINE: &str = "agent-console install --statusline";
 
 /// More events than this are counted only.
 const NAMED: usize = 4;
@@ -22,14 +25,15 @@ pub(super) enum Seen {
     NoAgent(PathBuf),
     /// The settings cannot be read.
     Broken { directory: PathBuf, why: String },
-    /// The settings, and what is at the end of each program's path.
+    /// The settings, and what is at the end of the path of each program that hooks call, and of the status line's.
     Settings {
         state: State,
         programs: Vec<(PathBuf, Called)>,
+        status_line: Option<(PathBuf, Called)>,
     },
 }
 
-/// What a hook calls.
+/// What a hook or the status line calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Called {
     /// This program.
@@ -56,8 +60,14 @@ pub(super) fn look(directory: Option<PathBuf>) -> Seen {
     match read.unwrap_or_else(late) {
         Ok(state) => {
             let programs = state.programs.iter();
+            let line = state.status_line.as_ref().and_then(|line| {
+                let program = found_by_shell(&line.program)?;
+                let called = called(&program);
+                Some((program, called))
+            });
             Seen::Settings {
                 programs: programs.map(|path| (path.clone(), called(path))).collect(),
+                status_line: line,
                 state,
             }
         }
@@ -80,6 +90,24 @@ fn called(program: &Path) -> Called {
     }
 }
 
+/// The file that a shell would run for this word; `None` where it depends on the shell's variables. One that is nowhere
+/// stays as it is.
+fn found_by_shell(word: &str) -> Option<PathBuf> {
+    if word.contains(['$', '`']) {
+        return None;
+    }
+    if let Some(below) = word.strip_prefix("~/") {
+        return Some(PathBuf::from(variable("HOME")?).join(below));
+    }
+    if word.contains('/') {
+        return Some(word.into());
+    }
+    let search = variable("PATH").unwrap_or_default();
+    let mut there = std::env::split_paths(&search).map(|directory| directory.join(word));
+    let found = there.find(|path| called(path) != Called::Nothing);
+    Some(found.unwrap_or_else(|| word.into()))
+}
+
 impl Seen {
     /// The program whose run is worth measuring: the hooks' own, if it is one of ours by name.
     pub(super) fn program(&self) -> Option<PathBuf> {
@@ -100,7 +128,7 @@ impl Seen {
 }
 
 pub(super) fn judge(seen: &Seen) -> Check {
-    let (state, programs) = match seen {
+    let (state, programs, status_line) = match seen {
         Seen::NoHome => return Check::note(NAME, "HOME is not set: there are no settings to read"),
         Seen::NoAgent(directory) => {
             let what = format!("no Claude Code here: {} is not there", directory.display());
@@ -109,7 +137,11 @@ pub(super) fn judge(seen: &Seen) -> Check {
         Seen::Broken { directory, why } => {
             return Check::wrong(NAME, why).mend(edit(&directory.join("settings.json")));
         }
-        Seen::Settings { state, programs } => (state, programs),
+        Seen::Settings {
+            state,
+            programs,
+            status_line,
+        } => (state, programs, status_line),
     };
     let settings = state.settings.display();
     let wrong = |what: String| Check::wrong(NAME, format!("{settings}: {what}"));
@@ -146,5 +178,12 @@ pub(super) fn judge(seen: &Seen) -> Check {
         let what = format!("calls {}, which is not this program", quoted(path));
         return wrong(what).mend(INSTALL);
     }
-    Check::ok(NAME, format!("{settings}: every event calls this program"))
+    let why = match status_line {
+        Some((_, Called::This)) | None => {
+            return Check::ok(NAME, format!("{settings}: every event calls this program"));
+        }
+        Some((path, Called::Nothing)) => format!("{}, which cannot be run", quoted(path)),
+        Some((path, Called::Other)) => format!("{}, which is not this program", quoted(path)),
+    };
+    wrong(format!("the status line calls {why}")).mend(INSTALL_STATUS_LINE)
 }

@@ -1,9 +1,9 @@
-//! The hooks in the agents' settings: which events, which command, which files.
+//! The hooks and the status line in the agents' settings: which events, which files.
 //!
 //! Owns the table of events, the place of the settings, and the small file beside the daemon's log that remembers how to
 //! undo an installation exactly; never more of the settings than white space and our own commands, since they may hold
-//! secrets. Knows nothing of JSON text (`settings`) nor of how files are replaced (`file`). Called by `commands::install`,
-//! `commands::uninstall` and `commands::doctor`.
+//! secrets. Both parts change one file, and do so at once. Knows nothing of JSON text (`settings`) nor of how files are
+//! replaced (`file`). Called by `commands::install`, `commands::uninstall` and `commands::doctor`.
 
 use std::path::{Path, PathBuf, absolute};
 
@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use super::file::{Change, missing_directories, read};
-use super::settings::{self, Memory, SettingsError};
+use super::settings::{self, Called, Memory, Parts, SettingsError, Wanted};
 use crate::agents::{self, claude_code};
 use crate::config::{variable, xdg_base};
 
@@ -45,7 +45,7 @@ const VERSION: u32 = 1;
 /// Both files are for their owner only: settings may hold keys.
 const MODE: u32 = 0o600;
 
-/// Where an agent's hooks stand.
+/// How what is ours stands in an agent's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// The settings file.
@@ -54,6 +54,8 @@ pub struct State {
     pub missing: Vec<&'static str>,
     /// Programs that our hooks there call, each once; empty if there are none.
     pub programs: Vec<PathBuf>,
+    /// How the status line there calls this program, if it does.
+    pub status_line: Option<Called>,
     /// `disableAllHooks` is set there: nothing runs.
     pub disabled: bool,
 }
@@ -73,38 +75,50 @@ struct Remembered {
     memory: Memory,
 }
 
+impl Remembered {
+    fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
 /// Claude Code's configuration directory: `$CLAUDE_CONFIG_DIR`, else `~/.claude`; `None` without a home.
 #[must_use]
 pub fn config_dir() -> Option<PathBuf> {
     agents::config_dir(claude_code::CONFIG_DIR, variable)
 }
 
-/// The change that puts our hooks, calling `program`, into the settings below `config_dir`, and those that remember how
-/// to undo it. Empty changes are left out: none at all means that everything is in place.
+/// The change that puts what is wanted, calling `program`, into the settings below `config_dir`, and those that remember
+/// how to undo it. Empty changes are left out: none at all means that everything is in place.
 ///
 /// # Errors
 ///
 /// The settings are not JSON (with file, line, column), or of a shape that Claude Code would refuse; unreadable.
-pub fn plan_install(config_dir: &Path, program: &Path) -> anyhow::Result<Vec<Change>> {
-    Place::new(config_dir, state_dir())?.plan_install(program)
+pub fn plan_install(
+    config_dir: &Path,
+    program: &Path,
+    wanted: &Wanted<'_>,
+) -> anyhow::Result<Vec<Change>> {
+    Place::new(config_dir, state_dir())?.plan_install(program, wanted)
 }
 
-/// The change that takes our hooks out of the settings below `config_dir`: those that were installed, and gives those
-/// that a person had written before their program back. Where no installation is remembered, all of ours, whatever
-/// program they call.
+/// The change that takes what is ours out of the settings below `config_dir`: what was installed, and gives what a person
+/// had written before its program back. Where no installation of a part is remembered, all of it that is ours, whatever
+/// program it calls.
 ///
 /// # Errors
 ///
 /// The settings are not JSON, or unreadable.
-pub fn plan_uninstall(config_dir: &Path) -> anyhow::Result<Vec<Change>> {
-    Place::new(config_dir, state_dir())?.plan_uninstall()
+pub fn plan_uninstall(config_dir: &Path, parts: Parts) -> anyhow::Result<Vec<Change>> {
+    Place::new(config_dir, state_dir())?.plan_uninstall(parts)
 }
 
-/// How the hooks stand below `config_dir`.
+/// How what is ours stands below `config_dir`.
 ///
 /// # Errors
 ///
-/// As for [`plan_install`].
+/// The settings are not JSON, or of a shape in which Claude Code would not see hooks; unreadable.
 pub fn state(config_dir: &Path) -> anyhow::Result<State> {
     Place::new(config_dir, None)?.state()
 }
@@ -134,17 +148,17 @@ impl Place {
         })
     }
 
-    fn plan_install(&self, program: &Path) -> anyhow::Result<Vec<Change>> {
+    fn plan_install(&self, program: &Path, wanted: &Wanted<'_>) -> anyhow::Result<Vec<Change>> {
         let Some(program) = program.to_str().filter(|_| program.is_absolute()) else {
             bail!(
-                "hooks cannot call {}: its path must be absolute and valid UTF-8",
+                "an agent cannot call {}: its path must be absolute and valid UTF-8",
                 program.display()
             );
         };
         let (before, text) = self.read_settings()?;
         let (remembered_before, remembered) = self.recall()?;
         let earlier = remembered.as_ref().map(|remembered| &remembered.memory);
-        let installed = settings::install(&text, &EVENTS, program, earlier)
+        let installed = settings::install(&text, wanted, program, earlier)
             .map_err(|error| self.refuse(&error))?;
         let mut changes = Vec::new();
         // First, so that there is never a change of the settings that nobody remembers.
@@ -162,12 +176,10 @@ impl Place {
                 extend(&mut now.made_directories, earlier.made_directories);
                 extend(&mut now.made_own_directories, earlier.made_own_directories);
             }
-            let mut after = serde_json::to_vec_pretty(&now)?;
-            after.push(b'\n');
             changes.push(Change {
                 path: path.clone(),
                 before: remembered_before,
-                after: Some(after),
+                after: Some(now.to_bytes()?),
                 mode: MODE,
                 prune: Vec::new(),
             });
@@ -183,13 +195,14 @@ impl Place {
         Ok(changes)
     }
 
-    fn plan_uninstall(&self) -> anyhow::Result<Vec<Change>> {
+    fn plan_uninstall(&self, parts: Parts) -> anyhow::Result<Vec<Change>> {
         let (before, text) = self.read_settings()?;
         let (remembered_before, remembered) = self.recall()?;
         let mut after = None;
         if before.is_some() {
             let memory = remembered.as_ref().map(|remembered| &remembered.memory);
-            let text = settings::uninstall(&text, memory).map_err(|error| self.refuse(&error))?;
+            let text =
+                settings::uninstall(&text, parts, memory).map_err(|error| self.refuse(&error))?;
             let ours = remembered
                 .as_ref()
                 .is_some_and(|remembered| remembered.made_file);
@@ -198,7 +211,12 @@ impl Place {
         // Its own directory goes with the last of the memories in it, whoever made it.
         let own = self.memory.as_ref().and_then(|path| path.parent());
         let (mut made, mut made_own) = (Vec::new(), Vec::from_iter(own.map(Path::to_owned)));
-        if let Some(remembered) = remembered {
+        let mut remembered_after = None;
+        if let Some(mut remembered) = remembered {
+            remembered.memory.forget(parts);
+            if !remembered.memory.is_empty() {
+                remembered_after = Some(remembered.to_bytes()?);
+            }
             made = remembered.made_directories;
             extend(&mut made_own, remembered.made_own_directories);
         }
@@ -213,7 +231,7 @@ impl Place {
         changes.extend(self.memory.as_ref().map(|path| Change {
             path: path.clone(),
             before: remembered_before,
-            after: None,
+            after: remembered_after,
             mode: MODE,
             prune: made_own,
         }));
@@ -237,6 +255,7 @@ impl Place {
             settings: self.settings.clone(),
             missing: EVENTS.into_iter().filter(|event| !heard(event)).collect(),
             programs,
+            status_line: inspected.status_line,
             disabled: inspected.disabled,
         })
     }

@@ -1,9 +1,9 @@
-//! Puts the service files and the agents' hooks in place, and takes them away exactly.
+//! Puts the service files, the agents' hooks and the status line in place, and takes them away exactly.
 //!
 //! | file | what it is |
 //! |---|---|
 //! | [`mod@file`] | one file's change: planned, shown as a diff, carried out atomically |
-//! | [`settings`] | an agent's settings as text: our hooks in, our hooks out; pure |
+//! | [`settings`] | an agent's settings as text: what is ours in, what is ours out; pure |
 //! | [`hooks`] | which files that concerns, and what is remembered to undo it byte for byte |
 //! | [`service`] | which manager there is, how the service stands with it, what is to be done |
 //! | [`systemd`], [`launchd`] | each manager's files and commands |

@@ -316,6 +316,41 @@ fn hooks_that_are_missing_or_call_something_else_are_installed() {
 }
 
 #[test]
+fn a_status_line_of_ours_that_calls_something_else_is_installed_anew() {
+    let house = House::hooked();
+    let _daemon = house.daemon();
+    let install = "agent-console install --statusline";
+    house.sh(install);
+    assert_eq!(house.examine()["ok"], true);
+
+    let text = fs::read_to_string(house.settings()).unwrap();
+    let called = |program: &str| {
+        let own = format!("{} statusline", house.program().display());
+        let text = text.replace(&own, &format!("{program} statusline"));
+        fs::write(house.settings(), text).unwrap();
+    };
+    called("/nowhere/acd");
+    house.mends(
+        "hooks",
+        "the status line calls /nowhere/acd, which cannot be run",
+        install,
+    );
+    let other = house.0.path().join("home/agent-console");
+    copy(program(), &other);
+    called("~/agent-console");
+    house.mends("hooks", "which is not this program", install);
+
+    // As a shell finds it, or as only a shell could tell.
+    for program in ["agent-console", "$BIN/agent-console"] {
+        called(program);
+        assert_eq!(house.examine()["ok"], true);
+    }
+    // Somebody else's is no matter.
+    fs::write(house.settings(), text.replace(" statusline\"", " status\"")).unwrap();
+    assert_eq!(house.examine()["ok"], true);
+}
+
+#[test]
 fn settings_that_only_a_person_may_mend_are_given_to_their_editor() {
     let house = House::hooked();
     let _daemon = house.daemon();

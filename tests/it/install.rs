@@ -13,6 +13,7 @@ use crate::again::{self, this_test};
 use crate::support::{Place, broken_pipe, program, until};
 
 mod home;
+mod status_line;
 mod units;
 
 use home::{as_user, listing};
@@ -265,7 +266,7 @@ fn after_install_the_first_command_finds_a_daemon_and_after_uninstall_nothing_is
         assert_eq!(user.program(&["list"]).status.code(), Some(3));
         assert_eq!(
             user.ok(&["uninstall"]),
-            "service: nothing to do\nhooks: nothing to do\n"
+            "service: nothing to do\nhooks and status line: nothing to do\n"
         );
         assert_eq!(listing(&user.home), before);
     });

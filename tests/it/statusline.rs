@@ -1,32 +1,69 @@
-//! `statusline`: passes a command's output through, reports what the status line knows, never fails over a daemon.
+//! `statusline`: the command in it is as if it ran without; what the status line knows is reported; nothing fails over a
+//! daemon that is not there, or hangs.
 
-use std::io::Write as _;
-use std::process::{Output, Stdio};
+use std::io::{BufRead, BufReader, ErrorKind, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Output, Stdio};
 
-use serde_json::json;
+use crate::support::{Place, Sleeper, broken_pipe, until};
 
-use crate::support::{Place, Sleeper, until};
+const PAYLOAD: &str = r#"{"session_id":"s","model":{"id":"opus-5","display_name":"Opus 5"},"context_window":{"used_percentage":12},
+    "cost":{"total_cost_usd":0.5},"rate_limits":{"five_hour":{"used_percentage":42,"resets_at":4102444800}}}"#;
 
-fn draw(place: &Place, agent: &Sleeper, arguments: &[&str], payload: &str) -> Output {
-    let mut child = place
-        .command([&["statusline"], arguments].concat())
-        .env("CLAUDE_PID", agent.pid().to_string())
+/// Starts a command as an agent does, with the input on its way.
+fn start(command: &mut Command, input: &[u8]) -> Child {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    let (mut pipe, input) = (child.stdin.take().unwrap(), input.to_owned());
+    // It may write before it has read all, and need not read what it does not want.
+    std::thread::spawn(move || match pipe.write_all(&input) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written.unwrap(),
+    });
     child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(payload.as_bytes())
-        .unwrap();
-    child.wait_with_output().unwrap()
 }
 
-const PAYLOAD: &str = r#"{"session_id":"s","model":{"id":"opus"},"context_window":{"used_percentage":12},
-    "cost":{"total_cost_usd":0.5},"rate_limits":{"five_hour":{"used_percentage":42,"resets_at":4102444800}}}"#;
+fn draw(place: &Place, arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = place.command([&["statusline"], arguments].concat());
+    start(&mut command, input).wait_with_output().unwrap()
+}
+
+/// The command without us, in the same surroundings.
+fn draw_without_us(place: &Place, words: &[&str], input: &[u8]) -> Output {
+    let like = place.command([] as [&str; 0]);
+    // By its path, as ours is: the standard library starts a mere name in another way, with other signals ignored.
+    let mut command = Command::new("/usr/bin/env");
+    command
+        .args(words)
+        .env_clear()
+        .envs(
+            like.get_envs()
+                .filter_map(|(key, value)| Some((key, value?))),
+        )
+        .current_dir(place.path());
+    start(&mut command, input).wait_with_output().unwrap()
+}
+
+/// Without a daemon, with one, and with one whose queue is full because it accepts nothing.
+fn whoever_listens(body: impl Fn(&Place)) {
+    body(&Place::new());
+
+    let place = Place::new();
+    let daemon = place.daemon();
+    body(&place);
+    drop(daemon);
+
+    let place = Place::new();
+    let hangs = UnixListener::bind(place.socket()).unwrap();
+    rustix::net::listen(&hangs, 0).unwrap();
+    let _waits = UnixStream::connect(place.socket()).unwrap();
+    body(&place);
+}
 
 #[test]
 fn what_the_status_line_knows_reaches_the_session_and_the_limits() {
@@ -39,10 +76,12 @@ fn what_the_status_line_knows_reaches_the_session_and_the_limits() {
         true,
         r#"{"hook_event_name":"SessionStart","session_id":"s"}"#,
     );
-    let output = draw(&place, &agent, &[], PAYLOAD);
+    let mut command = place.command(["statusline", "--", "cat"]);
+    command.env("CLAUDE_PID", agent.pid().to_string());
+    let output = start(&mut command, PAYLOAD.as_bytes());
     assert_eq!(
-        String::from_utf8(output.stdout).unwrap(),
-        "opus · 12 % context · $0.50 · 5h 42 %\n"
+        output.wait_with_output().unwrap().stdout,
+        PAYLOAD.as_bytes()
     );
     let session = until("the report", || {
         let session = place.json(&["get", "s", "--json"]);
@@ -57,30 +96,121 @@ fn what_the_status_line_knows_reaches_the_session_and_the_limits() {
 }
 
 #[test]
-fn a_command_has_the_input_the_last_word_and_its_status() {
+fn a_command_is_as_it_is_without_us() {
+    const COMMANDS: [&[&str]; 12] = [
+        &[
+            "sh",
+            "-c",
+            r"printf 'a\0b\377\n'; printf 'to err' >&2; exit 7",
+        ],
+        &["sh", "-c", "cat; cat >&2; exit 255"],
+        &["sh", "-c", "kill -9 $$"],
+        &["sh", "-c", "kill -TERM $$"],
+        &["sh", "-c", "kill -PIPE $$"],
+        &["printf", "%s|", "--", "-x", "", "a b"],
+        &["head", "-c", "5"],
+        &["env"],
+        &["pwd"],
+        // What it inherits: signals ignored and blocked, open files. Nothing of the kind is there on other systems.
+        &["grep", "^Sig", "/proc/self/status"],
+        &["ls", "/proc/self/fd"],
+        &["ls", "/nonexistent"],
+    ];
+    whoever_listens(|place| {
+        for command in COMMANDS {
+            // Larger than any pipe.
+            for input in [PAYLOAD.to_owned(), PAYLOAD.repeat(2000)] {
+                let arguments = [&["--"], command].concat();
+                let output = draw(place, &arguments, input.as_bytes());
+                let expected = draw_without_us(place, command, input.as_bytes());
+                assert_eq!(output, expected, "{command:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_input_arrives_to_the_last_byte() {
+    whoever_listens(|place| {
+        for size in [0, 5_000, 300_000, 2_000_000] {
+            let bytes = (0..size).map(|at: u32| at.wrapping_mul(0x9e37_79b9).to_be_bytes()[0]);
+            let input: Vec<u8> = bytes.collect();
+            let output = draw(place, &["--", "cat"], &input);
+            assert!(output.status.success() && output.stdout == input, "{size}");
+        }
+    });
+}
+
+/// Nothing of ours stands between: the process that the agent knows is the command.
+#[test]
+fn a_signal_reaches_the_command() {
+    whoever_listens(|place| {
+        let mut command =
+            place.command(["statusline", "--", "sh", "-c", "echo $$; exec sleep 600"]);
+        let mut child = Sleeper(start(&mut command, PAYLOAD.as_bytes()));
+        let mut said = String::new();
+        BufReader::new(child.0.stdout.take().unwrap())
+            .read_line(&mut said)
+            .unwrap();
+        assert_eq!(said.trim().parse(), Ok(child.pid()));
+        let killed = Command::new("kill").arg(child.pid().to_string()).status();
+        assert!(killed.unwrap().success());
+        assert_eq!(child.output().status.signal(), Some(15));
+    });
+}
+
+#[test]
+fn a_command_whose_reader_is_gone_ends_as_it_would_alone() {
     let place = Place::new();
-    let agent = Sleeper::start();
-    // No daemon: that is nothing to a status line.
-    let shell = "cat; printf 'to err' >&2; exit 7";
-    let output = draw(&place, &agent, &["--", "sh", "-c", shell], PAYLOAD);
-    assert_eq!(output.status.code(), Some(7));
-    assert_eq!(output.stdout, PAYLOAD.as_bytes());
-    assert_eq!(output.stderr, b"to err");
-    // One that reads nothing, and one that is killed.
-    let large = format!("{PAYLOAD}{}", " ".repeat(300_000));
-    let output = draw(&place, &agent, &["--", "printf", "mine"], &large);
-    assert_eq!(
-        (output.status.code(), &*output.stdout),
-        (Some(0), &b"mine"[..])
-    );
-    let output = draw(&place, &agent, &["--", "sh", "-c", "kill -9 $$"], PAYLOAD);
-    assert_eq!(output.status.code(), Some(128 + 9));
-    let output = draw(&place, &agent, &["--", "/nonexistent"], PAYLOAD);
-    assert_eq!(output.status.code(), Some(1));
-    let output = draw(&place, &agent, &[], "nonsense");
-    assert_eq!(
-        (output.status.code(), &*output.stdout),
-        (Some(0), &b"\n"[..])
-    );
-    assert_eq!(json!(output.stderr.len()), json!(0));
+    let mut command = place.command(["statusline", "--", "yes"]);
+    let status = command.stdout(broken_pipe()).status().unwrap();
+    assert_eq!(status.signal(), Some(13));
+}
+
+#[test]
+fn a_command_that_cannot_be_run_is_named_with_a_shells_status() {
+    let place = Place::new();
+    std::fs::write(place.path().join("text"), "").unwrap();
+    for (command, code) in [
+        ("/nonexistent", 127),
+        ("no-such-program", 127),
+        ("./text", 126),
+        ("/", 126),
+    ] {
+        let output = draw(&place, &["--", command], PAYLOAD.as_bytes());
+        assert_eq!(output.status.code(), Some(code), "{command}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.starts_with(&format!("agent-console: cannot run {command}: "))
+                && said.contains("`statusLine`"),
+            "{said}"
+        );
+        assert_eq!((said.lines().count(), output.stdout.len()), (1, 0));
+    }
+}
+
+#[test]
+fn our_own_line_never_fails() {
+    whoever_listens(|place| {
+        for (input, line) in [
+            (
+                PAYLOAD.as_bytes(),
+                "Opus 5 · 12 % context · $0.50 · 5h 42 % (",
+            ),
+            (b"", ""),
+            (b"nonsense", ""),
+            (b"\xff{\"session_id\":", ""),
+            (br#"{"model":{"display_name":"\u001b[2J\u202e"}}"#, ""),
+        ] {
+            let output = draw(place, &[], input);
+            assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert!(said.starts_with(line), "{said}");
+            assert_eq!(said.matches(|sign: char| sign.is_control()).count(), 1);
+            assert!(said.ends_with('\n') && !said.contains('\u{202e}'), "{said}");
+        }
+        let mut command = place.command(["statusline"]);
+        let output = command.stdout(broken_pipe()).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+    });
 }

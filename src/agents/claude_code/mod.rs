@@ -10,6 +10,7 @@ mod tolerant;
 
 pub(super) use self::hooks::FIELDS;
 pub use self::registry::{Registered, registered};
+pub use self::status_line::{Shown, shown};
 
 use crate::core::event::AgentEvent;
 

@@ -31,6 +31,7 @@ struct StatusLine<'a> {
 #[serde(default, bound(deserialize = "'de: 'a"))]
 struct Model<'a> {
     id: Text<'a>,
+    display_name: Text<'a>,
 }
 
 #[derive(Deserialize, Default)]
@@ -82,11 +83,55 @@ impl Window {
     }
 }
 
+impl StatusLine<'_> {
+    fn context_percent(&self) -> Option<f32> {
+        let percent = self.context_window.used_percentage;
+        percent.filter(|percent| (0.0..=100.0).contains(percent))
+    }
+
+    fn cost_usd(&self) -> Option<f64> {
+        let cost = self.cost.total_cost_usd;
+        cost.filter(|cost| (0.0..1e9).contains(cost))
+    }
+
+    fn limits(&self) -> Vec<Limit> {
+        let windows = [
+            self.rate_limits.five_hour.limit("five_hour"),
+            self.rate_limits.seven_day.limit("seven_day"),
+        ];
+        windows.into_iter().flatten().collect()
+    }
+}
+
+/// What a person is shown of a status line, as far as it says so.
+#[derive(Debug, Default, PartialEq)]
+pub struct Shown {
+    /// The model, by the name that people know it by.
+    pub model: Option<Box<str>>,
+    /// How full the model's context is, in percent.
+    pub context_percent: Option<f32>,
+    /// What the session has cost so far, in US dollars.
+    pub cost_usd: Option<f64>,
+    /// The account's limits.
+    pub limits: Vec<Limit>,
+}
+
+/// What a status line shows; of what is none: nothing.
+#[must_use]
+pub fn shown(payload: &str) -> Shown {
+    let line: StatusLine = serde_json::from_str(payload).unwrap_or_default();
+    let Model { id, display_name } = &line.model;
+    Shown {
+        model: display_name.cut(NAME_LIMIT).or_else(|| id.cut(NAME_LIMIT)),
+        context_percent: line.context_percent(),
+        cost_usd: line.cost_usd(),
+        limits: line.limits(),
+    }
+}
+
 /// What a status line says, or `None` if it is none: it has no event's name, and a session.
 pub(super) fn event(payload: &str) -> Option<AgentEvent> {
     let line: StatusLine = serde_json::from_str(payload).ok()?;
-    let percent = line.context_window.used_percentage;
-    let cost = line.cost.total_cost_usd;
     Some(AgentEvent {
         name: Cow::Borrowed("StatusLine"),
         session_id: Some(line.session_id.cut(NAME_LIMIT)?),
@@ -96,15 +141,9 @@ pub(super) fn event(payload: &str) -> Option<AgentEvent> {
         title: line.session_name.cut(TEXT_LIMIT),
         subagent: None,
         prompt_id: None,
-        context_percent: percent.filter(|percent| (0.0..=100.0).contains(percent)),
-        cost_usd: cost.filter(|cost| (0.0..1e9).contains(cost)),
-        limits: [
-            line.rate_limits.five_hour.limit("five_hour"),
-            line.rate_limits.seven_day.limit("seven_day"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
+        context_percent: line.context_percent(),
+        cost_usd: line.cost_usd(),
+        limits: line.limits(),
         kind: EventKind::Noted,
     })
 }
@@ -143,6 +182,18 @@ mod tests {
             resets_at: Some(1_790_000_000_000),
         };
         assert_eq!(event.limits, [five_hour]);
+    }
+
+    #[test]
+    fn a_person_is_shown_the_models_name() {
+        let named = |payload: &str| shown(payload).model;
+        let both = r#"{"model":{"id":"opus-5","display_name":"Opus 5"}}"#;
+        assert_eq!(named(both).as_deref(), Some("Opus 5"));
+        let id = r#"{"model":{"id":"opus-5","display_name":""}}"#;
+        assert_eq!(named(id).as_deref(), Some("opus-5"));
+        for nonsense in ["", "{", "[]", "5", r#"{"model":"opus","cost":[]}"#] {
+            assert_eq!(shown(nonsense), Shown::default(), "{nonsense}");
+        }
     }
 
     #[test]

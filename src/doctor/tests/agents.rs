@@ -9,22 +9,39 @@ use super::super::hooks::Called::{Nothing, Other, This};
 use super::super::{LIMIT, Level, hooks, latency, registry, sessions};
 use super::is;
 use crate::install::hooks::State as Hooks;
+use crate::install::settings::Called;
 use crate::protocol::SessionRecord;
 
 #[test]
 fn every_event_calls_this_program_or_the_installer_is_named() {
-    let judge = |missing: &[&'static str], called, disabled| {
+    let judge_all = |missing: &[&'static str], called, disabled, line: Option<hooks::Called>| {
         let program = PathBuf::from("/p/agent-console");
         hooks::judge(&hooks::Seen::Settings {
             state: Hooks {
                 settings: "/h/.claude/settings.json".into(),
                 missing: missing.into(),
                 programs: vec![program.clone()],
+                status_line: line.map(|_| Called {
+                    program: "acd".into(),
+                    ours: true,
+                }),
                 disabled,
             },
             programs: vec![(program, called)],
+            status_line: line.map(|called| ("/l/acd".into(), called)),
         })
     };
+    let judge =
+        |missing: &[&'static str], called, disabled| judge_all(missing, called, disabled, None);
+    let line = |called| judge_all(&[], This, false, Some(called));
+    is(&line(This), Level::Ok, "settings.json", None);
+    for (called, what) in [
+        (Nothing, "the status line calls /l/acd, which cannot be run"),
+        (Other, "the status line calls /l/acd, which is not this"),
+    ] {
+        let install = Some("agent-console install --statusline");
+        is(&line(called), Level::Wrong, what, install);
+    }
     let install = Some("agent-console install --hooks");
     is(&judge(&[], This, false), Level::Ok, "settings.json", None);
     is(

@@ -5,11 +5,25 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::install::file::apply_all;
+use crate::install::settings::Want;
 
 /// A home, where a configuration directory and a state directory may be.
 struct Home(TempDir);
 
 const PROGRAM: &str = "/usr/local/bin/agent-console";
+
+const HOOKS: Wanted<'_> = Wanted {
+    events: Some(&EVENTS),
+    status_line: Want::No,
+};
+const BOTH: Wanted<'_> = Wanted {
+    events: Some(&EVENTS),
+    status_line: Want::Yes,
+};
+const EVERYTHING: Parts = Parts {
+    hooks: true,
+    status_line: true,
+};
 
 impl Home {
     fn new() -> Self {
@@ -50,11 +64,11 @@ impl Home {
     }
 
     fn install_for(&self, program: &str) -> Vec<Change> {
-        apply_all(|| self.place().plan_install(Path::new(program))).unwrap()
+        apply_all(|| self.place().plan_install(Path::new(program), &HOOKS)).unwrap()
     }
 
     fn uninstall(&self) -> Vec<Change> {
-        apply_all(|| self.place().plan_uninstall()).unwrap()
+        apply_all(|| self.place().plan_uninstall(EVERYTHING)).unwrap()
     }
 
     /// Every path there, with what the files hold.
@@ -92,7 +106,12 @@ fn nothing_remains_whatever_there_was() {
         }
         let before = home.all();
         assert!(!home.install().is_empty());
-        assert_eq!(home.place().plan_install(Path::new(PROGRAM)).unwrap(), []);
+        assert_eq!(
+            home.place()
+                .plan_install(Path::new(PROGRAM), &HOOKS)
+                .unwrap(),
+            []
+        );
         let state = home.place().state().unwrap();
         assert_eq!(
             (state.missing, state.programs),
@@ -106,8 +125,68 @@ fn nothing_remains_whatever_there_was() {
         );
         home.uninstall();
         assert_eq!(home.all(), before);
-        assert_eq!(home.place().plan_uninstall().unwrap(), []);
+        assert_eq!(home.place().plan_uninstall(EVERYTHING).unwrap(), []);
     }
+}
+
+/// Hooks and status line are one change of the settings, and go together or one by one.
+#[test]
+fn both_parts_share_a_change_and_a_memory() {
+    const HOOKS_FIRST: [Parts; 2] = [
+        Parts {
+            status_line: false,
+            ..EVERYTHING
+        },
+        EVERYTHING,
+    ];
+    const LINE_FIRST: [Parts; 2] = [
+        Parts {
+            hooks: false,
+            ..EVERYTHING
+        },
+        EVERYTHING,
+    ];
+    for order in [&[EVERYTHING][..], &HOOKS_FIRST, &LINE_FIRST] {
+        for home in [
+            Home::new(),
+            Home::with("{ }"),
+            Home::with(r#"{"statusLine": {"type": "command", "command": "KEY=s3cret x"}}"#),
+        ] {
+            let before = home.all();
+            let plan = || home.place().plan_install(Path::new(PROGRAM), &BOTH);
+            let changed: Vec<_> = apply_all(plan)
+                .unwrap()
+                .into_iter()
+                .map(|change| change.path)
+                .collect();
+            assert_eq!(changed, [home.memory(), home.settings()]);
+            assert_eq!(plan().unwrap(), []);
+            let line = home.place().state().unwrap().status_line.unwrap();
+            assert_eq!((&*line.program, line.ours), (PROGRAM, true));
+            let memory = fs::read_to_string(home.memory()).unwrap();
+            assert!(!memory.contains("s3cret"), "{memory}");
+            for &parts in order {
+                apply_all(|| home.place().plan_uninstall(parts)).unwrap();
+                let state = home.place().state().unwrap();
+                assert_eq!(state.programs.is_empty(), parts.hooks);
+                assert_eq!(state.status_line.is_none(), parts.status_line);
+            }
+            assert_eq!(home.all(), before);
+        }
+    }
+}
+
+/// What was remembered before there was a status line to remember.
+#[test]
+fn a_memory_of_hooks_alone_is_read() {
+    let home = Home::with("{\n}\n");
+    home.install();
+    let memory = fs::read_to_string(home.memory()).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&memory).unwrap();
+    let keys: Vec<_> = value["memory"].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["events", "hooks", "replaced", "root"]);
+    home.uninstall();
+    assert_eq!(home.text(), "{\n}\n");
 }
 
 #[test]
@@ -225,11 +304,11 @@ fn each_configuration_directory_has_a_memory_of_its_own() {
     let places =
         ["one", "two"].map(|name| Place::new(&home.path(name), Some(state.clone())).unwrap());
     for place in &places {
-        apply_all(|| place.plan_install(Path::new(PROGRAM))).unwrap();
+        apply_all(|| place.plan_install(Path::new(PROGRAM), &HOOKS)).unwrap();
     }
     assert_eq!(fs::read_dir(&state).unwrap().count(), 2);
     for place in &places {
-        apply_all(|| place.plan_uninstall()).unwrap();
+        apply_all(|| place.plan_uninstall(EVERYTHING)).unwrap();
     }
     assert_eq!(home.all(), []);
 }
@@ -254,7 +333,7 @@ fn what_cannot_be_understood_is_left_alone() {
         let place = home.place();
         for error in [
             place
-                .plan_install(Path::new(PROGRAM))
+                .plan_install(Path::new(PROGRAM), &HOOKS)
                 .unwrap_err()
                 .to_string(),
             place.state().unwrap_err().to_string(),
@@ -266,14 +345,17 @@ fn what_cannot_be_understood_is_left_alone() {
     }
     let home = Home::new();
     fs::create_dir_all(home.settings()).unwrap();
-    let error = home.place().plan_install(Path::new(PROGRAM)).unwrap_err();
+    let error = home
+        .place()
+        .plan_install(Path::new(PROGRAM), &HOOKS)
+        .unwrap_err();
     assert!(
         error.to_string().ends_with("is a directory, not a file"),
         "{error}"
     );
     let error = Home::new()
         .place()
-        .plan_install(Path::new("agent-console"))
+        .plan_install(Path::new("agent-console"), &HOOKS)
         .unwrap_err();
     assert!(error.to_string().contains("must be absolute"), "{error}");
 }
@@ -284,7 +366,7 @@ fn a_quicker_writer_is_waited_for() {
     let home = Home::with("{}");
     let mut quicker = Some("{\n\t\"theirs\": 1,\n\t\"hooks\": {\n\t\t\"Stop\": []\n\t}\n}\n");
     let made = apply_all(|| {
-        let plan = home.place().plan_install(Path::new(PROGRAM));
+        let plan = home.place().plan_install(Path::new(PROGRAM), &HOOKS);
         if let Some(text) = quicker.take() {
             fs::write(home.settings(), text).unwrap();
         }

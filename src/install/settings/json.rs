@@ -97,8 +97,14 @@ impl<'a> Node<'a> {
 
     /// The last member of that name, which is the one that counts.
     pub(super) fn member(&self, key: &str) -> Option<Node<'a>> {
-        let mut members = self.members().into_iter().rev();
-        Some(members.find(|member| member.key == key)?.value)
+        Some(self.place_of(key)?.1)
+    }
+
+    /// The same, with which of the members it is.
+    pub(super) fn place_of(&self, key: &str) -> Option<(usize, Node<'a>)> {
+        let members = self.members();
+        let at = members.iter().rposition(|member| member.key == key)?;
+        Some((at, members[at].value))
     }
 
     /// The elements of a list, in order; none of anything else.
@@ -285,6 +291,13 @@ impl Style {
 /// A JSON string.
 pub(super) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// What is between the quotes of a JSON string.
+pub(super) fn escape(text: &str) -> String {
+    let mut quoted = quote(text);
+    quoted.pop();
+    quoted.split_off(1)
 }
 
 /// The indentation of what begins at `start`, if it begins its line.

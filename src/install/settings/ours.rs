@@ -1,18 +1,15 @@
 //! One of our hooks: what it looks like, and how it is known again whoever wrote it. `settings` is the only caller.
 
 use std::borrow::Cow;
-use std::path::Path;
 
 use super::json::{Node, Tree, quote};
+use super::shell;
 
 /// How long Claude Code waits for our hook, in seconds. The hook itself takes milliseconds and gives up sooner.
 const TIMEOUT: &str = "5";
 
 /// What our hook is called with.
 const ARGUMENT: &str = "hook";
-
-/// The names of our program.
-const PROGRAMS: [&str; 2] = ["agent-console", "acd"];
 
 /// A hook of ours: one handler in a group of an event's list.
 pub(super) struct Ours<'a> {
@@ -25,15 +22,15 @@ pub(super) struct Ours<'a> {
 }
 
 impl Ours<'_> {
-    /// The command that calls `program` instead, as a JSON string; `None` if it does already, or cannot.
+    /// The command that calls `program` instead, as a JSON string; `None` if it does already.
     pub(super) fn calling(&self, program: &str) -> Option<String> {
         if self.program == program {
             return None;
         }
-        match &self.rest {
-            None => Some(quote(program)),
-            Some(rest) => Some(quote(&format!("{}{rest}", shell_word(program)?))),
-        }
+        Some(match &self.rest {
+            None => quote(program),
+            Some(rest) => quote(&format!("{}{rest}", shell::word(program))),
+        })
     }
 }
 
@@ -71,37 +68,12 @@ fn recognise<'a>(handler: &Node<'a>) -> Option<(Node<'a>, String, Option<String>
         Some(args) if args.elements().first()?.string()? == ARGUMENT => (text.into_owned(), None),
         Some(_) => return None,
         None => {
-            let (program, rest) = split_command(&text)?;
-            (program.to_owned(), Some(rest.to_owned()))
+            let call = shell::call(&text, ARGUMENT)?;
+            let rest = text[call.word.end..].to_owned();
+            (call.program, Some(rest))
         }
     };
-    let name = Path::new(&program).file_name()?.to_str()?;
-    PROGRAMS.contains(&name).then_some((command, program, rest))
-}
-
-/// The program of a command for the shell and what follows it, if that is `hook`. Variables and escapes are left to the
-/// shell: what stands there is the program.
-fn split_command(text: &str) -> Option<(&str, &str)> {
-    let text = text.trim_start();
-    let (program, rest) = match text.chars().next()? {
-        quote @ ('"' | '\'') => text[1..].split_once(quote)?,
-        _ => text.split_at(text.find(char::is_whitespace)?),
-    };
-    let after = rest.trim_start().strip_prefix(ARGUMENT)?;
-    let ends = !after.starts_with(|next: char| next.is_alphanumeric() || "-_./=".contains(next));
-    (ends && rest.starts_with(char::is_whitespace)).then_some((program, rest))
-}
-
-/// One word for the shell, such that [`split_command`] knows it again; `None` where quotes alone don't do.
-fn shell_word(text: &str) -> Option<String> {
-    let plain = |letter: char| letter.is_alphanumeric() || "/._-+@%,:=".contains(letter);
-    if text.chars().all(plain) {
-        Some(text.to_owned())
-    } else if !text.contains('\'') {
-        Some(format!("'{text}'"))
-    } else {
-        (!text.contains(['"', '$', '`', '\\', '!'])).then(|| format!("\"{text}\""))
-    }
+    shell::is_ours(&program).then_some((command, program, rest))
 }
 
 /// `hooks` of ours alone.

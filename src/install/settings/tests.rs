@@ -1,17 +1,34 @@
+mod parts;
 mod properties;
 mod schema;
+mod status_line;
 
 use super::json::quote;
 use super::*;
 
 const EVENTS: [&str; 2] = ["Stop", "PreToolUse"];
 const PROGRAM: &str = "/opt/agent-console";
+const HOOKS: Wanted<'_> = hooks(&EVENTS);
+const ONLY_HOOKS: Parts = Parts {
+    hooks: true,
+    status_line: false,
+};
+
+const fn hooks<'a>(events: &'a [&'a str]) -> Wanted<'a> {
+    Wanted {
+        events: Some(events),
+        status_line: Want::No,
+    }
+}
 
 /// `install` for the two events, and that `uninstall` undoes it.
 fn installed(text: &str) -> String {
-    let done = install(text, &EVENTS, PROGRAM, None).unwrap();
-    assert_eq!(uninstall(&done.text, Some(&done.memory)).unwrap(), text);
-    let again = install(&done.text, &EVENTS, PROGRAM, Some(&done.memory)).unwrap();
+    let done = install(text, &HOOKS, PROGRAM, None).unwrap();
+    assert_eq!(
+        uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(),
+        text
+    );
+    let again = install(&done.text, &HOOKS, PROGRAM, Some(&done.memory)).unwrap();
     assert_eq!(again, done);
     done.text
 }
@@ -135,7 +152,7 @@ fn what_was_empty_is_empty_again() {
             text.starts_with(BYTE_ORDER_MARK)
         );
         // Without the memory, too, no hook of ours remains.
-        let bare = uninstall(&done, None).unwrap();
+        let bare = uninstall(&done, ONLY_HOOKS, None).unwrap();
         assert_eq!(inspect(&bare, &EVENTS).unwrap().found, []);
         assert_eq!(bare.trim_start_matches(BYTE_ORDER_MARK).trim(), "{}");
     }
@@ -156,7 +173,7 @@ fn without_the_memory_only_what_is_empty_goes() {
         (r#"{"a": 1, "hooks": {"Stop": []}}"#, r#"{"a": 1}"#),
         (r#"{"hooks": {}}"#, "{}"),
     ] {
-        assert_eq!(uninstall(&installed(text), None).unwrap(), left);
+        assert_eq!(uninstall(&installed(text), ONLY_HOOKS, None).unwrap(), left);
     }
 }
 
@@ -190,7 +207,7 @@ fn one_of_ours_is_known_whoever_wrote_it() {
         let found = inspect(&text, &EVENTS).unwrap().found;
         assert_eq!(found.len(), 1, "{handler}");
         assert_eq!(found[0].program, program);
-        assert_eq!(uninstall(&text, None).unwrap(), "{}");
+        assert_eq!(uninstall(&text, ONLY_HOOKS, None).unwrap(), "{}");
     }
     let foreign = [
         exec("/a/agent-console", "[]"),
@@ -214,7 +231,7 @@ fn one_of_ours_is_known_whoever_wrote_it() {
     for handler in foreign {
         let text = format!(r#"{{"hooks": {{"Stop": [{{"hooks": [{handler}]}}]}}}}"#);
         assert_eq!(inspect(&text, &EVENTS).unwrap().found, [], "{handler}");
-        assert_eq!(uninstall(&text, None).unwrap(), text);
+        assert_eq!(uninstall(&text, ONLY_HOOKS, None).unwrap(), text);
     }
 }
 
@@ -223,7 +240,7 @@ fn a_hook_that_a_person_wrote_is_not_doubled_and_gets_its_command_back() {
     let text = r#"{"hooks": {"Stop": [{"matcher": "*", "hooks": [
         {"type": "command", "command": "\/old\/acd", "args": ["hook", "claude-code"], "timeout": 1},
         {"type": "command", "command": "'/old dir/agent-console' hook || true"}]}], "PreToolUse": []}}"#;
-    let first = install(text, &EVENTS, "/new/it's/agent-console", None).unwrap();
+    let first = install(text, &HOOKS, "/new/it's/agent-console", None).unwrap();
     assert!(first.text.contains(
         r#""command": "/new/it's/agent-console", "args": ["hook", "claude-code"], "timeout": 1"#
     ));
@@ -236,7 +253,7 @@ fn a_hook_that_a_person_wrote_is_not_doubled_and_gets_its_command_back() {
         first.text.matches("hook").count(),
         text.matches("hook").count() + 2
     );
-    let second = install(&first.text, &EVENTS, PROGRAM, Some(&first.memory)).unwrap();
+    let second = install(&first.text, &HOOKS, PROGRAM, Some(&first.memory)).unwrap();
     assert!(
         second
             .text
@@ -244,24 +261,38 @@ fn a_hook_that_a_person_wrote_is_not_doubled_and_gets_its_command_back() {
     );
     assert!(!second.text.contains("/new/"));
     for done in [first, second] {
-        assert_eq!(uninstall(&done.text, Some(&done.memory)).unwrap(), text);
+        assert_eq!(
+            uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(),
+            text
+        );
     }
 }
 
 #[test]
-fn a_command_that_quotes_cannot_hold_stays() {
+fn a_program_of_any_name_is_called_and_known_again() {
     let text = r#"{"hooks":{"Stop":[{"hooks":[{"type":"command","command":"acd hook"}]}]}}"#;
-    let done = install(text, &["Stop"], r"/it's/$HOME/acd", None).unwrap();
-    assert_eq!(done.text, text);
+    let program = r"/it's/$HOME/acd";
+    let done = install(text, &hooks(&["Stop"]), program, None).unwrap();
+    assert_eq!(
+        inspect(&done.text, &EVENTS).unwrap().found[0].program,
+        program
+    );
+    assert_eq!(
+        uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(),
+        text
+    );
 }
 
 #[test]
 fn another_program_takes_the_place_of_the_first() {
     let text = "{\n  \"hooks\": {\n    \"Stop\": []\n  }\n}\n";
-    let first = install(text, &EVENTS, "/first/agent-console", None).unwrap();
-    let second = install(&first.text, &EVENTS, PROGRAM, Some(&first.memory)).unwrap();
+    let first = install(text, &HOOKS, "/first/agent-console", None).unwrap();
+    let second = install(&first.text, &HOOKS, PROGRAM, Some(&first.memory)).unwrap();
     assert_eq!(second.text, first.text.replace("/first", "/opt"));
-    assert_eq!(uninstall(&second.text, Some(&second.memory)).unwrap(), text);
+    assert_eq!(
+        uninstall(&second.text, ONLY_HOOKS, Some(&second.memory)).unwrap(),
+        text
+    );
 }
 
 #[test]
@@ -295,11 +326,11 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
     ];
     for (text, expected) in table {
-        let error = install(text, &EVENTS, PROGRAM, None).unwrap_err();
+        let error = install(text, &HOOKS, PROGRAM, None).unwrap_err();
         assert_eq!(error.to_string(), expected);
         assert_eq!(inspect(text, &EVENTS).unwrap_err(), error);
         // What has the wrong shape holds nothing of ours.
-        match uninstall(text, None) {
+        match uninstall(text, ONLY_HOOKS, None) {
             Ok(left) => assert_eq!(left, text),
             Err(refused) => assert_eq!(refused, error),
         }
@@ -308,7 +339,7 @@ fn what_is_wrong_is_said_with_its_place() {
     installed(
         r#"{"hooks": {"Foo": 5, "Stop": [5, {}, {"hooks": 5}, {"hooks": [{"type": "zzz"}, 5]}]}}"#,
     );
-    let end = install("{\"a\": 1", &EVENTS, PROGRAM, None).unwrap_err();
+    let end = install("{\"a\": 1", &HOOKS, PROGRAM, None).unwrap_err();
     assert_eq!((end.line, end.column > 6), (1, true));
 }
 

@@ -1,19 +1,26 @@
 //! What holds for any settings: a thousand files a run, each of another shape and in another hand.
 
+use std::fmt::Write;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::super::json::quote;
 use super::super::*;
-use super::schema;
+use super::{ONLY_HOOKS, hooks, schema};
 use crate::install::hooks::EVENTS;
 
 const PROGRAM: &str = "/usr/local/bin/agent-console";
+const HOOKS: Wanted<'_> = hooks(&EVENTS);
+
+fn of_hooks(memory: &Memory) -> &HooksMemory {
+    memory.hooks.as_ref().unwrap()
+}
 
 /// A value, with keys in order and repeated, and scalars as they are written.
 #[derive(Debug, Clone, PartialEq)]
-enum Doc {
+pub(super) enum Doc {
     Raw(String),
     List(Vec<Doc>),
     Object(Vec<(String, Doc)>),
@@ -43,7 +50,7 @@ impl Doc {
 
 /// How somebody writes.
 #[derive(Debug, Clone)]
-enum Hand {
+pub(super) enum Hand {
     /// Without any white space.
     Tight,
     /// On one line.
@@ -55,7 +62,7 @@ enum Hand {
 }
 
 impl Hand {
-    fn write(&self, doc: &Doc) -> String {
+    pub(super) fn write(&self, doc: &Doc) -> String {
         let mut text = String::new();
         let mut seed = match self {
             Self::Wild(seed) => *seed | 1,
@@ -125,7 +132,7 @@ impl Hand {
     }
 }
 
-fn hand() -> impl Strategy<Value = Hand> {
+pub(super) fn hand() -> impl Strategy<Value = Hand> {
     prop_oneof![
         Just(Hand::Tight),
         Just(Hand::Line),
@@ -144,7 +151,7 @@ fn raw(texts: &'static [&'static str]) -> impl Strategy<Value = Doc> {
 }
 
 /// Anything that is not about hooks.
-fn junk() -> impl Strategy<Value = Doc> {
+pub(super) fn junk() -> impl Strategy<Value = Doc> {
     let scalar = prop_oneof![
         raw(&[
             "null",
@@ -233,19 +240,117 @@ fn event() -> impl Strategy<Value = (String, Doc)> {
     (name, list)
 }
 
-fn hooks() -> impl Strategy<Value = Doc> {
+fn hooks_member() -> impl Strategy<Value = Doc> {
     prop_oneof![
         10 => vec(event(), 0..6).prop_map(Doc::Object),
         1 => raw(&["{}", "5", "null", "[]", "\"x\""]),
     ]
 }
 
+/// A status line of anybody's, right or wrong, ours among them as a person would write them.
+fn status_line() -> impl Strategy<Value = Doc> {
+    let known = raw(&[
+        r#"{"type":"command","command":"\/opt\/acd  statusline"}"#,
+        r#"{"type":"command","command":"acd statusline --socket /x -- ~/bin/x  -y"}"#,
+        r#"{"padding":1,"command":"'/a b/agent-console' statusline -- sh -c 'echo '\\''a'\\'''","type":"command"}"#,
+        r#"{"type":"command","command":"acd statusline | cut -c1-9"}"#,
+        r#"{"type":"command","command":"A=1 \"/a b/acd\" statusline -- x"}"#,
+        r#"{"type":"command","command":""}"#,
+        r#"{"type":"command","command":5}"#,
+        r#"{"type":"other","command":"x"}"#,
+        r#"{"type":"command","command":"x","command":"y"}"#,
+        "{}",
+        "null",
+        r#""x""#,
+    ]);
+    let members = (command(), any::<bool>()).prop_map(|(command, first)| {
+        let member = |key: &str, value: &str| (quote(key), Doc::Raw(value.to_owned()));
+        let command = member("command", &command);
+        let kind = member("type", "\"command\"");
+        Doc::Object(if first {
+            vec![command, member("padding", "0"), kind]
+        } else {
+            vec![kind, command]
+        })
+    });
+    prop_oneof![3 => members, 1 => known]
+}
+
+/// A command for a shell as a JSON string, in any of the ways to write one.
+pub(super) fn command() -> impl Strategy<Value = String> {
+    const PIECES: [&str; 31] = [
+        "~/bin/line",
+        "date",
+        " ",
+        " ",
+        "  ",
+        "\t",
+        "\n",
+        "'",
+        r"'\''",
+        "\"",
+        r"\",
+        "|",
+        "&&",
+        ";",
+        "$HOME",
+        "`x`",
+        "#",
+        "A=1",
+        "sh -c '",
+        "statusline",
+        " -- ",
+        "--",
+        "acd",
+        "/x/agent-console statusline",
+        "acd statusline -- ",
+        "é",
+        "\u{fffd}",
+        "=",
+        "%",
+        "echo",
+        "/",
+    ];
+    let piece = prop_oneof![
+        4 => select(&PIECES).prop_map(str::to_owned),
+        1 => any::<String>(),
+    ];
+    (vec(piece, 0..8), any::<u64>()).prop_map(|(pieces, seed)| {
+        let mut seed = seed | 1;
+        let mut written = "\"".to_owned();
+        for letter in pieces.concat().chars() {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            let plain = json::escape(&letter.to_string());
+            match (seed >> 60, letter) {
+                (0 | 1, _) => {
+                    for unit in letter.encode_utf16(&mut [0; 2]) {
+                        write!(written, "\\u{unit:04X}").unwrap();
+                    }
+                }
+                (2 | 3, '/') => written.push_str(r"\/"),
+                (4, _) => written.extend([&plain, r"\ud83d"]),
+                _ => written.push_str(&plain),
+            }
+        }
+        written + "\""
+    })
+}
+
 /// The settings as a value; more often with hooks than not, now and then with two.
 fn document() -> impl Strategy<Value = Doc> {
-    let members = (vec((key(), junk()), 0..5), vec((0_usize..5, hooks()), 0..3));
-    let object = members.prop_map(|(mut members, hooks)| {
+    let members = (
+        vec((key(), junk()), 0..5),
+        vec((0_usize..5, hooks_member()), 0..3),
+        vec((0_usize..7, status_line()), 0..3),
+    );
+    let object = members.prop_map(|(mut members, hooks, lines)| {
         for (at, hooks) in hooks {
             members.insert(at.min(members.len()), ("\"hooks\"".to_owned(), hooks));
+        }
+        for (at, line) in lines {
+            members.insert(at.min(members.len()), ("\"statusLine\"".to_owned(), line));
         }
         Doc::Object(members)
     });
@@ -253,7 +358,7 @@ fn document() -> impl Strategy<Value = Doc> {
 }
 
 /// A whole file.
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     let around = || select(&["", "", "\n", "\r\n", " \n\n", "\t"]);
     let written = (
         select(&["", "", "", "\u{feff}"]),
@@ -271,12 +376,12 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-fn body(text: &str) -> &str {
+pub(super) fn body(text: &str) -> &str {
     text.trim_start_matches(BYTE_ORDER_MARK)
 }
 
 /// Whether installing is to be refused, found out in another way than the program does.
-fn is_refused(text: &str) -> bool {
+pub(super) fn is_refused(text: &str) -> bool {
     let body = body(text);
     if body.trim().is_empty() {
         return false;
@@ -307,7 +412,7 @@ fn calls(text: &str, program: &str) -> usize {
         .count()
 }
 
-fn files(cases: u32) -> ProptestConfig {
+pub(super) fn files(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
         failure_persistence: None,
@@ -320,7 +425,7 @@ proptest! {
 
     #[test]
     fn what_is_installed_is_uninstalled_byte_for_byte(text in text()) {
-        let done = match install(&text, &EVENTS, PROGRAM, None) {
+        let done = match install(&text, &HOOKS, PROGRAM, None) {
             Ok(done) => done,
             Err(error) => {
                 prop_assert!(is_refused(&text), "{error}");
@@ -328,35 +433,35 @@ proptest! {
             }
         };
         prop_assert!(!is_refused(&text));
-        prop_assert_eq!(&uninstall(&done.text, Some(&done.memory)).unwrap(), &text);
+        prop_assert_eq!(&uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(), &text);
 
         // Every event has one of ours, and all call the program; nothing else has changed.
         let found = inspect(&done.text, &EVENTS).unwrap().found;
         prop_assert!(EVENTS.iter().all(|event| found.iter().any(|found| found.event == *event)));
         prop_assert_eq!(calls(&done.text, PROGRAM), found.len());
         let there = inspect(&text, &EVENTS).map_or(0, |there| there.found.len());
-        prop_assert_eq!(found.len(), there + done.memory.events.len());
+        prop_assert_eq!(found.len(), there + of_hooks(&done.memory).events.len());
         if let Ok(value) = serde_json::from_str(body(&done.text)) {
             let valid = serde_json::from_str(body(&text)).map_or(true, |before| schema::valid(&before));
             prop_assert_eq!(valid, schema::valid(&value), "{}", done.text);
         }
 
         // Again: nothing. With another program, and back: as if it had been that at first.
-        prop_assert_eq!(&install(&done.text, &EVENTS, PROGRAM, Some(&done.memory)).unwrap(), &done);
-        let other = install(&done.text, &EVENTS, "/elsewhere/acd", Some(&done.memory)).unwrap();
+        prop_assert_eq!(&install(&done.text, &HOOKS, PROGRAM, Some(&done.memory)).unwrap(), &done);
+        let other = install(&done.text, &HOOKS, "/elsewhere/acd", Some(&done.memory)).unwrap();
         prop_assert_eq!(calls(&other.text, PROGRAM), 0);
-        prop_assert_eq!(&uninstall(&other.text, Some(&other.memory)).unwrap(), &text);
-        let back = install(&other.text, &EVENTS, PROGRAM, Some(&other.memory)).unwrap();
-        prop_assert_eq!(&uninstall(&back.text, Some(&back.memory)).unwrap(), &text);
+        prop_assert_eq!(&uninstall(&other.text, ONLY_HOOKS, Some(&other.memory)).unwrap(), &text);
+        let back = install(&other.text, &HOOKS, PROGRAM, Some(&other.memory)).unwrap();
+        prop_assert_eq!(&uninstall(&back.text, ONLY_HOOKS, Some(&back.memory)).unwrap(), &text);
 
         // The memory survives being written down.
         let written = serde_json::to_string(&done.memory).unwrap();
         prop_assert_eq!(&serde_json::from_str::<Memory>(&written).unwrap(), &done.memory);
 
         // Without the memory none of ours remains, and a second time there is nothing to do.
-        let bare = uninstall(&done.text, None).unwrap();
+        let bare = uninstall(&done.text, ONLY_HOOKS, None).unwrap();
         prop_assert_eq!(inspect(&bare, &EVENTS).unwrap().found, vec![]);
-        prop_assert_eq!(&uninstall(&bare, None).unwrap(), &bare);
+        prop_assert_eq!(&uninstall(&bare, ONLY_HOOKS, None).unwrap(), &bare);
     }
 
     #[test]
@@ -366,8 +471,8 @@ proptest! {
             cut -= 1;
         }
         let half = &text[..cut];
-        if let Ok(done) = install(half, &EVENTS, PROGRAM, None) {
-            prop_assert_eq!(uninstall(&done.text, Some(&done.memory)).unwrap(), half);
+        if let Ok(done) = install(half, &HOOKS, PROGRAM, None) {
+            prop_assert_eq!(uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(), half);
         } else {
             prop_assert!(inspect(half, &EVENTS).is_err());
         }
@@ -397,29 +502,29 @@ proptest! {
         let Some(expected) = add(&text) else {
             return Ok(());
         };
-        let done = install(&text, &EVENTS, PROGRAM, None).unwrap();
+        let done = install(&text, &HOOKS, PROGRAM, None).unwrap();
         let meanwhile = add(&done.text).unwrap();
-        prop_assert_eq!(&uninstall(&meanwhile, Some(&done.memory)).unwrap(), &expected);
+        prop_assert_eq!(&uninstall(&meanwhile, ONLY_HOOKS, Some(&done.memory)).unwrap(), &expected);
         // Installing anew in between does no harm.
-        let again = install(&meanwhile, &EVENTS, PROGRAM, Some(&done.memory)).unwrap();
+        let again = install(&meanwhile, &HOOKS, PROGRAM, Some(&done.memory)).unwrap();
         prop_assert_eq!(&again.text, &meanwhile);
-        prop_assert_eq!(&uninstall(&again.text, Some(&again.memory)).unwrap(), &expected);
+        prop_assert_eq!(&uninstall(&again.text, ONLY_HOOKS, Some(&again.memory)).unwrap(), &expected);
     }
 
     #[test]
     fn what_others_do_to_hooks_meanwhile_stays(text in text(), edits in vec((0_usize..8, any::<prop::sample::Index>(), group(), junk()), 0..6), hand in hand()) {
         prop_assume!(!is_refused(&text) && !body(&text).trim().is_empty());
-        let done = install(&text, &EVENTS, PROGRAM, None).unwrap();
+        let done = install(&text, &HOOKS, PROGRAM, None).unwrap();
         let meddled = edits.iter().fold(Doc::read(body(&done.text)), meddle);
         let reformatted = hand.write(&meddled);
-        let left = uninstall(&reformatted, Some(&done.memory)).unwrap();
+        let left = uninstall(&reformatted, ONLY_HOOKS, Some(&done.memory)).unwrap();
         let left = Doc::read(&left);
         prop_assert_eq!(without_ours(left.clone(), &done.memory), without_ours(meddled, &done.memory));
         for (event, list) in effective_events(&left) {
-            if done.memory.events.contains_key(&event) {
+            if of_hooks(&done.memory).events.contains_key(&event) {
                 let Doc::List(groups) = list else { continue };
                 prop_assert!(!groups.iter().any(|group| hooks_of(group).iter().any(is_ours)), "{event}");
-                prop_assert!(!groups.is_empty() || done.memory.events[&event] != Before::Missing, "{event}");
+                prop_assert!(!groups.is_empty() || of_hooks(&done.memory).events[&event] != Before::Missing, "{event}");
             }
         }
     }
@@ -518,7 +623,7 @@ fn without_ours(doc: Doc, memory: &Memory) -> Doc {
             let Doc::List(mut groups) = list else {
                 return Some((event, list));
             };
-            if !memory.events.contains_key(&event) {
+            if !of_hooks(memory).events.contains_key(&event) {
                 // Which command is given back is the other property's matter.
                 let forgotten = |handler: &Doc| {
                     if is_ours(handler) {

@@ -1,0 +1,151 @@
+//! Hooks and status line together, for any settings: whatever order they come and go in, nothing is left.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::super::*;
+use super::hooks;
+use super::properties::{body, command, files, hand, is_refused, junk, text};
+use crate::install::hooks::EVENTS;
+
+const PROGRAMS: [&str; 3] = [
+    "/usr/local/bin/agent-console",
+    "/with blank/it's/acd",
+    r#"/"/agent-console"#,
+];
+const HOOKS: Wanted<'_> = hooks(&EVENTS);
+const LINE: Wanted<'_> = Wanted {
+    events: None,
+    status_line: Want::Yes,
+};
+const PLAIN: Wanted<'_> = Wanted {
+    events: Some(&EVENTS),
+    status_line: Want::IfThere,
+};
+const BOTH: Wanted<'_> = Wanted {
+    events: Some(&EVENTS),
+    status_line: Want::Yes,
+};
+const ALL: Parts = Parts {
+    hooks: true,
+    status_line: true,
+};
+const FIRST_HOOKS: Parts = Parts {
+    hooks: true,
+    status_line: false,
+};
+const FIRST_LINE: Parts = Parts {
+    hooks: false,
+    status_line: true,
+};
+
+/// What was installed is taken out as `first`, and then the rest; parts that were never put in are left alone.
+fn undone(text: &str, first: Parts, mut memory: Memory) -> String {
+    let mut text = text.to_owned();
+    for parts in [first, ALL] {
+        let parts = Parts {
+            hooks: parts.hooks && memory.hooks.is_some(),
+            status_line: parts.status_line && memory.status_line.is_some(),
+        };
+        text = uninstall(&text, parts, Some(&memory)).unwrap();
+        memory.forget(parts);
+    }
+    assert!(memory.is_empty());
+    text
+}
+
+fn remembered(memory: &Memory) -> Memory {
+    serde_json::from_str(&serde_json::to_string(memory).unwrap()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(files(1_000))]
+
+    #[test]
+    fn whatever_comes_in_whatever_order_goes_byte_for_byte(
+        text in text(),
+        steps in vec((select(&[HOOKS, LINE, PLAIN, BOTH]), select(&PROGRAMS)), 1..4),
+        first in select(&[ALL, FIRST_HOOKS, FIRST_LINE]),
+    ) {
+        let mut done: Option<Installed> = None;
+        for (wanted, program) in steps {
+            let before = done.as_ref().map_or(&*text, |done| &done.text);
+            let memory = done.as_ref().map(|done| &done.memory);
+            let Ok(next) = install(before, &wanted, program, memory) else {
+                continue;
+            };
+            let again = install(&next.text, &wanted, program, Some(&next.memory)).unwrap();
+            prop_assert_eq!(&again, &next);
+            let seen = StatusLine::read(&read_root(body(&next.text)).unwrap()).called();
+            prop_assert!(wanted.status_line != Want::Yes || seen.is_some(), "{}", next.text);
+            prop_assert_eq!(&remembered(&next.memory), &next.memory);
+            done = Some(next);
+        }
+        if let Some(done) = done {
+            prop_assert_eq!(undone(&done.text, first, done.memory), text);
+        }
+    }
+
+    /// Others reorder nothing, but write beside ours: before and behind it, and within the status line.
+    #[test]
+    fn what_others_write_beside_ours_stays_byte_for_byte(
+        text in text(),
+        wanted in select(&[HOOKS, LINE, BOTH]),
+        added in junk(),
+        hand in hand(),
+        place in 0_usize..3,
+        first in select(&[ALL, FIRST_HOOKS, FIRST_LINE]),
+    ) {
+        prop_assume!(!body(&text).trim().is_empty());
+        let added = format!("\"added\": {}", hand.write(&added));
+        let add = |text: &str| {
+            let mark = text.len() - body(text).len();
+            let root = Node::read(body(text)).unwrap();
+            let line = root.member("statusLine").filter(|_| place == 2);
+            let children = line.unwrap_or(root).children();
+            let (at, added) = match place {
+                0 => (children.first()?.start, format!("{added} ,")),
+                _ => (children.last()?.end, format!(" , {added}")),
+            };
+            let mut text = text.to_owned();
+            text.insert_str(mark + at, &added);
+            Some(text)
+        };
+        let Ok(done) = install(&text, &wanted, PROGRAMS[0], None) else {
+            return Ok(());
+        };
+        // In a status line that we made nothing of others' stays.
+        let made = done.memory.status_line == Some(StatusLineMemory::Added);
+        prop_assume!(!(place == 2 && made));
+        let (Some(meanwhile), Some(expected)) = (add(&done.text), add(&text)) else {
+            return Ok(());
+        };
+        let again = install(&meanwhile, &wanted, PROGRAMS[0], Some(&done.memory)).unwrap();
+        prop_assert_eq!(&again.text, &meanwhile);
+        prop_assert_eq!(undone(&again.text, first, again.memory), expected);
+    }
+
+    /// Without a memory the text alone is enough to give a command back, as long as nothing else was empty.
+    #[test]
+    fn a_command_comes_back_from_the_text_alone(command in command(), program in select(&PROGRAMS)) {
+        let text = format!(r#"{{"statusLine": {{"type": "command", "command": {command}}}}}"#);
+        let done = install(&text, &LINE, program, None).unwrap();
+        if done.memory.status_line == Some(StatusLineMemory::Wrapped) {
+            prop_assert_eq!(&uninstall(&done.text, FIRST_LINE, None).unwrap(), &text);
+            let kept = serde_json::to_string(&done.memory).unwrap();
+            prop_assert_eq!(kept, r#"{"root":"filled","status_line":"wrapped"}"#);
+        } else {
+            // There is a call of ours in it somewhere, which is not doubled.
+            prop_assert!(inspect(&text, &[]).unwrap().status_line.is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_refused_for_its_own_part(text in text()) {
+        let shape = |wanted| install(&text, &wanted, PROGRAMS[0], None).is_err();
+        prop_assert_eq!(shape(HOOKS), is_refused(&text));
+        prop_assert_eq!(shape(PLAIN), is_refused(&text));
+        prop_assert_eq!(shape(BOTH), is_refused(&text) || shape(LINE));
+    }
+}

@@ -1,0 +1,233 @@
+//! The status line alone: what stands there before and after, and what is left of it.
+
+use super::*;
+
+const LINE: Wanted<'_> = Wanted {
+    events: None,
+    status_line: Want::Yes,
+};
+const ONLY_LINE: Parts = Parts {
+    hooks: false,
+    status_line: true,
+};
+
+/// Settings with this command, a JSON string.
+fn with(command: &str) -> String {
+    format!(r#"{{"statusLine": {{"type": "command", "command": {command}, "padding": 0}}}}"#)
+}
+
+/// The same after `install`, which `uninstall` undoes, with and without what is remembered.
+fn wrapped(command: &str) -> String {
+    let text = with(command);
+    let done = install(&text, &LINE, PROGRAM, None).unwrap();
+    assert_eq!(
+        done.memory.status_line,
+        Some(StatusLineMemory::Wrapped),
+        "{command}"
+    );
+    let memory = Some(&done.memory);
+    assert_eq!(install(&done.text, &LINE, PROGRAM, memory).unwrap(), done);
+    for memory in [memory, None] {
+        assert_eq!(uninstall(&done.text, ONLY_LINE, memory).unwrap(), text);
+    }
+    let root = Node::read(&done.text).unwrap();
+    let command = root.member("statusLine").unwrap().member("command");
+    command.unwrap().raw.to_owned()
+}
+
+#[test]
+fn where_there_is_none_one_is_added_and_goes() {
+    for (text, expected) in [
+        (
+            "{}",
+            "{\n  \"statusLine\": {\n    \"type\": \"command\",\n    \"command\": \"/opt/agent-console statusline\"\n  }\n}",
+        ),
+        (
+            "{\n\t\"a\": 1\n}\n",
+            "{\n\t\"a\": 1,\n\t\"statusLine\": {\n\t\t\"type\": \"command\",\n\t\t\"command\": \"/opt/agent-console statusline\"\n\t}\n}\n",
+        ),
+        (
+            "\u{feff}\r\n",
+            "\u{feff}{\r\n  \"statusLine\": {\r\n    \"type\": \"command\",\r\n    \"command\": \"/opt/agent-console statusline\"\r\n  }\r\n}\r\n",
+        ),
+    ] {
+        let done = install(text, &LINE, PROGRAM, None).unwrap();
+        assert_eq!(done.text, expected);
+        assert_eq!(
+            uninstall(&done.text, ONLY_LINE, Some(&done.memory)).unwrap(),
+            text
+        );
+        // Where it is not asked for it is not made.
+        let unasked = Wanted {
+            status_line: Want::IfThere,
+            ..LINE
+        };
+        assert_eq!(install(text, &unasked, PROGRAM, None).unwrap().text, text);
+    }
+}
+
+#[test]
+fn words_go_behind_ours_as_they_are_and_all_else_as_one_word() {
+    for (command, expected) in [
+        (
+            r#""~\/bin/line  --a=b ""#,
+            r#""/opt/agent-console statusline -- ~\/bin/line  --a=b ""#,
+        ),
+        (
+            r#""a | b""#,
+            r#""/opt/agent-console statusline -- sh -c 'a | b'""#,
+        ),
+        (
+            r#""echo \u0027\"$A\"' \\""#,
+            r#""/opt/agent-console statusline -- sh -c 'echo \u0027\\''\"$A\"'\\'' \\'""#,
+        ),
+        (r#""""#, r#""/opt/agent-console statusline -- sh -c ''""#),
+        (
+            r#""a\ud800\nb""#,
+            r#""/opt/agent-console statusline -- sh -c 'a\ud800\nb'""#,
+        ),
+        (
+            r#""sh -c 'x'""#,
+            r#""/opt/agent-console statusline -- sh -c 'sh -c '\\''x'\\'''""#,
+        ),
+        (
+            r#""sh -c x""#,
+            r#""/opt/agent-console statusline -- sh -c x""#,
+        ),
+    ] {
+        assert_eq!(wrapped(command), expected);
+    }
+}
+
+#[test]
+fn nothing_of_a_command_is_remembered() {
+    for command in [
+        r#""TOKEN=s3cret line""#,
+        r#""line s3cret""#,
+        r#""/old/acd statusline -- line s3cret""#,
+        r#""TOKEN=s3cret /old/acd statusline""#,
+    ] {
+        let done = install(&with(command), &LINE, PROGRAM, None).unwrap();
+        let memory = serde_json::to_string(&done.memory).unwrap();
+        assert!(!memory.contains("s3cret"), "{memory}");
+    }
+}
+
+#[test]
+fn a_call_that_a_person_wrote_is_not_doubled_and_gets_its_program_back() {
+    for (command, now, without) in [
+        (
+            r#""acd statusline""#,
+            r#""/opt/agent-console statusline""#,
+            None,
+        ),
+        (
+            r#""'\/a b\/acd'  statusline --socket /x""#,
+            r#""/opt/agent-console  statusline --socket /x""#,
+            None,
+        ),
+        (
+            r#""acd statusline --socket /x --  ~\/x | y""#,
+            r#""/opt/agent-console statusline --socket /x --  ~\/x | y""#,
+            Some(r#"" ~\/x | y""#),
+        ),
+        // Nothing that could be taken apart.
+        (
+            r#""acd statusline | cut -c1-9""#,
+            r#""/opt/agent-console statusline | cut -c1-9""#,
+            Some(r#""/opt/agent-console statusline | cut -c1-9""#),
+        ),
+        (
+            r#""A=1 \"/x/acd\" statusline""#,
+            r#""A=1 /opt/agent-console statusline""#,
+            Some(r#""A=1 /opt/agent-console statusline""#),
+        ),
+    ] {
+        let text = with(command);
+        let done = install(&text, &LINE, PROGRAM, None).unwrap();
+        assert_eq!(done.text, with(now));
+        let moved = install(&done.text, &LINE, "/new/acd", Some(&done.memory)).unwrap();
+        assert_eq!(moved.text, with(&now.replace(PROGRAM, "/new/acd")));
+        for done in [&done, &moved] {
+            assert_eq!(
+                uninstall(&done.text, ONLY_LINE, Some(&done.memory)).unwrap(),
+                text
+            );
+        }
+        let left = uninstall(&done.text, ONLY_LINE, None).unwrap();
+        assert_eq!(left, without.map_or("{}".to_owned(), with));
+    }
+    // Quotes within somebody else's would end theirs.
+    let text = with(r#""sh -c 'acd statusline'""#);
+    let done = install(&text, &LINE, "/a b/acd", None).unwrap();
+    assert_eq!(done.text, text);
+}
+
+#[test]
+fn a_wrapper_that_was_edited_since() {
+    let line = with(r#""~/bin/line""#);
+    let done = install(&line, &LINE, PROGRAM, None).unwrap();
+    let ours = "/opt/agent-console statusline -- ~/bin/line";
+    for (edited, left) in [
+        // Their own command, or what they made of it.
+        ("/x/y", "/x/y"),
+        ("/opt/agent-console statusline -- a | b", "a | b"),
+        (
+            "/opt/agent-console statusline -- sh -c 'a' | b",
+            "sh -c 'a' | b",
+        ),
+        // Not known any more, and theirs to mend.
+        (
+            "A=1 /opt/agent-console statusline -- ~/bin/line",
+            "A=1 /opt/agent-console statusline -- ~/bin/line",
+        ),
+        (
+            "/opt/agent-console statusline; x",
+            "/opt/agent-console statusline; x",
+        ),
+    ] {
+        assert_eq!(done.text.matches(ours).count(), 1);
+        let text = done.text.replace(ours, edited);
+        let undone = uninstall(&text, ONLY_LINE, Some(&done.memory)).unwrap();
+        assert_eq!(undone, line.replace("~/bin/line", left));
+        let still = inspect(&undone, &[]).unwrap().status_line;
+        assert_eq!(still.is_some(), left.contains("agent-console"));
+        assert!(still.is_none_or(|called| !called.ours));
+    }
+    // Nothing but ours is left of it.
+    let text = done.text.replace(" -- ~/bin/line", "");
+    assert_eq!(
+        uninstall(&text, ONLY_LINE, Some(&done.memory)).unwrap(),
+        "{}"
+    );
+}
+
+#[test]
+fn what_claude_code_would_not_take_is_refused_with_its_place() {
+    for (line, expected) in [
+        ("5", "1:16: statusLine is a number, not an object"),
+        ("null", "1:16: statusLine is null, not an object"),
+        (r#""x""#, "1:16: statusLine is a string, not an object"),
+        ("{}", "1:16: statusLine has no type"),
+        (
+            r#"{"type": "s3cret"}"#,
+            r#"1:25: statusLine.type is not "command""#,
+        ),
+        (r#"{"type": "command"}"#, "1:16: statusLine has no command"),
+        (
+            r#"{"type": "command", "command": ["x"]}"#,
+            "1:47: statusLine.command is a list, not a string",
+        ),
+    ] {
+        let text = format!(r#"{{"statusLine": {line}}}"#);
+        let error = install(&text, &LINE, PROGRAM, None).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        // For the hooks it is no matter, and to take out there is nothing.
+        install(&text, &HOOKS, PROGRAM, None).unwrap();
+        assert_eq!(uninstall(&text, ONLY_LINE, None).unwrap(), text);
+        assert_eq!(inspect(&text, &EVENTS).unwrap().status_line, None);
+    }
+    let text =
+        r#"{"statusLine": 5, "statusLine": {"type": "x", "type": "command", "command": "a"}}"#;
+    install(text, &LINE, PROGRAM, None).unwrap();
+}
