@@ -185,6 +185,14 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_out_is_in_two_units() {
+        let minutes = |count: u64| remaining(count * 60_000);
+        let texts = [0, 59, 60, 130, 1440, 1441, 5040].map(minutes);
+        assert_eq!(texts, ["0s", "59m", "1h", "2h 10m", "1d", "1d", "3d 12h"]);
+        assert_eq!(remaining(200_999), "3m 20s");
+    }
+
+    #[test]
     fn durations_are_in_the_largest_whole_unit() {
         let cases = [
             (0, "0s"),

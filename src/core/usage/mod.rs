@@ -49,13 +49,13 @@ impl Limit {
         }
     }
 
-    /// Used against elapsed at `at`, in percentage points: above 0, it will not last.
+    /// Used against elapsed at `at`, in percentage points, to a tenth: above 0, it will not last.
     fn pace(&self, at: u64) -> Option<f64> {
         let length = self.length_ms()?;
         let left = self.resets_at?.saturating_sub(at).min(length);
         #[expect(clippy::cast_precision_loss, reason = "a percentage")]
         let elapsed = (length - left) as f64 * 100.0 / length as f64;
-        Some(self.used_percent - elapsed)
+        Some(((self.used_percent - elapsed) * 10.0).round() / 10.0)
     }
 }
 
