@@ -52,14 +52,21 @@ pub fn fetch() -> Fetched {
 /// does not know of: there the user's default directory may be another account's.
 fn token() -> Result<String, Failure> {
     let (directory, _) = claude_code::CONFIG_DIR;
+    // What the crate cannot read it takes for unset.
+    let given = variable(TOKEN_VARIABLE).is_some_and(|token| token.to_str().is_some());
     // On macOS they are in the keychain, wherever the directory is.
-    let elsewhere = variable(directory)
-        .filter(|_| cfg!(target_os = "linux") && variable(TOKEN_VARIABLE).is_none());
+    let elsewhere = variable(directory).filter(|_| cfg!(target_os = "linux") && !given);
     let token = match elsewhere {
         Some(directory) => token_in(&Path::new(&directory).join(".credentials.json")),
         None => get_token(),
     };
-    token.map_err(|error| no_token(&error))
+    let token = token.map_err(|error| no_token(&error))?;
+    // Nothing else can be sent, and to the crate that is a network that fails.
+    let token = token.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(no_token(&CredentialError::MissingField("accessToken")));
+    }
+    Ok(token.to_owned())
 }
 
 /// As much of Claude Code's file of credentials as it takes.
@@ -73,8 +80,9 @@ struct Credentials {
 #[serde(rename_all = "camelCase")]
 struct OAuth {
     access_token: String,
-    /// In ms since the epoch.
-    expires_at: Option<u64>,
+    /// In ms since the epoch; anything else says nothing, as to the crate.
+    #[serde(default)]
+    expires_at: Value,
 }
 
 fn token_in(file: &Path) -> Result<String, CredentialError> {
@@ -86,7 +94,8 @@ fn token_in(file: &Path) -> Result<String, CredentialError> {
     let read: Credentials = serde_json::from_slice(&text)
         .map_err(|_| CredentialError::Parse(file.display().to_string()))?;
     let oauth = read.claude_ai_oauth;
-    if oauth.expires_at.is_some_and(|at| at < clock::unix_ms()) {
+    let now = i64::try_from(clock::unix_ms()).unwrap_or(i64::MAX);
+    if oauth.expires_at.as_i64().is_some_and(|at| at < now) {
         return Err(CredentialError::Expired);
     }
     Ok(oauth.access_token)
@@ -125,7 +134,8 @@ fn refused(error: &ApiError) -> Failure {
     let (problem, message) = match error {
         ApiError::Network(_) => (
             Problem::Network,
-            "the service cannot be reached: is there a network, or is a proxy needed?".to_owned(),
+            "the service cannot be reached: is there a network, is a proxy needed, or does one read along?"
+                .to_owned(),
         ),
         ApiError::Unauthorized => (
             Problem::CredentialsRefused,

@@ -40,11 +40,15 @@ mod next;
 mod protocol;
 #[cfg(target_os = "linux")]
 mod registry;
+#[cfg(target_os = "linux")]
+mod service;
 mod serving;
 mod shells;
 mod statusline;
 mod support;
 mod traces;
+#[cfg(target_os = "linux")]
+mod usage;
 #[cfg(target_os = "linux")]
 mod users;
 mod wait;

@@ -1,0 +1,225 @@
+//! The account's limits as the account's service tells them: the real program, the real crate, real TLS, and a stand-in
+//! for the service ([`crate::service`]).
+//!
+//! Needs root, to be a user who may not read a file.
+
+mod by_hand;
+mod child;
+mod late;
+mod leaving;
+mod told;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::service::trust::{Papers, Trusting};
+use crate::service::{Answer, Service};
+use crate::support::{Daemon, Place, Wire};
+
+/// What is to be seen by nobody but the service.
+const TOKEN: &str = "sk-ant-oat01-test-uGh7Xw0c";
+
+/// How every such token begins.
+const SECRET: &str = "sk-ant";
+
+/// Far above what it takes to end a child, far below what it takes to give up by itself.
+const PROMPT: Duration = Duration::from_secs(5);
+
+/// Somebody who has logged in, and what they log in to.
+struct Scene {
+    place: Place,
+    service: Service,
+    /// Where the program believes the network to be.
+    proxy: String,
+    program: Arc<Trusting>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::with(Papers::Good, limits())
+    }
+
+    fn with(papers: Papers, answer: Answer) -> Self {
+        let service = Service::start(papers, answer);
+        let scene = Self {
+            place: Place::new(),
+            proxy: service.proxy(),
+            service,
+            program: Trusting::program(),
+        };
+        scene.place.configure("[usage]\nenabled = true\n");
+        scene.has_credentials(".claude", &credentials(TOKEN));
+        scene
+    }
+
+    /// Puts a file of credentials into a directory of the home.
+    fn has_credentials(&self, directory: &str, text: &str) {
+        let directory = self.place.path().join("home").join(directory);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(".credentials.json"), text).unwrap();
+    }
+
+    /// The program that trusts the stand-in, with the environment of its place.
+    fn command(&self, arguments: &[&str]) -> Command {
+        self.command_of(&self.program.path(), arguments)
+    }
+
+    /// The same of another copy of the program.
+    fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
+        let usual = self.place.command(arguments);
+        let mut command = Command::new(program);
+        let variables = usual.get_envs();
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(variables.filter_map(|(name, value)| Some((name, value?))))
+            .env("HTTPS_PROXY", &self.proxy)
+            .current_dir(self.place.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    #[track_caller]
+    fn daemon(&self) -> Daemon {
+        self.place.start(self.command(&["daemon"]))
+    }
+
+    /// Somebody looks.
+    #[track_caller]
+    fn dashboard(&self) -> Wire {
+        let mut dashboard = self.place.connect();
+        let snapshot = dashboard.ask("subscribe", json!({}));
+        assert!(snapshot["result"]["seq"].is_u64(), "{snapshot}");
+        dashboard
+    }
+
+    /// What the command tells.
+    #[track_caller]
+    fn usage(&self) -> Value {
+        self.place.json(&["usage", "--json"])["usage"].take()
+    }
+
+    /// How often the service was asked, each time with the right token.
+    #[track_caller]
+    fn times_asked(&self) -> usize {
+        let tokens = self.service.tokens();
+        assert!(tokens.iter().all(|token| token == TOKEN), "{tokens:?}");
+        tokens.len()
+    }
+}
+
+fn credentials(token: &str) -> String {
+    json!({"claudeAiOauth": {
+        "accessToken": token,
+        "refreshToken": "sk-ant-ort01-test",
+        "expiresAt": 9_999_999_999_999_u64,
+        "scopes": ["user:inference", "user:profile"],
+        "subscriptionType": "max",
+    }})
+    .to_string()
+}
+
+/// What the service says of the account.
+fn body() -> String {
+    json!({
+        "five_hour": {"utilization": 42.0, "resets_at": "2099-11-25T18:00:00.123456+00:00"},
+        "seven_day": {"utilization": 35.5, "resets_at": "2099-11-30T00:00:00+02:00"},
+        "seven_day_oauth_apps": null,
+        "seven_day_opus": {"utilization": 0.0, "resets_at": null},
+        "seven_day_sonnet": {"utilization": 7, "resets_at": "2099-11-30T00:00:00Z"},
+        "extra_usage": {
+            "is_enabled": true, "monthly_limit": 5000, "used_credits": 600.0, "utilization": 12.0
+        },
+    })
+    .to_string()
+}
+
+fn limits() -> Answer {
+    Answer::http("200 OK", "Content-Type: application/json\r\n", &body())
+}
+
+/// A refusal of the service's, in its own form.
+fn refusal(status: &str, headers: &str) -> Answer {
+    let body = json!({"type": "error", "error": {"type": "some_error", "message": "no"}});
+    Answer::http(status, headers, &body.to_string())
+}
+
+/// Each window's name and how much of it is used.
+fn windows(usage: &Value) -> Vec<(&str, f64)> {
+    let windows = usage["windows"].as_array().unwrap().iter();
+    let told = windows.map(|window| {
+        let used = window["used_percent"].as_f64();
+        (window["name"].as_str().unwrap(), used.unwrap())
+    });
+    told.collect()
+}
+
+/// What [`limits`] comes to.
+const WINDOWS: [(&str, f64); 4] = [
+    ("five_hour", 42.0),
+    ("seven_day", 35.5),
+    ("seven_day_opus", 0.0),
+    ("seven_day_sonnet", 7.0),
+];
+
+#[test]
+fn the_command_tells_what_is_known_and_has_the_service_asked() {
+    let scene = Scene::new();
+    let _daemon = scene.daemon();
+    let acd = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_acd"));
+        command.args(arguments).env_clear();
+        command.env("AGENT_CONSOLE_SOCKET", scene.place.socket());
+        command.output().unwrap()
+    };
+    let said = String::from_utf8(acd(&["usage"]).stdout).unwrap();
+    assert!(said.contains("nothing is known yet"), "{said}");
+    assert_eq!(scene.usage(), Value::Null);
+
+    let said = scene.place.ok(&["usage", "--refresh"]);
+    for part in ["5h ", " 42 %", "7d ", " 36 %", "from the service"] {
+        assert!(said.contains(part), "{part:?} in {said}");
+    }
+    assert!(said.contains("ok, "), "{said}");
+    let said = String::from_utf8(acd(&["usage"]).stdout).unwrap();
+    assert!(said.contains(" 42 %"), "{said}");
+    let usage = scene.usage();
+    assert_eq!(windows(&usage), WINDOWS);
+    assert_eq!(
+        (&usage["state"], &usage["source"]),
+        (&json!("ok"), &json!("service"))
+    );
+
+    // What is as new counts as new.
+    let refreshed = scene.place.json(&["usage", "--refresh", "--json"]);
+    assert_eq!(refreshed["usage"], usage);
+    assert_eq!(scene.times_asked(), 1);
+}
+
+#[test]
+fn a_refresh_that_cannot_be_says_why() {
+    let scene = Scene::new();
+    let alone = scene.place.run(&["usage", "--refresh"]);
+    assert_eq!(alone.status.code(), Some(3), "{alone:?}");
+
+    for arguments in [["--fetch", "--json"], ["--refresh", "--fetch"]] {
+        let both = scene.place.run(&[&["usage"], &arguments[..]].concat());
+        assert_eq!(both.status.code(), Some(2), "{both:?}");
+        let said = String::from_utf8(both.stderr).unwrap();
+        assert!(said.contains("cannot be used with"), "{said}");
+    }
+
+    scene.place.configure("[usage]\nenabled = false\n");
+    let _daemon = scene.daemon();
+    let _dashboard = scene.dashboard();
+    let refused = scene.place.run(&["usage", "--refresh"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("usage.enabled = false"), "{said}");
+    assert_eq!(scene.service.connections(), 0);
+}
