@@ -159,6 +159,7 @@ impl Actor {
                 () = at(grace) => self.drained(),
                 () = at(settled) => {
                     settled = None;
+                    process::give_memory_back();
                     process::let_go_of_files();
                     Course::On
                 }
