@@ -22,7 +22,7 @@ use crate::service::{Answer, Service};
 use crate::support::{Daemon, Place, Wire};
 
 /// What is to be seen by nobody but the service.
-const TOKEN: &str = "sk-ant-oat01-test-uGh7Xw0c";
+pub const TOKEN: &str = "sk-ant-oat01-test-uGh7Xw0c";
 
 /// How every such token begins.
 const SECRET: &str = "sk-ant";
@@ -113,7 +113,7 @@ impl Scene {
     }
 }
 
-fn credentials(token: &str) -> String {
+pub fn credentials(token: &str) -> String {
     json!({"claudeAiOauth": {
         "accessToken": token,
         "refreshToken": "sk-ant-ort01-test",
@@ -139,7 +139,7 @@ fn body() -> String {
     .to_string()
 }
 
-fn limits() -> Answer {
+pub fn limits() -> Answer {
     Answer::http("200 OK", "Content-Type: application/json\r\n", &body())
 }
 

@@ -118,8 +118,13 @@ impl Machine {
         });
     }
 
+    /// A path below the user's home.
+    pub fn home(&self, below: &str) -> PathBuf {
+        self.home.join(below)
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.home.join(".cargo/bin/agent-console"));
+        let mut command = Command::new(self.home(".cargo/bin/agent-console"));
         command.args(arguments).stdin(Stdio::null());
         command
     }

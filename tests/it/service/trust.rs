@@ -7,7 +7,7 @@
 use std::fs::{self, Permissions};
 use std::io::BufRead;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex, Weak};
 
@@ -113,24 +113,13 @@ impl Trusting {
     }
 
     fn new() -> Self {
-        let mut text = fs::read(program()).unwrap();
-        let theirs = &*root().subject_public_key_info;
-        let ours = TRUSTED.key().subject_public_key_info();
-        // Both without the header of their sequence.
-        let ours = &ours[2..];
-        let [place] = places(&text, theirs)[..] else {
-            panic!("the root's key is not in the program exactly once");
-        };
-        text[place..][..theirs.len()].copy_from_slice(ours);
-
         let directory = tempfile::Builder::new()
             .prefix("acd-trusting-")
             .permissions(Permissions::from_mode(0o755))
             .tempdir()
             .unwrap();
         let written = directory.path().join("written");
-        fs::write(&written, text).unwrap();
-        fs::set_permissions(&written, Permissions::from_mode(0o755)).unwrap();
+        write_trusting(program(), &written);
         let made = Self(directory);
         // Another test's child may hold what this process writes open until it runs its own program, and what is open
         // for writing cannot be run (ETXTBSY): so the program is written by a process without children.
@@ -144,6 +133,21 @@ impl Trusting {
         let name = program().file_name().unwrap();
         self.0.path().join(name)
     }
+}
+
+/// Writes a copy of the program that trusts [`Papers::Good`].
+pub fn write_trusting(program: &Path, copy: &Path) {
+    let mut text = fs::read(program).unwrap();
+    let theirs = &*root().subject_public_key_info;
+    let ours = TRUSTED.key().subject_public_key_info();
+    // Both without the header of their sequence.
+    let ours = &ours[2..];
+    let [place] = places(&text, theirs)[..] else {
+        panic!("the root's key is not in the program exactly once");
+    };
+    text[place..][..theirs.len()].copy_from_slice(ours);
+    fs::write(copy, text).unwrap();
+    fs::set_permissions(copy, Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Where in `text` it is. Looks at the places of its first byte only, as `windows` takes a second for a program.
