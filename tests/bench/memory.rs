@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use agent_console::core::SOONEST_MS;
 use agent_console::process;
 
 use crate::Row;
@@ -14,6 +15,8 @@ const SESSIONS: u32 = 100;
 const DASHBOARDS: usize = 100;
 const UPDATES: u64 = 1_000_000;
 const CONNECTIONS: usize = 5000;
+/// Each a child that finds no credentials: to the daemon one is as the other.
+const FETCHES: usize = 5;
 /// The updates take no longer than this, however many they come to.
 const AT_MOST: Duration = Duration::from_secs(20);
 const ASLEEP: Duration = Duration::from_secs(10);
@@ -24,6 +27,20 @@ pub fn rows() -> Vec<Row> {
     let idle = Memory::of(&daemon);
     rows.push(idle.row("memory, idle", None));
     rows.push(wake_ups(&daemon));
+
+    let mut client = daemon.connect();
+    client.ask("daemon.status");
+    let before = Memory::of(&daemon);
+    for _ in 0..FETCHES {
+        client.ask("usage.refresh");
+        std::thread::sleep(Duration::from_millis(SOONEST_MS));
+        client.ask("daemon.status");
+    }
+    let after = Memory::of(&daemon);
+    rows.push(after.row(
+        &format!("memory after {FETCHES} fetches of the limits"),
+        Some(&before),
+    ));
 
     let updates = Load::on(&daemon, 1).flood(UPDATES, AT_MOST).0;
     come_and_go(&daemon);
@@ -88,7 +105,7 @@ impl Memory {
             figure: format!("{rss} / {pss} / {anonymous} KiB"),
             floor: before.map_or(String::new(), |idle| {
                 format!(
-                    "idle: {} KiB RSS; {:+} KiB",
+                    "before: {} KiB RSS; {:+} KiB",
                     idle.rss,
                     rss.cast_signed() - idle.rss.cast_signed()
                 )
