@@ -48,15 +48,6 @@ impl Limit {
             None
         }
     }
-
-    /// Used against elapsed at `at`, in percentage points, to a tenth: above 0, it will not last.
-    fn pace(&self, at: u64) -> Option<f64> {
-        let length = self.length_ms()?;
-        let left = self.resets_at?.saturating_sub(at).min(length);
-        #[expect(clippy::cast_precision_loss, reason = "a percentage")]
-        let elapsed = (length - left) as f64 * 100.0 / length as f64;
-        Some(((self.used_percent - elapsed) * 10.0).round() / 10.0)
-    }
 }
 
 /// One window, and where that was heard.
@@ -69,15 +60,19 @@ struct Known {
 
 impl Known {
     fn record(&self) -> UsageWindow<'_> {
-        UsageWindow {
+        let window = UsageWindow {
             name: Cow::Borrowed(&*self.limit.name),
             used_percent: self.limit.used_percent,
             resets_at: self.limit.resets_at,
             length_ms: self.limit.length_ms(),
-            pace: self.limit.pace(self.at),
+            pace: None,
             source: Some(self.source),
             fetched_at: Some(self.at),
-        }
+        };
+        let elapsed = window.elapsed_percent(self.at);
+        // To a tenth of a point.
+        let pace = elapsed.map(|elapsed| ((window.used_percent - elapsed) * 10.0).round() / 10.0);
+        UsageWindow { pace, ..window }
     }
 
     /// Whether a status line's word, stamped `at`, is newer than this.

@@ -1,0 +1,179 @@
+//! The account's limits, as messages of the protocol. Used by the core and by clients; knows no rule of theirs.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// How the account's limits are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageState {
+    /// Fresh.
+    Ok,
+    /// The last good value, and old.
+    Stale,
+    /// The service cannot be asked, or does not answer as it should.
+    Unavailable,
+    /// There are no credentials that the service takes for this.
+    Unauthorized,
+    /// The service was asked too often, and is left alone for a while.
+    RateLimited,
+    /// A word that this client doesn't know.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl UsageState {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Stale => "stale",
+            Self::Unavailable => "unavailable",
+            Self::Unauthorized => "unauthorized",
+            Self::RateLimited => "rate_limited",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Where the limits were heard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// An agent's status line.
+    StatusLine,
+    /// The account's service, asked by the daemon.
+    Service,
+    /// A word that this client doesn't know.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// One window of the account's limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageWindow<'a> {
+    /// The service's name for it: `five_hour`, `seven_day`, `seven_day_sonnet`, ….
+    pub name: Cow<'a, str>,
+    /// How much of it is used, in percent; may be above 100.
+    pub used_percent: f64,
+    /// When it begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<u64>,
+    /// How long it is, in ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length_ms: Option<u64>,
+    /// Used against elapsed when it was heard, in percentage points: above 0, it will not last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<f64>,
+    /// Where it was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<UsageSource>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<u64>,
+}
+
+impl UsageWindow<'_> {
+    /// How far it has run at `now`, in percent; `None` if its times are not known, or it has begun anew.
+    #[must_use]
+    pub fn elapsed_percent(&self, now: u64) -> Option<f64> {
+        let length = self.length_ms.filter(|length| *length > 0)?;
+        let left = self.resets_at?.checked_sub(now)?.min(length);
+        #[expect(clippy::cast_precision_loss, reason = "a percentage")]
+        let elapsed = (length - left) as f64 * 100.0 / length as f64;
+        Some(elapsed)
+    }
+
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> UsageWindow<'static> {
+        UsageWindow {
+            name: Cow::Owned(self.name.into_owned()),
+            ..self
+        }
+    }
+
+    /// True if nothing differs that a person would read anew.
+    fn says_the_same(&self, other: &UsageWindow<'_>) -> bool {
+        let said = |window: &UsageWindow<'_>| (window.used_percent, window.resets_at);
+        self.name == other.name && said(self) == said(other)
+    }
+}
+
+/// The account's limits, as far as is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Usage<'a> {
+    /// How they are known.
+    #[serde(default)]
+    pub state: UsageState,
+    /// The windows, as last heard, whatever the state; empty: never.
+    #[serde(default)]
+    pub windows: Vec<UsageWindow<'a>>,
+    /// Where the newest of them was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<UsageSource>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<u64>,
+    /// Why the last fetch failed, if it did: `no_credentials`, `credentials_unreadable`, `credentials_expired`,
+    /// `credentials_refused`, `scope_missing`, `rate_limited`, `network`, `server_error`, `unexpected_answer`,
+    /// `timed_out`, `fetch_failed`. Also where a status line has told since, so that the state is `ok`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Cow<'a, str>>,
+    /// The same for a person, and what to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Cow<'a, str>>,
+    /// Until when the service wants to be left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<u64>,
+}
+
+impl Usage<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Usage<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Usage {
+            windows: self
+                .windows
+                .into_iter()
+                .map(UsageWindow::into_owned)
+                .collect(),
+            code: self.code.map(owned),
+            message: self.message.map(owned),
+            ..self
+        }
+    }
+
+    /// True if only its age and its source differ: nothing that a person would read anew.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Usage<'_>) -> bool {
+        let mut windows = self.windows.iter().zip(&other.windows);
+        self.state == other.state
+            && self.message == other.message
+            && self.retry_at == other.retry_at
+            && self.windows.len() == other.windows.len()
+            && windows.all(|(this, that)| this.says_the_same(that))
+    }
+}
+
+/// The result of `usage.get` and `usage.refresh`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageResult<'a> {
+    /// What is known; absent: nothing yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage<'a>>,
+}
+
+/// The parameters of `usage.changed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageChanged<'a> {
+    /// This notification's number.
+    pub seq: u64,
+    /// All of it, as it is now.
+    pub usage: Usage<'a>,
+}
