@@ -87,14 +87,18 @@ impl Core {
     fn note_fetched(&mut self, fetched: Fetched, now: Now) {
         match (fetched, self.fetches.interval_ms()) {
             (Fetched::Limits(limits), interval) => {
+                self.fetches.answered();
                 self.usage.fetched(limits, interval.unwrap_or(0), now);
             }
             // Switched off meanwhile: nobody needs to know.
             (Fetched::Failed(_), None) => {}
             (Fetched::Failed(failure), Some(_)) => {
-                let wait = failure.retry_after_ms;
-                let wait = wait.map(|wait| self.fetches.wait(wait, now.uptime_ms));
-                let retry_at = wait.map(|wait| now.unix_ms + wait);
+                let wait = if failure.problem == Problem::RateLimited {
+                    self.fetches.refused(failure.retry_after_ms, now.uptime_ms)
+                } else {
+                    0
+                };
+                let retry_at = (wait > 0).then(|| now.unix_ms + wait);
                 self.usage.failed(failure, retry_at);
             }
         }

@@ -65,6 +65,17 @@ impl Desk {
         })))
     }
 
+    /// Lets time pass until a child is started.
+    fn refused_until_next(&mut self) {
+        loop {
+            let due = self.core.next_deadline().expect("another try");
+            self.wait(due - self.now.uptime_ms);
+            if has(&self.take(Input::Tick), "fetch") {
+                return;
+            }
+        }
+    }
+
     /// Lets time pass as a shell does: a tick at each deadline, and a child that has ended at once. Gives how many children
     /// there were.
     fn children_in(&mut self, ms: u64) -> usize {
@@ -385,9 +396,11 @@ fn a_failure_is_told_and_hides_nothing() {
         assert_eq!(usage["message"], "for a person");
         assert_eq!(usage["windows"][0]["used_percent"], 42.0);
         assert_eq!(usage["fetched_at"], json!(super::EPOCH));
-        // The same once more is no news, and the next good word mends it.
-        desk.wait(INTERVAL).take(Input::Tick);
-        assert!(desk.failed(problem, None).is_empty());
+        // The same once more is no news, unless the service is left alone for longer now; the next good word mends it.
+        if problem != Problem::RateLimited {
+            desk.wait(INTERVAL).take(Input::Tick);
+            assert!(desk.failed(problem, None).is_empty());
+        }
         desk.wait(INTERVAL).take(Input::Tick);
         let effects = desk.fetched(43.0, super::EPOCH + 2 * HOUR);
         let usage = &told(&effects)[0].1["usage"];
@@ -468,6 +481,33 @@ fn the_service_is_left_alone_for_as_long_as_it_wants() {
     desk.failed(Problem::RateLimited, Some(0));
     assert_eq!(desk.children_in(INTERVAL - 1), 0);
     assert_eq!(desk.children_in(1), 1);
+}
+
+#[test]
+fn a_service_that_refuses_again_and_again_is_left_alone_ever_longer() {
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    let mut waits = Vec::new();
+    for wish in [None, Some(0), None, Some(50 * MINUTE), None, None, None] {
+        let began = desk.now.uptime_ms;
+        desk.failed(Problem::RateLimited, wish);
+        desk.refused_until_next();
+        waits.push((desk.now.uptime_ms - began) / MINUTE);
+    }
+    assert_eq!(waits, [3, 6, 12, 50, 48, 60, 60]);
+    // What tells something ends it, a network that fails does not.
+    desk.failed(Problem::Network, None);
+    desk.wait(INTERVAL).take(Input::Tick);
+    assert_eq!(
+        names(&desk.failed(Problem::RateLimited, None)),
+        ["broadcast"]
+    );
+    assert_eq!(desk.usage()["retry_at"], json!(desk.now.unix_ms + HOUR));
+    desk.refused_until_next();
+    desk.fetched(1.0, super::EPOCH + 100 * HOUR);
+    desk.wait(INTERVAL).take(Input::Tick);
+    desk.failed(Problem::RateLimited, None);
+    assert_eq!(desk.usage()["retry_at"], Value::Null);
 }
 
 #[test]

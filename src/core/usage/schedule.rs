@@ -14,6 +14,9 @@ pub const SOONEST_MS: u64 = 10_000;
 /// The longest that the service is believed when it says to wait, in ms: a day.
 const LONGEST_WAIT_MS: u64 = 24 * 60 * 60_000;
 
+/// The longest that it is left alone because it refuses again and again, in ms: an hour.
+const LONGEST_PATIENCE_MS: u64 = 60 * 60_000;
+
 /// A fetch that goes on.
 #[derive(Debug)]
 struct Running {
@@ -31,6 +34,8 @@ pub(crate) struct Schedule {
     last_ms: Option<u64>,
     /// The service wants to be left alone until then.
     not_before_ms: u64,
+    /// How often in a row it has said so.
+    refusals: u32,
 }
 
 impl Schedule {
@@ -41,6 +46,7 @@ impl Schedule {
             running: None,
             last_ms: None,
             not_before_ms: 0,
+            refusals: 0,
         }
     }
 
@@ -113,10 +119,22 @@ impl Schedule {
         self.running.take().is_some_and(|running| !running.is_late)
     }
 
-    /// The service wants to be left alone for so long; gives how long it will be.
-    pub(crate) fn wait(&mut self, ms: u64, now: u64) -> u64 {
-        let ms = ms.min(LONGEST_WAIT_MS);
-        self.not_before_ms = now + ms;
-        ms
+    /// The service was asked too often, and wants to be left alone for so long, if it says. Gives how long it will be: as
+    /// long as it wants, but each time in a row at least twice as long as the time before, whatever it says.
+    pub(crate) fn refused(&mut self, wish_ms: Option<u64>, now: u64) -> u64 {
+        let interval = self.interval_ms.unwrap_or(0);
+        let patience = match self.refusals {
+            0 => 0,
+            before => (interval << before.min(16)).min(LONGEST_PATIENCE_MS),
+        };
+        self.refusals += 1;
+        let wait = wish_ms.unwrap_or(0).min(LONGEST_WAIT_MS).max(patience);
+        self.not_before_ms = now + wait;
+        wait
+    }
+
+    /// The service has told what it was asked.
+    pub(crate) fn answered(&mut self) {
+        self.refusals = 0;
     }
 }
