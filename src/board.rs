@@ -42,6 +42,8 @@ pub enum Kind {
     Idle,
     /// Is over.
     Closed,
+    /// Has a status of which this client doesn't know the word.
+    Unknown,
 }
 
 impl Kind {
@@ -49,12 +51,35 @@ impl Kind {
     #[must_use]
     pub fn of(session: &SessionRecord<'_>) -> Self {
         match session.status {
+            Status::Idle if session.attention => Self::Finished,
+            status => Self::of_status(status),
+        }
+    }
+
+    /// What a status alone says: whether a turn has been looked at is not in it.
+    #[must_use]
+    pub fn of_status(status: Status) -> Self {
+        match status {
             Status::Waiting => Self::Waiting,
             Status::Error => Self::Failed,
-            Status::Idle if session.attention => Self::Finished,
             Status::Working => Self::Working,
-            Status::Idle | Status::Unknown => Self::Idle,
+            Status::Idle => Self::Idle,
             Status::Closed => Self::Closed,
+            Status::Unknown => Self::Unknown,
+        }
+    }
+
+    /// The word for it: at most eight columns.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Failed => "failed",
+            Self::Finished => "finished",
+            Self::Working => "working",
+            Self::Idle => "idle",
+            Self::Closed => "closed",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -70,7 +95,7 @@ pub struct Tally {
     pub finished: usize,
     /// They work.
     pub working: usize,
-    /// They are idle, and seen.
+    /// They are idle, and seen; or of a kind that is not known.
     pub idle: usize,
     /// They are over.
     pub closed: usize,
@@ -86,7 +111,7 @@ impl Tally {
                 Kind::Failed => &mut tally.failed,
                 Kind::Finished => &mut tally.finished,
                 Kind::Working => &mut tally.working,
-                Kind::Idle => &mut tally.idle,
+                Kind::Idle | Kind::Unknown => &mut tally.idle,
                 Kind::Closed => &mut tally.closed,
             } += 1;
         }

@@ -488,7 +488,7 @@ fn matches(session: &SessionRecord<'_>, words: &[String]) -> bool {
         session.key,
         session.agent,
         session.status.as_str(),
-        super::theme::Condition::of(session).word(),
+        crate::board::Kind::of(session).word(),
         session
             .waiting_for
             .map_or("", crate::protocol::WaitingFor::as_str),

@@ -6,7 +6,8 @@ use ratatui::text::{Line, Span};
 
 use super::app::App;
 use super::text;
-use super::theme::{Condition, FAINT, STRONG, Theme};
+use super::theme::{FAINT, STRONG, Theme, shade, sign};
+use crate::board::Kind;
 use crate::protocol::{EvidenceStep, SessionRecord, Terminal, Transition};
 use crate::show;
 
@@ -54,10 +55,10 @@ impl Page<'_> {
     }
 
     fn head(&mut self) {
-        let condition = Condition::of(self.session);
-        let style = self.theme().condition(condition);
+        let kind = Kind::of(self.session);
+        let style = self.theme().kind(kind);
         self.lines.push(Line::from(vec![
-            Span::styled(format!("{} {}", condition.sign(), condition.word()), style),
+            Span::styled(format!("{} {}", sign(kind), kind.word()), style),
             Span::raw(format!(
                 " for {}",
                 show::ago(self.session.since, self.app.now)
@@ -123,12 +124,10 @@ impl Page<'_> {
         self.heading("History");
         let theme = self.theme();
         let bar = bar(&session.history, end, self.width.min(72));
-        let bar = bar.into_iter().map(|condition| {
+        let bar = bar.into_iter().map(|kind| {
             Span::styled(
-                condition.shade(),
-                theme
-                    .condition(condition)
-                    .remove_modifier(STRONG.add_modifier),
+                shade(kind),
+                theme.kind(kind).remove_modifier(STRONG.add_modifier),
             )
         });
         self.lines.push(bar.collect());
@@ -136,10 +135,10 @@ impl Page<'_> {
         let mut rows: Vec<_> = session.history.iter().zip(ends.chain([end])).collect();
         rows.reverse();
         for (transition, until) in rows {
-            let condition = Condition::from_status(transition.status);
+            let kind = Kind::of_status(transition.status);
             let lasted = show::duration(until.saturating_sub(transition.at));
             let began = show::ago(transition.at, self.app.now);
-            let length = if condition == Condition::Closed {
+            let length = if kind == Kind::Closed {
                 String::new()
             } else {
                 format!("for {lasted}")
@@ -147,8 +146,8 @@ impl Page<'_> {
             self.lines.push(Line::from(vec![
                 Span::styled(format!("{:>7} ", format!("{began} ago")), FAINT),
                 Span::styled(
-                    format!("{} {:9}", condition.sign(), condition.word()),
-                    theme.condition(condition),
+                    format!("{} {:9}", sign(kind), kind.word()),
+                    theme.kind(kind),
                 ),
                 Span::raw(length),
             ]));
@@ -173,7 +172,7 @@ impl Page<'_> {
 
     /// One piece of evidence; a star marks the one that the status goes back to.
     fn step(&mut self, step: &EvidenceStep<'_>) {
-        let condition = Condition::from_status(step.status);
+        let kind = Kind::of_status(step.status);
         let began = format!("{} ago", show::ago(step.at, self.app.now));
         let mut line = Line::from(vec![
             Span::styled(format!("{began:>7} "), FAINT),
@@ -184,14 +183,14 @@ impl Page<'_> {
                 show::plain(&step.what)
             )),
         ]);
-        let mut status = format!("→ {}", condition.word());
+        let mut status = format!("→ {}", kind.word());
         if let Some(what) = step.waiting_for {
             let longer = format!("{status}: {}", what.as_str());
             if line.width() + text::width(&longer) <= self.width {
                 status = longer;
             }
         }
-        line.push_span(Span::styled(status, self.theme().condition(condition)));
+        line.push_span(Span::styled(status, self.theme().kind(kind)));
         self.lines.push(line);
         let indent = 10;
         for line in text::wrap(
@@ -211,7 +210,7 @@ impl Page<'_> {
 }
 
 /// What it was doing in each of `width` equal parts of the time from its first transition to `end`.
-fn bar(history: &[Transition], end: u64, width: usize) -> Vec<Condition> {
+fn bar(history: &[Transition], end: u64, width: usize) -> Vec<Kind> {
     let Some(first) = history.first() else {
         return Vec::new();
     };
@@ -223,7 +222,7 @@ fn bar(history: &[Transition], end: u64, width: usize) -> Vec<Condition> {
             let into = span * (2 * part as u128 + 1) / (2 * width as u128);
             let at = first.at + u64::try_from(into).unwrap_or(u64::MAX);
             let status = history.iter().rev().find(|transition| transition.at <= at);
-            Condition::from_status(status.unwrap_or(first).status)
+            Kind::of_status(status.unwrap_or(first).status)
         })
         .collect()
 }
@@ -283,7 +282,7 @@ mod tests {
         ];
         let bar: String = bar(&history, 1000, 10)
             .iter()
-            .map(|one| one.shade())
+            .map(|one| shade(*one))
             .collect();
         assert_eq!(bar, "─────████▒");
         // One moment is no span of time to divide by.

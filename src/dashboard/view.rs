@@ -13,7 +13,8 @@ use super::app::{App, Link, Mode};
 use super::columns::{Content, cell, columns, edges};
 use super::detail;
 use super::text;
-use super::theme::{Condition, FAINT, STRONG};
+use super::theme::{FAINT, STRONG, sign};
+use crate::board::Kind;
 use crate::protocol::{SessionRecord, UsageState};
 use crate::show;
 
@@ -87,34 +88,31 @@ pub(super) fn draw(app: &App, buffer: &mut Buffer) {
 fn header(app: &App, area: Rect, buffer: &mut Buffer) {
     let tally = &app.tally;
     let counts = [
-        (Condition::Waiting, tally.waiting),
-        (Condition::Failed, tally.failed),
-        (Condition::Finished, tally.finished),
-        (Condition::Working, tally.working),
-        (Condition::Idle, tally.idle),
-        (
-            Condition::Closed,
-            if app.show_closed { tally.closed } else { 0 },
-        ),
+        (Kind::Waiting, tally.waiting),
+        (Kind::Failed, tally.failed),
+        (Kind::Finished, tally.finished),
+        (Kind::Working, tally.working),
+        (Kind::Idle, tally.idle),
+        (Kind::Closed, if app.show_closed { tally.closed } else { 0 }),
     ];
     let counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
     // Where it is narrow, the signs go: colour and word are left. What is told first matters most.
     let roomy: usize = counts
         .iter()
-        .map(|(condition, count)| condition.word().len() + count.to_string().len() + 5)
+        .map(|(kind, count)| kind.word().len() + count.to_string().len() + 5)
         .sum();
     let roomy = roomy < usize::from(area.width);
     let mut line = Line::default();
-    for (condition, count) in counts {
+    for (kind, count) in counts {
         let text = if roomy {
-            format!(" {} {count} {} ", condition.sign(), condition.word())
+            format!(" {} {count} {} ", sign(kind), kind.word())
         } else {
-            format!(" {count} {}", condition.word())
+            format!(" {count} {}", kind.word())
         };
         if line.width() + text::width(&text) > usize::from(area.width) {
             break;
         }
-        line.push_span(Span::styled(text, app.theme.condition(condition)));
+        line.push_span(Span::styled(text, app.theme.kind(kind)));
     }
     if line.spans.is_empty() {
         line.push_span(Span::styled(
@@ -257,7 +255,7 @@ fn list(app: &App, headings: Rect, rows: Rect, buffer: &mut Buffer) {
                 style,
             );
         }
-        condition(app, session, row, buffer);
+        status(app, session, row, buffer);
         if selected {
             buffer.set_string(row.x, y, "▌", app.theme.notice());
         }
@@ -265,18 +263,10 @@ fn list(app: &App, headings: Rect, rows: Rect, buffer: &mut Buffer) {
 }
 
 /// Sign and word, in the list's first column.
-fn condition(app: &App, session: &SessionRecord<'_>, row: Rect, buffer: &mut Buffer) {
-    let condition = Condition::of(session);
-    let text = format!("{} {}", condition.sign(), condition.word());
-    put(
-        buffer,
-        row,
-        0,
-        10,
-        false,
-        &text,
-        app.theme.condition(condition),
-    );
+fn status(app: &App, session: &SessionRecord<'_>, row: Rect, buffer: &mut Buffer) {
+    let kind = Kind::of(session);
+    let text = format!("{} {}", sign(kind), kind.word());
+    put(buffer, row, 0, 10, false, &text, app.theme.kind(kind));
 }
 
 /// Writes a cell of the list.

@@ -59,7 +59,7 @@ pub(crate) const fn style(kind: Kind) -> &'static str {
         Kind::Failed => "1;31",
         Kind::Finished => "1;36",
         Kind::Working => "32",
-        Kind::Idle => "",
+        Kind::Idle | Kind::Unknown => "",
         Kind::Closed => "2",
     }
 }

@@ -6,7 +6,7 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::board::{Tally, by_need};
+use crate::board::{Kind, Tally, by_need};
 use crate::protocol::{SessionRecord, Status, Usage, WaitingFor};
 use crate::show;
 
@@ -32,47 +32,25 @@ pub(super) enum Format {
 /// The most sessions that a tooltip names: it has to fit on a screen.
 const TOOLTIP_ROWS: usize = 12;
 
-/// Something that is counted.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Waiting,
-    Failed,
-    Finished,
-    Working,
-    Idle,
+/// tmux's style for a kind, in the terminal's own colours. Both of a pair: a status line is green at first, and may be
+/// anything. What needs nobody looks as the rest of the line does.
+const fn tmux_style(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Waiting => Some("fg=black,bg=yellow"),
+        Kind::Failed => Some("fg=white,bg=red"),
+        Kind::Finished => Some("fg=black,bg=cyan"),
+        Kind::Working | Kind::Idle | Kind::Closed | Kind::Unknown => None,
+    }
 }
 
-impl Kind {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Failed => "failed",
-            Self::Finished => "finished",
-            Self::Working => "working",
-            Self::Idle => "idle",
-        }
-    }
-
-    /// tmux's style for it, in the terminal's own colours. Both of a pair: a status line is green at first, and may be
-    /// anything. What needs nobody looks as the rest of the line does.
-    const fn tmux_style(self) -> Option<&'static str> {
-        match self {
-            Self::Waiting => Some("fg=black,bg=yellow"),
-            Self::Failed => Some("fg=white,bg=red"),
-            Self::Finished => Some("fg=black,bg=cyan"),
-            Self::Working | Self::Idle => None,
-        }
-    }
-
-    /// Its colour where there is no palette, to be read on dark and on light: red, green, blue.
-    const fn rgb(self) -> &'static str {
-        match self {
-            Self::Waiting => "d79921",
-            Self::Failed => "e0524d",
-            Self::Finished => "3f9fa8",
-            Self::Working => "7a9f35",
-            Self::Idle => "8a8a8a",
-        }
+/// Its colour where there is no palette, to be read on dark and on light: red, green, blue.
+const fn rgb(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Waiting => "d79921",
+        Kind::Failed => "e0524d",
+        Kind::Finished => "3f9fa8",
+        Kind::Working => "7a9f35",
+        Kind::Idle | Kind::Closed | Kind::Unknown => "8a8a8a",
     }
 }
 
@@ -119,22 +97,22 @@ pub(super) fn line<'a>(
         pieces.join(" · ")
     };
     let words = || joined(|count, kind| format!("{count} {}", kind.word()));
-    let first = parts.first();
+    let first = parts.first().copied();
     match format {
         Format::Plain => words(),
-        Format::Tmux => joined(|count, kind| match kind.tmux_style() {
+        Format::Tmux => joined(|count, kind| match tmux_style(kind) {
             Some(style) => format!("#[{style}] {count} {} #[default]", kind.word()),
             None => format!("{count} {}", kind.word()),
         }),
         Format::Polybar => {
-            joined(|count, kind| format!("%{{F#{}}}{count} {}%{{F-}}", kind.rgb(), kind.word()))
+            joined(|count, kind| format!("%{{F#{}}}{count} {}%{{F-}}", rgb(kind), kind.word()))
         }
         Format::Sketchybar => match first {
             Some((_, kind)) => {
                 format!(
                     "drawing=on label=\"{}\" label.color=0xff{}",
                     words(),
-                    kind.rgb()
+                    rgb(kind)
                 )
             }
             None => "drawing=off label=\"\"".into(),
@@ -144,7 +122,7 @@ pub(super) fn line<'a>(
             short_text: first.map_or_else(String::new, |(count, kind)| {
                 format!("{count} {}", kind.word())
             }),
-            color: first.map(|(_, kind)| format!("#{}", kind.rgb())),
+            color: first.map(|(_, kind)| format!("#{}", rgb(kind))),
         }),
         Format::Waybar => {
             let class = match first {
