@@ -71,6 +71,15 @@ impl Fetcher {
         tokio::task::spawn_local(async move {
             let fetched = ask(child, &slot).await;
             slot.borrow_mut().take();
+            match &fetched {
+                Fetched::Limits(limits) => {
+                    tracing::debug!(windows = limits.len(), "the account's service has told");
+                }
+                // People read why in the limits themselves; here it would be a line every three minutes.
+                Fetched::Failed(failure) => {
+                    tracing::debug!(code = failure.problem.code(), "nothing was fetched");
+                }
+            }
             // The loop has ended if nobody takes it.
             let _ = tell.send(fetched);
         });

@@ -84,7 +84,8 @@ pub enum Problem {
 
 impl Problem {
     /// The word on the wire.
-    pub(crate) const fn code(self) -> &'static str {
+    #[must_use]
+    pub const fn code(self) -> &'static str {
         match self {
             Self::NoCredentials => "no_credentials",
             Self::CredentialsUnreadable => "credentials_unreadable",
