@@ -50,10 +50,12 @@ pub enum ClientError {
         message: String,
     },
     /// Nothing came in time.
-    #[error("the daemon at {} did not answer within {} s; see its log, or restart it", path.display(), PATIENCE.as_secs())]
+    #[error("the daemon at {} did not answer within {} s; see its log, or restart it", path.display(), patience.as_secs())]
     Silent {
         /// The socket's path.
         path: PathBuf,
+        /// How long it had.
+        patience: Duration,
     },
     /// The connection ended before the answer.
     #[error("the daemon at {} closed the connection before it answered; see its log", path.display())]
@@ -86,6 +88,8 @@ pub struct Client {
     socket: BufReader<UnixStream>,
     line: String,
     last_id: u64,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 /// What a subscriber is told.
@@ -127,6 +131,7 @@ impl Client {
             socket: BufReader::new(socket),
             line: String::new(),
             last_id: 0,
+            patience: PATIENCE,
         }
     }
 
@@ -140,10 +145,10 @@ impl Client {
         method: &str,
         params: &P,
     ) -> Result<R, ClientError> {
-        let patience = PATIENCE + Duration::from_millis(FETCH_LIMIT_MS);
+        self.patience = PATIENCE + Duration::from_millis(FETCH_LIMIT_MS);
         self.socket
             .get_ref()
-            .set_read_timeout(Some(patience))
+            .set_read_timeout(Some(self.patience))
             .map_err(|source| self.failed(source))?;
         self.ask(method, params)
     }
@@ -259,7 +264,10 @@ impl Client {
     fn failed(&self, source: io::Error) -> ClientError {
         let path = self.path.clone();
         match source.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Silent { path },
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Silent {
+                path,
+                patience: self.patience,
+            },
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
                 ClientError::Closed { path }
             }
