@@ -365,7 +365,8 @@ pub fn let_go_of_files() {
     {
         #[expect(unsafe_code, reason = "madvise(2) can take memory's contents away")]
         // SAFETY: the range is a private mapping of a file that nobody can write to and of which no page was ever written
-        // to, so that all of it comes back as it is in the file, also the code that runs this very call.
+        // to, neither resident nor swapped out, so that all of it comes back as it is in the file, also the code that
+        // runs this very call.
         let _ = unsafe {
             rustix::mm::madvise(start as *mut _, length, rustix::mm::Advice::LinuxDontNeed)
         };
@@ -390,15 +391,17 @@ fn unwritten(smaps: &str) -> Vec<(usize, usize)> {
         ))
     }
     let mut found = Vec::new();
-    let mut mapping = (0, 0);
+    let (mut mapping, mut is_written) = ((0, 0), true);
     for line in smaps.lines() {
         if let Some(next) = header(line) {
-            mapping = next;
-        } else if let Some(own) = line.strip_prefix("Anonymous:")
-            && own.trim() == "0 kB"
-            && mapping.1 > 0
-        {
-            found.push(mapping);
+            (mapping, is_written) = (next, true);
+        } else if let Some(own) = line.strip_prefix("Anonymous:") {
+            is_written = own.trim() != "0 kB";
+        } else if let Some(swapped) = line.strip_prefix("Swap:") {
+            // What was written and swapped out is not counted as anonymous.
+            if !is_written && swapped.trim() == "0 kB" && mapping.1 > 0 {
+                found.push(mapping);
+            }
         }
     }
     found
@@ -595,10 +598,13 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn only_what_is_as_in_its_file_is_let_go_of() {
-        let mapping = |range: &str, rights: &str, path: &str, own: u32| {
+        let mapping_of = |range: &str, rights: &str, path: &str, own: u32, swapped: u32| {
             format!(
-                "{range} {rights} 00000000 08:01 42 {path}\nRss: 8 kB\nAnonymous: {own} kB\nVmFlags: rd ex\n"
+                "{range} {rights} 00000000 08:01 42 {path}\nRss: 8 kB\nAnonymous: {own} kB\nSwap: {swapped} kB\nSwapPss: 0 kB\nVmFlags: rd ex\n"
             )
+        };
+        let mapping = |range: &str, rights: &str, path: &str, own: u32| {
+            mapping_of(range, rights, path, own, 0)
         };
         let smaps = [
             mapping("1000-3000", "r-xp", "/bin/a b", 0),
@@ -607,13 +613,21 @@ mod tests {
             mapping("5000-6000", "r--s", "/tmp/shared", 0),
             mapping("6000-7000", "r-xp", "[vdso]", 0),
             mapping("7000-8000", "r--p", "", 0),
+            mapping_of("8000-9000", "r--p", "/lib/b", 0, 4),
             mapping("7fff00000000-7fff00002000", "r--p", "/lib/b (deleted)", 0),
         ];
         assert_eq!(
             unwritten(&smaps.concat()),
             [(0x1000, 0x2000), (0x7fff_0000_0000, 0x2000)]
         );
-        for nonsense in ["", "Anonymous: 0 kB", "x-y r-xp\nAnonymous: 0 kB", "2000"] {
+        for nonsense in [
+            "",
+            "Anonymous: 0 kB\nSwap: 0 kB",
+            "1000-3000 r-xp 0 08:01 42 /bin/a\nAnonymous: 0 kB",
+            "1000-3000 r-xp 0 08:01 42 /bin/a\nSwap: 0 kB",
+            "x-y r-xp\nAnonymous: 0 kB",
+            "2000",
+        ] {
             assert_eq!(unwritten(nonsense), []);
         }
     }
