@@ -30,12 +30,7 @@ const MOST_WINDOWS: usize = 16;
 /// Asks, and says what came of it.
 #[must_use]
 pub fn fetch() -> Fetched {
-    // A crash must not leave the token in a core file. Where the limit can't be set, there is nothing to lose but that.
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    let _ = setrlimit(Resource::Core, none);
+    keep_to_itself();
     let asked = token().and_then(|token| {
         let answer = fetch_usage_raw(&token).map_err(|error| refused(&error))?;
         limits(&answer).ok_or_else(|| {
@@ -46,6 +41,19 @@ pub fn fetch() -> Fetched {
         })
     });
     asked.map_or_else(Fetched::Failed, Fetched::Limits)
+}
+
+/// A crash must not leave the token in a core file, nor anybody else of this user's read it from this process. What can't
+/// be set, is not lost more than it was.
+fn keep_to_itself() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = setrlimit(Resource::Core, none);
+    // A program that is handed core files by a pipe need not look at the limit (core(5)).
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 /// Claude Code's own token: where the crate looks for it, but below `$CLAUDE_CONFIG_DIR` if that is set, which the crate

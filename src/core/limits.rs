@@ -35,8 +35,8 @@ impl Core {
             let failure = Failure::new(Problem::TimedOut, message);
             self.note_fetched(Fetched::Failed(failure), now);
         }
-        let due = self.usage.due_ms(!self.subscribers.is_empty());
-        if due.is_some_and(|due| due <= now.uptime_ms) {
+        if !self.subscribers.is_empty() {
+            // Also what became old while the machine slept and no timer ran.
             self.tell_usage(now);
         }
         self.fetch_if_due(now);
@@ -57,11 +57,12 @@ impl Core {
     }
 
     pub(super) fn set_usage_interval(&mut self, interval_ms: Option<u64>, now: Now) {
-        let was_asked = self.fetches.interval_ms().is_some();
-        self.fetches.set_interval(interval_ms);
-        if was_asked != interval_ms.is_some() {
-            self.usage.set_asked(!was_asked);
-            self.tell_usage(now);
+        if self.fetches.set_interval(interval_ms) {
+            self.effects.push(Effect::KillFetch);
+        }
+        self.usage.set_asked(interval_ms.is_some());
+        if !self.fetches.is_awaited() {
+            self.answer_refreshing(now);
         }
         self.fetch_if_due(now);
     }
@@ -85,14 +86,17 @@ impl Core {
     }
 
     fn note_fetched(&mut self, fetched: Fetched, now: Now) {
-        match (fetched, self.fetches.interval_ms()) {
-            (Fetched::Limits(limits), interval) => {
+        if !self.may_fetch() {
+            // The last word has been said, and who waited was answered before it.
+            return;
+        }
+        match fetched {
+            Fetched::Limits(limits) => {
                 self.fetches.answered();
-                self.usage.fetched(limits, interval.unwrap_or(0), now);
+                let interval = self.fetches.interval_ms().unwrap_or(0);
+                self.usage.fetched(limits, interval, now);
             }
-            // Switched off meanwhile: nobody needs to know.
-            (Fetched::Failed(_), None) => {}
-            (Fetched::Failed(failure), Some(_)) => {
+            Fetched::Failed(failure) => {
                 let wait = if failure.problem == Problem::RateLimited {
                     self.fetches.refused(failure.retry_after_ms, now.uptime_ms)
                 } else {
@@ -103,16 +107,20 @@ impl Core {
             }
         }
         self.answer_refreshing(now);
-        self.tell_usage(now);
     }
 
     pub(super) fn reply_usage(&mut self, client: ClientId, id: Option<Id>, now: Now) {
+        self.reply_usage_to(id.map(|id| (client, id)), now);
+    }
+
+    /// Answers each, then tells what is new.
+    fn reply_usage_to(&mut self, clients: impl IntoIterator<Item = (ClientId, Id)>, now: Now) {
         let crossings = self.usage.pass(now);
-        let line = id.map(|id| {
+        for (client, id) in clients {
             let usage = self.usage.record(now);
-            codec::reply(&id, &UsageResult { usage })
-        });
-        self.reply(client, line);
+            let line = codec::reply(&id, &UsageResult { usage });
+            self.reply(client, Some(line));
+        }
         self.tell_crossings(crossings, now);
         self.tell_usage(now);
     }
@@ -133,10 +141,10 @@ impl Core {
         }
     }
 
+    /// Whoever waits for the service is answered with what is known.
     pub(super) fn answer_refreshing(&mut self, now: Now) {
-        for (client, id) in std::mem::take(&mut self.refreshing) {
-            self.reply_usage(client, Some(id), now);
-        }
+        let waiting = std::mem::take(&mut self.refreshing);
+        self.reply_usage_to(waiting, now);
     }
 
     fn tell_crossings(&mut self, crossings: Vec<Crossing>, now: Now) {

@@ -233,7 +233,7 @@ impl Core {
             config_dirs: Vec::new(),
             phase: Phase::Running,
             reloading: Vec::new(),
-            usage: Usage::default(),
+            usage: Usage::new(settings.usage_interval_ms.is_some()),
             fetches: Schedule::new(settings.usage_interval_ms),
             refreshing: Vec::new(),
             reports: 0,
@@ -252,6 +252,13 @@ impl Core {
             self.idle.observe(needed, now.uptime_ms);
         }
         self.effects.drain(..)
+    }
+
+    /// True if a request of the client's is still to be answered.
+    #[must_use]
+    pub fn owes_answer_to(&self, client: ClientId) -> bool {
+        let mut waiting = self.reloading.iter().chain(&self.refreshing);
+        waiting.any(|(asker, _)| *asker == client)
     }
 
     /// True if the daemon is to leave whatever happens.

@@ -31,7 +31,7 @@ use super::registry::Sighting;
 use super::signals::{Caught, Signals};
 use crate::codec::Refusal;
 use crate::config::Config;
-use crate::core::{Core, Effect, Identity, Input, Now, Request, Settings};
+use crate::core::{ClientId, Core, Effect, Identity, Input, Now, Request, Settings};
 use crate::log::LogControl;
 use crate::{clock, process};
 
@@ -68,6 +68,8 @@ pub(super) struct Actor {
     /// Since when the daemon is leaving, if nobody objects.
     retired: Option<Instant>,
     clients: Clients,
+    /// They will say no more, and wait for an answer.
+    half_closed: Vec<ClientId>,
     mailbox: mpsc::Receiver<Mail>,
     exits: ExitWatcher,
     exited: mpsc::UnboundedReceiver<process::ProcessId>,
@@ -122,6 +124,7 @@ impl Actor {
             full_at: None,
             retired: None,
             clients: Clients::new(post),
+            half_closed: Vec::new(),
             mailbox,
             exits: ExitWatcher::new(tell),
             exited,
@@ -208,12 +211,30 @@ impl Actor {
             self.accept();
         }
         self.clients.flush_dashboards();
+        self.close_answered();
         self.tell_of_gone();
         if self.retired.is_some() && self.is_settled() {
             self.drained()
         } else {
             Course::On
         }
+    }
+
+    /// Who will say no more is let go of once nothing is owed to them.
+    fn close_answered(&mut self) {
+        let Self {
+            half_closed,
+            core,
+            clients,
+            ..
+        } = self;
+        half_closed.retain(|client| {
+            let waits = core.owes_answer_to(*client);
+            if !waits {
+                clients.close_when_sent(*client);
+            }
+            waits
+        });
     }
 
     fn now(&self) -> Now {
@@ -317,7 +338,7 @@ impl Actor {
                     self.handle(input)
                 }
                 Mail::Ended(client) => {
-                    self.clients.close_when_sent(client);
+                    self.half_closed.push(client);
                     Course::On
                 }
                 Mail::Gone(client) => {
@@ -329,6 +350,7 @@ impl Actor {
                     Course::On
                 }
             };
+            self.close_answered();
             self.tell_of_gone();
             if next != Course::On {
                 course = next;

@@ -5,16 +5,21 @@
 //! are. Called by the loop, on its thread, inside a [`tokio::task::LocalSet`].
 
 use std::cell::RefCell;
+use std::future::pending;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::rc::Rc;
 
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::reactor::{self, register};
+use super::reactor::register;
 use crate::core::{Failure, Fetched, Problem};
 use crate::process;
 
@@ -28,11 +33,20 @@ const NAME: &str = "agent-console";
 #[derive(Debug)]
 struct Asking(Child);
 
-impl Drop for Asking {
-    fn drop(&mut self) {
-        // Both do nothing for one that was reaped.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+impl Asking {
+    /// And whatever it has started (on macOS, what reads the keychain): its group is its own, and as long as it is not
+    /// reaped nobody else's.
+    fn kill(&self) {
+        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            // It may have ended by itself.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+
+    /// To be called once it has ended, or will at once.
+    fn reap(mut self) -> io::Result<ExitStatus> {
+        self.kill();
+        self.0.wait()
     }
 }
 
@@ -70,7 +84,6 @@ impl Fetcher {
         let slot = Rc::clone(&self.child);
         tokio::task::spawn_local(async move {
             let fetched = ask(child, &slot).await;
-            slot.borrow_mut().take();
             match &fetched {
                 Fetched::Limits(limits) => {
                     tracing::debug!(windows = limits.len(), "the account's service has told");
@@ -92,6 +105,8 @@ impl Fetcher {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            // A signal from the terminal is the daemon's, which ends it.
+            .process_group(0)
             .spawn()?;
         tracing::debug!(pid = child.id(), "asks the account's service");
         let output = child.stdout.take();
@@ -101,15 +116,23 @@ impl Fetcher {
 
     /// Kills the child; its end comes with [`next`](Self::next).
     pub(super) fn kill(&mut self) {
-        if let Some(Asking(child)) = self.child.borrow_mut().as_mut() {
-            // It may have ended by itself.
-            let _ = child.kill();
+        if let Some(child) = self.child.borrow().as_ref() {
+            child.kill();
         }
     }
 
     /// What a child said; or how it ended without a word.
     pub(super) async fn next(&mut self) -> Option<Fetched> {
         self.told.recv().await
+    }
+}
+
+impl Drop for Fetcher {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.borrow_mut().take() {
+            // Nobody is left to be told how it was.
+            let _ = child.reap();
+        }
     }
 }
 
@@ -122,16 +145,51 @@ fn program() -> io::Result<PathBuf> {
     }
 }
 
-/// Hears the child out, and waits for its end.
+/// Hears the child out, waits for its end, and reaps it.
 async fn ask(output: ChildStdout, slot: &RefCell<Option<Asking>>) -> Fetched {
-    let said = read(output).await;
-    let ended = match reap(slot).await {
-        Ok(status) => status,
-        Err(error) => return failed(&format!("cannot be waited for: {error}")),
+    let end = end_of(slot);
+    let mut said = Vec::new();
+    let heard = match Output::new(output) {
+        // Its end is the end of what it says, whoever else may hold the pipe open.
+        Ok(mut output) => tokio::select! {
+            biased;
+            heard = output.until_end(&mut said) => heard,
+            () = comes(&end) => output.take(&mut said).map(drop),
+        },
+        Err(error) => Err(error),
     };
-    match said {
-        Ok(line) => serde_json::from_slice(&line).unwrap_or_else(|_| failed(&how(ended))),
-        Err(error) => failed(&format!("cannot be heard: {error}")),
+    if end.is_ok() {
+        comes(&end).await;
+    }
+    let how = match slot.borrow_mut().take().map(Asking::reap) {
+        Some(Ok(status)) => how(status),
+        Some(Err(error)) => format!("cannot be waited for: {error}"),
+        None => "is gone".to_owned(),
+    };
+    match (serde_json::from_slice(&said), heard) {
+        (Ok(fetched), _) => fetched,
+        (Err(_), Ok(())) => failed(&how),
+        (Err(_), Err(error)) => failed(&format!("cannot be heard: {error}")),
+    }
+}
+
+/// What becomes readable when the child ends; `None`: it has ended.
+fn end_of(slot: &RefCell<Option<Asking>>) -> io::Result<Option<AsyncFd<OwnedFd>>> {
+    let pid = slot.borrow().as_ref().map(|Asking(child)| child.id());
+    // Not reaped yet, so the id is its own.
+    let found = process::inspect(pid.ok_or(io::ErrorKind::NotFound)?)?;
+    let sign = process::sign_of_exit(found.id)?;
+    sign.map(|sign| register(sign, Interest::READABLE))
+        .transpose()
+}
+
+/// Waits for the end; for ever where the kernel does not tell.
+async fn comes(end: &io::Result<Option<AsyncFd<OwnedFd>>>) {
+    match end {
+        // An error of the reactor means that it is shutting down.
+        Ok(Some(sign)) => drop(sign.readable().await),
+        Ok(None) => {}
+        Err(_) => pending().await,
     }
 }
 
@@ -148,33 +206,93 @@ fn failed(what: &str) -> Fetched {
     Fetched::Failed(Failure::new(Problem::FetchFailed, message))
 }
 
-/// All that it says, or as much as may be.
-async fn read(output: ChildStdout) -> io::Result<Vec<u8>> {
-    rustix::io::ioctl_fionbio(&output, true)?;
-    let output = register(output, Interest::READABLE)?;
-    let mut said = Vec::new();
-    let mut chunk = [0; 1024];
-    while said.len() < LONGEST {
-        let mut ready = output.readable().await?;
-        match ready.try_io(|output| Ok(rustix::io::read(output, &mut chunk)?)) {
-            Ok(Ok(0)) => break,
-            Ok(Ok(count)) => said.extend_from_slice(&chunk[..count]),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-            Ok(Err(error)) => return Err(error),
-            Err(_would_block) => {}
+/// What the child says.
+struct Output(AsyncFd<ChildStdout>);
+
+impl Output {
+    fn new(output: ChildStdout) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&output, true)?;
+        Ok(Self(register(output, Interest::READABLE)?))
+    }
+
+    /// Waits for all of it, or as much as may be.
+    async fn until_end(&mut self, said: &mut Vec<u8>) -> io::Result<()> {
+        loop {
+            // Cleared before it is read: what comes meanwhile makes it ready again.
+            self.0.readable().await?.clear_ready();
+            if self.take(said)? {
+                return Ok(());
+            }
         }
     }
-    Ok(said)
+
+    /// Takes what is there; true if there will be no more.
+    fn take(&mut self, said: &mut Vec<u8>) -> io::Result<bool> {
+        let mut chunk = [0; 1024];
+        while said.len() < LONGEST {
+            match rustix::io::read(self.0.get_ref(), &mut chunk) {
+                Ok(0) => return Ok(true),
+                Ok(count) => said.extend_from_slice(&chunk[..count]),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
 }
 
-/// Waits for its end, and asks how it was.
-async fn reap(slot: &RefCell<Option<Asking>>) -> io::Result<ExitStatus> {
-    let gone = || io::Error::from(io::ErrorKind::NotFound);
-    let pid = slot.borrow().as_ref().ok_or_else(gone)?.0.id();
-    // Not reaped yet, so the id is its own.
-    if let Some(sign) = process::sign_of_exit(process::inspect(pid)?.id)? {
-        let sign = reactor::register(sign, Interest::READABLE)?;
-        drop(sign.readable().await?);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Runs a shell in the child's place to its end and gives what came of it.
+    fn asked(script: &str) -> Fetched {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let mut child = Command::new("sh");
+            let mut child = child
+                .args(["-c", script])
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .process_group(0)
+                .spawn()
+                .unwrap();
+            let output = child.stdout.take().unwrap();
+            let slot = RefCell::new(Some(Asking(child)));
+            let fetched = ask(output, &slot);
+            let fetched = tokio::time::timeout(Duration::from_secs(20), fetched).await;
+            assert!(slot.borrow().is_none());
+            fetched.expect("its end")
+        })
     }
-    slot.borrow_mut().as_mut().ok_or_else(gone)?.0.wait()
+
+    #[test]
+    fn what_it_says_is_heard_until_it_ends() {
+        let none = Fetched::Limits(Vec::new());
+        assert_eq!(asked("printf '{\"limits\"'; sleep 0.01; echo ':[]}'"), none);
+        // Closed, and not ended at once.
+        assert_eq!(asked("echo '{\"limits\":[]}'; exec >&-; sleep 0.01"), none);
+        // Somebody else keeps it open, and is ended with it.
+        assert_eq!(asked("sleep 600 & echo '{\"limits\":[]}'"), none);
+    }
+
+    #[test]
+    fn what_it_does_not_say_is_told_with_how_it_ended() {
+        let message = |script| match asked(script) {
+            Fetched::Failed(failure) => {
+                assert_eq!(failure.problem, Problem::FetchFailed);
+                failure.message.into_string()
+            }
+            Fetched::Limits(limits) => panic!("{limits:?}"),
+        };
+        assert!(message("exit 3").contains("ended without an answer"));
+        assert!(message("echo '{\"limits\"'; exit 0").contains("ended without an answer"));
+        assert!(message("kill -9 $$").contains("ended by signal 9"));
+        assert!(message("exec yes").contains("ended by signal"));
+    }
 }

@@ -422,11 +422,11 @@ struct Shell {
     retiring: bool,
     exited: bool,
     watched: BTreeSet<(u32, u64)>,
-    /// The longest history that was ever configured.
     /// Who waits for the service to be asked.
     refreshing: Vec<(u64, u64)>,
     /// Since when a child asks.
     fetching: Option<u64>,
+    /// The longest history that was ever configured.
     history: usize,
     /// Since when nobody holds the daemon; `None`: somebody does.
     quiet_since: Option<u64>,
@@ -762,7 +762,8 @@ impl Shell {
                 }
                 Effect::KillFetch => {
                     let began = self.fetching.expect("somebody to kill");
-                    assert!(began + FETCH_LIMIT_MS <= self.desk.now.uptime_ms);
+                    let is_off = self.desk.core.settings.usage_interval_ms.is_none();
+                    assert!(is_off || began + FETCH_LIMIT_MS <= self.desk.now.uptime_ms);
                 }
                 Effect::Retire { .. } => self.retiring = true,
                 Effect::Resume => assert!(!self.retiring),

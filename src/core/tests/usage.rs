@@ -560,33 +560,134 @@ fn a_daemon_that_nobody_needs_stays_for_who_waits() {
 
 #[test]
 fn what_is_switched_off_is_not_asked() {
+    let off = || {
+        Input::Reloaded(Ok((
+            Settings {
+                usage_interval_ms: None,
+                ..settings()
+            },
+            None,
+        )))
+    };
+    let on = || {
+        Input::Reloaded(Ok((
+            Settings {
+                usage_interval_ms: Some(INTERVAL),
+                ..settings()
+            },
+            None,
+        )))
+    };
+    let state = |desk: &mut Desk| {
+        let usage = desk.usage();
+        (usage["state"].clone(), usage["code"].clone())
+    };
+    let disabled = (json!("unavailable"), json!("disabled"));
+
     let mut desk = Desk::asking();
     desk.subscribes(1);
     desk.failed(Problem::Network, None);
-    let off = Settings {
-        usage_interval_ms: None,
-        ..settings()
-    };
-    desk.take(Input::Reloaded(Ok((off, None))));
+    let effects = desk.take(off());
+    assert_eq!(told(&effects)[0].1["usage"]["code"], "disabled");
     assert_eq!(desk.children_in(HOUR), 0);
-    let usage = desk.usage();
-    assert_eq!(
-        (&usage["state"], &usage["code"]),
-        (&json!("unavailable"), &json!("disabled"))
-    );
+    assert_eq!(state(&mut desk), disabled);
     let error = desk.ask("usage.refresh", &json!({}));
     assert_eq!(error["code"], -32007);
-    // The status line's word is there all the same.
+    // The status line's word is there all the same, and what is old is no more than that.
     desk.told(42.0, super::EPOCH + 3 * HOUR);
-    assert_eq!(desk.usage()["state"], "ok");
-    // A child that was on its way tells what it was told, and not that it failed.
-    let mut late = Desk::asking();
-    late.subscribes(1);
-    late.take(Input::Reloaded(Ok((off, None))));
-    assert!(late.failed(Problem::Network, None).is_empty());
-    let on = Settings {
-        usage_interval_ms: Some(INTERVAL),
-        ..settings()
-    };
-    assert!(has(&desk.take(Input::Reloaded(Ok((on, None)))), "fetch"));
+    assert_eq!(state(&mut desk), (json!("ok"), Value::Null));
+    desk.wait(10 * MINUTE);
+    assert_eq!(state(&mut desk), (json!("stale"), json!("disabled")));
+    assert!(has(&desk.take(on()), "fetch"));
+
+    // A child that is on its way is called back, and who waits for it is answered.
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    desk.asks(2, Request::UsageRefresh);
+    let effects = desk.take(off());
+    assert_eq!(names(&effects)[0], "kill the fetch");
+    assert!(has(&effects, "reply"));
+    assert!(desk.fetched(42.0, super::EPOCH + HOUR).is_empty());
+    assert_eq!(desk.usage(), Value::Null);
+
+    // What the service has asked for holds, and is told again.
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    desk.failed(Problem::RateLimited, Some(HOUR));
+    desk.take(off());
+    assert_eq!(state(&mut desk), disabled);
+    let effects = desk.take(on());
+    assert!(!has(&effects, "fetch"));
+    assert_eq!(told(&effects)[0].1["usage"]["state"], "rate_limited");
+    assert_eq!(desk.children_in(HOUR), 1);
+}
+
+#[test]
+fn what_became_old_while_the_machine_slept_is_old() {
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    desk.fetched(80.0, super::EPOCH + HOUR);
+    // Only the clock that people read goes on.
+    desk.now.unix_ms += 8 * HOUR;
+    assert_eq!(desk.usage()["state"], "stale");
+    assert_eq!(desk.usage()["windows"][0]["used_percent"], 0.0);
+    // And whoever looks is told at the next turn of the loop's timer.
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    desk.fetched(80.0, super::EPOCH + HOUR);
+    desk.now.unix_ms += 8 * HOUR;
+    desk.wait(INTERVAL);
+    let told = told(&desk.take(Input::Tick));
+    assert_eq!(told[0].1["message"], "the 5 h limit: reset");
+    assert_eq!(told[1].1["usage"]["state"], "stale");
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let mut desk = Desk::new();
+    desk.told(50.0, super::EPOCH + 30 * HOUR);
+    desk.now.unix_ms -= 24 * HOUR;
+    desk.wait(1000).told(60.0, super::EPOCH + 30 * HOUR);
+    let usage = desk.usage();
+    assert_eq!(
+        (&usage["state"], &usage["windows"][0]["used_percent"]),
+        (&json!("ok"), &json!(60.0))
+    );
+    assert_eq!(usage["fetched_at"], json!(desk.now.unix_ms));
+}
+
+#[test]
+fn what_the_service_has_reset_early_an_idle_agent_does_not_bring_back() {
+    let mut desk = Desk::asking();
+    let reset = super::EPOCH + 2 * HOUR;
+    desk.subscribes(1);
+    desk.told(92.0, reset);
+    desk.take(Input::Fetched(Fetched::Limits(vec![Limit {
+        resets_at: None,
+        ..five_hour(0.0, 0)
+    }])));
+    desk.wait(1000).told(92.0, reset);
+    assert_eq!(desk.usage()["windows"][0]["used_percent"], 0.0);
+    desk.wait(1000).told(3.0, reset + 5 * HOUR);
+    assert_eq!(desk.usage()["windows"][0]["used_percent"], 3.0);
+}
+
+#[test]
+fn all_who_wait_are_answered_before_anybody_is_told() {
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    desk.asks(1, Request::UsageRefresh);
+    desk.asks(2, Request::UsageRefresh);
+    assert_eq!(
+        names(&desk.fetched(80.0, super::EPOCH + HOUR)),
+        ["reply", "reply", "broadcast", "broadcast"]
+    );
+}
+
+#[test]
+fn the_last_word_is_the_last() {
+    let mut desk = Desk::asking();
+    desk.subscribes(1);
+    desk.take(Input::Terminated);
+    assert!(desk.failed(Problem::FetchFailed, None).is_empty());
 }

@@ -78,8 +78,6 @@ pub enum Problem {
     TimedOut,
     /// The child could not be started, or has not said what came of it.
     FetchFailed,
-    /// The configuration says that nothing is to be fetched.
-    Disabled,
 }
 
 impl Problem {
@@ -98,7 +96,6 @@ impl Problem {
             Self::UnexpectedAnswer => "unexpected_answer",
             Self::TimedOut => "timed_out",
             Self::FetchFailed => "fetch_failed",
-            Self::Disabled => "disabled",
         }
     }
 
@@ -115,8 +112,7 @@ impl Problem {
             | Self::ServerError
             | Self::UnexpectedAnswer
             | Self::TimedOut
-            | Self::FetchFailed
-            | Self::Disabled => UsageState::Unavailable,
+            | Self::FetchFailed => UsageState::Unavailable,
         }
     }
 }

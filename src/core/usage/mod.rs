@@ -56,6 +56,8 @@ struct Known {
     limit: Limit,
     source: UsageSource,
     at: u64,
+    /// When the window before it ended or was to end, where it has not begun itself.
+    before: Option<u64>,
 }
 
 impl Known {
@@ -75,13 +77,21 @@ impl Known {
         UsageWindow { pace, ..window }
     }
 
-    /// Whether a status line's word, stamped `at`, is newer than this.
-    fn yields_to(&self, limit: &Limit, at: u64) -> bool {
-        let newer = is_later(limit.resets_at, self.limit.resets_at);
-        let older = is_later(self.limit.resets_at, limit.resets_at);
-        let grown = limit.used_percent >= self.limit.used_percent;
-        let dated = limit.resets_at.is_some() && self.limit.resets_at.is_some();
-        at >= self.at && !older && (newer || grown || !dated)
+    /// Whether a status line's word, stamped `at`, is newer than this. A stamp of this that is of the future was given
+    /// before the clock was set back.
+    fn yields_to(&self, limit: &Limit, at: u64, now: Now) -> bool {
+        if at < self.at.min(now.unix_ms) {
+            return false;
+        }
+        let (told, known) = (limit.resets_at, self.limit.resets_at);
+        match (told, known.or(self.before)) {
+            (Some(_), Some(before)) if known.is_none() => is_later(told, Some(before)),
+            (Some(_), Some(_)) if is_later(told, known) => true,
+            (Some(_), Some(_)) => {
+                !is_later(known, told) && limit.used_percent >= self.limit.used_percent
+            }
+            _ => true,
+        }
     }
 }
 
@@ -90,8 +100,27 @@ impl Known {
 struct Heard {
     source: UsageSource,
     at: u64,
-    /// From when on it is old.
+    /// When, and from when on it is old.
+    since_ms: u64,
     old_ms: u64,
+    /// The same by the clock that goes on while the machine sleeps.
+    old_at: u64,
+}
+
+impl Heard {
+    fn new(source: UsageSource, at: u64, good_for_ms: u64, now: Now) -> Self {
+        Self {
+            source,
+            at,
+            since_ms: now.uptime_ms,
+            old_ms: now.uptime_ms + good_for_ms,
+            old_at: now.unix_ms + good_for_ms,
+        }
+    }
+
+    fn is_fresh(self, now: Now) -> bool {
+        now.uptime_ms < self.old_ms && now.unix_ms < self.old_at
+    }
 }
 
 /// Why nothing was fetched the last time.
@@ -103,11 +132,13 @@ struct Failed {
 }
 
 /// All that is known. See the module's text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Usage {
     windows: Vec<Known>,
     overheard: Option<Heard>,
     fetched: Option<Heard>,
+    /// Whether the service is asked at all.
+    is_asked: bool,
     failed: Option<Failed>,
     /// When the next window's time is over.
     reset_ms: Option<u64>,
@@ -117,6 +148,20 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
+    /// Nothing is known yet.
+    pub(crate) fn new(is_asked: bool) -> Self {
+        Self {
+            windows: Vec::new(),
+            overheard: None,
+            fetched: None,
+            is_asked,
+            failed: None,
+            reset_ms: None,
+            crossings: Crossings::default(),
+            told: None,
+        }
+    }
+
     /// Somebody looks who did not before: the snapshot tells what is known.
     pub(crate) fn looked_at(&mut self, now: Now) {
         self.told = self.record(now).map(protocol::Usage::into_owned);
@@ -132,15 +177,14 @@ impl Usage {
 
     /// Until when the limits count as known; past it, and where they are not, time alone changes nothing.
     fn ok_until(&self) -> Option<u64> {
-        let fetched = self.fetched.filter(|_| self.failure().is_none());
+        let fetched = self.fetched.filter(|_| self.last_failure().is_none());
         let heard = [self.overheard, fetched].into_iter().flatten();
         heard.map(|heard| heard.old_ms).max()
     }
 
-    /// What went wrong with the last fetch. Where there are to be none, nothing did.
-    fn failure(&self) -> Option<Problem> {
-        let problem = self.failed.as_ref().map(|failed| failed.failure.problem);
-        problem.filter(|problem| *problem != Problem::Disabled)
+    /// What went wrong with the last fetch, where there are to be more.
+    fn last_failure(&self) -> Option<&Failed> {
+        self.failed.as_ref().filter(|_| self.is_asked)
     }
 
     /// An agent's status line has told, at `at`.
@@ -154,38 +198,45 @@ impl Usage {
                 source: UsageSource::StatusLine,
                 at,
                 limit,
+                before: None,
             };
             match known {
-                Some(known) if !known.yields_to(&told.limit, at) => continue,
+                Some(known) if !known.yields_to(&told.limit, at, now) => continue,
                 Some(known) => *known = told,
                 None => self.windows.push(told),
             }
             any = true;
         }
         if any {
-            self.overheard = Some(Heard {
-                source: UsageSource::StatusLine,
-                at,
-                old_ms: now.uptime_ms + STALE_AFTER_MS,
-            });
+            let heard = Heard::new(UsageSource::StatusLine, at, STALE_AFTER_MS, now);
+            self.overheard = Some(heard);
             self.look_for_reset(now);
         }
     }
 
     /// The service has told every window. The next word of it is expected after `interval_ms`.
     pub(crate) fn fetched(&mut self, limits: Vec<Limit>, interval_ms: u64, now: Now) {
-        let known = |limit| Known {
-            limit,
-            source: UsageSource::Service,
-            at: now.unix_ms,
+        let known = |limit: Limit| {
+            let place = self.place(&limit.name);
+            let former = place.and_then(|place| self.windows.get(place));
+            Known {
+                before: former.and_then(|former| former.limit.resets_at.or(former.before)),
+                limit,
+                source: UsageSource::Service,
+                at: now.unix_ms,
+            }
         };
-        self.windows = limits.into_iter().map(known).collect();
+        let mut windows: Vec<Known> = Vec::new();
+        for known in limits.into_iter().map(known) {
+            // A name is one window's.
+            windows.retain(|other| other.limit.name != known.limit.name);
+            windows.push(known);
+        }
+        self.windows = windows;
         self.failed = None;
-        self.fetched = Some(Heard {
-            source: UsageSource::Service,
-            at: now.unix_ms,
-            old_ms: now.uptime_ms + STALE_AFTER_MS.max(2 * interval_ms),
-        });
+        let good_for = STALE_AFTER_MS.max(2 * interval_ms);
+        let heard = Heard::new(UsageSource::Service, now.unix_ms, good_for, now);
+        self.fetched = Some(heard);
         self.look_for_reset(now);
     }
 
@@ -194,13 +245,9 @@ impl Usage {
         self.failed = Some(Failed { failure, retry_at });
     }
 
-    /// Whether the service is asked at all: how it failed says nothing any longer.
+    /// Whether the service is asked from now on.
     pub(crate) fn set_asked(&mut self, is_asked: bool) {
-        let message = "not asked: the configuration says usage.enabled = false";
-        self.failed = (!is_asked).then(|| Failed {
-            failure: Failure::new(Problem::Disabled, message),
-            retry_at: None,
-        });
+        self.is_asked = is_asked;
     }
 
     /// Of windows whose time is over, nothing is used, as far as is known.
@@ -209,7 +256,7 @@ impl Usage {
         for known in &mut self.windows {
             if known.limit.resets_at.is_some_and(|at| at <= now.unix_ms) {
                 known.limit.used_percent = 0.0;
-                known.limit.resets_at = None;
+                known.before = known.limit.resets_at.take();
                 self.crossings.reset(known, &mut crossings);
             }
         }
@@ -234,25 +281,34 @@ impl Usage {
 
     /// As the protocol tells it; `None`: nothing is known, not even why.
     pub(crate) fn record(&self, now: Now) -> Option<protocol::Usage<'_>> {
-        let is_fresh =
-            |heard: Option<Heard>| heard.is_some_and(|heard| now.uptime_ms < heard.old_ms);
+        let is_fresh = |heard: Option<Heard>| heard.is_some_and(|heard| heard.is_fresh(now));
         let heard = [self.overheard, self.fetched].into_iter().flatten();
-        let newest = heard.max_by_key(|heard| heard.at);
-        let failed = self.failed.as_ref();
-        let state = match self.failure() {
+        let newest = heard.max_by_key(|heard| heard.since_ms);
+        let failed = self.last_failure();
+        let state = match failed {
             _ if is_fresh(self.overheard) => UsageState::Ok,
-            Some(problem) => problem.state(),
+            Some(failed) => failed.failure.problem.state(),
             None if is_fresh(self.fetched) => UsageState::Ok,
             None if newest.is_some() => UsageState::Stale,
-            None => failed?.failure.problem.state(),
+            // Who was told of a failure is to be told that it says nothing any more.
+            None if !self.is_asked && self.told.is_some() => UsageState::Unavailable,
+            None => return None,
+        };
+        let (code, message) = match failed {
+            Some(Failed { failure, .. }) => (Some(failure.problem.code()), Some(&*failure.message)),
+            None if self.is_asked || state == UsageState::Ok => (None, None),
+            None => (
+                Some("disabled"),
+                Some("not asked: the configuration says usage.enabled = false"),
+            ),
         };
         Some(protocol::Usage {
             state,
             windows: self.windows.iter().map(Known::record).collect(),
             source: newest.map(|heard| heard.source),
             fetched_at: newest.map(|heard| heard.at),
-            code: failed.map(|failed| Cow::Borrowed(failed.failure.problem.code())),
-            message: failed.map(|failed| Cow::Borrowed(&*failed.failure.message)),
+            code: code.map(Cow::Borrowed),
+            message: message.map(Cow::Borrowed),
             retry_at: failed.and_then(|failed| failed.retry_at),
         })
     }

@@ -50,8 +50,22 @@ impl Schedule {
         }
     }
 
-    pub(crate) fn set_interval(&mut self, interval_ms: Option<u64>) {
-        self.interval_ms = interval_ms;
+    /// From now on so often. True if a fetch is to be killed because there are to be none.
+    pub(crate) fn set_interval(&mut self, interval_ms: Option<u64>) -> bool {
+        if interval_ms.is_some() {
+            if self.interval_ms.is_none() {
+                // Whoever switches it on wants to see something.
+                self.last_ms = None;
+            }
+            self.interval_ms = interval_ms;
+            return false;
+        }
+        self.interval_ms = None;
+        let running = self.running.as_mut().filter(|running| !running.is_late);
+        running.is_some_and(|running| {
+            running.is_late = true;
+            true
+        })
     }
 
     pub(crate) fn interval_ms(&self) -> Option<u64> {

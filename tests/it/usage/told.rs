@@ -1,5 +1,7 @@
 //! What the daemon tells of the account's limits, and when it asks for them.
 
+use std::net::Shutdown;
+
 use serde_json::json;
 
 use super::by_hand::nobody;
@@ -222,4 +224,20 @@ fn who_leaves_before_the_answer_does_no_harm() {
     assert_eq!(scene.times_asked(), 1);
     assert!(daemon.runs());
     assert_eq!(daemon.number("Threads"), 1);
+}
+
+#[test]
+fn who_says_no_more_is_answered_all_the_same() {
+    let scene = Scene::with(Papers::Good, Answer::HeldBack);
+    let daemon = scene.daemon();
+    let mut client = scene.place.connect();
+    client.send(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"usage.refresh\"}\n");
+    client.socket().shutdown(Shutdown::Write).unwrap();
+    scene.service.wait_until_asked(1);
+    scene.place.ok(&["list"]);
+    scene.service.answer(limits());
+    let answer = client.next().expect("an answer");
+    assert_eq!(answer["result"]["usage"]["state"], "ok", "{answer}");
+    assert_eq!(client.next(), None);
+    assert_eq!(children(daemon.pid()), Vec::<u32>::new());
 }
