@@ -51,7 +51,7 @@ pub(super) fn call(text: &str, subcommand: &str) -> Option<Call> {
     })
 }
 
-/// The first such call anywhere in the command; true if that is its beginning.
+/// The first such call wherever a command begins in the text; true if that is its beginning.
 pub(super) fn call_within(text: &str, subcommand: &str) -> Option<(Call, bool)> {
     if let Some(call) = call(text, subcommand) {
         return Some((call, true));
@@ -59,14 +59,56 @@ pub(super) fn call_within(text: &str, subcommand: &str) -> Option<(Call, bool)> 
     if !text.contains(subcommand) {
         return None;
     }
-    let before = |letter: char| SPACE.contains(&letter) || ";&|(){}`'\"".contains(letter);
-    let mut starts = text.match_indices(before).map(|(at, sign)| at + sign.len());
+    let starts = starts(text).into_iter();
+    let mut starts = starts.map(|start| start + assignments(&text[start..]));
     starts.find_map(|start| {
         let mut call = call(&text[start..], subcommand)?;
         call.word = start + call.word.start..start + call.word.end;
         call.rest += start;
         Some((call, false))
     })
+}
+
+/// Where commands begin, as far as that can be seen: at the beginning and behind what separates commands; neither within
+/// quotes nor in a comment, where a program is only spoken of.
+fn starts(text: &str) -> Vec<usize> {
+    let mut starts = vec![0];
+    let mut quote = None;
+    let mut word_begins = true;
+    let mut letters = text.char_indices().peekable();
+    while let Some((at, letter)) = letters.next() {
+        match (quote, letter) {
+            (Some(open), _) if open == letter => quote = None,
+            (Some('"') | None, '\\') => drop(letters.next()),
+            (None, '\'' | '"') => quote = Some(letter),
+            (None, '#') if word_begins => {
+                while letters.next_if(|(_, letter)| *letter != '\n').is_some() {}
+            }
+            (None, _) if "\n;&|(){}`".contains(letter) => starts.push(at + letter.len_utf8()),
+            _ => {}
+        }
+        word_begins = SPACE.contains(&letter) || ";&|()".contains(letter);
+    }
+    starts
+}
+
+/// How long the assignments are that a command begins with.
+fn assignments(text: &str) -> usize {
+    let mut length = 0;
+    loop {
+        let rest = text[length..].trim_start_matches(BLANK);
+        let (name, value) = rest.split_once('=').unwrap_or_default();
+        let is_name = !name.is_empty()
+            && !name.starts_with(|letter: char| letter.is_ascii_digit())
+            && name
+                .chars()
+                .all(|letter| letter == '_' || letter.is_ascii_alphanumeric());
+        if !is_name {
+            return length;
+        }
+        let value = first_word(value).map_or(0, |(_, length)| length);
+        length = text.len() - rest.len() + name.len() + 1 + value;
+    }
 }
 
 /// The word that the text begins with, without its quotes, and its length with them; `None` where there is none, or its
@@ -165,8 +207,9 @@ mod tests {
     fn a_call_is_found_wherever_it_stands() {
         for text in [
             "FOO=1 acd statusline -- x",
-            "nice -n5 '/a b/agent-console' statusline",
-            "sh -c 'acd statusline | cut -c1-9'",
+            "A= B='x y' \t'/a b/agent-console' statusline",
+            "true && acd statusline",
+            "echo \"it's\"\nacd statusline",
             "cat|/x/acd\tstatusline;true",
             "(\"$HOME\"/bin/agent-console statusline)",
         ] {
@@ -184,14 +227,17 @@ mod tests {
             "~/acd/statusline",
             "acd; statusline",
             "'acd statusline",
+            "echo acd statusline",
+            "echo 'try: acd statusline'",
+            "echo \"try; acd statusline\"",
+            "~/bin/line # was: acd statusline",
+            "~/bin/line #; acd statusline",
+            "nice -n5 acd statusline",
+            "sh -c 'acd statusline | cut -c1-9'",
+            "a\\; acd statusline",
+            "1=2 acd statusline",
         ] {
-            assert_eq!(
-                call_within(text, "statusline")
-                    .map(|(_, first)| first)
-                    .filter(|first| *first),
-                None,
-                "{text}"
-            );
+            assert_eq!(call_within(text, "statusline"), None, "{text}");
         }
         assert!(call_within(" acd statusline", "statusline").unwrap().1);
     }

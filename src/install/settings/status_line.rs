@@ -214,11 +214,10 @@ impl<'a> Ours<'a> {
         self.command.start + place.start..self.command.start + place.end
     }
 
-    /// How the call of `program` is written instead; `None` if it is called already, or cannot be from there: somebody
-    /// else's quotes around a call take none of ours, and it must be known again.
+    /// How the call of `program` is written instead; `None` if it is called already, or would not be known again.
     fn calling(&self, program: &str) -> Option<String> {
         let word = shell::word(program);
-        if self.call.program == program || (!self.first && word != program) {
+        if self.call.program == program {
             return None;
         }
         let (text, place) = (self.letters.text(), &self.call.word);
@@ -242,9 +241,11 @@ fn form(text: &str, rest: usize) -> Form {
             "--" => {
                 // The one blank is ours; more are the command's.
                 let start = (at + 1).min(text.len());
-                let empty = text[start..].trim_start_matches(blank).is_empty();
-                return if empty {
+                let command = text[start..].trim_start_matches(blank);
+                return if command.is_empty() {
                     Form::Alone
+                } else if command.starts_with(['&', '|', ';', '<', '>', ')', '#', '\n']) {
+                    Form::Other
                 } else {
                     Form::Around(start)
                 };

@@ -157,10 +157,29 @@ fn a_call_that_a_person_wrote_is_not_doubled_and_gets_its_program_back() {
         let left = uninstall(&done.text, ONLY_LINE, None).unwrap();
         assert_eq!(left, without.map_or("{}".to_owned(), with));
     }
-    // Quotes within somebody else's would end theirs.
-    let text = with(r#""sh -c 'acd statusline'""#);
-    let done = install(&text, &LINE, "/a b/acd", None).unwrap();
-    assert_eq!(done.text, text);
+}
+
+#[test]
+fn a_command_that_only_speaks_of_ours_is_wrapped_like_any_other() {
+    for command in [
+        r#""sh -c 'acd statusline'""#,
+        r#""~\/bin/line # was: acd statusline""#,
+        r#""echo 'try: acd statusline'; acd list""#,
+    ] {
+        let text = with(command);
+        assert_eq!(inspect(&text, &[]).unwrap().status_line, None);
+        for program in [PROGRAM, "/a b/acd"] {
+            let done = install(&text, &LINE, program, None).unwrap();
+            assert!(
+                done.text.contains(" statusline -- sh -c '"),
+                "{}",
+                done.text
+            );
+            for memory in [None, Some(&done.memory)] {
+                assert_eq!(uninstall(&done.text, ONLY_LINE, memory).unwrap(), text);
+            }
+        }
+    }
 }
 
 #[test]
