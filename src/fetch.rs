@@ -62,7 +62,7 @@ fn token() -> Result<String, Failure> {
     let (directory, _) = claude_code::CONFIG_DIR;
     // What the crate cannot read it takes for unset.
     let given = variable(TOKEN_VARIABLE).is_some_and(|token| token.to_str().is_some());
-    // On macOS they are in the keychain, wherever the directory is.
+    // On macOS they are in the keychain, under the one name that the crate knows.
     let elsewhere = variable(directory).filter(|_| cfg!(target_os = "linux") && !given);
     let token = match elsewhere {
         Some(directory) => token_in(&Path::new(&directory).join(".credentials.json")),
