@@ -121,7 +121,8 @@ pub struct Usage<'a> {
     pub fetched_at: Option<u64>,
     /// Why the last fetch failed, if it did: `no_credentials`, `credentials_unreadable`, `credentials_expired`,
     /// `credentials_refused`, `scope_missing`, `rate_limited`, `network`, `server_error`, `unexpected_answer`,
-    /// `timed_out`, `fetch_failed`; or `disabled`: there are to be none. Also where a status line has told since, so that the state is `ok`.
+    /// `timed_out`, `fetch_failed`; or `disabled`: there are to be none. A failure also where a status line has told
+    /// since, so that the state is `ok`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Cow<'a, str>>,
     /// The same for a person, and what to do about it.

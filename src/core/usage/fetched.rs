@@ -1,7 +1,8 @@
 //! What asking the account's service came to: the line between the child that asks and the daemon that started it.
 //!
 //! As JSON, `{"limits":[…]}` or `{"failed":{"problem":"…","message":"…"}}`. Both ends are the same program (on macOS until
-//! it is replaced: then a line that is not understood is a fetch that failed), so nothing of it is for others to rely on. Made by [`crate::fetch`], read by the daemon, judged by [`super::Usage`]. No IO.
+//! it is replaced: then a line that is not understood is a fetch that failed), so nothing of it is for others to rely on.
+//! Made by [`crate::fetch`], read by the daemon, judged by [`super::Usage`]. No IO.
 
 use serde::{Deserialize, Serialize};
 
