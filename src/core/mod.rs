@@ -246,12 +246,15 @@ impl Core {
     pub fn handle(&mut self, input: Input, now: Now) -> std::vec::Drain<'_, Effect> {
         if self.phase != Phase::Gone {
             self.take_in(input, now);
-            let needed = !self.subscribers.is_empty()
-                || self.store.watched() > 0
-                || !self.refreshing.is_empty();
-            self.idle.observe(needed, now.uptime_ms);
+            self.observe_need(now);
         }
         self.effects.drain(..)
+    }
+
+    fn observe_need(&mut self, now: Now) {
+        let needed =
+            !self.subscribers.is_empty() || self.store.watched() > 0 || !self.refreshing.is_empty();
+        self.idle.observe(needed, now.uptime_ms);
     }
 
     /// True if a request of the client's is still to be answered.
@@ -332,6 +335,8 @@ impl Core {
         if self.idle.stale_at().is_some_and(|due| due <= now.uptime_ms) {
             self.close_stale(now);
         }
+        // Whoever was the last to need the daemon may have been answered just now.
+        self.observe_need(now);
         let due = self.idle.leave_at().is_some_and(|due| due <= now.uptime_ms);
         if due && self.phase == Phase::Running {
             self.phase = Phase::RetiringIdle;
