@@ -72,7 +72,7 @@ pub(super) fn fetch(out: &mut impl Write) -> anyhow::Result<ExitCode> {
 
 fn page(usage: Option<&Usage<'_>>, now: u64) -> String {
     let Some(usage) = usage else {
-        return "nothing is known yet: `agent-console usage --refresh` asks the account's service\n"
+        return "nothing is known yet: `agent-console usage --refresh` asks the account's service, if the configuration lets it\n"
             .into();
     };
     let windows = usage.windows.iter();
