@@ -8,7 +8,7 @@ pub mod claude_code;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::core::event::AgentEvent;
+use crate::event::AgentEvent;
 
 /// One field that the hook keeps of an event's payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use similar::ChangeTag;
 use similar::algorithms::{Capture, Replace, myers};
 use similar::udiff::UnifiedHunkHeader;
 
+use crate::format::plain;
 use crate::install::file::Change;
-use crate::show::plain;
 
 /// Lines shown around each change.
 const CONTEXT: usize = 3;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Json;
 use crate::doctor::{self, Check, Level};
-use crate::show;
+use crate::format;
 
 /// What a script reads.
 #[derive(Serialize)]
@@ -25,8 +25,8 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let mut checks = doctor::examine(socket);
     for check in &mut checks {
-        check.what = show::plain(&check.what);
-        check.mend = check.mend.as_deref().map(show::plain);
+        check.what = format::plain(&check.what);
+        check.mend = check.mend.as_deref().map(format::plain);
     }
     let wrong = checks
         .iter()
@@ -37,7 +37,7 @@ pub(super) fn run(
             ok: wrong == 0,
             checks: &checks,
         };
-        show::json(out, &report)?;
+        format::json(out, &report)?;
     } else {
         write!(out, "{}", lines(&checks))?;
     }
@@ -59,7 +59,7 @@ fn lines(checks: &[Check]) -> String {
     };
     let rows: Vec<_> = checks.iter().map(row).collect();
     let mut text = String::new();
-    for (line, check) in show::table(&rows).lines().zip(checks) {
+    for (line, check) in format::table(&rows).lines().zip(checks) {
         text.push_str(line);
         text.push('\n');
         if let Some(mend) = &check.mend {

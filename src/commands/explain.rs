@@ -5,9 +5,9 @@ use std::io::Write;
 
 use super::OneSession;
 use crate::client::Client;
-use crate::clock;
+use crate::format;
+use crate::os::clock;
 use crate::protocol::{EvidenceStep, ExplainResult};
-use crate::show;
 
 pub(super) fn run(
     one: &OneSession,
@@ -16,7 +16,7 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let explained: ExplainResult<'static> = client.ask("session.explain", &one.params())?;
     if one.json {
-        show::json(out, &explained)?;
+        format::json(out, &explained)?;
     } else {
         write!(out, "{}", page(&explained, clock::unix_ms()))?;
     }
@@ -27,16 +27,16 @@ fn page(explained: &ExplainResult<'_>, now: u64) -> String {
     let session = &explained.session;
     let mut page = format!(
         "{}  {} for {}",
-        show::plain(&session.key),
-        show::status(session),
-        show::ago(session.since, now)
+        format::plain(&session.key),
+        format::status(session),
+        format::ago(session.since, now)
     );
-    let about = show::about(session);
+    let about = format::about(session);
     if !about.is_empty() {
         page = format!("{page}  {about}");
     }
     let rows: Vec<_> = explained.steps.iter().map(|step| row(step, now)).collect();
-    format!("{page}\n\n{}", show::table(&rows))
+    format!("{page}\n\n{}", format::table(&rows))
 }
 
 /// One piece of evidence; `*` marks the one that the present status goes back to.
@@ -47,10 +47,10 @@ fn row(step: &EvidenceStep<'_>, now: u64) -> Vec<String> {
     };
     vec![
         if step.decided { "*" } else { " " }.into(),
-        format!("{} ago", show::precise(now.saturating_sub(step.at))),
+        format!("{} ago", format::precise(now.saturating_sub(step.at))),
         step.kind.as_str().into(),
-        show::plain(&step.what),
+        format::plain(&step.what),
         status,
-        show::plain(&step.meaning),
+        format::plain(&step.meaning),
     ]
 }

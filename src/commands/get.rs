@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use super::OneSession;
-use crate::board::Kind;
 use crate::client::Client;
-use crate::clock;
+use crate::format::status::Kind;
+use crate::format::{self, Screen};
+use crate::os::clock;
 use crate::protocol::{SessionRecord, SessionResult};
-use crate::show::{self, Screen};
 
 /// Examples for `get --help`.
 pub(super) const EXAMPLES: &str = "Examples:
@@ -22,10 +22,10 @@ pub(super) fn run(
     let SessionResult { session } =
         client.ask::<_, SessionResult<'static>>("session.get", &one.params())?;
     if one.json {
-        show::json(out, &session)?;
+        format::json(out, &session)?;
     } else {
         let rows = rows(&session, clock::unix_ms(), Screen::of_stdout());
-        write!(out, "{}", show::table(&rows))?;
+        write!(out, "{}", format::table(&rows))?;
     }
     Ok(())
 }
@@ -37,14 +37,14 @@ fn rows(session: &SessionRecord<'_>, now: u64, screen: Screen) -> Vec<Vec<String
             rows.push(vec![name.into(), value]);
         }
     };
-    let text = |text: Option<&str>| text.map(show::plain).unwrap_or_default();
-    row("key", show::plain(&session.key));
+    let text = |text: Option<&str>| text.map(format::plain).unwrap_or_default();
+    row("key", format::plain(&session.key));
     row(
         "status",
         format!(
             "{} for {}",
-            screen.paint(show::style(Kind::of(session)), &show::status(session)),
-            show::ago(session.since, now)
+            screen.paint(format::style(Kind::of(session)), &format::status(session)),
+            format::ago(session.since, now)
         ),
     );
     row(
@@ -58,21 +58,21 @@ fn rows(session: &SessionRecord<'_>, now: u64, screen: Screen) -> Vec<Vec<String
     row("reason", text(session.reason.as_deref()));
     row("title", text(session.title.as_deref()));
     row("directory", text(session.cwd.as_deref()));
-    row("agent", show::plain(&session.agent));
+    row("agent", format::plain(&session.agent));
     row("session id", text(session.session_id.as_deref()));
     row(
         "before",
-        show::plain(&session.previous_session_ids.join(" ")),
+        format::plain(&session.previous_session_ids.join(" ")),
     );
     row(
         "process",
         session.pid.map(|pid| pid.to_string()).unwrap_or_default(),
     );
     if let Some(terminal) = &session.terminal {
-        for (name, place) in show::whereabouts(terminal) {
+        for (name, place) in format::whereabouts(terminal) {
             row(name, place);
         }
-        row("go there", show::way_there(terminal).unwrap_or_default());
+        row("go there", format::way_there(terminal).unwrap_or_default());
     }
     row("model", text(session.model.as_deref()));
     let number = |number: Option<String>| number.unwrap_or_default();
@@ -97,7 +97,7 @@ fn rows(session: &SessionRecord<'_>, now: u64, screen: Screen) -> Vec<Vec<String
     row("shells", count(session.background));
     row(
         "started",
-        format!("{} ago", show::ago(session.started_at, now)),
+        format!("{} ago", format::ago(session.started_at, now)),
     );
     row("ended", text(session.end_reason.as_deref()));
     for transition in &session.history {
@@ -106,18 +106,18 @@ fn rows(session: &SessionRecord<'_>, now: u64, screen: Screen) -> Vec<Vec<String
             format!(
                 "{} {} ago",
                 transition.status.as_str(),
-                show::ago(transition.at, now)
+                format::ago(transition.at, now)
             ),
         );
     }
     for evidence in &session.evidence {
-        let what = show::plain(&evidence.what);
+        let what = format::plain(&evidence.what);
         row(
             "evidence",
             format!(
                 "{}: {what}, {} ago",
                 evidence.kind.as_str(),
-                show::ago(evidence.at, now)
+                format::ago(evidence.at, now)
             ),
         );
     }

@@ -12,11 +12,11 @@ use clap::Args;
 
 use super::{complain, diff};
 use crate::config::variable;
+use crate::format;
 use crate::install::file::{self, Change};
 use crate::install::service::{self, Plan, Step};
 use crate::install::settings::{Want, Wanted};
 use crate::install::{hooks, program};
-use crate::show;
 
 /// What to install or to take away, and whether only to show it.
 #[derive(Debug, Clone, Copy, Args)]
@@ -201,12 +201,12 @@ struct Told<'a, W> {
 
 impl<W: Write> Told<'_, W> {
     fn line(&mut self, text: &str) {
-        let written = writeln!(self.out, "{}", show::plain(text));
+        let written = writeln!(self.out, "{}", format::plain(text));
         self.failed = self.failed.take().or(written.err());
     }
 
     fn difference(&mut self, change: &Change) {
-        let written = diff::print(self.out, change, show::coloured());
+        let written = diff::print(self.out, change, format::coloured());
         self.failed = self.failed.take().or(written.err());
     }
 

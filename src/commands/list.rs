@@ -1,15 +1,15 @@
-//! `list`: the sessions, a row or a record each. People see them in the order of [`board`](crate::board), cut to the
+//! `list`: the sessions, a row or a record each. People see them in the order of [`board`](crate::format::status), cut to the
 //! width of their terminal; scripts as the daemon tells them.
 
 use std::io::Write;
 
 use clap::Args;
 
-use crate::board::{Kind, Tally, by_need};
 use crate::client::Client;
-use crate::clock;
+use crate::format::status::{Kind, Tally, by_need};
+use crate::format::{self, Cell, Column, Cut, Screen};
+use crate::os::clock;
 use crate::protocol::{ListParams, ListResult, SessionRecord};
-use crate::show::{self, Cell, Column, Cut, Screen};
 
 /// What to list.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub(super) fn run(
     };
     let ListResult { mut sessions } = ask(options.all)?;
     if options.json {
-        show::json(out, &sessions)?;
+        format::json(out, &sessions)?;
         return Ok(());
     }
     let screen = Screen::of_stdout();
@@ -85,11 +85,11 @@ fn page(sessions: &[SessionRecord<'_>], now: u64, screen: Screen) -> String {
     let header = ["  STATUS", "FOR", "KEY", "DIRECTORY", "ABOUT"];
     let mut rows = vec![header.map(Cell::from).to_vec()];
     rows.extend(sessions.iter().map(|session| row(session, now)));
-    let mut page = show::fitted(&COLUMNS, &rows, screen);
+    let mut page = format::fitted(&COLUMNS, &rows, screen);
     if screen.terminal && sessions.len() > 1 {
-        let tally = format!("  {}", show::tally(&Tally::of(sessions)));
+        let tally = format!("  {}", format::tally(&Tally::of(sessions)));
         let room = screen.columns.unwrap_or(usize::MAX);
-        page = format!("{page}\n{}\n", show::shorten(&tally, room, Cut::End));
+        page = format!("{page}\n{}\n", format::shorten(&tally, room, Cut::End));
     }
     page
 }
@@ -97,12 +97,12 @@ fn page(sessions: &[SessionRecord<'_>], now: u64, screen: Screen) -> String {
 fn row(session: &SessionRecord<'_>, now: u64) -> Vec<Cell> {
     vec![
         Cell {
-            text: format!("{} {}", show::sign(session), show::status(session)),
-            style: show::style(Kind::of(session)),
+            text: format!("{} {}", format::sign(session), format::status(session)),
+            style: format::style(Kind::of(session)),
         },
-        show::ago(session.since, now).into(),
-        show::plain(&session.key).into(),
-        show::directory(session).into(),
-        show::about(session).into(),
+        format::ago(session.since, now).into(),
+        format::plain(&session.key).into(),
+        format::directory(session).into(),
+        format::about(session).into(),
     ]
 }

@@ -34,7 +34,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::client::{Client, ClientError};
 use crate::config::socket_path;
-use crate::daemon::{self, launchd::ActivateSocket};
+use crate::daemon::{self, listener::launchd::ActivateSocket};
 use crate::dashboard;
 use crate::hook;
 use crate::protocol::SessionParams;
@@ -297,12 +297,12 @@ fn complain(error: &anyhow::Error) {
         }
     });
     let text = text.unwrap_or_default();
-    let mut complaint = format!("agent-console: {}", crate::show::plain(&text));
+    let mut complaint = format!("agent-console: {}", crate::format::plain(&text));
     if let Some(snippet) = error
         .downcast_ref::<crate::config::ConfigError>()
         .and_then(crate::config::ConfigError::snippet)
     {
-        complaint = format!("{complaint}\n{}", crate::show::plain_lines(&snippet));
+        complaint = format!("{complaint}\n{}", crate::format::plain_lines(&snippet));
     }
     // Where standard error is closed there is nobody to tell.
     let _ = writeln!(io::stderr(), "{complaint}");

@@ -5,11 +5,11 @@ use std::io::Write;
 use anyhow::bail;
 use clap::Args;
 
-use crate::board::{Kind, by_need};
 use crate::client::Client;
-use crate::clock;
+use crate::format::status::{Kind, by_need};
+use crate::format::{self, Screen};
+use crate::os::clock;
 use crate::protocol::{ListParams, ListResult, SessionRecord};
-use crate::show::{self, Screen};
 
 /// How to show it.
 #[derive(Debug, Args)]
@@ -41,36 +41,36 @@ pub(super) fn run(
         bail!("nobody needs you");
     };
     if options.json {
-        show::json(out, &session)?;
+        format::json(out, &session)?;
     } else {
         let screen = Screen::of_stdout();
         write!(
             out,
             "{}",
-            show::table(&rows(&session, clock::unix_ms(), screen))
+            format::table(&rows(&session, clock::unix_ms(), screen))
         )?;
     }
     Ok(())
 }
 
 fn rows(session: &SessionRecord<'_>, now: u64, screen: Screen) -> Vec<Vec<String>> {
-    let status = screen.paint(show::style(Kind::of(session)), &show::status(session));
-    let text = |text: Option<&str>| text.map(show::plain).unwrap_or_default();
+    let status = screen.paint(format::style(Kind::of(session)), &format::status(session));
+    let text = |text: Option<&str>| text.map(format::plain).unwrap_or_default();
     let mut rows = vec![
-        ("key", show::plain(&session.key)),
+        ("key", format::plain(&session.key)),
         (
             "status",
-            format!("{status} for {}", show::ago(session.since, now)),
+            format!("{status} for {}", format::ago(session.since, now)),
         ),
         ("reason", text(session.reason.as_deref())),
         ("title", text(session.title.as_deref())),
     ];
     if session.cwd.is_some() {
-        rows.push(("directory", show::directory(session)));
+        rows.push(("directory", format::directory(session)));
     }
     if let Some(terminal) = &session.terminal {
-        rows.extend(show::whereabouts(terminal));
-        rows.extend(show::way_there(terminal).map(|command| ("go there", command)));
+        rows.extend(format::whereabouts(terminal));
+        rows.extend(format::way_there(terminal).map(|command| ("go there", command)));
     }
     rows.into_iter()
         .filter(|(_, value)| !value.is_empty())

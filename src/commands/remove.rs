@@ -4,8 +4,8 @@ use std::io::Write;
 
 use super::OneSession;
 use crate::client::Client;
+use crate::format;
 use crate::protocol::RemoveResult;
-use crate::show;
 
 pub(super) fn run(
     one: &OneSession,
@@ -14,9 +14,9 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let result: RemoveResult<'static> = client.ask("session.remove", &one.params())?;
     if one.json {
-        show::json(out, &result)?;
+        format::json(out, &result)?;
     } else {
-        writeln!(out, "removed {}", show::plain(&result.removed))?;
+        writeln!(out, "removed {}", format::plain(&result.removed))?;
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 
 use crate::client::Client;
+use crate::format;
 use crate::protocol::{SessionResult, SetParams, Status, WaitingFor};
-use crate::show;
 
 /// What to tell.
 #[derive(Debug, Args)]
@@ -84,13 +84,13 @@ pub(super) fn run(
     let SessionResult { session } =
         client.ask::<_, SessionResult<'static>>("session.set", &params)?;
     if options.json {
-        show::json(out, &session)?;
+        format::json(out, &session)?;
     } else {
         writeln!(
             out,
             "{}: {}",
-            show::plain(&session.key),
-            show::status(&session)
+            format::plain(&session.key),
+            format::status(&session)
         )?;
     }
     Ok(())

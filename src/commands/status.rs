@@ -4,8 +4,8 @@ use std::io::Write;
 
 use super::Json;
 use crate::client::Client;
+use crate::format;
 use crate::protocol::StatusResult;
-use crate::show;
 
 /// Examples for `status --help`.
 pub(super) const EXAMPLES: &str = "Examples:
@@ -15,7 +15,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> anyhow::Result<()> {
     let status: StatusResult<'static> = client.ask("daemon.status", &serde_json::Map::new())?;
     if options.json {
-        show::json(out, &status)?;
+        format::json(out, &status)?;
         return Ok(());
     }
     let sessions = status.sessions;
@@ -25,7 +25,7 @@ pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> 
     let idle = match status.idle_timeout_ms {
         Some(ms) => format!(
             "after {} without dashboards and live sessions",
-            show::duration(ms)
+            format::duration(ms)
         ),
         None => "never".into(),
     };
@@ -36,15 +36,15 @@ pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> 
                 "{}, process {}, up {}",
                 status.version,
                 status.pid,
-                show::duration(status.uptime_ms)
+                format::duration(status.uptime_ms)
             ),
         ),
         (
             "socket",
             format!(
                 "{} ({})",
-                show::plain(&status.socket),
-                show::plain(&status.origin)
+                format::plain(&status.socket),
+                format::plain(&status.origin)
             ),
         ),
         (
@@ -67,6 +67,6 @@ pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> 
         .into_iter()
         .map(|(name, value)| vec![name.into(), value])
         .collect();
-    write!(out, "{}", show::table(&rows))?;
+    write!(out, "{}", format::table(&rows))?;
     Ok(())
 }

@@ -20,8 +20,9 @@ use rustix::io::Errno;
 
 use super::complain;
 use crate::agents::claude_code::{self, Shown};
-use crate::core::Limit;
-use crate::{clock, hook, show};
+use crate::limits::Limit;
+use crate::os::clock;
+use crate::{format, hook};
 
 /// How long the report may take: a daemon that is there takes it in well under a millisecond.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -120,14 +121,18 @@ fn nameless() -> io::Result<File> {
 /// A line of our own: model, context, cost, limits, as far as they are known.
 fn line(payload: &[u8], now: u64) -> String {
     let shown = claude_code::shown(&String::from_utf8_lossy(payload));
-    show::plain(&parts(&shown, now).join(" · "))
+    format::plain(&parts(&shown, now).join(" · "))
 }
 
 fn parts(shown: &Shown, now: u64) -> Vec<String> {
     let limit = |limit: &Limit| {
-        let used = format!("{} {:.0} %", show::window(&limit.name), limit.used_percent);
+        let used = format!(
+            "{} {:.0} %",
+            format::window(&limit.name),
+            limit.used_percent
+        );
         match limit.resets_at.and_then(|at| at.checked_sub(now)) {
-            Some(left) if left > 0 => format!("{used} ({})", show::remaining(left)),
+            Some(left) if left > 0 => format!("{used} ({})", format::remaining(left)),
             _ => used,
         }
     };

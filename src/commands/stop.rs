@@ -7,9 +7,9 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::client::Client;
-use crate::process;
+use crate::format;
+use crate::os::process;
 use crate::protocol::{StatusResult, StopParams, StopResult};
-use crate::show;
 
 /// How long the daemon may take to be gone once it has said that it stops.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ pub(super) fn run(
         );
     }
     if options.json {
-        show::json(out, &stopped)?;
+        format::json(out, &stopped)?;
     } else {
         writeln!(out, "stopped (process {})", status.pid)?;
     }

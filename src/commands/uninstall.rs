@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::install::{self, claude_directory};
+use crate::format;
 use crate::install::{hooks, service, settings};
-use crate::show;
 
 /// Examples for `uninstall --help`.
 pub(super) const EXAMPLES: &str = "Without --service, --hooks or --statusline it is all three. Settings are afterwards as they were, byte for byte; hooks
@@ -36,7 +36,7 @@ pub(super) fn run(options: install::Options, out: &mut impl Write) -> anyhow::Re
         && let Ok(left) = hooks::state(&claude_directory()?)
     {
         for note in notes(parts, &left) {
-            writeln!(out, "{}", show::plain(&format!("note: {note}")))?;
+            writeln!(out, "{}", format::plain(&format!("note: {note}")))?;
         }
     }
     Ok(())

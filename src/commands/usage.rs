@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::agents::claude_code::limits;
 use crate::client::Client;
-use crate::clock;
-use crate::core::Fetched;
-use crate::fetch;
+use crate::format;
+use crate::limits::Fetched;
+use crate::os::clock;
 use crate::protocol::{Usage, UsageResult, UsageSource, UsageState, UsageWindow};
-use crate::show;
 
 /// How to tell the limits.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub(super) fn run(
         client.ask("usage.get", &none)?
     };
     if options.json {
-        show::json(out, &result)?;
+        format::json(out, &result)?;
     } else {
         write!(out, "{}", page(result.usage.as_ref(), clock::unix_ms()))?;
     }
@@ -61,7 +61,7 @@ pub(super) fn run(
 
 /// Asks the service; exit status 1 if it has not told the limits.
 pub(super) fn fetch(out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let fetched = fetch::fetch();
+    let fetched = limits::fetch();
     serde_json::to_writer(&mut *out, &fetched)?;
     writeln!(out)?;
     Ok(match fetched {
@@ -77,12 +77,12 @@ fn page(usage: Option<&Usage<'_>>, now: u64) -> String {
     };
     let windows = usage.windows.iter();
     let rows: Vec<_> = windows.map(|window| row(window, now)).collect();
-    let mut page = show::table(&rows) + &state(usage, now) + "\n";
+    let mut page = format::table(&rows) + &state(usage, now) + "\n";
     if let Some(message) = &usage.message {
-        page = page + "the service: " + &show::plain(message) + "\n";
+        page = page + "the service: " + &format::plain(message) + "\n";
     }
     if let Some(at) = usage.retry_at.filter(|at| *at > now) {
-        page = page + "it is asked again in " + &show::remaining(at - now) + "\n";
+        page = page + "it is asked again in " + &format::remaining(at - now) + "\n";
     }
     page
 }
@@ -95,7 +95,7 @@ fn state(usage: &Usage<'_>, now: u64) -> String {
             UsageState::Ok | UsageState::Stale => "",
             _ => "last known ",
         };
-        text = format!("{text}, {known}{} ago", show::ago(at, now));
+        text = format!("{text}, {known}{} ago", format::ago(at, now));
     }
     match usage.source {
         Some(UsageSource::StatusLine) => text + " from a status line",
@@ -107,11 +107,11 @@ fn state(usage: &Usage<'_>, now: u64) -> String {
 /// A window: its name, a gauge with a mark for how far it has run, the figure, when it begins anew, and whether it will
 /// last until then.
 fn row(window: &UsageWindow<'_>, now: u64) -> Vec<String> {
-    let name = show::window(&window.name);
+    let name = format::window(&window.name);
     let elapsed = window.elapsed_percent(now);
     let mut rest = Vec::new();
     match window.resets_at {
-        Some(at) if at > now => rest.push(format!("resets in {}", show::remaining(at - now))),
+        Some(at) if at > now => rest.push(format!("resets in {}", format::remaining(at - now))),
         Some(_) => rest.push("has been reset".into()),
         None => {}
     }
@@ -123,7 +123,7 @@ fn row(window: &UsageWindow<'_>, now: u64) -> Vec<String> {
     );
     vec![
         name,
-        show::gauge(window.used_percent, elapsed, GAUGE),
+        format::gauge(window.used_percent, elapsed, GAUGE),
         format!("{:.0} %", window.used_percent),
         rest.join(", "),
     ]

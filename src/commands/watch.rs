@@ -12,12 +12,12 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use crate::board::{Kind, by_need};
+use crate::client::subscription::{Heard, follow};
 use crate::client::{Client, Told};
-use crate::clock;
-use crate::follow::{Heard, follow};
+use crate::format::status::{Kind, by_need};
+use crate::format::{self, Cell, Column, Cut, Screen};
+use crate::os::clock;
 use crate::protocol::{SessionRecord, Snapshot, Status};
-use crate::show::{self, Cell, Column, Cut, Screen};
 
 /// How to show it.
 #[derive(Debug, Args)]
@@ -82,7 +82,7 @@ struct Event<'a, T> {
 
 fn json(told: &Told, out: &mut impl Write) -> io::Result<()> {
     fn event<T: Serialize>(event: &'static str, told: &T, out: &mut impl Write) -> io::Result<()> {
-        show::json(out, &Event { event, told })
+        format::json(out, &Event { event, told })
     }
     match told {
         Told::Snapshot(told) => event("snapshot", told, out),
@@ -125,12 +125,12 @@ impl People {
             Told::Changed(changed) => self.session(&changed.session),
             Told::Removed(removed) => {
                 self.shown.remove(&*removed.key);
-                self.line("  removed", &show::plain(&removed.key));
+                self.line("  removed", &format::plain(&removed.key));
             }
             // Bars and dashboards show them; here they would drown what happens.
             Told::Usage(_) => {}
             Told::Notice(told) => {
-                self.line("  notice", &show::notice(&told.notice, clock::unix_ms()));
+                self.line("  notice", &format::notice(&told.notice, clock::unix_ms()));
             }
             Told::Stopping(told) => {
                 self.line("  stopping", &format!("{:?}", told.reason).to_lowercase());
@@ -148,7 +148,7 @@ impl People {
             self.line("  connected", &format!("{count} session{s}"));
         } else {
             for notice in &snapshot.notices {
-                self.line("  notice", &show::notice(notice, clock::unix_ms()));
+                self.line("  notice", &format::notice(notice, clock::unix_ms()));
             }
         }
         // All at once, so that the keys line up from the first line on.
@@ -177,17 +177,17 @@ impl People {
         self.shown.insert(session.key.to_string(), now);
         let status = Cell {
             text: status,
-            style: show::style(Kind::of(session)),
+            style: format::style(Kind::of(session)),
         };
         let key = Column::cut(Cut::End, 12).padded(self.key_width);
         let columns = [key, Column::cut(Cut::End, 10).leaving(0)];
-        let rest = [show::plain(&session.key).into(), about.into()];
+        let rest = [format::plain(&session.key).into(), about.into()];
         self.cells(status, &columns, rest);
     }
 
     fn make_room(&mut self, session: &SessionRecord<'_>) {
         if session.status != Status::Closed {
-            let width = show::width(&show::plain(&session.key));
+            let width = format::width(&format::plain(&session.key));
             self.key_width = self.key_width.max(width.min(KEY_WIDTH.1));
         }
     }
@@ -199,21 +199,21 @@ impl People {
     /// A line of the time, a word and what else there is.
     fn cells<const N: usize>(&mut self, word: Cell, columns: &[Column; N], rest: [Cell; N]) {
         let elapsed = clock::monotonic().saturating_duration_since(self.began);
-        let elapsed = show::precise(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+        let elapsed = format::precise(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
         let time = format!("{elapsed:>TIME_WIDTH$}");
         let mut all = vec![Column::WHOLE, Column::WHOLE.padded(STATUS_WIDTH)];
         all.extend(columns);
         let mut row = vec![time.into(), word];
         row.extend(rest);
         // Asked anew for each line: a person changes the window's size.
-        self.page += &show::fitted(&all, &[row], Screen::of_stdout());
+        self.page += &format::fitted(&all, &[row], Screen::of_stdout());
     }
 }
 
 /// What a person sees of a session, beside its key.
 fn seen(session: &SessionRecord<'_>) -> [String; 2] {
     [
-        format!("{} {}", show::sign(session), show::status(session)),
-        show::about(session),
+        format!("{} {}", format::sign(session), format::status(session)),
+        format::about(session),
     ]
 }

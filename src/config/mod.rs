@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::peer::LONGEST_PATH;
+use crate::os::peer::LONGEST_PATH;
 
 /// The socket without any choice made; clients in other languages rely on it, so it never changes.
 pub const DEFAULT_SOCKET: &str = "/tmp/agent-console.sock";

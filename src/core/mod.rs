@@ -14,43 +14,41 @@
 //!
 //! Called by the daemon's loop only, which owns the one instance.
 
-pub mod event;
-mod idle;
+mod evidence;
+mod feed;
+mod lifecycle;
 mod limits;
 mod notices;
-mod pending;
+mod registry;
 mod request;
+mod requests;
 mod rule;
-mod serve;
 mod session;
-mod sightings;
-mod store;
-mod subscribers;
+mod sessions;
 #[cfg(test)]
 mod tests;
-mod timeline;
-mod trail;
+mod timers;
 mod turn;
-mod usage;
 
 use std::borrow::Cow;
 
-pub use self::idle::STALE_AFTER_MS;
+pub use self::lifecycle::STALE_AFTER_MS;
+pub use self::limits::{FETCH_LIMIT_MS, SOONEST_MS};
 pub use self::notices::QUIET_MS;
 pub use self::request::{Request, Set};
-pub use self::store::{MAX_CLOSED, MAX_SESSIONS, SET_PREFIX};
-pub use self::usage::{FETCH_LIMIT_MS, Failure, Fetched, Limit, Problem, SOONEST_MS};
+pub use self::sessions::{MAX_CLOSED, MAX_SESSIONS, SET_PREFIX};
 
-use self::event::Sighting;
-use self::idle::Idle;
+use self::feed::Subscribers;
+use self::lifecycle::Idle;
+use self::limits::{Schedule, Usage};
 use self::notices::Notices;
-use self::pending::Pending;
 use self::session::Session;
-use self::store::Store;
-use self::subscribers::Subscribers;
-use self::usage::{Schedule, Usage};
+use self::sessions::Store;
+use self::timers::Pending;
 use crate::codec::{self, Id, Line};
-use crate::process::ProcessId;
+use crate::event::Sighting;
+use crate::limits::Fetched;
+use crate::os::process::ProcessId;
 use crate::protocol::{
     self, DaemonNotice, DaemonStopping, ErrorCode, Notice, Notification, SessionChanged,
     SessionRemoved, StopReason,

@@ -3,8 +3,8 @@
 //! Made by the codec from a line; two carry a fact that only the shell can add (the daemon's memory, a process's
 //! start), which the loop fills in before the core sees them.
 
-use super::event::Report;
-use crate::process::ProcessId;
+use crate::event::Report;
+use crate::os::process::ProcessId;
 use crate::protocol::SetParams;
 
 /// One request.

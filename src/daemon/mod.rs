@@ -5,19 +5,17 @@
 //! own) enters by one door, [`listener::acquire`]. tokio lives below this module and nowhere else. Called by the
 //! command line.
 
-mod actor;
+mod agent_registry;
 mod clients;
 mod connection;
 pub mod daemonize;
-pub mod exits;
-mod fetcher;
-pub mod launchd;
+mod event_loop;
+pub mod exit_watcher;
+mod limits_child;
 pub mod listener;
-mod manager;
 mod outbox;
 mod reactor;
-mod registries;
-mod registry;
+mod sd_notify;
 mod signals;
 
 use std::cell::Cell;
@@ -27,8 +25,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit};
 
-use self::actor::Actor;
 use self::daemonize::{Fork, Readiness, daemonize};
+use self::event_loop::Actor;
 use self::listener::Passed;
 use self::signals::Signals;
 use crate::config::{self, Config};
@@ -45,7 +43,7 @@ pub struct Options {
     /// Go to the background once it listens.
     pub daemonize: bool,
     /// launchd's call, where there is launchd.
-    pub launchd: Option<launchd::ActivateSocket>,
+    pub launchd: Option<listener::launchd::ActivateSocket>,
 }
 
 /// Runs the daemon until it is told to leave or nobody needs it. In the parent of a daemon in the background: waits

@@ -11,9 +11,9 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use super::areas::{Areas, areas};
 use super::keys;
 use super::theme::Theme;
-use crate::board::{self, Tally};
 use crate::client::Told;
-use crate::mirror::Mirror;
+use crate::client::mirror::Mirror;
+use crate::format::status::{self, Tally};
 use crate::protocol::{EvidenceStep, ExplainResult, Notice, SessionRecord, Status, Usage};
 
 /// How long a word about what was just done stays, in milliseconds.
@@ -294,7 +294,7 @@ impl App {
             .filter(|session| self.show_closed || session.status != Status::Closed)
             .filter(|session| matches(session, &words))
             .collect();
-        shown.sort_by(|a, b| board::by_need(a, b));
+        shown.sort_by(|a, b| status::by_need(a, b));
         self.rows = shown.iter().map(|one| one.key.to_string()).collect();
         let place = self
             .selected
@@ -455,7 +455,7 @@ impl App {
     }
 }
 
-/// When [`crate::show::ago`] of `then` reads differently from how it does at `now`.
+/// When [`crate::format::ago`] of `then` reads differently from how it does at `now`.
 fn next_reading(then: u64, now: u64) -> u64 {
     const SECOND: u64 = 1000;
     const MINUTE: u64 = 60 * SECOND;
@@ -488,7 +488,7 @@ fn matches(session: &SessionRecord<'_>, words: &[String]) -> bool {
         session.key,
         session.agent,
         session.status.as_str(),
-        crate::board::Kind::of(session).word(),
+        crate::format::status::Kind::of(session).word(),
         session
             .waiting_for
             .map_or("", crate::protocol::WaitingFor::as_str),

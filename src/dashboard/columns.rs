@@ -4,8 +4,8 @@
 //! comes with 64, at 80 nothing is missing but the model and the agent's name.
 
 use super::text;
+use crate::format;
 use crate::protocol::SessionRecord;
-use crate::show;
 
 /// Between two columns.
 const GAP: usize = 2;
@@ -155,10 +155,10 @@ pub(super) fn cell(
     now: u64,
     titled: bool,
 ) -> String {
-    let title = || show::plain(session.title.as_deref().unwrap_or_default());
+    let title = || format::plain(session.title.as_deref().unwrap_or_default());
     let whole = match column.content {
         Content::Status => return String::new(),
-        Content::For => show::ago(session.since, now),
+        Content::For => format::ago(session.since, now),
         Content::Why => match text::why(session) {
             why if why.is_empty() && !titled => title(),
             why => why,
@@ -174,7 +174,7 @@ pub(super) fn cell(
             .unwrap_or_default(),
         Content::Running => running(session),
         Content::Model => text::model(session.model.as_deref().unwrap_or_default()),
-        Content::Agent => show::plain(&session.agent),
+        Content::Agent => format::plain(&session.agent),
     };
     text::fit(&whole, column.width).into_owned()
 }

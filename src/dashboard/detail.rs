@@ -7,9 +7,9 @@ use ratatui::text::{Line, Span};
 use super::app::App;
 use super::text;
 use super::theme::{FAINT, STRONG, Theme, shade, sign};
-use crate::board::Kind;
+use crate::format;
+use crate::format::status::Kind;
 use crate::protocol::{EvidenceStep, SessionRecord, Terminal, Transition};
-use crate::show;
 
 /// The column of the fields' names.
 const NAME: usize = 11;
@@ -61,7 +61,7 @@ impl Page<'_> {
             Span::styled(format!("{} {}", sign(kind), kind.word()), style),
             Span::raw(format!(
                 " for {}",
-                show::ago(self.session.since, self.app.now)
+                format::ago(self.session.since, self.app.now)
             )),
         ]));
         self.text(&text::why(self.session), STRONG);
@@ -70,11 +70,11 @@ impl Page<'_> {
 
     fn fields(&mut self) {
         let session = self.session;
-        let plain = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(show::plain);
+        let plain = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(format::plain);
         self.field("title", plain(&session.title));
         let directory = |path: &str| text::directory(path, self.app.home.as_deref());
         self.field("directory", session.cwd.as_deref().map(directory));
-        let mut agent = show::plain(&session.agent);
+        let mut agent = format::plain(&session.agent);
         if let Some(pid) = session.pid {
             agent = format!("{agent}, process {pid}");
         }
@@ -85,12 +85,12 @@ impl Page<'_> {
         self.field("runs", running(session));
         self.field("mode", plain(&session.permission_mode));
         self.field("terminal", session.terminal.as_deref().map(terminal));
-        self.field("key", Some(show::plain(&session.key)));
+        self.field("key", Some(format::plain(&session.key)));
         self.field("session id", plain(&session.session_id));
         for former in &session.previous_session_ids {
-            self.field("formerly", Some(show::plain(former)));
+            self.field("formerly", Some(format::plain(former)));
         }
-        let ago = |then| format!("{} ago", show::ago(then, self.app.now));
+        let ago = |then| format!("{} ago", format::ago(then, self.app.now));
         self.field("started", Some(ago(session.started_at)));
         self.field("ended", session.ended_at.map(ago));
     }
@@ -136,8 +136,8 @@ impl Page<'_> {
         rows.reverse();
         for (transition, until) in rows {
             let kind = Kind::of_status(transition.status);
-            let lasted = show::duration(until.saturating_sub(transition.at));
-            let began = show::ago(transition.at, self.app.now);
+            let lasted = format::duration(until.saturating_sub(transition.at));
+            let began = format::ago(transition.at, self.app.now);
             let length = if kind == Kind::Closed {
                 String::new()
             } else {
@@ -166,21 +166,21 @@ impl Page<'_> {
                     self.step(step);
                 }
             }
-            Err(why) => self.text(&show::plain(why), FAINT),
+            Err(why) => self.text(&format::plain(why), FAINT),
         }
     }
 
     /// One piece of evidence; a star marks the one that the status goes back to.
     fn step(&mut self, step: &EvidenceStep<'_>) {
         let kind = Kind::of_status(step.status);
-        let began = format!("{} ago", show::ago(step.at, self.app.now));
+        let began = format!("{} ago", format::ago(step.at, self.app.now));
         let mut line = Line::from(vec![
             Span::styled(format!("{began:>7} "), FAINT),
             Span::styled(if step.decided { "* " } else { "  " }, STRONG),
             Span::raw(format!(
                 "{} {} ",
                 step.kind.as_str(),
-                show::plain(&step.what)
+                format::plain(&step.what)
             )),
         ]);
         let mut status = format!("→ {}", kind.word());
@@ -194,7 +194,7 @@ impl Page<'_> {
         self.lines.push(line);
         let indent = 10;
         for line in text::wrap(
-            &show::plain(&step.meaning),
+            &format::plain(&step.meaning),
             self.width.saturating_sub(indent).max(8),
         ) {
             self.lines
@@ -263,7 +263,7 @@ fn terminal(terminal: &Terminal) -> String {
     ];
     let parts = parts
         .into_iter()
-        .filter_map(|(name, value)| Some(format!("{name}{}", show::plain(value.as_deref()?))));
+        .filter_map(|(name, value)| Some(format!("{name}{}", format::plain(value.as_deref()?))));
     parts.collect::<Vec<_>>().join(", ")
 }
 

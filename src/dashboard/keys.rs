@@ -7,8 +7,8 @@ use ratatui::layout::Position;
 
 use super::app::{Action, App, Link, Mode};
 use super::detail;
+use crate::format;
 use crate::protocol::{Status, TEXT_LIMIT, one_line};
-use crate::show;
 
 /// How far a turn of the wheel goes.
 const NOTCH: isize = 3;
@@ -183,7 +183,7 @@ fn copy(app: &mut App) -> Option<Action> {
         ),
         ("claude-code", None) => ("the session's id is not known yet".into(), None),
         (other, _) => (
-            format!("no command is known that resumes {}", show::plain(other)),
+            format!("no command is known that resumes {}", format::plain(other)),
             None,
         ),
     };

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::app::Event;
+use crate::client::subscription::{Ended, Heard, follow};
 use crate::client::{Client, ClientError};
-use crate::follow::{Ended, Heard, follow};
 use crate::protocol::{RemoveResult, SessionParams};
 
 /// The first and the longest pause while there is no daemon to begin with.

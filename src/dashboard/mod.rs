@@ -43,9 +43,9 @@ use self::app::{Action, App, Event};
 use self::link::Question;
 use self::terminal::Screen;
 use self::theme::Theme;
-use crate::clock;
 use crate::config::variable;
-use crate::show;
+use crate::format;
+use crate::os::clock;
 
 /// How many events may wait. With a terminal that takes nothing more (Ctrl-S) the daemon's threads then wait, too, and
 /// the daemon drops this dashboard instead of this process growing.
@@ -90,7 +90,7 @@ pub fn run(socket: &Path) -> anyhow::Result<()> {
     catch_signals(sender.clone()).context("catching signals")?;
     let mut screen = Screen::open().context("taking the terminal")?;
     let theme = Theme {
-        coloured: show::coloured(),
+        coloured: format::coloured(),
     };
     let home = variable("HOME").and_then(|home| home.into_string().ok());
     let app = App::new(theme, home, screen.size()?);

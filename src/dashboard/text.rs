@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+use crate::format;
 use crate::protocol::{SessionRecord, Status};
-use crate::show;
 
 /// The columns that `text` takes.
 pub(super) fn width(text: &str) -> usize {
@@ -91,8 +91,8 @@ pub(super) fn directory(path: &str, home: Option<&str>) -> String {
         .and_then(|home| path.strip_prefix(home.trim_end_matches('/')))
         .filter(|rest| rest.is_empty() || rest.starts_with('/'));
     match below {
-        Some(rest) => format!("~{}", show::plain(rest)),
-        None => show::plain(path),
+        Some(rest) => format!("~{}", format::plain(rest)),
+        None => format::plain(path),
     }
 }
 
@@ -104,7 +104,7 @@ pub(super) fn model(name: &str) -> String {
         Some((short, last)) if date(last) => short,
         _ => name,
     };
-    show::plain(name)
+    format::plain(name)
 }
 
 /// Why a session is as it is, in one line; a waiting one begins with what it waits for.
@@ -113,7 +113,7 @@ pub(super) fn why(session: &SessionRecord<'_>) -> String {
         Status::Closed => session.end_reason.as_deref(),
         _ => session.reason.as_deref(),
     };
-    let reason = show::plain(reason.unwrap_or_default());
+    let reason = format::plain(reason.unwrap_or_default());
     match session.waiting_for.map(crate::protocol::WaitingFor::as_str) {
         Some(what) if reason.is_empty() => what.into(),
         Some(what) if !reason.starts_with(what) => format!("{what}: {reason}"),

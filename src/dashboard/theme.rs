@@ -3,7 +3,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::board::Kind;
+use crate::format::status::Kind;
 
 /// One column.
 pub(super) const fn sign(kind: Kind) -> &'static str {

@@ -1,7 +1,7 @@
 //! The state as cells of a screen. Pure: what it draws follows from [`App`] alone.
 //!
 //! The list is written into the buffer directly: its columns are decided in [`super::columns`], so neither a table
-//! widget nor a layout solver has anything to add. Everything from outside goes through `show::plain` first.
+//! widget nor a layout solver has anything to add. Everything from outside goes through `format::plain` first.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -14,9 +14,9 @@ use super::columns::{Content, cell, columns, edges};
 use super::detail;
 use super::text;
 use super::theme::{FAINT, STRONG, sign};
-use crate::board::Kind;
+use crate::format;
+use crate::format::status::Kind;
 use crate::protocol::{SessionRecord, UsageState};
-use crate::show;
 
 /// What the help page says: keys, and what they do.
 const HELP: [(&str, &str); 15] = [
@@ -154,10 +154,10 @@ fn limits(app: &App, most: usize, gauge: Option<usize>) -> Option<String> {
         windows.sort_by(|a, b| b.used_percent.total_cmp(&a.used_percent));
     }
     let windows = windows.into_iter().take(most).map(|window| {
-        let name = show::window(&window.name);
+        let name = format::window(&window.name);
         let bar = gauge.map_or(String::new(), |width| {
             let elapsed = window.elapsed_percent(app.now);
-            format!("{} ", show::gauge(window.used_percent, elapsed, width))
+            format!("{} ", format::gauge(window.used_percent, elapsed, width))
         });
         format!("{name} {bar}{:.0} %", window.used_percent)
     });
@@ -199,7 +199,7 @@ fn banner(app: &App, area: Rect, buffer: &mut Buffer) {
         Link::Failed(why) => (
             format!(
                 "no connection; any key tries again, q quits: {}",
-                show::plain(why)
+                format::plain(why)
             ),
             app.theme.alarm(),
         ),
@@ -329,7 +329,7 @@ fn empty(app: &App, area: Rect, buffer: &mut Buffer) {
         return;
     } else if let (0, Some(why)) = (app.known(), app.link.trouble()) {
         let room = usize::from(area.width).saturating_sub(2);
-        let why = text::wrap(&show::plain(why), room);
+        let why = text::wrap(&format::plain(why), room);
         let mut lines: Vec<_> = why.into_iter().map(Line::raw).collect();
         lines.push(Line::default());
         lines.push(command("agent-console demo", "see it at work first"));
@@ -356,7 +356,7 @@ fn empty(app: &App, area: Rect, buffer: &mut Buffer) {
         vec![
             say(&format!(
                 "Nothing matches \"{}\".",
-                show::plain(&app.filter)
+                format::plain(&app.filter)
             )),
             Line::default(),
             Line::from(vec![
@@ -405,7 +405,7 @@ fn page(lines: Vec<Line<'_>>, area: Rect, buffer: &mut Buffer) {
 fn notice(app: &App, area: Rect, buffer: &mut Buffer) {
     let Some(notice) = app.notice() else { return };
     let room = usize::from(area.width).saturating_sub(2);
-    let text = format!("{} (Esc)", show::notice(notice, app.now));
+    let text = format!("{} (Esc)", format::notice(notice, app.now));
     Line::styled(format!(" {}", text::fit(&text, room)), app.theme.notice()).render(area, buffer);
 }
 
@@ -417,7 +417,7 @@ fn footer(app: &App, area: Rect, buffer: &mut Buffer) {
         Mode::Filter => Line::from(vec![
             Span::styled(" / ", STRONG),
             Span::raw(
-                text::fit_end(&show::plain(&app.filter), room.saturating_sub(30)).into_owned(),
+                text::fit_end(&format::plain(&app.filter), room.saturating_sub(30)).into_owned(),
             ),
             Span::styled(" ", Style::new().add_modifier(Modifier::REVERSED)),
             Span::styled(format!("  {}  Enter keep  Esc drop", found(app)), FAINT),
@@ -426,7 +426,7 @@ fn footer(app: &App, area: Rect, buffer: &mut Buffer) {
             let word = app
                 .session(key)
                 .map_or("gone", |session| session.status.as_str());
-            let question = format!("y/n  Forget {}? It is {word}.", show::plain(key));
+            let question = format!("y/n  Forget {}? It is {word}.", format::plain(key));
             Line::styled(
                 format!(" {}", text::fit(&question, room)),
                 app.theme.notice(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::socket::Seen;
 use super::{Check, LIMIT, Ways, own_programs, reload, unasked, within};
 use crate::client::{Client, ClientError, Told};
-use crate::clock;
 use crate::install::program::same_file;
+use crate::os::clock;
 use crate::protocol::{self, HelloParams, HelloResult, Snapshot, StatusResult};
 
 pub(super) const NAME: &str = "daemon";

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Check, LIMIT, end_of};
-use crate::clock;
 use crate::config::SOCKET_VARIABLE;
+use crate::os::clock;
 
 const NAME: &str = "latency";
 

@@ -37,9 +37,10 @@ use daemon::Answers;
 use serde::Serialize;
 
 use crate::config::Source;
+use crate::install;
 use crate::install::service::{Manager, State};
+use crate::os::process;
 use crate::protocol::HelloResult;
-use crate::{install, process};
 
 /// The longest wait for one answer: of a command, a connection, a file on a disk that hangs.
 pub const LIMIT: Duration = Duration::from_secs(2);

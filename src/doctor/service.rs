@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Check, quoted};
 use crate::config::variable;
-use crate::install::marker::{self, Found};
 use crate::install::service::{FileState, Manager, State};
+use crate::install::stamp::{self, Found};
 
 /// systemd's name for the service; its socket unit is [`SOCKET`].
 pub(super) const UNIT: &str = "agent-console.service";
@@ -22,7 +22,7 @@ pub(super) fn edited(state: &State) -> Vec<PathBuf> {
     let own = |path: &Path| homes.iter().flatten().any(|home| path.starts_with(home));
     let files = state.files.iter().map(|(path, _)| path);
     files
-        .filter(|path| own(path) && matches!(marker::find(path, &[]), Ok(Found::Theirs)))
+        .filter(|path| own(path) && matches!(stamp::find(path, &[]), Ok(Found::Theirs)))
         .cloned()
         .collect()
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::daemon::Answers;
 use super::{Check, LIMIT, Ways, edit, quoted};
 use crate::config::{ConfigError, SocketChoice, Source};
-use crate::peer::{self, ConnectError};
+use crate::os::peer::{self, ConnectError};
 
 const NAME: &str = "socket";
 

@@ -11,7 +11,7 @@ use super::daemon::{Answers, Program};
 use super::*;
 use crate::config::{Config, SocketChoice};
 use crate::install::service::{FileState, Manager, State};
-use crate::peer::ConnectError;
+use crate::os::peer::ConnectError;
 use crate::protocol::{Counts, Notice, Snapshot, StatusResult};
 
 fn choice() -> SocketChoice {
@@ -78,7 +78,7 @@ fn words_of_a_shell_stay_one_word() {
 
 #[test]
 fn nothing_is_waited_for_longer_than_the_limit() {
-    let began = crate::clock::monotonic();
+    let began = crate::os::clock::monotonic();
     let (_sender, receiver) = std::sync::mpsc::channel::<()>();
     assert_eq!(within(move || receiver.recv()), None);
     let error = run(&["sleep", "60"]).unwrap_err();

@@ -7,13 +7,13 @@
 //!
 //! Whatever happens, it exits 0 within 100 ms and prints nothing: an agent shows a hook's output to its model, takes an
 //! exit status for a verdict, and stands still meanwhile. Where the time was too short, because the machine is busy or
-//! the daemon is slow, the agent goes on and a copy of the process finishes the report (`time`): an event lost is a
+//! the daemon is slow, the agent goes on and a copy of the process finishes the report (`deadline`): an event lost is a
 //! session shown wrong. Nothing of the environment leaves it but the variables named here; nothing of the payload but
 //! the fields in the table. What the fields mean is the daemon's to say.
 
+mod deadline;
 mod escape;
 mod scan;
-mod time;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::agents::{self, HookSource};
 use crate::config::{self, DEFAULT_SOCKET, variable};
-use crate::{clock, peer, process};
+use crate::os::{clock, peer, process};
 use rustix::buffer::spare_capacity;
 use scan::Scanner;
 
@@ -75,7 +75,7 @@ pub extern "C" fn before_main() {
     if wanted(&arguments) {
         let (agent, socket) = read_arguments(arguments.get(1..).unwrap_or_default());
         run(&agent, socket);
-        time::leave();
+        deadline::leave();
     }
 }
 
@@ -83,12 +83,12 @@ pub extern "C" fn before_main() {
 /// For whoever started the process it ends within 100 ms.
 pub fn run(agent: &str, socket: Option<&Path>) {
     let at = clock::unix_ms();
-    time::limit();
+    deadline::limit();
     let source = agents::hook_source(agent);
 
     let line = begin_line(agent, &source, at);
     let line = read_event(&source, line, read_input);
-    if let Ok(mut daemon) = peer::connect(&choose_socket(socket), time::LAST) {
+    if let Ok(mut daemon) = peer::connect(&choose_socket(socket), deadline::LAST) {
         // Nobody to tell where it fails.
         let _ = daemon.write_all(&line);
     }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::file::{self, Change};
-use super::marker::{self, Found};
 use super::service::{self, FileState, Manager, Plan, State};
+use super::stamp::{self, Found};
 use crate::config::variable;
 
 const LABEL: &str = "dev.agent-console";
@@ -48,10 +48,10 @@ fn text(program: &Path, socket: &Path, directories: usize) -> anyhow::Result<Str
         SOCKET,
         &format!("<string>{}</string>", escaped(utf8(socket)?)),
     );
-    let [first, second] = marker::lines(directories);
+    let [first, second] = stamp::lines(directories);
     // The declarations come first in XML.
     let (head, body) = text.split_at(text.find("<!--").unwrap_or(0));
-    Ok(marker::seal(&format!(
+    Ok(stamp::seal(&format!(
         "{head}<!-- {first}\n     {second} -->\n{body}"
     )))
 }
@@ -82,7 +82,7 @@ fn escaped(text: &str) -> String {
 
 pub(super) fn state(program: &Path, socket: &Path) -> State {
     let file = path().map(|path| {
-        let state = match marker::find(&path, &[JOB]) {
+        let state = match stamp::find(&path, &[JOB]) {
             Ok(Found::Nothing) => FileState::Missing,
             Ok(Found::Ours(bytes, directories)) => match text(program, socket, directories) {
                 Ok(wanted) if wanted.as_bytes() == bytes => FileState::Current,
@@ -104,7 +104,7 @@ pub(super) fn state(program: &Path, socket: &Path) -> State {
 
 pub(super) fn plan_install(plan: &mut Plan, program: &Path, socket: &Path) -> anyhow::Result<()> {
     let path = path()?;
-    let (before, directories) = match marker::find(&path, &[JOB])? {
+    let (before, directories) = match stamp::find(&path, &[JOB])? {
         Found::Nothing => (None, file::missing_directories(&path).len()),
         Found::Ours(bytes, directories) => (Some(bytes), directories),
         Found::Theirs => {
@@ -141,9 +141,9 @@ pub(super) fn plan_uninstall(plan: &mut Plan) -> anyhow::Result<()> {
     if is_loaded() {
         plan.run(&["launchctl", "bootout", &job()]);
     }
-    match marker::find(&path, &[JOB])? {
+    match stamp::find(&path, &[JOB])? {
         Found::Ours(before, directories) => plan.change(Change {
-            prune: marker::made_for(&path, directories),
+            prune: stamp::made_for(&path, directories),
             path,
             before: Some(before),
             after: None,
@@ -176,7 +176,7 @@ mod tests {
         let program = Path::new("/Users/a&b <c>/it's \"$HOME\"/agent-console");
         let socket = Path::new("/Users/a&b/]]>.sock");
         let text = text(program, socket, 1).unwrap();
-        assert_eq!(marker::verify(text.as_bytes()), Some(1));
+        assert_eq!(stamp::verify(text.as_bytes()), Some(1));
 
         // What the shell makes of the command stands in for launchd.
         let script = r#"

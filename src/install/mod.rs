@@ -8,7 +8,7 @@
 //! | [`service`] | which manager there is, how the service stands with it, what is to be done |
 //! | [`systemd`], [`launchd`] | each manager's files and commands |
 //! | [`socket`] | the path that daemon, hooks and clients agree on; the configuration's line for it |
-//! | [`marker`] | how a written file is known as ours, unchanged |
+//! | [`stamp`] | how a written file is known as ours, unchanged |
 //! | [`program`] | the path of this program that will still be right tomorrow |
 //!
 //! Everything is planned first and carried out after, so that `--dry-run` shows what would happen. Called by
@@ -17,9 +17,9 @@
 pub mod file;
 pub mod hooks;
 pub mod launchd;
-pub mod marker;
 pub mod program;
 pub mod service;
 pub mod settings;
 pub mod socket;
+pub mod stamp;
 pub mod systemd;

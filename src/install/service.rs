@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use super::file::Change;
 use super::{launchd, program, socket, systemd};
 use crate::config::{self, DEFAULT_SOCKET};
-use crate::{peer, process};
+use crate::os::{peer, process};
 
 /// How long a command may take: a stopping daemon has ten seconds, and systemd may wait for two of them.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 
 use super::file::{self, Change};
-use super::marker::{self, Found};
 use super::program::same_file;
 use super::service::{self, FileState, Manager, Plan, State};
+use super::stamp::{self, Found};
 use crate::config::{variable, xdg_base};
 
 const SOCKET: &str = "agent-console.socket";
@@ -176,8 +176,8 @@ fn unit(name: &str, program: &Path, socket: &Path) -> anyhow::Result<String> {
 }
 
 fn marked(text: &str, directories: usize) -> String {
-    let [first, second] = marker::lines(directories);
-    marker::seal(&format!("# {first}\n# {second}\n\n{text}"))
+    let [first, second] = stamp::lines(directories);
+    stamp::seal(&format!("# {first}\n# {second}\n\n{text}"))
 }
 
 /// A program's path as the first word of `ExecStart=` (`systemd.service(5)`, `systemd.syntax(7)`): `%` begins a
@@ -247,7 +247,7 @@ pub(super) fn state(answer: &Answer, program: &Path, socket: &Path) -> State {
                 FileState::Different
             }
         };
-        match marker::find(&path, PACKAGED) {
+        match stamp::find(&path, PACKAGED) {
             // The manager remembers files that are gone.
             Ok(Found::Nothing) if known.is_known() && known.fragment.exists() => {
                 (known.fragment.clone(), serves())
@@ -293,7 +293,7 @@ fn plan_unit(
     let path = directory.join(name);
     let known = answer.unit(name);
     let serves = answer.serves(name, program, socket);
-    let (before, directories) = match marker::find(&path, PACKAGED)? {
+    let (before, directories) = match stamp::find(&path, PACKAGED)? {
         Found::Nothing if known.is_elsewhere(&directory) && serves => return Ok(News::Nothing),
         Found::Nothing => (None, file::missing_directories(&path).len()),
         Found::Ours(bytes, directories) => (Some(bytes), directories),
@@ -421,11 +421,11 @@ pub(super) fn plan_uninstall(plan: &mut Plan, answer: &Answer) -> anyhow::Result
     let mut removed = false;
     for (name, known) in units {
         let path = directory.join(name);
-        match marker::find(&path, PACKAGED)? {
+        match stamp::find(&path, PACKAGED)? {
             Found::Ours(before, directories) => {
                 removed = true;
                 plan.change(Change {
-                    prune: marker::made_for(&path, directories),
+                    prune: stamp::made_for(&path, directories),
                     path,
                     before: Some(before),
                     after: None,
@@ -456,7 +456,7 @@ pub(super) fn refuse_leftovers(why: &str) -> anyhow::Result<()> {
     };
     for name in [SOCKET, SERVICE] {
         let path = directory.join(name);
-        if let Found::Ours(..) = marker::find(&path, PACKAGED)? {
+        if let Found::Ours(..) = stamp::find(&path, PACKAGED)? {
             bail!(
                 "{} is there, and no systemd answers that could let go of it ({why}); log in as this user, not by su \
                  or sudo, and try again",

@@ -13,7 +13,7 @@
 //! before it starts a thread; clients and hooks do not log.
 
 #[cfg(target_os = "linux")]
-mod journal;
+mod journald;
 mod sink;
 
 use std::path::PathBuf;
@@ -66,8 +66,8 @@ impl LogControl {
 pub fn init(level: LogLevel, target: Target) -> LogControl {
     let health = Arc::new(Health::default());
     #[cfg(target_os = "linux")]
-    if journal::is_standard_error(variable("JOURNAL_STREAM")) {
-        match journal::layer(&health) {
+    if journald::is_standard_error(variable("JOURNAL_STREAM")) {
+        match journald::layer(&health) {
             Ok(journal) => return install(level, journal, health),
             // Standard error is the journal too, only without fields.
             Err(error) => health.lost(&format!(

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use agent_console::core::SOONEST_MS;
-use agent_console::process;
+use agent_console::os::process;
 
 use crate::Row;
 use crate::daemon::{Daemon, Wire};

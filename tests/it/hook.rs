@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use std::{fs, process};
 
 use agent_console::agents;
-use agent_console::clock::{monotonic, unix_ms};
-use agent_console::process::{inspect, namespace};
+use agent_console::os::clock::{monotonic, unix_ms};
+use agent_console::os::process::{inspect, namespace};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -116,7 +116,7 @@ fn recorded(file: &Path) -> Vec<Value> {
 }
 
 fn traces() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces/claude-code-2.1.330")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/agents/claude_code/traces")
 }
 
 /// What may be kept of `object` where `prefix` leads to it.

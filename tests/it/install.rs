@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::again::{self, this_test};
+use crate::reexec::{self, this_test};
 use crate::support::{Place, broken_pipe, program, until};
 
 mod home;

@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use agent_console::client::mirror::Mirror;
 use agent_console::client::{Client, Told};
-use agent_console::mirror::Mirror;
 use agent_console::protocol::SessionRecord;
 use serde_json::json;
 

@@ -17,38 +17,38 @@
 
 #[cfg(target_os = "linux")]
 mod activation;
-#[cfg(target_os = "linux")]
-mod again;
 mod bad_input;
 mod bar;
 mod commands;
+mod completions;
 #[cfg(target_os = "linux")]
 mod dashboard;
 mod demo;
 mod doctor;
-#[cfg(target_os = "linux")]
-mod ends;
 mod hook;
 #[cfg(target_os = "linux")]
 mod install;
 mod lifecycle;
-mod lists;
+mod list_watch;
 mod load;
-#[cfg(target_os = "linux")]
-mod managers;
 mod next;
+#[cfg(target_os = "linux")]
+mod process_exit;
 mod protocol;
 #[cfg(target_os = "linux")]
-mod registry;
+mod reexec;
 #[cfg(target_os = "linux")]
-mod service;
-mod serving;
-mod shells;
+mod registry;
+mod smoke;
 mod statusline;
 mod support;
+#[cfg(target_os = "linux")]
+mod systemd;
 mod traces;
 #[cfg(target_os = "linux")]
 mod usage;
+#[cfg(target_os = "linux")]
+mod usage_server;
 #[cfg(target_os = "linux")]
 mod users;
 mod wait;

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use agent_console::client::Told;
+use agent_console::client::mirror::Mirror;
 use agent_console::codec::{self, Incoming};
-use agent_console::mirror::Mirror;
-use agent_console::process;
+use agent_console::os::process;
 use agent_console::protocol::{
     ExplainResult, HelloResult, ListResult, Notification, ReloadResult, RemoveResult, ReportResult,
     SessionResult, Snapshot, Status, StatusResult, StopReason, StopResult, UsageResult,

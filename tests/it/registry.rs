@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use agent_console::process;
+use agent_console::os::process;
 use serde_json::{Value, json};
 
 use crate::support::{Place, Sleeper, until};

@@ -1,13 +1,13 @@
 //! The account's limits as the account's service tells them: the real program, the real crate, real TLS, and a stand-in
-//! for the service ([`crate::service`]).
+//! for the service ([`crate::usage_server`]).
 //!
 //! Needs root, to be a user who may not read a file.
 
-mod by_hand;
 mod child;
-mod late;
-mod leaving;
-mod told;
+mod fetch_command;
+mod push;
+mod shutdown;
+mod timeout;
 
 use std::fs;
 use std::path::Path;
@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::service::trust::{Papers, Trusting};
-use crate::service::{Answer, Service};
 use crate::support::{Daemon, Place, Wire};
+use crate::usage_server::trust::{Papers, Trusting};
+use crate::usage_server::{Answer, Service};
 
 /// What is to be seen by nobody but the service.
 pub const TOKEN: &str = "sk-ant-oat01-test-uGh7Xw0c";

@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::again::{self, this_test};
+use crate::reexec::{self, this_test};
 use crate::support::{PATIENCE, Place, Sleeper, program, until};
 
 const OWNER: u32 = 4711;
@@ -51,7 +51,7 @@ fn become_user(place: &Place, uid: u32, program: &str, arguments: &[&str]) -> Co
 fn again_as(place: &Place, uid: u32, test: &str) -> Command {
     fs::copy(std::env::current_exe().unwrap(), place.path().join("again")).unwrap();
     let mut command = become_user(place, uid, "again", &[]);
-    again::second_half(&mut command, test, place.socket().to_str().unwrap());
+    reexec::second_half(&mut command, test, place.socket().to_str().unwrap());
     command
 }
 
@@ -81,7 +81,7 @@ fn the_file_mode_keeps_other_users_out() {
 
 #[test]
 fn another_user_whom_the_mode_lets_in_is_dropped_unread() {
-    if let Some(socket) = again::argument() {
+    if let Some(socket) = reexec::argument() {
         let mut visitor = UnixStream::connect(socket).unwrap();
         visitor.set_read_timeout(Some(PATIENCE)).unwrap();
         // Whichever of the two finds out that the daemon has closed.
@@ -97,7 +97,7 @@ fn another_user_whom_the_mode_lets_in_is_dropped_unread() {
     let place = common_place();
     let mut daemon = place.start(as_user(&place, OWNER, &["daemon"]));
     fs::set_permissions(place.socket(), Permissions::from_mode(0o666)).unwrap();
-    again::assert_passed(&again_as(&place, OTHER, this_test!()).output().unwrap());
+    reexec::assert_passed(&again_as(&place, OTHER, this_test!()).output().unwrap());
 
     assert!(daemon.runs());
     until("the warning", || {
@@ -111,7 +111,7 @@ fn another_user_whom_the_mode_lets_in_is_dropped_unread() {
 
 #[test]
 fn a_client_sends_nothing_to_a_socket_that_another_user_planted() {
-    if let Some(socket) = again::argument() {
+    if let Some(socket) = reexec::argument() {
         return plant(Path::new(&socket));
     }
     let place = common_place();
@@ -135,7 +135,7 @@ fn a_client_sends_nothing_to_a_socket_that_another_user_planted() {
     assert!(said.contains("belongs to user 4712"), "{said}");
 
     until("the other user's end", || planted.0.try_wait().unwrap());
-    again::assert_passed(&planted.output());
+    reexec::assert_passed(&planted.output());
 }
 
 /// Listens where the daemon's socket would be, open to everybody, and makes sure that the one caller says nothing.

@@ -29,7 +29,8 @@ fn main() -> ExitCode {
         launchd::start_job(&name, descriptors);
         if env::var_os("LAUNCHD_TAKEN").is_some() {
             let _taken =
-                agent_console::daemon::launchd::activate(&name, launchd::activate_socket).unwrap();
+                agent_console::daemon::listener::launchd::activate(&name, launchd::activate_socket)
+                    .unwrap();
         }
     }
     agent_console::main_with(Some(launchd::activate_socket))

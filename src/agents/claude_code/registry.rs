@@ -7,7 +7,7 @@
 use serde::Deserialize;
 
 use super::tolerant::Text;
-use crate::core::event::{RegistryEntry, RegistryStatus, ReportedProcess};
+use crate::event::{RegistryEntry, RegistryStatus, ReportedProcess};
 use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, WaitingFor};
 
 /// An entry, with the process that it is of.
@@ -251,8 +251,8 @@ mod tests {
     #[test]
     fn every_recorded_entry_is_read() {
         let recordings = [
-            include_str!("../../../tests/traces/claude-code-2.1.330/clear.jsonl"),
-            include_str!("../../../tests/traces/claude-code-2.1.330/oneshot.jsonl"),
+            include_str!("traces/clear.jsonl"),
+            include_str!("traces/oneshot.jsonl"),
         ];
         let mut titles = Vec::new();
         let mut read = 0;

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::tolerant::{Text, tolerant};
-use crate::core::Limit;
-use crate::core::event::{AgentEvent, EventKind};
+use crate::event::{AgentEvent, EventKind};
+use crate::limits::Limit;
 use crate::protocol::{NAME_LIMIT, TEXT_LIMIT};
 
 #[derive(Deserialize, Default)]
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_recorded_status_line_is_read() {
-        let recording = include_str!("../../../tests/traces/claude-code-2.1.330/perm.jsonl");
+        let recording = include_str!("traces/perm.jsonl");
         let mut read = 0;
         for line in recording.lines() {
             let entry: serde_json::Value = serde_json::from_str(line).unwrap();

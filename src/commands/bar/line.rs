@@ -6,9 +6,9 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::board::{Kind, Tally, by_need};
+use crate::format;
+use crate::format::status::{Kind, Tally, by_need};
 use crate::protocol::{SessionRecord, Status, Usage, WaitingFor};
-use crate::show;
 
 /// Which bar reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,7 +87,7 @@ pub(super) fn line<'a>(
     let limit = limit.filter(|_| !parts.is_empty()).map(|window| {
         format!(
             "{} {:.0} %",
-            show::window(&window.name),
+            format::window(&window.name),
             window.used_percent
         )
     });
@@ -268,9 +268,9 @@ fn row(session: &SessionRecord<'_>) -> String {
                 .find(|part| !part.is_empty())
         })
         .unwrap_or(&session.key);
-    let name = show::plain(name);
-    let about = show::about(session);
-    let mut row = format!("{}  {}", show::status(session), name);
+    let name = format::plain(name);
+    let about = format::about(session);
+    let mut row = format!("{}  {}", format::status(session), name);
     if !about.is_empty() && about != name {
         row = format!("{row}  {about}");
     }

@@ -4,7 +4,7 @@
 //! has a file: `hooks`, `registry`, `script`; the process's end is here. No IO, no clock, no serialising: times come as
 //! arguments and `record` says what goes out. Called by [`super::Core`] only.
 
-mod hooks;
+mod hook;
 mod record;
 mod registry;
 mod script;
@@ -13,11 +13,11 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::Now;
-use super::event::ReportedProcess;
+use super::evidence::Trail;
 use super::rule::Rule;
-use super::timeline::Timeline;
-use super::trail::Trail;
-use crate::process::ProcessId;
+use super::turn::reorder::Timeline;
+use crate::event::ReportedProcess;
+use crate::os::process::ProcessId;
 use crate::protocol::{EvidenceKind, Status, Terminal, Transition, WaitingFor};
 
 /// The end of a session whose agent has signed off without a word from its hooks.

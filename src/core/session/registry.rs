@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::{EXITED, EndedBy, Process, Session, Word};
-use crate::core::event::RegistryEntry;
 use crate::core::rule::Rule;
-use crate::core::timeline::Step;
+use crate::core::turn::reorder::Step;
+use crate::event::RegistryEntry;
 use crate::protocol::{EvidenceKind, Terminal};
 
 /// How long after an exit, in ms, the news may come that the agent had signed off before it; later, somebody else has

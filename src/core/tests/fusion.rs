@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::{CLAUDE, Desk, KEY, NAMESPACE};
 use crate::agents::claude_code;
-use crate::core::event::Sighting;
 use crate::core::{Effect, Input};
+use crate::event::Sighting;
 
 /// What a person does, or has the agent do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -499,7 +499,7 @@ fn sighting(entry: Option<Value>, epoch: u64) -> Sighting {
     });
     Sighting {
         agent: "claude-code".into(),
-        process: crate::core::event::ReportedProcess {
+        process: crate::event::ReportedProcess {
             pid: CLAUDE.pid,
             start: Some(CLAUDE.start),
             namespace: Some(NAMESPACE),

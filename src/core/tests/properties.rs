@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use super::{Desk, MINUTE, NAMESPACE, STALE_AFTER_MS};
 use crate::client::Told;
+use crate::client::mirror::Mirror;
 use crate::codec::{self, Id, Incoming, Refusal};
-use crate::core::event::{
+use crate::core::{
+    ClientId, Effect, FETCH_LIMIT_MS, Input, MAX_CLOSED, Phase, Request, Set, Settings,
+};
+use crate::event::{
     AgentEvent, EventKind, RegistryEntry, RegistryStatus, Report, ReportedProcess, Sighting, Tool,
     TurnEvent,
 };
-use crate::core::{
-    ClientId, Effect, FETCH_LIMIT_MS, Failure, Fetched, Input, Limit, MAX_CLOSED, Phase, Problem,
-    Request, Set, Settings,
-};
-use crate::mirror::Mirror;
-use crate::process::ProcessId;
+use crate::limits::{Failure, Fetched, Limit, Problem};
+use crate::os::process::ProcessId;
 use crate::protocol::{
     ErrorCode, Notification, SetParams, Snapshot, Status, StatusResult, WaitingFor,
 };

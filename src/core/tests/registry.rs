@@ -9,7 +9,7 @@ use super::rules::{
 };
 use super::{CLAUDE, Desk, EPOCH, KEY, NAMESPACE};
 use crate::core::Input;
-use crate::core::event::{RegistryEntry, RegistryStatus, ReportedProcess, Sighting};
+use crate::event::{RegistryEntry, RegistryStatus, ReportedProcess, Sighting};
 use crate::protocol::WaitingFor;
 
 /// One thing that is seen.

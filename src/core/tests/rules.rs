@@ -798,13 +798,13 @@ fn after_the_end_only_a_new_start_opens_it_again() {
 fn recorded_runs_rest_where_the_agent_did() {
     let mut compared = 0;
     for recording in [
-        include_str!("../../../tests/traces/claude-code-2.1.330/clear.jsonl"),
-        include_str!("../../../tests/traces/claude-code-2.1.330/errors.jsonl"),
-        include_str!("../../../tests/traces/claude-code-2.1.330/kill9.jsonl"),
-        include_str!("../../../tests/traces/claude-code-2.1.330/oneshot.jsonl"),
-        include_str!("../../../tests/traces/claude-code-2.1.330/perm.jsonl"),
-        include_str!("../../../tests/traces/claude-code-2.1.330/slow.jsonl"),
-        include_str!("../../../tests/traces/claude-code-2.1.330/subagent.jsonl"),
+        include_str!("../../agents/claude_code/traces/clear.jsonl"),
+        include_str!("../../agents/claude_code/traces/errors.jsonl"),
+        include_str!("../../agents/claude_code/traces/kill9.jsonl"),
+        include_str!("../../agents/claude_code/traces/oneshot.jsonl"),
+        include_str!("../../agents/claude_code/traces/perm.jsonl"),
+        include_str!("../../agents/claude_code/traces/slow.jsonl"),
+        include_str!("../../agents/claude_code/traces/subagent.jsonl"),
     ] {
         let lines = recording.lines();
         let entries: Vec<Value> = lines

@@ -6,7 +6,7 @@ use super::super::session::Session;
 use super::{
     CLAUDE, Desk, Effect, Input, KEY, MAX_CLOSED, MINUTE, NAMESPACE, STALE_AFTER_MS, names,
 };
-use crate::process::ProcessId;
+use crate::os::process::ProcessId;
 use crate::protocol::Status;
 
 fn event(name: &str) -> Value {

@@ -3,10 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Desk, Effect, MINUTE, names, settings};
-use crate::core::{
-    ClientId, FETCH_LIMIT_MS, Failure, Fetched, Input, Limit, Problem, Request, SOONEST_MS,
-    Settings,
-};
+use crate::core::{ClientId, FETCH_LIMIT_MS, Input, Request, SOONEST_MS, Settings};
+use crate::limits::{Failure, Fetched, Limit, Problem};
 
 const HOUR: u64 = 60 * MINUTE;
 const INTERVAL: u64 = 3 * MINUTE;

@@ -4,17 +4,18 @@
 //! last. [`Turn::status`] derives the rest, so that no order of events can leave a status behind that no fact supports.
 //! `hooks` takes in what hooks tell, `registry` what the registry tells, and what follows when time passes.
 //!
-//! Stamps only, no clock. Called by [`super::timeline`] in the order of the stamps; read by [`super::session`].
+//! Stamps only, no clock. Called by [`reorder`] in the order of the stamps; read by [`super::session`].
 
-mod hooks;
+mod hook;
 mod registry;
+pub(crate) mod reorder;
 
 use std::borrow::Cow;
 
-use super::event::{RegistryStatus, Tool};
+use crate::event::{RegistryStatus, Tool};
 use crate::protocol::{self, Status, WaitingFor, one_line};
 
-pub(crate) use self::hooks::Happened;
+pub(crate) use self::hook::Happened;
 
 /// How many pending asks and running subagents are kept: far more than a screen holds, few enough that a hook gone
 /// wild can't grow the daemon.

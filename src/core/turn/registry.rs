@@ -9,8 +9,8 @@
 //! due before it, so the outcome depends on the stamps only, not on when a timer fired.
 
 use super::{Ask, Run, Source, Turn};
-use crate::core::event::RegistryStatus;
 use crate::core::rule::Rule;
+use crate::event::RegistryStatus;
 use crate::protocol::WaitingFor;
 
 /// How long a word must stand, in ms: five times the longest flash that was seen, and short enough that an interrupt

@@ -2,8 +2,8 @@
 
 use super::tests::{SOON, place};
 use super::*;
-use crate::daemon::launchd::SOCKET_NAME;
-use crate::daemon::launchd::stand_in::{activate_socket, start_job};
+use crate::daemon::listener::launchd::SOCKET_NAME;
+use crate::daemon::listener::launchd::stand_in::{activate_socket, start_job};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;

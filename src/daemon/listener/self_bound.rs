@@ -13,7 +13,7 @@
 //! notices: after locking, the path must still name the locked file.
 
 use super::ListenerError;
-use crate::peer::{self, ConnectError};
+use crate::os::peer::{self, ConnectError};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketType};

@@ -1,7 +1,7 @@
 //! The listener on real sockets and files.
 
 use super::*;
-use crate::peer::ConnectError;
+use crate::os::peer::ConnectError;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};

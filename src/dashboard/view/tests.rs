@@ -210,7 +210,7 @@ fn nothing_from_outside_reaches_the_screen_as_a_control_character() {
     for keys in ["", "d", "x y", "/ \u{1b} \u{202e}"] {
         press(&mut app, keys);
         let screen = text(&app);
-        let harmful = |c: char| c != '\n' && show::plain(&c.to_string()) != c.to_string();
+        let harmful = |c: char| c != '\n' && format::plain(&c.to_string()) != c.to_string();
         assert!(!screen.contains(harmful), "{screen:?}");
     }
     app.update(Event::Failed(evil.into()), NOW);
@@ -250,7 +250,7 @@ fn a_screenful_is_drawn_fast() {
 }
 
 fn clock() -> Instant {
-    crate::clock::monotonic()
+    crate::os::clock::monotonic()
 }
 
 /// With gauges where there is room, as figures where there is less, left out where there is none.

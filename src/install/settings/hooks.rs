@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::json::{Edits, Node, Style, Tree};
-use super::ours::{Ours, all, group, ours_in};
+use super::own_hook::{Ours, all, group, ours_in};
 use super::{Before, Plan, SettingsError, before, wrong};
 
 const KEY: &str = "hooks";

@@ -15,7 +15,7 @@ exec "$AS_USER" env AGENT_CONSOLE_TEST_AGAIN="$AGENT_CONSOLE_TEST_AGAIN" "$XDG_R
 /// Runs `body` as a user with a systemd, after `prepare`, a shell script, as root.
 #[track_caller]
 pub fn as_user(test: &str, prepare: &str, body: impl FnOnce(&User)) {
-    if again::argument().is_some() {
+    if reexec::argument().is_some() {
         return body(&User {
             home: std::env::home_dir().unwrap(),
         });
@@ -30,8 +30,8 @@ pub fn as_user(test: &str, prepare: &str, body: impl FnOnce(&User)) {
         // Kept from being covered by the private /tmp.
         .env("CARGO_TARGET_DIR", program().ancestors().nth(2).unwrap())
         .stdin(Stdio::null());
-    again::second_half(&mut command, test, "as a user");
-    again::assert_passed(&command.output().unwrap());
+    reexec::second_half(&mut command, test, "as a user");
+    reexec::assert_passed(&command.output().unwrap());
 }
 
 /// What the user does.

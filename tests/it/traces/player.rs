@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use agent_console::process;
+use agent_console::os::process;
 use serde_json::{Value, json};
 
 use super::recording::{Entry, Recording, STAMPS, What};

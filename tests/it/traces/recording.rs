@@ -39,7 +39,7 @@ pub const STAMPS: [&str; 3] = ["startedAt", "updatedAt", "statusUpdatedAt"];
 
 pub fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/traces/claude-code-2.1.330")
+        .join("src/agents/claude_code/traces")
         .join(name)
 }
 

@@ -7,9 +7,9 @@ use std::process::Command;
 use serde_json::json;
 
 use super::{SECRET, Scene, TOKEN, credentials, limits, refusal};
-use crate::service::Answer;
-use crate::service::trust::Papers;
 use crate::support::{Sleeper, until};
+use crate::usage_server::Answer;
+use crate::usage_server::trust::Papers;
 
 /// The processes whose parent this is, the unreaped among them.
 pub(super) fn children(parent: u32) -> Vec<u32> {

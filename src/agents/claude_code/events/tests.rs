@@ -1,0 +1,161 @@
+use serde_json::json;
+
+use super::*;
+
+fn read(payload: &serde_json::Value) -> AgentEvent {
+    event(&payload.to_string()).unwrap_or_else(|| panic!("{payload} is not read"))
+}
+
+#[test]
+fn a_tool_is_shown_with_what_a_person_knows_it_by() {
+    for (tool, input, shown) in [
+        (
+            "Bash",
+            json!({"command": "cargo  test\n--all", "description": "Run"}),
+            "Bash: cargo test --all",
+        ),
+        (
+            "Write",
+            json!({"file_path": "/src/app/main.rs", "content": "x"}),
+            "Write: app/main.rs",
+        ),
+        (
+            "Read",
+            json!({"file_path": "/srcs/main.rs"}),
+            "Read: /srcs/main.rs",
+        ),
+        ("Read", json!({"file_path": "/src"}), "Read: /src"),
+        (
+            "NotebookEdit",
+            json!({"notebook_path": "/src/a.ipynb"}),
+            "NotebookEdit: a.ipynb",
+        ),
+        (
+            "Grep",
+            json!({"pattern": "fn main", "path": "/src"}),
+            "Grep: fn main",
+        ),
+        ("Glob", json!({"path": "/src/lib"}), "Glob: lib"),
+        (
+            "WebFetch",
+            json!({"url": "https://example.org"}),
+            "WebFetch: https://example.org",
+        ),
+        ("WebSearch", json!({"query": "rust"}), "WebSearch: rust"),
+        (
+            "Agent",
+            json!({"description": "look", "prompt": "a secret"}),
+            "Agent: look",
+        ),
+        ("Bash", json!({"command": ""}), "Bash"),
+        ("Bash", json!("a string"), "Bash"),
+        ("Bash", json!(null), "Bash"),
+        ("", json!({}), "tool"),
+    ] {
+        let payload = json!({
+            "hook_event_name": "PreToolUse", "cwd": "/src", "tool_name": tool, "tool_input": input,
+        });
+        let EventKind::Turn(TurnEvent::ToolStarted { tool, .. }) = read(&payload).kind else {
+            panic!("{payload}");
+        };
+        let told = match tool.detail {
+            Some(detail) => format!("{}: {detail}", tool.name),
+            None => tool.name.into(),
+        };
+        assert_eq!(told, shown);
+    }
+}
+
+#[test]
+fn a_field_of_another_type_costs_that_field_only() {
+    let event = read(&json!({
+        "hook_event_name": "Stop", "session_id": 7, "cwd": ["/src"], "prompt_id": {"a": 1},
+        "permission_mode": null, "model": {"id": "opus"}, "agent_id": false, "background_tasks": {"a": 1},
+    }));
+    assert_eq!(
+        (event.session_id, event.cwd, event.model),
+        (None, None, None)
+    );
+    let ended = TurnEvent::Ended {
+        subagents: vec![],
+        shells: 0,
+    };
+    assert_eq!(event.kind, EventKind::Turn(ended));
+    let tasks = json!([{"id": "a", "type": "subagent", "status": "running"}, 7]);
+    read(&json!({"hook_event_name": "Stop", "background_tasks": tasks}));
+}
+
+#[test]
+fn without_an_events_name_it_is_nothing() {
+    for payload in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        r#"{"hook_event_name":7}"#,
+        r#"{"hook_event_name":""}"#,
+        "{",
+    ] {
+        assert_eq!(event(payload), None, "{payload}");
+    }
+}
+
+#[test]
+fn long_texts_are_cut() {
+    let event = read(&json!({
+        "hook_event_name": "UserPromptSubmit", "prompt": "x".repeat(10_000),
+        "session_id": "y".repeat(10_000), "session_title": "z\n".repeat(10_000),
+    }));
+    assert_eq!(event.session_id.unwrap().chars().count(), NAME_LIMIT);
+    assert_eq!(event.title.unwrap().chars().count(), TEXT_LIMIT);
+    let EventKind::Turn(TurnEvent::PromptSubmitted {
+        text: Some(text), ..
+    }) = event.kind
+    else {
+        panic!("{:?}", event.kind);
+    };
+    assert_eq!(text.chars().count(), TEXT_LIMIT);
+}
+
+#[test]
+fn the_hook_keeps_every_field_that_is_read_and_no_prompt_of_a_subagent() {
+    let kept: Vec<_> = FIELDS.iter().map(|field| field.path).collect();
+    for path in [
+        "hook_event_name",
+        "trigger",
+        "agent_id",
+        "background_tasks.status",
+        "tool_input.command",
+    ] {
+        assert!(kept.contains(&path), "{path}");
+    }
+    for path in [
+        "tool_input.prompt",
+        "tool_input.content",
+        "tool_response",
+        "last_assistant_message",
+        "delta",
+        "transcript_path",
+    ] {
+        assert!(!kept.contains(&path), "{path}");
+    }
+}
+
+/// What several recorded sessions of 2.1.330 sent, event by event, is all understood.
+#[test]
+fn every_recorded_payload_is_read() {
+    let recordings = [
+        include_str!("../traces/clear.jsonl"),
+        include_str!("../traces/errors.jsonl"),
+        include_str!("../traces/perm.jsonl"),
+        include_str!("../traces/subagent.jsonl"),
+    ];
+    for line in recordings.iter().flat_map(|recording| recording.lines()) {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        if let Some(payload) = entry.get("hook") {
+            let event = read(payload);
+            assert_eq!(payload["hook_event_name"], *event.name);
+            assert_eq!(payload["session_id"].as_str(), event.session_id.as_deref());
+        }
+    }
+}

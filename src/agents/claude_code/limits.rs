@@ -1,0 +1,295 @@
+//! Asks the account's service once how much of its limits is used: what `agent-console usage --fetch` does.
+//!
+//! The only module that knows of HTTP, TLS and credentials, all three the `claude-usage` crate's. The daemon runs it in a
+//! short-lived child of its own program, kills it when it takes too long, and reads one line, [`Fetched`], from its
+//! standard output: so nothing of it ever is in the resident process. Called by `commands::usage`.
+//!
+//! Of a token nothing leaves this process but in the request itself: it is in no argument, no message, no log.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use chrono::DateTime;
+use claude_usage::{ApiError, CredentialError, UsagePeriod, fetch_usage_raw, get_token};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::agents::claude_code;
+use crate::config::variable;
+use crate::limits::{Failure, Fetched, Limit, Problem};
+use crate::os::clock;
+use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, one_line};
+
+/// Whose variable comes before every file of credentials, says the crate.
+const TOKEN_VARIABLE: &str = claude_usage::credentials::ENV_VAR_TOKEN;
+
+/// The most windows that are taken; the service has told five.
+const MOST_WINDOWS: usize = 16;
+
+/// Asks, and says what came of it.
+#[must_use]
+pub fn fetch() -> Fetched {
+    keep_to_itself();
+    let asked = token().and_then(|token| {
+        let answer = fetch_usage_raw(&token).map_err(|error| refused(&error))?;
+        limits(&answer).ok_or_else(|| {
+            Failure::new(
+                Problem::UnexpectedAnswer,
+                "the service's answer cannot be read; a newer agent-console may be able to",
+            )
+        })
+    });
+    asked.map_or_else(Fetched::Failed, Fetched::Limits)
+}
+
+/// A crash must not leave the token in a core file, nor anybody else of this user's read it from this process. What can't
+/// be set, is not lost more than it was.
+fn keep_to_itself() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = setrlimit(Resource::Core, none);
+    // A program that is handed core files by a pipe need not look at the limit (core(5)).
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// Claude Code's own token: where the crate looks for it, but below `$CLAUDE_CONFIG_DIR` if that is set, which the crate
+/// does not know of: there the user's default directory may be another account's.
+fn token() -> Result<String, Failure> {
+    let (directory, _) = claude_code::CONFIG_DIR;
+    // What the crate cannot read it takes for unset.
+    let given = variable(TOKEN_VARIABLE).is_some_and(|token| token.to_str().is_some());
+    // On macOS they are in the keychain, under the one name that the crate knows.
+    let elsewhere = variable(directory).filter(|_| cfg!(target_os = "linux") && !given);
+    let token = match elsewhere {
+        Some(directory) => token_in(&Path::new(&directory).join(".credentials.json")),
+        None => get_token(),
+    };
+    let token = token.map_err(|error| no_token(&error))?;
+    // Nothing else can be sent, and to the crate that is a network that fails.
+    let token = token.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(no_token(&CredentialError::MissingField("accessToken")));
+    }
+    Ok(token.to_owned())
+}
+
+/// As much of Claude Code's file of credentials as it takes.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Credentials {
+    claude_ai_oauth: OAuth,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OAuth {
+    access_token: String,
+    /// In ms since the epoch; anything else says nothing, as to the crate.
+    #[serde(default)]
+    expires_at: Value,
+}
+
+fn token_in(file: &Path) -> Result<String, CredentialError> {
+    let text = std::fs::read(file).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => CredentialError::NotFound,
+        ErrorKind::PermissionDenied => CredentialError::Permission(file.display().to_string()),
+        _ => CredentialError::Io(error.to_string()),
+    })?;
+    let read: Credentials = serde_json::from_slice(&text)
+        .map_err(|_| CredentialError::Parse(file.display().to_string()))?;
+    let oauth = read.claude_ai_oauth;
+    let now = i64::try_from(clock::unix_ms()).unwrap_or(i64::MAX);
+    if oauth.expires_at.as_i64().is_some_and(|at| at < now) {
+        return Err(CredentialError::Expired);
+    }
+    Ok(oauth.access_token)
+}
+
+/// What the crate says of credentials, in words of our own: its own may one day hold what was read.
+fn no_token(error: &CredentialError) -> Failure {
+    let unreadable = "Claude Code's credentials cannot be read";
+    let (problem, message) = match error {
+        CredentialError::NotFound | CredentialError::NoHomeDir => (
+            Problem::NoCredentials,
+            "no credentials of Claude Code here: run `claude` and log in".to_owned(),
+        ),
+        CredentialError::Expired => (
+            Problem::CredentialsExpired,
+            "Claude Code's credentials have expired: run `claude`, which renews them".to_owned(),
+        ),
+        CredentialError::Parse(_) | CredentialError::MissingField(_) => (
+            Problem::CredentialsUnreadable,
+            format!("{unreadable}, they are of an unknown form: run `claude` and log in again"),
+        ),
+        CredentialError::Permission(file) => (
+            Problem::CredentialsUnreadable,
+            format!("{unreadable}: no permission to read {file}"),
+        ),
+        CredentialError::Io(why) => (
+            Problem::CredentialsUnreadable,
+            format!("{unreadable}: {why}"),
+        ),
+    };
+    Failure::new(problem, one_line(&message, 2 * TEXT_LIMIT))
+}
+
+/// What the service has answered instead of the limits.
+fn refused(error: &ApiError) -> Failure {
+    let (problem, message) = match error {
+        ApiError::Network(_) => (
+            Problem::Network,
+            "the service cannot be reached: is there a network, is a proxy needed, or does one read along?"
+                .to_owned(),
+        ),
+        ApiError::Unauthorized => (
+            Problem::CredentialsRefused,
+            "the service does not take Claude Code's credentials: run `claude` and log in again"
+                .to_owned(),
+        ),
+        ApiError::Unexpected(403) => (
+            Problem::ScopeMissing,
+            "the token lacks the scope user:profile: log in with `claude` instead of a token of `claude setup-token`"
+                .to_owned(),
+        ),
+        ApiError::RateLimited { .. } => (
+            Problem::RateLimited,
+            "the service was asked too often and is left alone for a while".to_owned(),
+        ),
+        ApiError::Server(status) => (
+            Problem::ServerError,
+            format!("the service has a fault of its own (status {status})"),
+        ),
+        ApiError::Unexpected(status) => (
+            Problem::UnexpectedAnswer,
+            format!("the service gave an answer that was not expected (status {status})"),
+        ),
+    };
+    let mut failure = Failure::new(problem, message);
+    if let ApiError::RateLimited {
+        retry_after: Some(wish),
+    } = error
+    {
+        failure.retry_after_ms = wait(wish, clock::unix_ms());
+    }
+    failure
+}
+
+/// How long, in ms, a `Retry-After` header (RFC 9110, 10.2.3) wants us to wait: seconds, or a date. `None` for what is
+/// neither.
+fn wait(wish: &str, now: u64) -> Option<u64> {
+    let wish = wish.trim();
+    if let Ok(seconds) = wish.parse::<u64>() {
+        return Some(seconds.saturating_mul(1000));
+    }
+    let date = DateTime::parse_from_rfc2822(wish).ok()?;
+    let date = u64::try_from(date.timestamp_millis()).unwrap_or(0);
+    Some(date.saturating_sub(now))
+}
+
+/// The windows in the service's answer: each member that has a `utilization` and a `resets_at`, whichever models the
+/// account has windows for. `None`: it is no such answer.
+fn limits(answer: &str) -> Option<Vec<Limit>> {
+    let answer: Map<String, Value> = serde_json::from_str(answer).ok()?;
+    let is_known = |name: &str| answer.contains_key(name);
+    if !is_known("five_hour") && !is_known("seven_day") {
+        return None;
+    }
+    let windows = answer.into_iter().filter_map(|(name, value)| {
+        value.get("resets_at")?;
+        limit(&name, &serde_json::from_value(value).ok()?)
+    });
+    Some(windows.take(MOST_WINDOWS).collect())
+}
+
+fn limit(name: &str, window: &UsagePeriod) -> Option<Limit> {
+    let resets_at = window.resets_at.map(|at| at.timestamp_millis());
+    Some(Limit {
+        name: one_line(name, NAME_LIMIT).into(),
+        used_percent: Some(window.utilization).filter(|used| (0.0..=1000.0).contains(used))?,
+        resets_at: resets_at.and_then(|at| u64::try_from(at).ok()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_window_is_taken_and_nothing_else() {
+        let answer = r#"{
+            "five_hour": {"utilization": 6.5, "resets_at": "2026-11-25T18:00:00.123456+00:00"},
+            "seven_day": {"utilization": 35, "resets_at": "2026-11-30T01:00:00+02:00"},
+            "seven_day_opus": {"utilization": 0.0, "resets_at": null},
+            "seven_day_sonnet": null,
+            "seven_day_oauth_apps": {"utilization": -3, "resets_at": null},
+            "extra_usage": {"is_enabled": true, "utilization": 12.0, "monthly_limit": 5000},
+            "iguana": {"utilization": "much", "resets_at": null},
+            "plan": "max"
+        }"#;
+        let limit = |name: &str, used_percent, resets_at| Limit {
+            name: name.into(),
+            used_percent,
+            resets_at,
+        };
+        assert_eq!(
+            limits(answer).unwrap(),
+            [
+                limit("five_hour", 6.5, Some(1_795_629_600_123)),
+                limit("seven_day", 35.0, Some(1_795_993_200_000)),
+                limit("seven_day_opus", 0.0, None),
+            ]
+        );
+        assert_eq!(
+            limits(r#"{"five_hour":null,"seven_day":null}"#),
+            Some(vec![])
+        );
+        for nonsense in ["", "[]", "{}", "<html>", r#"{"error":{"type":"x"}}"#] {
+            assert_eq!(limits(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_wish_to_wait_is_seconds_or_a_date() {
+        let now = 1_795_629_600_000;
+        assert_eq!(wait("120", now), Some(120_000));
+        assert_eq!(wait(" 0 ", now), Some(0));
+        assert_eq!(wait("Wed, 25 Nov 2026 18:01:00 GMT", now), Some(60_000));
+        assert_eq!(wait("Wed, 25 Nov 2020 18:01:00 GMT", now), Some(0));
+        assert_eq!(wait("99999999999999999999", now), None);
+        assert_eq!(wait("soon", now), None);
+        assert_eq!(wait(&u64::MAX.to_string(), now), Some(u64::MAX));
+    }
+
+    #[test]
+    fn each_answer_of_the_crate_is_told_apart() {
+        let problem = |error| refused(&error).problem;
+        let table = [
+            (ApiError::Network("x".into()), Problem::Network),
+            (ApiError::Unauthorized, Problem::CredentialsRefused),
+            (ApiError::Unexpected(403), Problem::ScopeMissing),
+            (ApiError::Unexpected(418), Problem::UnexpectedAnswer),
+            (ApiError::Server(529), Problem::ServerError),
+        ];
+        for (error, expected) in table {
+            assert_eq!(problem(error), expected);
+        }
+        let limited = ApiError::RateLimited {
+            retry_after: Some("7".into()),
+        };
+        let failure = refused(&limited);
+        assert_eq!(failure.problem, Problem::RateLimited);
+        assert_eq!(failure.retry_after_ms, Some(7000));
+    }
+
+    #[test]
+    fn no_message_holds_what_the_crate_has_read() {
+        let parse = CredentialError::Parse("sk-ant-oat01-secret".into());
+        let network = ApiError::Network("Bearer sk-ant-oat01-secret".into());
+        assert!(!no_token(&parse).message.contains("secret"));
+        assert!(!refused(&network).message.contains("secret"));
+    }
+}

@@ -1,0 +1,59 @@
+//! `demo`: recorded runs of the real Claude Code, played at their own pace into a private daemon, through the real `hook`
+//! command and a registry like its own. On a terminal several at once, with the dashboard on it; otherwise one, each
+//! change told as it arrives. Touches nothing of the user's and leaves nothing behind.
+
+mod plain;
+mod runner;
+mod sandbox;
+mod scenario;
+
+use std::io::{self, IsTerminal, Write};
+use std::thread;
+
+use clap::Args;
+use signal_hook::iterator::Signals;
+
+/// How to play.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// How many times as fast as it was recorded
+    #[arg(long, default_value_t = 1.0, value_parser = speed)]
+    speed: f64,
+    /// One agent, told line by line, as where there is no terminal
+    #[arg(long)]
+    plain: bool,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.1..=1000.0).contains(&speed) => Ok(speed),
+        _ => Err("from 0.1 to 1000".into()),
+    }
+}
+
+pub(super) fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
+    if options.plain || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        plain::run(options.speed, out)?;
+    } else {
+        runner::run(options.speed)?;
+    }
+    writeln!(
+        out,
+        "\nThe private daemon is gone. `agent-console list` asks the one that your agents report to."
+    )?;
+    Ok(())
+}
+
+/// Has each of these signals told, until nobody listens: those that would end the demo end it in order, so that the
+/// daemon and the directory go too.
+fn forward_signals(signals: &[i32], tell: impl Fn(i32) -> bool + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new(signals)?;
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            if !tell(signal) {
+                return;
+            }
+        }
+    });
+    Ok(())
+}

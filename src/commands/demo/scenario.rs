@@ -1,0 +1,264 @@
+//! Who plays what: recorded runs of the real Claude Code, at their own pace, with the words of somebody's work.
+//!
+//! The recordings are a test's: its directories and commands say nothing to anybody. Names, titles, commands and how full
+//! the context is are put in here; what happens, and when, is as it was recorded.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::sandbox::{Actor, Set};
+
+/// A recorded run, and the words in it that are to be replaced.
+#[derive(Debug)]
+struct Recording {
+    lines: &'static str,
+    directory: &'static str,
+    session: &'static str,
+}
+
+/// A person is asked for leave: yes, yes, no, Esc, yes, and yes twice.
+const ASKS: Recording = Recording {
+    lines: include_str!("../../agents/claude_code/traces/perm.jsonl"),
+    directory: "/home/dev/perm",
+    session: "19440e85-cd7f-4f42-9daf-d078b8555b8f",
+};
+
+/// Subagents: one in the foreground, one that asks, one in the background.
+const DELEGATES: Recording = Recording {
+    lines: include_str!("../../agents/claude_code/traces/subagent.jsonl"),
+    directory: "/home/dev/subagent",
+    session: "ae26157f-4787-4aca-8c37-8d69aecc5e1b",
+};
+
+/// Long turns, some of them interrupted.
+const TOILS: Recording = Recording {
+    lines: include_str!("../../agents/claude_code/traces/slow.jsonl"),
+    directory: "/home/dev/slow",
+    session: "c4c6cc76-4d4d-4bdb-a070-721adf79d67e",
+};
+
+/// The model's service fails in every way that it has.
+const FAILS: Recording = Recording {
+    lines: include_str!("../../agents/claude_code/traces/errors.jsonl"),
+    directory: "/home/dev/errors",
+    session: "dcdfb45f-0093-4872-954b-e8cd61b34ff5",
+};
+
+/// An agent of the demo.
+#[derive(Debug)]
+pub(super) struct Part {
+    recording: Recording,
+    /// Where it works.
+    directory: &'static str,
+    /// What it is about.
+    title: &'static str,
+    /// Recorded words, and what stands in their place. They are inside JSON strings.
+    words: &'static [(&'static str, &'static str)],
+    /// How full its context is in the beginning, in percent.
+    context: u32,
+    /// When it comes, in ms after the first.
+    pub(super) comes: u64,
+}
+
+/// All of them. The first can carry a demo alone.
+pub(super) const CAST: [Part; 6] = [
+    Part {
+        recording: ASKS,
+        directory: "/home/ada/webshop",
+        title: "Keep the basket across a login",
+        words: &[
+            ("touch made.txt", "npm test -- basket"),
+            ("touch made2.txt", "npm run lint"),
+            ("touch made3.txt", "git push"),
+            ("touch made4.txt", "rm -rf node_modules"),
+            ("/w.txt", "/src/basket.ts"),
+            ("touch p1.txt", "npm ci"),
+            ("touch p2.txt", "npm run build"),
+        ],
+        context: 31,
+        comes: 0,
+    },
+    Part {
+        recording: DELEGATES,
+        directory: "/home/ada/atlas",
+        title: "Why do the tiles load twice?",
+        words: &[
+            ("echo ok sub", "rg -n loadTile src"),
+            ("touch subperm.txt", "curl -s localhost:8080/tiles/3"),
+        ],
+        context: 58,
+        comes: 700,
+    },
+    Part {
+        recording: TOILS,
+        directory: "/home/ada/ledger",
+        title: "Move the export into a crate of its own",
+        words: &[("echo ok; sleep 20", "cargo test --workspace")],
+        context: 74,
+        comes: 1500,
+    },
+    Part {
+        recording: FAILS,
+        directory: "/home/ada/homepage",
+        title: "Shorten the front page",
+        words: &[],
+        context: 12,
+        comes: 3100,
+    },
+    Part {
+        recording: TOILS,
+        directory: "/home/ada/thesis",
+        title: "Check the references of chapter 3",
+        words: &[("echo ok; sleep 20", "make pdf")],
+        context: 46,
+        comes: 6400,
+    },
+    Part {
+        recording: ASKS,
+        directory: "/home/ada/infra",
+        title: "Renew the certificates",
+        words: &[
+            ("touch made.txt", "tofu plan"),
+            ("touch made2.txt", "tofu apply"),
+            ("touch made3.txt", "ssh edge systemctl restart nginx"),
+            ("touch made4.txt", "tofu destroy"),
+            ("/w.txt", "/certificates.tf"),
+            ("touch p1.txt", "tofu fmt"),
+            ("touch p2.txt", "tofu validate"),
+        ],
+        context: 23,
+        comes: 9800,
+    },
+];
+
+/// One line of a recording.
+#[derive(Deserialize)]
+struct Entry {
+    ms: u64,
+    hook: Option<Map<String, Value>>,
+    statusline: Option<Value>,
+    attended: Option<bool>,
+    /// The name of a registry file, and what was in it; nothing: it was removed.
+    registry: Option<String>,
+    value: Option<Map<String, Value>>,
+    mark: Option<String>,
+}
+
+/// Something that happens in a run.
+pub(super) struct Act {
+    /// When, in ms from its beginning.
+    pub(super) ms: u64,
+    what: What,
+}
+
+enum What {
+    Hook { payload: String, attended: bool },
+    Register(Option<Map<String, Value>>),
+    Mark(String),
+}
+
+impl Part {
+    /// What happens, in order. `run`: which of its runs it is; each is a session of its own.
+    pub(super) fn acts(&self, run: u16) -> impl Iterator<Item = serde_json::Result<Act>> {
+        let Recording {
+            lines,
+            directory,
+            session,
+        } = self.recording;
+        // Two parts may have one recording.
+        let number = u64::from(run) * 0x1000 + self.comes;
+        let own = format!("{}{number:012x}", &session[..session.len() - 12]);
+        let mut context = self.context;
+        lines.lines().map(move |line| {
+            let line = line
+                .replace(directory, self.directory)
+                .replace(session, &own);
+            let line = self
+                .words
+                .iter()
+                .fold(line, |line, (recorded, said)| line.replace(recorded, said));
+            let entry: Entry = serde_json::from_str(&line)?;
+            let attended = entry.attended != Some(false);
+            let what = if let Some(mut payload) = entry.hook {
+                payload.insert("session_title".into(), json!(self.title));
+                // A recorded prompt is a test's script. The agent's own, of a subagent's end, stays.
+                if let Some(prompt) = payload.get_mut("prompt")
+                    && !prompt
+                        .as_str()
+                        .is_some_and(|prompt| prompt.starts_with('<'))
+                {
+                    *prompt = json!(self.title);
+                }
+                let payload = Value::from(payload).to_string();
+                What::Hook { payload, attended }
+            } else if let Some(mut told) = entry.statusline {
+                context = (context + 1).min(100);
+                told["context_window"]["used_percentage"] = json!(context);
+                let payload = told.to_string();
+                What::Hook { payload, attended }
+            } else if entry.registry.is_some() {
+                What::Register(entry.value)
+            } else {
+                What::Mark(entry.mark.unwrap_or_default())
+            };
+            Ok(Act { ms: entry.ms, what })
+        })
+    }
+}
+
+impl Act {
+    /// Lets the agent do it.
+    pub(super) fn perform(self, set: &Set, agent: &Actor) -> anyhow::Result<()> {
+        match self.what {
+            What::Hook { payload, attended } => set.hook(agent, &payload, attended),
+            What::Register(entry) => set.register(agent, entry),
+            What::Mark(_) => Ok(()),
+        }
+    }
+
+    /// What the person did, as the recording has it: `keys 1 (yes)`.
+    pub(super) fn person(&self) -> Option<String> {
+        let What::Mark(mark) = &self.what else {
+            return None;
+        };
+        if mark.starts_with("submit: /") {
+            return Some(format!("types {}", mark.trim_start_matches("submit: ")));
+        }
+        let (key, meaning) = mark.strip_prefix("keys ")?.split_once(" (")?;
+        Some(format!("presses {key} ({meaning}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The recordings, told in other words, are whole, and nothing of the test's own is left in what is shown.
+    #[test]
+    fn every_part_can_be_played() {
+        let mut sessions = std::collections::BTreeSet::new();
+        for part in &CAST {
+            for (recorded, _) in part.words {
+                assert!(part.recording.lines.contains(recorded), "{recorded}");
+            }
+            for run in 0..2 {
+                let mut own = std::collections::BTreeSet::new();
+                for act in part.acts(run) {
+                    if let What::Hook { payload, .. } = act.unwrap().what {
+                        let payload: Value = serde_json::from_str(&payload).unwrap();
+                        own.insert(payload["session_id"].as_str().unwrap().to_owned());
+                        assert_eq!(payload["cwd"], part.directory);
+                        assert!(!payload["prompt"].to_string().contains("@@"), "{payload}");
+                        let tool = payload["tool_input"]["command"]
+                            .as_str()
+                            .unwrap_or_default();
+                        assert!(!tool.contains("touch") && !tool.contains("echo"), "{tool}");
+                    }
+                }
+                assert_eq!(own.len(), 1, "{own:?}");
+                sessions.append(&mut own);
+            }
+        }
+        assert_eq!(sessions.len(), 2 * CAST.len());
+    }
+}

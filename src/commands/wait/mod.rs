@@ -1,0 +1,240 @@
+//! `wait`: blocks until sessions are as asked, then says which.
+//!
+//! What is waited for is a state and not an edge, so what is so already is not waited for. Nothing is polled: a thread
+//! follows the daemon, and this one sleeps until it is told something or the time is over. The rules are in [`Wait`],
+//! which is pure but for the question whether a process that the daemon has forgotten still runs.
+
+mod condition;
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use thiserror::Error;
+
+use self::condition::{Verdict, Wait, Whom};
+use super::watch::LOST;
+use crate::client::subscription::{Ended, Heard, follow};
+use crate::client::{Client, ClientError, how_to_start};
+use crate::format;
+use crate::os::clock;
+use crate::protocol::{RemoveResult, SessionParams, SessionResult};
+
+/// Whom to wait for, and what for.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What is so already is not waited for. A line for each session that is as asked tells which:
+one with --any, all of them otherwise; with --json its record. `idle` is also true of a session that failed or was
+closed, `closed` of one that was removed (with --json: {\"removed\": KEY}).
+
+Exit status: 0, 124 when the time is over, 1 when it cannot come true any more or the daemon was stopped.
+
+Examples:
+  agent-console wait && notify-send 'an agent needs you'
+  agent-console wait build --for idle --timeout 10min
+  agent-console wait --all --for idle && systemctl suspend"
+)]
+pub(super) struct Options {
+    /// Keys, session ids, or unique prefixes of either: all of them, unless `--any`
+    #[arg(value_name = "SESSION")]
+    sessions: Vec<String>,
+    /// Any of the sessions; without SESSION any there is or will be [default without SESSION]
+    #[arg(long, conflicts_with = "all")]
+    any: bool,
+    /// All of the sessions, at the same time; without SESSION all that are open now
+    #[arg(long)]
+    all: bool,
+    /// What to wait for
+    #[arg(long = "for", value_name = "WHAT", default_value = "attention")]
+    what: What,
+    /// How long at most: seconds, or a duration such as `90s` or `5min` [default: for ever]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_negative_numbers = true)]
+    timeout: Option<Duration>,
+    /// Print a session's record a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// It needs a person: it waits, failed, or has finished a turn that nobody has looked at
+    Attention,
+    /// It neither works nor waits: idle, failed or closed
+    Idle,
+    /// It waits for a person's answer
+    Waiting,
+    /// It is over
+    Closed,
+}
+
+/// The time is over. Has an exit code of its own.
+#[derive(Debug, Error)]
+#[error("not within {}{still}", humantime::format_duration(*patience))]
+pub(super) struct TimedOut {
+    patience: Duration,
+    /// How it stands with who was waited for.
+    still: String,
+}
+
+/// What the follower's thread says.
+enum Event {
+    Heard(Heard),
+    Ended(Result<Ended, ClientError>),
+}
+
+pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+    let began = clock::monotonic();
+    let deadline = options
+        .timeout
+        .and_then(|patience| began.checked_add(patience));
+    let mut client = Client::connect(socket)?;
+    let mut wait = Wait::new(options.what, whom(options, &mut client)?);
+    let events = listen(client, socket);
+    let mut lost = false;
+    loop {
+        let event = match deadline {
+            // What is so already counts, however short the time.
+            Some(deadline) if wait.has_begun() => {
+                let left = deadline.saturating_duration_since(clock::monotonic());
+                match events.recv_timeout(left) {
+                    Err(RecvTimeoutError::Timeout) => {
+                        let patience = options.timeout.unwrap_or_default();
+                        let still = wait.still();
+                        return Err(TimedOut { patience, still }.into());
+                    }
+                    event => event.ok(),
+                }
+            }
+            _ => events.recv().ok(),
+        };
+        match event {
+            Some(Event::Heard(Heard::Told(told))) => {
+                lost = false;
+                wait.take(told);
+                match wait.verdict() {
+                    Verdict::Pending => {}
+                    Verdict::True(keys) => return tell(options, &wait, &keys, out),
+                    Verdict::Never(why) => bail!("{why}"),
+                }
+            }
+            Some(Event::Heard(Heard::Lost { .. })) => {
+                if !std::mem::replace(&mut lost, true) {
+                    writeln!(io::stderr(), "{LOST}")?;
+                }
+            }
+            Some(Event::Ended(Err(error))) => return Err(error.into()),
+            Some(Event::Ended(Ok(_))) | None => {
+                bail!(
+                    "the daemon was stopped before it came true; {}",
+                    how_to_start()
+                )
+            }
+        }
+    }
+}
+
+/// Whom the command line means, by key: the daemon says whom a name stands for, or that it stands for nobody.
+fn whom(options: &Options, client: &mut Client) -> Result<Whom, ClientError> {
+    if options.sessions.is_empty() {
+        return Ok(if options.all {
+            Whom::EveryOpen
+        } else {
+            Whom::Anyone
+        });
+    }
+    let mut sessions = Vec::new();
+    for name in &options.sessions {
+        let params = SessionParams {
+            session: name.clone(),
+        };
+        let found: SessionResult<'static> = client.ask("session.get", &params)?;
+        sessions.push(found.session);
+    }
+    Ok(if options.any {
+        Whom::OneOf(sessions)
+    } else {
+        Whom::EachOf(sessions)
+    })
+}
+
+/// Follows the daemon on a thread of its own, which ends with the process if not before.
+fn listen(client: Client, socket: &Path) -> mpsc::Receiver<Event> {
+    let (sender, events) = mpsc::channel();
+    let socket = socket.to_owned();
+    std::thread::spawn(move || {
+        let ended = follow(client, &socket, |heard| {
+            match sender.send(Event::Heard(heard)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        });
+        // Nobody listens any more.
+        let _ = sender.send(Event::Ended(ended));
+    });
+    events
+}
+
+fn tell(
+    options: &Options,
+    wait: &Wait,
+    keys: &[String],
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    for key in keys {
+        match wait.session(key) {
+            Some(session) if options.json => format::json(out, session)?,
+            Some(session) => {
+                let about = format::about(session);
+                let line = format!(
+                    "{}  {}  {}  {about}",
+                    format::plain(key),
+                    format::status(session),
+                    format::directory(session),
+                );
+                writeln!(out, "{}", line.trim_end())?;
+            }
+            None if options.json => {
+                let removed = key.into();
+                format::json(out, &RemoveResult { removed })?;
+            }
+            None => writeln!(out, "{}  gone", format::plain(key))?,
+        }
+    }
+    Ok(())
+}
+
+/// Seconds, or a duration with its unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
+    }
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write seconds, or one like 90s, 5min or 2h"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_seconds_or_have_a_unit() {
+        for (text, ms) in [
+            ("90", 90_000),
+            ("0.5", 500),
+            ("90s", 90_000),
+            ("5min", 300_000),
+            ("0", 0),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "soon", "-1", "inf", "NaN", "5 parsecs", "1e99"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The agents' registries: from the files that [`watcher`] sees change to what the core takes in.
+//!
+//! Adds what only the process table knows: whether the process of an entry still runs (a killed agent leaves its entry
+//! behind), and on which terminal. What an entry means is `agents/`'s. Called by the loop.
+
+pub(super) mod watcher;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use self::watcher::{RegistryWatcher, Sighting};
+use crate::agents::{self, claude_code};
+use crate::config::variable;
+use crate::event::{self, ReportedProcess};
+use crate::os::process;
+
+/// Every registry that is watched.
+pub(super) struct Registries {
+    watcher: RegistryWatcher,
+    seen: UnboundedReceiver<Sighting>,
+    agents: Vec<(PathBuf, Box<str>)>,
+    /// Whose entry each file was: when it is gone, it no longer says.
+    entries: HashMap<(Rc<Path>, u32), ReportedProcess>,
+}
+
+impl Registries {
+    /// Watches those that this user's environment names.
+    pub(super) fn new() -> Self {
+        let (tell, seen) = unbounded_channel();
+        let mut registries = Self {
+            watcher: RegistryWatcher::new(tell),
+            seen,
+            agents: Vec::new(),
+            entries: HashMap::new(),
+        };
+        for (agent, place) in agents::WITH_REGISTRY {
+            if let Some(directory) = agents::config_dir(*place, variable) {
+                registries.watch(agent, &directory);
+            }
+        }
+        registries
+    }
+
+    /// Watches the registry of `agent` below its configuration directory.
+    pub(super) fn watch(&mut self, agent: &str, directory: &Path) {
+        let is_known = self.agents.iter().any(|(known, _)| known == directory);
+        if !is_known {
+            self.agents.push((directory.to_owned(), agent.into()));
+            tracing::debug!(agent, directory = %directory.display(), "watches a registry");
+            self.watcher.watch(directory);
+        }
+    }
+
+    /// Has every entry told again.
+    pub(super) fn scan(&mut self) {
+        self.watcher.scan();
+    }
+
+    /// A file that was seen and not read yet.
+    pub(super) fn try_next(&mut self) -> Option<Sighting> {
+        self.seen.try_recv().ok()
+    }
+
+    /// The next file that has changed.
+    pub(super) async fn next(&mut self) -> Option<Sighting> {
+        self.seen.recv().await
+    }
+
+    /// What it says, if it says anything.
+    pub(super) fn read(&mut self, sighting: Sighting) -> Option<event::Sighting> {
+        let directory = &*sighting.directory;
+        let (_, agent) = self.agents.iter().find(|(known, _)| known == directory)?;
+        let agent = agent.clone();
+        let file = (sighting.directory, sighting.pid);
+        let Some(contents) = sighting.contents else {
+            let process = self.entries.remove(&file)?;
+            return Some(event::Sighting {
+                agent,
+                process,
+                alive: false,
+                tty: None,
+                entry: None,
+            });
+        };
+        let own_namespace = process::namespace();
+        let read = claude_code::registered(&contents, own_namespace)
+            .filter(|registered| registered.process.pid == file.1);
+        let Some(claude_code::Registered { mut process, entry }) = read else {
+            // Half-written, or of another version; the next event brings the rest.
+            tracing::debug!(
+                pid = file.1,
+                bytes = contents.len(),
+                "a registry entry can't be read"
+            );
+            return None;
+        };
+        let found = if process.namespace == own_namespace {
+            process::inspect(process.pid).ok()
+        } else {
+            None
+        };
+        if process.start.is_none() {
+            process.start = found.as_ref().map(|found| found.id.start);
+        }
+        let alive = found
+            .as_ref()
+            .is_some_and(|found| !found.zombie && Some(found.id.start) == process.start);
+        self.entries.insert(file, process);
+        Some(event::Sighting {
+            agent,
+            process,
+            alive,
+            tty: found
+                .filter(|_| alive)
+                .and_then(|found| found.tty)
+                .map(Into::into),
+            entry: Some(entry),
+        })
+    }
+}

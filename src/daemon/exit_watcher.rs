@@ -1,0 +1,319 @@
+//! Tells the moment a process ends, without asking twice.
+//!
+//! A killed agent runs no hook: the kernel alone knows. It says so through a descriptor that becomes readable when the
+//! process ends, also while its parent has not reaped it: a pidfd on Linux (`pidfd_open(2)`, 5.3 or later), a kqueue with
+//! `EVFILT_PROC` on macOS (kqueue(2)). Neither needs the process to be a child, and waiting costs no wake-up.
+//!
+//! A process id may have been given to another process before the watch begins. So the descriptor comes first, which
+//! pins whoever has the id now, and then the start time is compared: no moment is left in between.
+//!
+//! Called by the daemon's loop, on its thread, inside a [`tokio::task::LocalSet`]. Knows nothing of sessions.
+
+use super::reactor::register;
+use crate::os::process::{self, ProcessId};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
+
+/// Watches any number of processes and reports each that has ended, once.
+///
+/// Reports are sent from tasks of the loop, never from inside a method of the watcher. Dropping the watcher ends all
+/// watches.
+#[derive(Debug)]
+pub struct ExitWatcher {
+    report: UnboundedSender<ProcessId>,
+    watches: Rc<RefCell<HashMap<ProcessId, AbortHandle>>>,
+}
+
+impl ExitWatcher {
+    /// A watcher without watches.
+    #[must_use]
+    pub fn new(report: UnboundedSender<ProcessId>) -> Self {
+        Self {
+            report,
+            watches: Rc::default(),
+        }
+    }
+
+    /// Reports when `process` ends: soon, if it already has, or if its id belongs to another process by now. For one
+    /// that is already watched nothing changes; after its report it can be watched (and reported) again.
+    ///
+    /// False if the kernel gives no way to watch it (no descriptor left, a sandbox, an old kernel), which is logged:
+    /// its end will not be told.
+    #[must_use = "an end that will not be told must be found out otherwise"]
+    pub fn watch(&self, process: ProcessId) -> bool {
+        if self.watches.borrow().contains_key(&process) {
+            return true;
+        }
+        let sign = match sign_of_life(process) {
+            Ok(sign) => sign,
+            Err(error) => {
+                tracing::warn!(
+                    pid = process.pid,
+                    "cannot watch a process, its end will not be noticed: {error}"
+                );
+                return false;
+            }
+        };
+        let report = self.report.clone();
+        let watches = Rc::clone(&self.watches);
+        let task = tokio::task::spawn_local(async move {
+            if let Some(sign) = sign
+                && sign.readable().await.is_err()
+            {
+                // The runtime ends; the process, perhaps, does not.
+                return;
+            }
+            watches.borrow_mut().remove(&process);
+            // The loop has ended if nobody takes it.
+            let _ = report.send(process);
+        });
+        self.watches
+            .borrow_mut()
+            .insert(process, task.abort_handle());
+        true
+    }
+
+    /// Ends a watch: `process` will not be reported. For one that is not watched nothing changes.
+    pub fn unwatch(&self, process: ProcessId) {
+        if let Some(task) = self.watches.borrow_mut().remove(&process) {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for ExitWatcher {
+    fn drop(&mut self) {
+        for (_, task) in self.watches.borrow_mut().drain() {
+            task.abort();
+        }
+    }
+}
+
+/// What becomes readable when the process ends; `None` if it has ended.
+fn sign_of_life(process: ProcessId) -> io::Result<Option<AsyncFd<OwnedFd>>> {
+    process::sign_of_exit(process)?
+        .map(|descriptor| register(descriptor, Interest::READABLE))
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::process::{Child, Command, Stdio};
+    use std::time::Duration;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+    use tokio::task::LocalSet;
+
+    /// A child that is killed and reaped when the test ends.
+    struct Sleeper(Child);
+
+    impl Sleeper {
+        fn start() -> Self {
+            let child = Command::new("sleep")
+                .arg("600")
+                .stdin(Stdio::null())
+                .spawn();
+            Self(child.unwrap())
+        }
+
+        fn id(&self) -> ProcessId {
+            process::inspect(self.0.id()).unwrap().id
+        }
+
+        fn reap(&mut self) {
+            self.0.wait().unwrap();
+        }
+    }
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, test)
+    }
+
+    fn watcher() -> (ExitWatcher, UnboundedReceiver<ProcessId>) {
+        let (sender, receiver) = unbounded_channel();
+        (ExitWatcher::new(sender), receiver)
+    }
+
+    async fn next(reports: &mut UnboundedReceiver<ProcessId>) -> ProcessId {
+        tokio::time::timeout(Duration::from_secs(10), reports.recv())
+            .await
+            .expect("a report")
+            .unwrap()
+    }
+
+    /// Whatever is due has been reported by the time another process's end is.
+    async fn nothing_more(watcher: &ExitWatcher, reports: &mut UnboundedReceiver<ProcessId>) {
+        let mut last = Sleeper::start();
+        let id = last.id();
+        assert!(watcher.watch(id));
+        last.0.kill().unwrap();
+        assert_eq!(next(reports).await, id);
+        assert!(watcher.watches.borrow().is_empty());
+        assert!(reports.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_killed_process_is_reported_once_before_it_is_reaped() {
+        run(async {
+            let (watcher, mut reports) = watcher();
+            let mut child = Sleeper::start();
+            let id = child.id();
+            assert!(watcher.watch(id));
+            assert!(watcher.watch(id));
+            tokio::task::yield_now().await;
+            assert!(reports.try_recv().is_err());
+
+            child.0.kill().unwrap();
+            assert_eq!(next(&mut reports).await, id);
+            assert!(process::inspect(id.pid).unwrap().zombie);
+            child.reap();
+            nothing_more(&watcher, &mut reports).await;
+        });
+    }
+
+    #[test]
+    fn a_zombie_is_reported() {
+        run(async {
+            let (watcher, mut reports) = watcher();
+            let mut child = Sleeper::start();
+            let id = child.id();
+            child.0.kill().unwrap();
+            while !process::inspect(id.pid).unwrap().zombie {
+                std::thread::yield_now();
+            }
+            assert!(watcher.watch(id));
+            assert_eq!(next(&mut reports).await, id);
+            nothing_more(&watcher, &mut reports).await;
+        });
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_reported_and_not_from_inside_the_call() {
+        run(async {
+            let (watcher, mut reports) = watcher();
+            let mut child = Sleeper::start();
+            let gone = child.id();
+            child.0.kill().unwrap();
+            child.reap();
+            let impossible = [0, u32::MAX].map(|pid| ProcessId { pid, start: 1 });
+            for id in [gone, impossible[0], impossible[1]] {
+                assert!(watcher.watch(id));
+                assert!(reports.try_recv().is_err());
+                assert_eq!(next(&mut reports).await, id);
+            }
+            nothing_more(&watcher, &mut reports).await;
+        });
+    }
+
+    #[test]
+    fn an_id_that_another_process_has_by_now_is_reported() {
+        run(async {
+            let (watcher, mut reports) = watcher();
+            let child = Sleeper::start();
+            let other = ProcessId {
+                start: child.id().start - 1,
+                ..child.id()
+            };
+            assert!(watcher.watch(other));
+            assert_eq!(next(&mut reports).await, other);
+            nothing_more(&watcher, &mut reports).await;
+        });
+    }
+
+    #[test]
+    fn an_ended_watch_reports_nothing() {
+        run(async {
+            let (watcher, mut reports) = watcher();
+            let child = Sleeper::start();
+            let gone = ProcessId {
+                pid: u32::MAX,
+                start: 1,
+            };
+            for id in [child.id(), gone] {
+                assert!(watcher.watch(id));
+                watcher.unwatch(id);
+                watcher.unwatch(id);
+            }
+            drop(child);
+            nothing_more(&watcher, &mut reports).await;
+        });
+    }
+
+    #[test]
+    fn many_processes_are_watched_at_once() {
+        run(async {
+            let (watcher, mut reports) = watcher();
+            let mut children: Vec<_> = (0..50).map(|_| Sleeper::start()).collect();
+            let mut ids: Vec<_> = children.iter().map(Sleeper::id).collect();
+            assert!(ids.iter().all(|id| watcher.watch(*id)));
+            for child in &mut children {
+                child.0.kill().unwrap();
+            }
+            while !ids.is_empty() {
+                let id = next(&mut reports).await;
+                let index = ids.iter().position(|known| *known == id).unwrap();
+                ids.swap_remove(index);
+            }
+            nothing_more(&watcher, &mut reports).await;
+        });
+    }
+
+    /// Runs in a process of its own, which may open few files.
+    #[test]
+    #[ignore = "started by another test, with a limit on open files"]
+    fn without_descriptors() {
+        run(async {
+            let (watcher, mut reports) = watcher();
+            let own = process::inspect(std::process::id()).unwrap().id;
+            let mut open = Vec::new();
+            while let Ok(file) = std::fs::File::open("/dev/null") {
+                open.push(file);
+                if open.len() > 64 {
+                    return;
+                }
+            }
+            assert!(!watcher.watch(own));
+            open.clear();
+            // It was not taken for watched.
+            assert!(watcher.watch(own));
+            assert!(reports.try_recv().is_err());
+            println!("RESULT refused");
+        });
+    }
+
+    #[test]
+    fn a_watch_that_the_kernel_refuses_is_told() {
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "daemon::exit_watcher::tests::without_descriptors",
+            ])
+            .args(["--ignored", "--nocapture", "--test-threads=1"])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("RESULT refused"), "{output:?}");
+    }
+}

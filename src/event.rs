@@ -1,0 +1,237 @@
+//! What agents tell, in our own words: the core's vocabulary, whatever the agent calls it.
+//!
+//! Made by `agents/` from an agent's payload, consumed by `session.rs`. Texts arrive cut
+//! ([`crate::protocol::TEXT_LIMIT`]); nothing here holds a whole prompt or any tool output.
+
+use std::borrow::Cow;
+
+use crate::limits::Limit;
+use crate::os::process::ProcessId;
+use crate::protocol::{Terminal, WaitingFor};
+
+/// One report of a hook.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Which agent.
+    pub agent: Box<str>,
+    /// When the event happened, by the hook's clock, in ms since the epoch. Events are ordered by it.
+    pub at: u64,
+    /// The agent's process, if the hook could tell.
+    pub process: Option<ReportedProcess>,
+    /// Whether a person sits at the session; `None`: not told.
+    pub attended: Option<bool>,
+    /// Where a person finds it.
+    pub terminal: Option<Box<Terminal>>,
+    /// The agent's configuration directory, which may hold its registry.
+    pub config_dir: Option<Box<str>>,
+    /// The event; `None` if its payload made no sense.
+    pub event: Option<AgentEvent>,
+}
+
+/// A process as a hook names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReportedProcess {
+    /// Its id, in the hook's pid namespace.
+    pub pid: u32,
+    /// When it started; `None` if the hook could not read that.
+    pub start: Option<u64>,
+    /// The inode of the hook's pid namespace; `None` where there are none.
+    pub namespace: Option<u64>,
+}
+
+impl ReportedProcess {
+    /// The process, if it can be told apart from a later one of the same pid.
+    #[must_use]
+    pub fn id(self) -> Option<ProcessId> {
+        self.start.map(|start| ProcessId {
+            pid: self.pid,
+            start,
+        })
+    }
+}
+
+/// One event of an agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentEvent {
+    /// The agent's own name for it, for the evidence.
+    pub name: Cow<'static, str>,
+    /// The agent's id of the conversation.
+    pub session_id: Option<Box<str>>,
+    /// The session's working directory.
+    pub cwd: Option<Box<str>>,
+    /// The agent's word for what it may do unasked.
+    pub permission_mode: Option<Box<str>>,
+    /// The model it talks to.
+    pub model: Option<Box<str>>,
+    /// The session's title, where the agent gives one.
+    pub title: Option<Box<str>>,
+    /// The subagent it happened in; `None`: the main agent.
+    pub subagent: Option<Box<str>>,
+    /// The prompt it belongs to.
+    pub prompt_id: Option<Box<str>>,
+    /// How full the model's context is, in percent.
+    pub context_percent: Option<f32>,
+    /// What the session has cost so far, in US dollars.
+    pub cost_usd: Option<f64>,
+    /// The account's limits, as the agent knows them.
+    pub limits: Vec<Limit>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventKind {
+    /// A conversation began, or took over the process.
+    SessionStarted,
+    /// The conversation ended.
+    SessionEnded {
+        /// The agent's word for why.
+        reason: Box<str>,
+        /// True if another conversation follows in the same process.
+        process_goes_on: bool,
+    },
+    /// Something in a turn.
+    Turn(TurnEvent),
+    /// Known, and says nothing about the status.
+    Noted,
+    /// Not known to this version.
+    Unknown,
+}
+
+/// What happened in a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TurnEvent {
+    /// A prompt went in.
+    PromptSubmitted {
+        /// How it begins.
+        text: Option<Box<str>>,
+        /// False for one that the agent made itself, such as a background task's notice.
+        by_person: bool,
+    },
+    /// A tool is about to run.
+    ToolStarted {
+        /// Which, with what for.
+        tool: Tool,
+        /// What a dialog about it would wait for.
+        asks_for: WaitingFor,
+    },
+    /// A tool has ended, well or not, or was refused.
+    ToolEnded {
+        /// Which, with what for.
+        tool: Tool,
+    },
+    /// All tools of one message have ended.
+    BatchEnded,
+    /// Something that only happens while a turn runs.
+    Active,
+    /// A subagent began.
+    SubagentStarted,
+    /// A subagent ended.
+    SubagentEnded,
+    /// It asks a person.
+    Asked {
+        /// For what.
+        waiting_for: WaitingFor,
+        /// About which tool; `None`: about none.
+        tool: Option<Tool>,
+    },
+    /// It says again that it waits for a person, without saying for what.
+    AskReminded,
+    /// A person has answered what it asked without a tool.
+    Answered,
+    /// The conversation was compacted at a person's wish, between turns.
+    Compacted,
+    /// It says that it has been idle for a while.
+    IdleReminded,
+    /// The turn ended well.
+    Ended {
+        /// The ids of the subagents that go on.
+        subagents: Vec<Box<str>>,
+        /// How many background shells go on.
+        shells: u32,
+    },
+    /// The turn ended in an error.
+    Failed {
+        /// One line: `rate limited`.
+        error: Box<str>,
+    },
+}
+
+/// A call of a tool, as a person knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    /// The tool's name: `Bash`.
+    pub name: Box<str>,
+    /// What it is called for: `cargo test`.
+    pub detail: Option<Box<str>>,
+}
+
+/// What an agent's own registry of running sessions says, or that it says nothing any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sighting {
+    /// Which agent.
+    pub agent: Box<str>,
+    /// The process that the entry is of.
+    pub process: ReportedProcess,
+    /// Whether that process runs, as far as the process table of this pid namespace tells.
+    pub alive: bool,
+    /// Its terminal, as the process table tells.
+    pub tty: Option<Box<str>>,
+    /// The entry; `None`: it was removed.
+    pub entry: Option<RegistryEntry>,
+}
+
+/// One entry of an agent's registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryEntry {
+    /// The agent's id of the conversation.
+    pub session_id: Option<Box<str>>,
+    /// The directory that the session began in.
+    pub cwd: Option<Box<str>>,
+    /// The name that a person or the agent has given the session; not one made of its directory.
+    pub title: Option<Box<str>>,
+    /// Whether a person sits at the session; `None`: not told.
+    pub attended: Option<bool>,
+    /// When the session began, in ms since the epoch.
+    pub started_at: Option<u64>,
+    /// When the entry was last written, in ms since the epoch.
+    pub updated_at: u64,
+    /// What it is doing; `None`: not told yet.
+    pub status: Option<RegistryStatus>,
+    /// Since when it does that, in ms since the epoch.
+    pub status_at: u64,
+}
+
+/// What a registry says that an agent is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistryStatus {
+    /// A turn runs, or subagents do.
+    Busy,
+    /// No turn runs.
+    Idle,
+    /// No turn runs, a background shell does.
+    Shell,
+    /// A dialog is open.
+    Waiting(WaitingFor),
+    /// A word that this version doesn't know.
+    Unknown,
+}
+
+impl RegistryStatus {
+    /// For the evidence.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Idle => "idle",
+            Self::Shell => "shell",
+            Self::Waiting(WaitingFor::Permission) => "waiting: permission",
+            Self::Waiting(WaitingFor::Answer) => "waiting: answer",
+            Self::Waiting(WaitingFor::Plan) => "waiting: plan",
+            Self::Waiting(WaitingFor::Dialog) => "waiting: dialog",
+            Self::Waiting(WaitingFor::Unknown) => "waiting",
+            Self::Unknown => "unknown",
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The operating system, behind small safe functions: time, processes, a socket's other end.
+//!
+//! Knows nothing of agents, sessions or messages. Called by every module that does IO.
+
+pub mod clock;
+pub mod peer;
+pub mod process;

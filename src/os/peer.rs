@@ -1,0 +1,474 @@
+//! The other end of a socket: who it is, and how a client reaches it without ever hanging.
+//!
+//! `/tmp` belongs to everybody: anyone can plant a socket there before the daemon does, and a daemon can hang. So a
+//! client's way in is here, once, for the hook, the commands and the dashboard: a connect with a time limit, then the
+//! kernel's word on who listens, before a byte is sent. The daemon asks the same question of whoever it accepts. The
+//! daemon's listener also probes with [`connect`] whether a socket file has somebody behind it.
+//!
+//! Standard library and system calls only: the hook pays for each of them. Knows nothing of the protocol, nor of what
+//! to run where nobody answers: that is the caller's to say.
+
+use crate::os::clock;
+use rustix::io::Errno;
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The longest path that fits a Unix socket's address with its closing NUL, in bytes: 107 on Linux (unix(7)), 103 on
+/// macOS (unix(4)).
+pub const LONGEST_PATH: usize =
+    size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path) - 1;
+
+/// Why [`connect`] brought no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody listens there: no such file, or a socket that its daemon left behind. The one case in which starting a
+    /// daemon helps. (macOS also refuses so where the queue of a hung daemon is full.)
+    #[error("no daemon answers at {}: {source}", path.display())]
+    NoDaemon {
+        /// Where one was looked for.
+        path: PathBuf,
+        /// `ENOENT` or `ECONNREFUSED`.
+        source: io::Error,
+    },
+    /// Another user listens there (or owns the socket file that this user may not open), so nothing was sent.
+    #[error(
+        "the socket {} belongs to user {uid}, neither this one nor root, and is not trusted; \
+         remove it or choose another path with --socket",
+        path.display()
+    )]
+    Foreign {
+        /// The socket.
+        path: PathBuf,
+        /// The other's user id.
+        uid: u32,
+    },
+    /// A daemon listens, but its queue of connections stayed full for the whole time limit: it hangs or is overrun.
+    #[error(
+        "the daemon at {} does not accept connections; if that lasts, restart it",
+        path.display()
+    )]
+    Busy {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Anything else, as the system says it.
+    #[error("cannot connect to {}: {source}", path.display())]
+    Other {
+        /// The socket.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+/// The effective user id of the process at the other end, as the kernel noted it when the connection was made: for a
+/// client, the one that called listen(2); for the daemon, the one that called connect(2). `SO_PEERCRED` (unix(7)) on
+/// Linux, getpeereid(3) on macOS.
+///
+/// # Errors
+///
+/// The system's refusal: not a connected Unix socket.
+pub fn uid(socket: impl AsFd) -> io::Result<u32> {
+    platform::peer_uid(socket.as_fd())
+}
+
+/// The process at the other end, noted as [`uid`] is; 0 where the system does not tell, or the process is in a pid
+/// namespace that is not seen from here.
+pub fn pid(socket: impl AsFd) -> u32 {
+    platform::peer_pid(socket.as_fd())
+}
+
+/// Whether `uid` may be at the other end: this process's own effective user, or root.
+#[must_use]
+pub fn trusted(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
+}
+
+/// The address of a socket at `path`.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::InvalidInput`] for a path longer than [`LONGEST_PATH`] or one with a NUL in it.
+pub fn address(path: &Path) -> io::Result<SocketAddrUnix> {
+    let length = path.as_os_str().as_bytes().len();
+    if length > LONGEST_PATH {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "the path is {length} bytes long and a socket's may have {LONGEST_PATH}; choose a shorter one"
+            ),
+        ));
+    }
+    Ok(SocketAddrUnix::new(path)?)
+}
+
+/// Connects to the daemon's socket at `path` and makes sure that this user or root listens there.
+///
+/// Takes at most `timeout`, even where a hung daemon's queue is full, and each later read or write of the stream takes
+/// at most `timeout`, too (it fails with [`io::ErrorKind::WouldBlock`] then). With a `timeout` of zero nothing ever
+/// waits: a full queue is [`ConnectError::Busy`] at once and the stream is non-blocking. The descriptor is closed on
+/// exec.
+///
+/// # Errors
+///
+/// See [`ConnectError`].
+pub fn connect(path: &Path, timeout: Duration) -> Result<UnixStream, ConnectError> {
+    let other = |source| ConnectError::Other {
+        path: path.to_owned(),
+        source,
+    };
+    let address = address(path).map_err(other)?;
+    let socket = stream_socket(timeout).map_err(|errno| other(errno.into()))?;
+    connect_within(&socket, &address, timeout).map_err(|errno| failure(path, errno))?;
+    let uid = uid(&socket).map_err(other)?;
+    if !trusted(uid) {
+        return Err(ConnectError::Foreign {
+            path: path.to_owned(),
+            uid,
+        });
+    }
+    Ok(UnixStream::from(socket))
+}
+
+/// The connect itself. Linux waits for room in the queue as long as the socket's send timeout says, then answers
+/// `EAGAIN` (`unix_stream_connect` in the kernel; observed on 6.x): no polling. macOS never waits. A signal in between
+/// costs no more than the time that is left.
+fn connect_within(
+    socket: &OwnedFd,
+    address: &SocketAddrUnix,
+    timeout: Duration,
+) -> Result<(), Errno> {
+    let started = clock::monotonic();
+    loop {
+        match rustix::net::connect(socket, address) {
+            Err(Errno::INTR) => {
+                let left = timeout.saturating_sub(started.elapsed());
+                if left.is_zero() {
+                    return Err(Errno::AGAIN);
+                }
+                set_timeout(socket, Timeout::Send, left)?;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// A stream socket, closed on exec, whose every call waits at most `timeout`; zero makes it non-blocking.
+fn stream_socket(timeout: Duration) -> Result<OwnedFd, Errno> {
+    let socket = platform::socket()?;
+    if timeout.is_zero() {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+    } else {
+        set_timeout(&socket, Timeout::Send, timeout)?;
+        set_timeout(&socket, Timeout::Recv, timeout)?;
+    }
+    Ok(socket)
+}
+
+/// The kernel reads a timeout of zero, which is also what less than a microsecond becomes, as "for ever".
+fn set_timeout(socket: &OwnedFd, which: Timeout, timeout: Duration) -> Result<(), Errno> {
+    sockopt::set_socket_timeout(socket, which, Some(timeout.max(Duration::from_micros(1))))
+}
+
+fn failure(path: &Path, errno: Errno) -> ConnectError {
+    let path = path.to_owned();
+    match errno {
+        Errno::NOENT | Errno::CONNREFUSED => ConnectError::NoDaemon {
+            path,
+            source: errno.into(),
+        },
+        Errno::AGAIN => ConnectError::Busy { path },
+        Errno::ACCESS => match rustix::fs::lstat(&path) {
+            // Not this user's, so this user can't open it: say whose it is.
+            Ok(stat) if !trusted(stat.st_uid) => ConnectError::Foreign {
+                path,
+                uid: stat.st_uid,
+            },
+            _ => ConnectError::Other {
+                path,
+                source: errno.into(),
+            },
+        },
+        _ => ConnectError::Other {
+            path,
+            source: errno.into(),
+        },
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod platform {
+    use super::{AddressFamily, Errno, OwnedFd, SocketType, io};
+    use rustix::net::SocketFlags;
+    use std::os::fd::{AsRawFd, BorrowedFd};
+
+    pub(super) fn socket() -> Result<OwnedFd, Errno> {
+        rustix::net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+    }
+
+    pub(super) fn peer_uid(socket: BorrowedFd<'_>) -> io::Result<u32> {
+        Ok(credentials(socket)?.uid)
+    }
+
+    pub(super) fn peer_pid(socket: BorrowedFd<'_>) -> u32 {
+        credentials(socket).map_or(0, |peer| peer.pid.unsigned_abs())
+    }
+
+    /// Not by rustix: its type can't hold the process id 0, which the kernel tells of a process in a pid namespace that
+    /// this one does not see, and a container's client would be refused with the error "Success".
+    fn credentials(socket: BorrowedFd<'_>) -> io::Result<libc::ucred> {
+        let mut peer = libc::ucred {
+            pid: 0,
+            uid: libc::uid_t::MAX,
+            gid: libc::gid_t::MAX,
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "twelve")]
+        let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+        #[expect(unsafe_code, reason = "the safe wrapper knows no process id 0")]
+        // SAFETY: the descriptor is open, both pointers are valid for the call, and the length is that of the value,
+        // which is plain numbers.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERCRED,
+                (&raw mut peer).cast(),
+                &raw mut length,
+            )
+        };
+        if result == 0 {
+            Ok(peer)
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+}
+
+#[cfg(target_os = "macos")]
+mod platform {
+    use super::{AddressFamily, Errno, OwnedFd, SocketType, io};
+    use std::os::fd::{AsRawFd, BorrowedFd};
+
+    /// socket(2) takes no flags here: closed on exec a moment later, and no SIGPIPE, which a flag of send(2) stops
+    /// elsewhere.
+    pub(super) fn socket() -> Result<OwnedFd, Errno> {
+        let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+        rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+        rustix::net::sockopt::set_socket_nosigpipe(&socket, true)?;
+        Ok(socket)
+    }
+
+    pub(super) fn peer_pid(_socket: BorrowedFd<'_>) -> u32 {
+        0
+    }
+
+    pub(super) fn peer_uid(socket: BorrowedFd<'_>) -> io::Result<u32> {
+        let mut uid = libc::uid_t::MAX;
+        let mut gid = libc::gid_t::MAX;
+        #[expect(unsafe_code, reason = "getpeereid(3) has no safe wrapper")]
+        // SAFETY: the descriptor is open, and both pointers are valid for the call.
+        let result = unsafe { libc::getpeereid(socket.as_raw_fd(), &raw mut uid, &raw mut gid) };
+        if result == 0 {
+            Ok(uid)
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    #[cfg(target_os = "linux")]
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+    use tempfile::TempDir;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn place() -> (TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        (directory, path)
+    }
+
+    /// A listener whose queue is full, and the connections that fill it.
+    #[cfg(target_os = "linux")]
+    fn full(path: &Path) -> (OwnedFd, Vec<UnixStream>) {
+        let listener = platform::socket().unwrap();
+        rustix::net::bind(&listener, &address(path).unwrap()).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = connect(path, Duration::ZERO) {
+            queued.push(stream);
+            assert!(queued.len() < 1000);
+        }
+        (listener, queued)
+    }
+
+    #[test]
+    fn a_listener_of_this_user_is_reached_and_speaks() {
+        let (_directory, path) = place();
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut client = connect(&path, SOON).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        assert_eq!(uid(&client).unwrap(), rustix::process::geteuid().as_raw());
+        assert_eq!(uid(&server).unwrap(), rustix::process::geteuid().as_raw());
+
+        client.write_all(b"x").unwrap();
+        let mut byte = [0];
+        server.read_exact(&mut byte).unwrap();
+        assert_eq!(&byte, b"x");
+        assert_eq!(client.read_timeout().unwrap(), Some(SOON));
+        assert_eq!(client.write_timeout().unwrap(), Some(SOON));
+        let flags = rustix::io::fcntl_getfd(&client).unwrap();
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+    }
+
+    #[test]
+    fn a_silent_daemon_costs_no_more_than_the_time_limit() {
+        let (_directory, path) = place();
+        let _listener = UnixListener::bind(&path).unwrap();
+        let mut client = connect(&path, Duration::from_millis(30)).unwrap();
+        let started = clock::monotonic();
+        let error = client.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(started.elapsed() >= Duration::from_millis(25));
+        assert!(started.elapsed() < SOON);
+    }
+
+    #[test]
+    fn nobody_there_is_no_daemon() {
+        let (_directory, path) = place();
+        let error = connect(&path, SOON).unwrap_err();
+        assert!(matches!(error, ConnectError::NoDaemon { .. }), "{error}");
+        assert!(error.to_string().contains(path.to_str().unwrap()));
+
+        drop(UnixListener::bind(&path).unwrap());
+        // A child that another test starts holds the listener until it has exec'd.
+        let error = loop {
+            if let Err(error) = connect(&path, SOON) {
+                break error;
+            }
+        };
+        assert!(matches!(error, ConnectError::NoDaemon { .. }), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_queue_is_busy_after_the_time_limit_and_not_later() {
+        let (_directory, path) = place();
+        let (_listener, _queued) = full(&path);
+        for limit in [Duration::ZERO, Duration::from_millis(50)] {
+            let started = clock::monotonic();
+            let error = connect(&path, limit).unwrap_err();
+            let took = started.elapsed();
+            assert!(matches!(error, ConnectError::Busy { .. }), "{error}");
+            assert!(took >= limit.mul_f32(0.8), "{took:?}");
+            assert!(took < limit + Duration::from_secs(2), "{took:?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn room_in_the_queue_lets_a_waiting_client_in() {
+        let (_directory, path) = place();
+        let (listener, _queued) = full(&path);
+        let waiting = std::thread::spawn({
+            let path = path.clone();
+            move || connect(&path, SOON).map(drop)
+        });
+        let _accepted = rustix::net::accept(&listener).unwrap();
+        waiting.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn without_a_time_limit_to_spend_nothing_waits() {
+        let (_directory, path) = place();
+        let _listener = UnixListener::bind(&path).unwrap();
+        let mut client = connect(&path, Duration::ZERO).unwrap();
+        let error = client.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_path_too_long_is_told_so() {
+        let long = Path::new("/tmp").join("x".repeat(LONGEST_PATH));
+        let error = connect(&long, SOON).unwrap_err().to_string();
+        assert!(error.contains(&LONGEST_PATH.to_string()), "{error}");
+        let fits = Path::new("/").join("x".repeat(LONGEST_PATH - 1));
+        assert!(matches!(
+            connect(&fits, SOON),
+            Err(ConnectError::NoDaemon { .. })
+        ));
+    }
+
+    #[test]
+    fn only_this_user_and_root_are_trusted() {
+        let own = rustix::process::geteuid().as_raw();
+        assert!(trusted(own));
+        assert!(trusted(0));
+        assert!(!trusted(own.wrapping_add(12_345)));
+    }
+
+    /// Somebody else, as far as the kernel is concerned: only this thread changes its user, and ends.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn as_user<T: Send + 'static>(
+        uid: u32,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        std::thread::spawn(move || {
+            #[expect(unsafe_code, reason = "the C library would change every thread")]
+            // SAFETY: three plain numbers; the kernel changes this thread's credentials only.
+            let result = unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) };
+            assert_eq!(result, 0);
+            work()
+        })
+        .join()
+        .unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_socket_that_another_user_planted_is_refused() {
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "run the tests as root: only root can listen as another user"
+        );
+        let (directory, path) = place();
+        std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        let listener = as_user(4711, {
+            let path = path.clone();
+            move || UnixListener::bind(path).unwrap()
+        });
+        let error = connect(&path, SOON).unwrap_err();
+        assert!(
+            matches!(error, ConnectError::Foreign { uid: 4711, .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains("4711"), "{error}");
+        // Nothing was sent to it.
+        let (mut accepted, _) = listener.accept().unwrap();
+        assert_eq!(accepted.read(&mut [0]).unwrap(), 0);
+
+        // A third user, who may not even open it, is told whose it is, too.
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        let error = as_user(4712, move || connect(&path, SOON).unwrap_err());
+        assert!(
+            matches!(error, ConnectError::Foreign { uid: 4711, .. }),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,335 @@
+//! Agents that end without a word, as real processes reported by the real hook: killed, left unreaped, their process id
+//! given to another, or theirs only in another pid namespace. Each is closed at once, as crashed, and stays so; what
+//! only looks like it is left alone; and then nothing holds the daemon any more.
+//!
+//! Needs root, for namespaces and to choose process ids.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use agent_console::os::process::{self, ProcessId};
+use serde_json::{Value, json};
+
+use crate::reexec::{self, this_test};
+use crate::support::{Daemon, Place, Sleeper, Wire, program, until};
+
+/// Far above what it takes, which is printed: about a millisecond.
+const PROMPT: Duration = Duration::from_secs(5);
+
+/// A daemon that leaves as soon as nobody needs it, and the dashboard that keeps it till then.
+struct Scene {
+    place: Place,
+    daemon: Daemon,
+    dashboard: Wire,
+}
+
+impl Scene {
+    #[track_caller]
+    fn new() -> Self {
+        let place = Place::new();
+        place.configure("idle_timeout = 0\n");
+        let daemon = place.daemon();
+        let mut dashboard = place.connect();
+        dashboard.ask("subscribe", json!({}));
+        place.configure("idle_timeout = \"200ms\"\n");
+        place.connect().ask("daemon.reload", json!({}));
+        Self {
+            place,
+            daemon,
+            dashboard,
+        }
+    }
+
+    /// Reports an agent by its hook; its session's key, once the dashboard has it.
+    #[track_caller]
+    fn report(&mut self, pid: u32, id: &str) -> String {
+        self.place.hook(pid, true, &event(id));
+        let session = self.told(id);
+        assert_eq!(session["pid"], pid, "{session}");
+        session["key"].as_str().unwrap().to_owned()
+    }
+
+    /// The next change of a session, by the agent's id of it.
+    #[track_caller]
+    fn told(&mut self, id: &str) -> Value {
+        loop {
+            let session = self.dashboard.notified("session.changed")["session"].take();
+            if session["session_id"] == id {
+                return session;
+            }
+        }
+    }
+
+    /// The session's next change is its end, within a time that is told.
+    #[track_caller]
+    fn told_of_end(&mut self, id: &str, died: Instant) -> Duration {
+        let session = self.told(id);
+        let took = died.elapsed();
+        assert_crashed(&session);
+        assert!(took < PROMPT, "{took:?}");
+        took
+    }
+
+    #[track_caller]
+    fn session(&self, key: &str) -> Value {
+        self.place.json(&["get", key, "--json"])
+    }
+
+    /// Nothing holds the daemon but the dashboard: without it, it leaves.
+    #[track_caller]
+    fn leaves(mut self) {
+        assert!(self.daemon.runs());
+        drop(self.dashboard);
+        assert_eq!(self.daemon.wait(), Some(0));
+    }
+}
+
+/// A session starts.
+fn event(id: &str) -> String {
+    json!({"hook_event_name": "SessionStart", "session_id": id, "source": "startup", "cwd": "/"})
+        .to_string()
+}
+
+#[track_caller]
+fn assert_crashed(session: &Value) {
+    assert_eq!(session["status"], "closed", "{session}");
+    assert_eq!(session["end_reason"], "crashed", "{session}");
+}
+
+fn figures(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    println!(
+        "{what}: told after {median:?}, at worst {worst:?}, of {}",
+        times.len()
+    );
+}
+
+#[test]
+fn a_killed_agent_is_closed_at_once_reaped_or_not() {
+    let mut scene = Scene::new();
+    for reaped in [true, false] {
+        let mut agents: Vec<_> = (0..10).map(|_| Sleeper::start()).collect();
+        let mut keys = Vec::new();
+        for agent in &agents {
+            keys.push(scene.report(agent.pid(), &format!("{reaped} {}", agent.pid())));
+        }
+        let mut times = Vec::new();
+        for agent in &mut agents {
+            let died = Instant::now();
+            agent.0.kill().unwrap();
+            if reaped {
+                agent.0.wait().unwrap();
+            }
+            times.push(scene.told_of_end(&format!("{reaped} {}", agent.pid()), died));
+            let left = process::inspect(agent.pid());
+            assert_eq!(left.is_ok_and(|left| left.zombie), !reaped);
+        }
+        figures(if reaped { "killed" } else { "a zombie" }, times);
+        for key in keys {
+            assert_crashed(&scene.session(&key));
+        }
+    }
+    scene.leaves();
+}
+
+#[test]
+fn a_hook_that_outlives_its_agent_does_not_bring_it_back() {
+    let mut scene = Scene::new();
+    // A zombie still has a name to report by; one that is reaped has none, and is nobody.
+    let mut agent = Sleeper::start();
+    let key = scene.report(agent.pid(), "known");
+    let died = Instant::now();
+    agent.0.kill().unwrap();
+    scene.told_of_end("known", died);
+    let mut unknown = Sleeper::start();
+    unknown.0.kill().unwrap();
+    until("a zombie", || {
+        process::inspect(unknown.pid())
+            .unwrap()
+            .zombie
+            .then_some(())
+    });
+
+    let prompt =
+        json!({"hook_event_name": "UserPromptSubmit", "session_id": "known", "prompt": "x"});
+    scene.place.hook(agent.pid(), true, &prompt.to_string());
+    scene.place.hook(unknown.pid(), true, &event("unknown"));
+    let listed = || scene.place.json(&["list", "--json"]);
+    until("both to be closed", || {
+        (listed() == json!([])).then_some(())
+    });
+    assert_crashed(&scene.session(&key));
+    let all = scene.place.json(&["list", "--all", "--json"]);
+    for session in all.as_array().unwrap() {
+        assert_crashed(session);
+    }
+    scene.leaves();
+}
+
+/// In a pid namespace of its own, where a process id can be had again at once.
+#[test]
+fn an_id_that_is_given_again_brings_nobody_back_and_hides_no_end() {
+    if reexec::argument().is_none() {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"])
+            .arg(std::env::current_exe().unwrap());
+        reexec::second_half(&mut command, this_test!(), "inside");
+        reexec::assert_passed(&command.output().unwrap());
+        return;
+    }
+    let mut scene = Scene::new();
+
+    // The daemon learns of the end, then the id is given again.
+    let mut agent = Sleeper::start();
+    let first = id_of(&agent);
+    let key = scene.report(first.pid, "first");
+    let died = Instant::now();
+    agent.kill();
+    let took = scene.told_of_end("first", died);
+    let second = with_pid(first);
+    assert_crashed(&scene.session(&key));
+    // Who has the id now is another session, and its events are its own.
+    let second_key = scene.report(first.pid, "second");
+    assert_ne!(key, second_key);
+    assert_crashed(&scene.session(&key));
+    assert_eq!(scene.session(&second_key)["status"], "idle");
+
+    // The daemon has no turn while the one ends and the next takes its id.
+    scene.daemon.signal("STOP");
+    let mut agent = second;
+    let second = id_of(&agent);
+    agent.kill();
+    let third = with_pid(second);
+    let resumed = Instant::now();
+    scene.daemon.signal("CONT");
+    let took_stopped = scene.told_of_end("second", resumed);
+
+    // Nor while the hook reports, the one ends and the next takes its id: the report comes to one who is gone.
+    scene.daemon.signal("STOP");
+    let mut agent = third;
+    let third = id_of(&agent);
+    scene.place.hook(third.pid, true, &event("third"));
+    agent.kill();
+    let mut bystander = with_pid(third);
+    let resumed = Instant::now();
+    scene.daemon.signal("CONT");
+    let session = scene.told("third");
+    if session["status"] != "closed" {
+        scene.told_of_end("third", resumed);
+    }
+    let took_late = resumed.elapsed();
+    eprintln!(
+        "id given again after the end was told: {took:?}; while the daemon was stopped: {took_stopped:?} from its \
+         going on; before the report was read: {took_late:?}"
+    );
+
+    // The last to have the id never was an agent: neither does it hold the daemon, nor is it harmed.
+    let all = scene.place.json(&["list", "--all", "--json"]);
+    assert_eq!(all.as_array().unwrap().len(), 3, "{all}");
+    for session in all.as_array().unwrap() {
+        assert_crashed(session);
+    }
+    scene.leaves();
+    assert_eq!(bystander.0.try_wait().unwrap(), None);
+}
+
+fn id_of(agent: &Sleeper) -> ProcessId {
+    process::inspect(agent.pid()).unwrap().id
+}
+
+/// Starts a process with the id of one that is gone, and another start time: those are told in hundredths of a second.
+#[track_caller]
+fn with_pid(gone: ProcessId) -> Sleeper {
+    until("the process id to be given again", || {
+        fs::write("/proc/sys/kernel/ns_last_pid", (gone.pid - 1).to_string()).unwrap();
+        let next = Sleeper::start();
+        let id = id_of(&next);
+        (id.pid == gone.pid && id.start != gone.start).then_some(next)
+    })
+}
+
+/// An agent in a pid namespace below ours, whose id there is the id of another process here.
+struct Foreign {
+    /// The namespace's first process; with it all of them end.
+    shell: Sleeper,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Foreign {
+    const SCRIPT: &str = "echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid; sleep 600 & test $! = $1 || exit 9
+        while read -r word; do
+            case $word in
+            report) printf %s \"$3\" | CLAUDE_PID=$1 CLAUDE_CODE_SESSION_ATTENDED=1 \"$2\" hook claude-code;;
+            kill) { kill -9 $1; wait $1; } 2>/dev/null;;
+            esac
+            echo done
+        done";
+
+    #[track_caller]
+    fn start(place: &Place, pid: u32, event: &str) -> Self {
+        let mut child = Command::new("unshare")
+            .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"])
+            .args(["sh", "-c", Self::SCRIPT, "sh", &pid.to_string()])
+            .arg(program())
+            .arg(event)
+            .env("HOME", place.path().join("home"))
+            .env("AGENT_CONSOLE_SOCKET", place.socket())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            input: child.stdin.take().unwrap(),
+            output: BufReader::new(child.stdout.take().unwrap()),
+            shell: Sleeper(child),
+        }
+    }
+
+    #[track_caller]
+    fn tell(&mut self, word: &str) {
+        writeln!(self.input, "{word}").unwrap();
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).unwrap();
+        assert_eq!(answer, "done\n");
+    }
+}
+
+#[test]
+fn an_id_from_another_namespace_is_nobody_here() {
+    let mut scene = Scene::new();
+    // Here the id is first nobody's but a bystander's, then also an agent's own.
+    let mut here = Sleeper::start();
+    let mut foreign = Foreign::start(&scene.place, here.pid(), &event("foreign"));
+    foreign.tell("report");
+    let session = scene.told("foreign");
+    assert_eq!(session["pid"], here.pid(), "{session}");
+    let foreign_key = session["key"].as_str().unwrap().to_owned();
+    let key = scene.report(here.pid(), "here");
+    assert_ne!(key, foreign_key);
+
+    // The end here is not the other's.
+    let died = Instant::now();
+    here.kill();
+    let took = scene.told_of_end("here", died);
+    println!("beside one of the same id elsewhere: told after {took:?}");
+    assert_eq!(scene.session(&foreign_key)["status"], "idle");
+    assert_crashed(&scene.session(&key));
+
+    // The other's end can't be seen from here: its session does not hold the daemon for long.
+    let another = Sleeper::start();
+    let another_key = scene.report(another.pid(), "another");
+    foreign.tell("kill");
+    assert_eq!(scene.session(&another_key)["status"], "idle");
+    drop(another);
+    until("the last one's end", || {
+        (scene.session(&another_key)["status"] == "closed").then_some(())
+    });
+    assert_eq!(scene.session(&foreign_key)["status"], "idle");
+    drop(foreign.shell);
+    scene.leaves();
+}
