@@ -4,10 +4,12 @@
 //! an agent's own words but as evidence.
 
 pub mod claude_code;
+mod report;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+pub use self::report::interpret;
 use crate::event::AgentEvent;
 
 /// One field that the hook keeps of an event's payload.

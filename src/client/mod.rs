@@ -17,12 +17,11 @@ use thiserror::Error;
 
 use crate::codec::{self, Incoming};
 use crate::config;
-use crate::core::FETCH_LIMIT_MS;
 use crate::os::peer::{self, ConnectError};
 use crate::os::process;
 use crate::protocol::{
-    DaemonNotice, DaemonStopping, Notification, SessionChanged, SessionRemoved, Snapshot,
-    StopReason, UsageChanged,
+    DaemonNotice, DaemonStopping, FETCH_LIMIT_MS, Notification, SessionChanged, SessionRemoved,
+    Snapshot, StopReason, UsageChanged,
 };
 
 /// How long a connection and an answer may take. A manager that has to start the daemon first needs milliseconds; a

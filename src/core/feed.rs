@@ -1,36 +1,73 @@
-//! Who is subscribed, and the number of the last notification.
+//! What goes out to clients: replies, notifications with their numbers, notices.
 //!
-//! Numbers rise by one with each notification, whether anybody is subscribed or not: a snapshot tells the number it
-//! stands at, and what follows continues from there. Called by [`super::Core`] only; what a subscriber has not read
-//! yet is the shell's business.
+//! Numbers (`seq`) rise by one with each notification, also while no client is subscribed: a snapshot carries the number
+//! that it stands at, and what follows continues from there. Collects the effects of one input. Called by [`super::Core`]
+//! and its components; what a subscriber has not read yet is the shell's business.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::ClientId;
+use super::notices::Notices;
+use super::{ClientId, Effect, Now};
+use crate::codec::{self, Id, Line};
+use crate::protocol::{self, DaemonNotice, ErrorCode, Notice, Notification};
 
-/// The subscribers.
+/// The subscribers, the number of the last notification, the notices kept, and the effects so far.
 #[derive(Debug, Default)]
-pub(crate) struct Subscribers {
-    clients: HashSet<ClientId>,
+pub(crate) struct Feed {
+    subscribers: HashSet<ClientId>,
     seq: u64,
+    notices: Notices,
+    effects: Vec<Effect>,
 }
 
-impl Subscribers {
-    /// True if the client was not subscribed before.
-    pub(crate) fn add(&mut self, client: ClientId) -> bool {
-        self.clients.insert(client)
+impl Feed {
+    /// Adds an effect.
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
     }
 
-    pub(crate) fn remove(&mut self, client: ClientId) {
-        self.clients.remove(&client);
+    /// The effects so far, which are forgotten here.
+    pub(crate) fn drain(&mut self) -> std::vec::Drain<'_, Effect> {
+        self.effects.drain(..)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.clients.is_empty()
+    /// Answers a request; `None`: it was a notification.
+    pub(crate) fn reply(&mut self, client: ClientId, line: Option<Line>) {
+        self.effects
+            .extend(line.map(|line| Effect::Reply(client, line)));
     }
 
-    pub(crate) fn count(&self) -> u32 {
-        u32::try_from(self.clients.len()).unwrap_or(u32::MAX)
+    /// Answers a request with an error.
+    pub(crate) fn reply_error(
+        &mut self,
+        client: ClientId,
+        id: Option<Id>,
+        code: ErrorCode,
+        message: &str,
+    ) {
+        let line = id.map(|id| codec::error(&id, code, message));
+        self.reply(client, line);
+    }
+
+    /// Subscribes a client.
+    pub(crate) fn subscribe(&mut self, client: ClientId) {
+        if self.subscribers.insert(client) {
+            self.effects.push(Effect::Subscribe(client));
+        }
+    }
+
+    pub(crate) fn unsubscribe(&mut self, client: ClientId) {
+        self.subscribers.remove(&client);
+    }
+
+    pub(crate) fn has_subscribers(&self) -> bool {
+        !self.subscribers.is_empty()
+    }
+
+    /// How many clients are subscribed.
+    pub(crate) fn subscribers(&self) -> u32 {
+        u32::try_from(self.subscribers.len()).unwrap_or(u32::MAX)
     }
 
     /// The number of the last notification.
@@ -38,9 +75,42 @@ impl Subscribers {
         self.seq
     }
 
-    /// The number of the next one.
+    /// The number of the next notification, which is taken by this.
     pub(crate) fn next_seq(&mut self) -> u64 {
         self.seq += 1;
         self.seq
+    }
+
+    /// Sends a notification to all subscribers.
+    pub(crate) fn notify<'a>(&mut self, notification: impl FnOnce(u64) -> Notification<'a>) {
+        let seq = self.next_seq();
+        if self.has_subscribers() {
+            let line = codec::notification(&notification(seq));
+            self.effects.push(Effect::Broadcast(line));
+        }
+    }
+
+    /// Keeps a notice and sends it. Unless it `repeats`, one of the same code is not sent again for an hour.
+    pub(crate) fn notice(&mut self, code: &'static str, message: &str, repeats: bool, now: Now) {
+        let message = protocol::one_line(message, 4 * protocol::TEXT_LIMIT);
+        let notice = Notice {
+            at: now.unix_ms,
+            code: Cow::Borrowed(code),
+            message: Cow::Owned(message),
+            window: None,
+        };
+        self.push_notice(notice, repeats, now);
+    }
+
+    /// The same for a notice that is complete.
+    pub(crate) fn push_notice(&mut self, notice: Notice<'static>, repeats: bool, now: Now) {
+        if self.notices.add(&notice, repeats, now.uptime_ms) {
+            self.notify(|seq| Notification::DaemonNotice(DaemonNotice { seq, notice }));
+        }
+    }
+
+    /// The notices kept, oldest first.
+    pub(crate) fn notices(&self) -> Vec<&Notice<'static>> {
+        self.notices.iter().collect()
     }
 }

@@ -1,18 +1,21 @@
 //! The core: takes what happened, decides what follows. `handle(input, now)` -> effects.
 //!
-//! Fully deterministic: no async, no clock, no file, no socket; time is an argument, and everything that is to be
-//! done comes back as an [`Effect`], to be carried out in order. Every rule about sessions, subscribers, leaving and
-//! answers lives here and is tested here, in virtual time.
+//! Fully deterministic: no async, no clock, no file, no socket; time is an argument, and everything that the shell must
+//! do comes back as an [`Effect`], in order. Every rule about sessions, subscribers, leaving and answers lives here and
+//! is tested here, in virtual time. This file is the dispatch; the rules belong to the components: [`sessions`],
+//! [`session`], [`turn`], [`limits`], [`lifecycle`], [`feed`].
 //!
-//! What holds, whatever comes in:
+//! What holds, for any input:
 //! * each request that has an id gets exactly one reply (a reload's comes when the shell has read the configuration);
 //! * snapshot and subscription are one step: no change falls between them;
 //! * a reply comes before the notifications that the same request caused;
-//! * nothing is addressed to a client after it has gone;
+//! * sessions that changed are published once, at the end of a turn of the loop ([`Core::end_turn`]), and before
+//!   anything that says the daemon leaves;
+//! * no effect names a client that has disconnected;
 //! * [`Effect::Exit`] comes at most once, and last;
-//! * a tick before [`Core::next_deadline`] does nothing.
+//! * [`Input::Timeout`] before [`Core::next_timeout`] does nothing.
 //!
-//! Called by the daemon's loop only, which owns the one instance.
+//! Called by the daemon's event loop only, which owns the one instance.
 
 mod evidence;
 mod feed;
@@ -20,9 +23,7 @@ mod lifecycle;
 mod limits;
 mod notices;
 mod registry;
-mod request;
 mod requests;
-mod rule;
 mod session;
 mod sessions;
 #[cfg(test)]
@@ -30,29 +31,17 @@ mod tests;
 mod timers;
 mod turn;
 
-use std::borrow::Cow;
-
-pub use self::lifecycle::STALE_AFTER_MS;
-pub use self::limits::{FETCH_LIMIT_MS, SOONEST_MS};
-pub use self::notices::QUIET_MS;
-pub use self::request::{Request, Set};
-pub use self::sessions::{MAX_CLOSED, MAX_SESSIONS, SET_PREFIX};
-
-use self::feed::Subscribers;
-use self::lifecycle::Idle;
-use self::limits::{Schedule, Usage};
-use self::notices::Notices;
+use self::feed::Feed;
+use self::lifecycle::{Drained, Lifecycle};
+use self::limits::LimitsService;
 use self::session::Session;
-use self::sessions::Store;
-use self::timers::Pending;
-use crate::codec::{self, Id, Line};
-use crate::event::Sighting;
+use self::sessions::Sessions;
+use self::timers::{Timer, Timers};
+use crate::codec::{self, Id, Line, Refusal, Request};
+use crate::event::{Report, Sighting};
 use crate::limits::Fetched;
 use crate::os::process::ProcessId;
-use crate::protocol::{
-    self, DaemonNotice, DaemonStopping, ErrorCode, Notice, Notification, SessionChanged,
-    SessionRemoved, StopReason,
-};
+use crate::protocol::{self, DaemonStopping, ErrorCode, Notification, SetParams, StopReason};
 
 /// A connection, by a number that is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,7 +58,7 @@ pub struct Now {
 
 /// What never changes while the daemon runs.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub struct DaemonInfo {
     /// The daemon's process id.
     pub pid: u32,
     /// The inode of its pid namespace; `None` where there are none.
@@ -80,7 +69,7 @@ pub struct Identity {
     pub socket: Box<str>,
 }
 
-/// What the configuration decides in here.
+/// The part of the configuration that rules depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// After how long without dashboards and live sessions the daemon leaves; `None`: never.
@@ -89,7 +78,7 @@ pub struct Settings {
     pub history: usize,
     /// Whether the beginning of a prompt may serve as a session's title.
     pub record_prompts: bool,
-    /// How often the account's limits are fetched while somebody looks; `None`: never.
+    /// How often the account's limits are fetched while a client is subscribed; `None`: never.
     pub usage_interval_ms: Option<u64>,
 }
 
@@ -98,298 +87,331 @@ pub struct Settings {
 pub enum Input {
     /// A client sent a request, or a notification (then there is no id).
     Request {
-        /// Who.
+        /// The client.
         client: ClientId,
-        /// To be echoed in the reply.
+        /// Echoed in the reply.
         id: Option<Id>,
-        /// What.
+        /// What it asks.
         request: Request,
     },
-    /// A client sent something that is none.
-    Refused {
-        /// Who.
+    /// A client sent `session.report`: an agent's hook has run.
+    Reported {
+        /// The client.
         client: ClientId,
-        /// To be echoed in the reply; `null` if it could not be read. `None`: a notification, which gets no reply.
+        /// Echoed in the reply.
+        id: Option<Id>,
+        /// What the hook reports.
+        report: Box<Report>,
+    },
+    /// A client sent `session.set`.
+    Set {
+        /// The client.
+        client: ClientId,
+        /// Echoed in the reply.
+        id: Option<Id>,
+        /// As sent; the status is one of the five.
+        params: Box<SetParams>,
+        /// The process of `params.pid`; `None` where there is none of that pid.
+        process: Option<ProcessId>,
+    },
+    /// A client sent `daemon.status`.
+    StatusAsked {
+        /// The client.
+        client: ClientId,
+        /// Echoed in the reply.
+        id: Option<Id>,
+        /// The daemon's resident memory in bytes, where the system can say.
+        rss_bytes: Option<u64>,
+    },
+    /// A client sent something that is no request.
+    Refused {
+        /// The client.
+        client: ClientId,
+        /// Echoed in the reply; `null` if it could not be read. `None`: a notification, which gets no reply.
         id: Option<Id>,
         /// What is wrong with it.
-        error: codec::Refusal,
+        error: Refusal,
     },
-    /// A client has gone.
+    /// A client has disconnected.
     Disconnected(ClientId),
-    /// An agent's registry was looked at, or has changed.
-    Sighted(Box<Sighting>),
-    /// A process whose exit was to be watched for is gone.
+    /// A file of an agent's registry was read at the start, by a scan, or after it changed.
+    RegistryChanged(Box<Sighting>),
+    /// A watched process has exited.
     ProcessExited(ProcessId),
     /// A process can't be watched: its sessions count as ones without a process.
     ProcessUnwatchable(ProcessId),
-    /// The moment of [`Core::next_deadline`], or any other: too early does nothing.
-    Tick,
+    /// The moment of [`Core::next_timeout`], or any other: a spurious one does nothing.
+    Timeout,
     /// SIGTERM or SIGINT.
     Terminated,
-    /// The configuration has been read again (the new settings, and what of the file takes a restart), or was
-    /// refused (why).
+    /// The configuration was read again (the new settings, and what of the file takes a restart), or was refused (why).
     Reloaded(Result<(Settings, Option<String>), String>),
-    /// The shell has something to tell people: a code of [`Notice::code`] and one line.
-    Noticed {
+    /// The shell has a notice for people: a code of [`protocol::Notice::code`] and one line.
+    Notice {
         /// The notice's code.
         code: &'static str,
         /// One line for a person.
         message: String,
     },
-    /// After [`Effect::FetchUsage`]: the child that asked has ended, by itself or killed.
-    Fetched(Fetched),
-    /// After [`Effect::Retire`]: everyone who was accepted has been served.
+    /// After [`Effect::FetchLimits`]: the child has ended, by itself or killed.
+    LimitsFetched(Fetched),
+    /// After [`Effect::Drain`]: every accepted client has been served.
     Drained,
 }
 
-/// What is to be done.
+/// What the shell must do.
 #[derive(Debug)]
 pub enum Effect {
-    /// Answer a client.
+    /// Send a client a line.
     Reply(ClientId, Line),
-    /// From here on the client gets what is broadcast.
-    Subscribed(ClientId),
-    /// Tell every subscriber.
+    /// Send the client what is broadcast from here on.
+    Subscribe(ClientId),
+    /// Send a line to every subscriber.
     Broadcast(Line),
-    /// Tell every client, subscribed or not.
+    /// Send a line to every client, subscribed or not.
     Announce(Line),
     /// Close a client's connection once it has what it was sent.
     Disconnect(ClientId),
     /// Watch for a process to exit.
     Watch(ProcessId),
-    /// No longer.
+    /// End such a watch.
     Unwatch(ProcessId),
-    /// Watch the registry of this agent below this configuration directory.
+    /// Watch the registry of this agent (first) below this configuration directory (second).
     WatchRegistry(Box<str>, Box<str>),
-    /// Look at all that is in the watched registries again.
+    /// Read all files of the watched registries again.
     ScanRegistries,
     /// Read the configuration again, then hand in [`Input::Reloaded`].
     Reload,
-    /// Have a child ask the account's service, then hand in [`Input::Fetched`]. Not again before that.
-    FetchUsage,
+    /// Have a child fetch the account's limits, then hand in [`Input::LimitsFetched`]. Not again before that.
+    FetchLimits,
     /// Kill that child; its end is still handed in.
     KillFetch,
-    /// Stop accepting, serve who was accepted, then hand in [`Input::Drained`]. If it is for good, tell the manager.
-    Retire {
-        /// False if the daemon may yet find that it is needed.
+    /// Stop accepting, serve the accepted clients, then hand in [`Input::Drained`]. If it is for good, notify the
+    /// service manager.
+    Drain {
+        /// False if the daemon may yet stay.
         for_good: bool,
     },
-    /// Somebody needs the daemon after all: accept again.
+    /// The daemon stays: accept again.
     Resume,
-    /// Leave. Without `flush` at once, whatever is still unwritten.
+    /// Leave. Without `flush` at once, with output still unwritten.
     Exit {
         /// Whether clients get what they were sent first.
         flush: bool,
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Running,
-    /// Nobody needs it: to leave, unless one who was already accepted does.
-    RetiringIdle,
-    RetiringForGood,
-    Gone,
-}
-
-/// The state, and the rules. See the module's text for what holds.
+/// The state, and the dispatch. See the module's text for what holds.
 #[derive(Debug)]
 pub struct Core {
-    identity: Identity,
+    info: DaemonInfo,
     settings: Settings,
-    store: Store,
-    subscribers: Subscribers,
-    notices: Notices,
-    idle: Idle,
-    pending: Pending,
-    /// The agents' configuration directories that hooks have told of.
+    sessions: Sessions,
+    feed: Feed,
+    lifecycle: Lifecycle,
+    limits: LimitsService,
+    timers: Timers,
+    /// Configuration directories of agents that hooks have reported.
     config_dirs: Vec<Box<str>>,
-    phase: Phase,
-    /// Who waits for the answer to `daemon.reload`.
+    /// The clients that wait for the answer to `daemon.reload`.
     reloading: Vec<(ClientId, Id)>,
-    usage: Usage,
-    fetches: Schedule,
-    /// Who waits for the answer to `usage.refresh`.
-    refreshing: Vec<(ClientId, Id)>,
-    reports: u64,
+    hook_events: u64,
     unknown_events: u64,
-    effects: Vec<Effect>,
 }
 
 impl Core {
-    /// A daemon that has just begun.
+    /// A core without sessions and clients. `now` is when the daemon began; its uptime is 0.
     #[must_use]
-    pub fn new(identity: Identity, settings: Settings, now: Now) -> Self {
-        Self {
-            identity,
+    pub fn new(info: DaemonInfo, settings: Settings, now: Now) -> Self {
+        let mut core = Self {
+            info,
             settings,
-            store: Store::default(),
-            subscribers: Subscribers::default(),
-            notices: Notices::default(),
-            idle: Idle::new(settings.idle_timeout_ms, now.uptime_ms),
-            pending: Pending::default(),
+            sessions: Sessions::default(),
+            feed: Feed::default(),
+            lifecycle: Lifecycle::new(settings.idle_timeout_ms, now.uptime_ms),
+            limits: LimitsService::new(settings.usage_interval_ms),
+            timers: Timers::default(),
             config_dirs: Vec::new(),
-            phase: Phase::Running,
             reloading: Vec::new(),
-            usage: Usage::new(settings.usage_interval_ms.is_some()),
-            fetches: Schedule::new(settings.usage_interval_ms),
-            refreshing: Vec::new(),
-            reports: 0,
+            hook_events: 0,
             unknown_events: 0,
-            effects: Vec::new(),
-        }
+        };
+        core.rearm(now);
+        core
     }
 
-    /// Takes in what happened and gives what is to be done, in order.
+    /// Applies an input and returns what the shell must do, in order. Changed sessions are published by
+    /// [`Self::end_turn`].
     pub fn handle(&mut self, input: Input, now: Now) -> std::vec::Drain<'_, Effect> {
-        if self.phase != Phase::Gone {
-            self.take_in(input, now);
-            self.observe_need(now);
+        if !self.lifecycle.has_exited() {
+            self.dispatch(input, now);
+            self.rearm(now);
         }
-        self.effects.drain(..)
+        self.feed.drain()
     }
 
-    fn observe_need(&mut self, now: Now) {
-        let needed =
-            !self.subscribers.is_empty() || self.store.watched() > 0 || !self.refreshing.is_empty();
-        self.idle.observe(needed, now.uptime_ms);
+    /// Publishes the sessions that have changed since the last call: one notification each, however often they changed.
+    /// The loop calls it at the end of each turn.
+    pub fn end_turn(&mut self) -> std::vec::Drain<'_, Effect> {
+        if !self.lifecycle.has_exited() {
+            self.sessions.publish(&mut self.feed);
+        }
+        self.feed.drain()
     }
 
-    /// True if a request of the client's is still to be answered.
+    /// When, in ms of uptime, [`Input::Timeout`] is due; `None`: never, as things stand.
     #[must_use]
-    pub fn owes_answer_to(&self, client: ClientId) -> bool {
-        let mut waiting = self.reloading.iter().chain(&self.refreshing);
-        waiting.any(|(asker, _)| *asker == client)
+    pub fn next_timeout(&self) -> Option<u64> {
+        self.timers.next()
     }
 
-    /// True if the daemon is to leave whatever happens.
+    /// True if a request of the client's still waits for its answer.
+    #[must_use]
+    pub fn has_pending_reply(&self, client: ClientId) -> bool {
+        let mut waiting = self.reloading.iter().chain(self.limits.waiting());
+        waiting.any(|(waiter, _)| *waiter == client)
+    }
+
+    /// True if the daemon leaves whatever happens.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        matches!(self.phase, Phase::RetiringForGood | Phase::Gone)
+        self.lifecycle.is_leaving()
     }
 
-    /// When, in ms of uptime, [`Input::Tick`] is due; `None`: never, as things stand.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<u64> {
-        let leave = match self.phase {
-            Phase::Running => self.idle.leave_at(),
-            Phase::RetiringIdle | Phase::RetiringForGood => None,
-            Phase::Gone => return None,
-        };
-        let due = [
-            leave,
-            self.idle.stale_at(),
-            self.pending.next(),
-            self.usage_due(),
-        ];
-        due.into_iter().flatten().min()
-    }
-
-    fn take_in(&mut self, input: Input, now: Now) {
+    fn dispatch(&mut self, input: Input, now: Now) {
         match input {
             Input::Request {
                 client,
                 id,
                 request,
-            } => self.serve(client, id, request, now),
+            } => self.handle_request(client, id, request, now),
+            Input::Reported { client, id, report } => self.report(client, id, *report, now),
+            Input::Set {
+                client,
+                id,
+                params,
+                process,
+            } => self.set(client, id, &params, process, now),
+            Input::StatusAsked {
+                client,
+                id,
+                rss_bytes,
+            } => self.status(client, id, rss_bytes, now),
             Input::Refused { client, id, error } => {
-                let too_long = error.code == ErrorCode::LineTooLong;
-                self.reply_error(client, id, error.code, &error.message);
-                if too_long {
-                    self.effects.push(Effect::Disconnect(client));
+                self.feed
+                    .reply_error(client, id, error.code, &error.message);
+                if error.code == ErrorCode::LineTooLong {
+                    self.feed.push(Effect::Disconnect(client));
                 }
             }
             Input::Disconnected(client) => {
-                self.subscribers.remove(client);
-                self.reloading.retain(|(asker, _)| *asker != client);
-                self.refreshing.retain(|(asker, _)| *asker != client);
+                self.feed.unsubscribe(client);
+                self.reloading.retain(|(waiter, _)| *waiter != client);
+                self.limits.disconnected(client);
             }
-            Input::Sighted(sighting) => self.sighted(&sighting, now),
+            Input::RegistryChanged(update) => self.registry_changed(&update, now),
             Input::ProcessExited(process) => {
-                for key in self.store.keys_of(process) {
+                for key in self.sessions.open_keys_of(process) {
                     self.change(&key, now, |session| session.exited(now.unix_ms));
                 }
             }
             Input::ProcessUnwatchable(process) => {
-                for key in self.store.keys_of(process) {
-                    self.store.update(&key, || None, Session::unwatch);
-                    self.idle.heard_unwatched(now.uptime_ms);
+                for key in self.sessions.open_keys_of(process) {
+                    self.sessions.unwatch(&key);
+                    self.lifecycle.touched_unwatched(now.uptime_ms);
                 }
             }
-            Input::Tick => self.tick(now),
+            Input::Timeout => self.handle_timeout(now),
             Input::Terminated => self.stop(StopReason::Signal, now),
             Input::Reloaded(outcome) => self.reloaded(outcome, now),
-            Input::Noticed { code, message } => self.notice(code, &message, false, now),
-            Input::Fetched(fetched) => self.fetched(fetched, now),
+            Input::Notice { code, message } => self.feed.notice(code, &message, false, now),
+            Input::LimitsFetched(outcome) => {
+                let may_fetch = self.lifecycle.may_fetch();
+                self.limits.fetched(outcome, may_fetch, &mut self.feed, now);
+            }
             Input::Drained => self.drained(now),
         }
     }
 
-    fn tick(&mut self, now: Now) {
-        for key in self.pending.due(now.uptime_ms) {
-            self.pass(&key, now);
+    /// Brings the table of timers up to date with what the components wait for.
+    fn rearm(&mut self, now: Now) {
+        let needed = self.feed.has_subscribers()
+            || self.sessions.watched() > 0
+            || !self.limits.waiting().is_empty();
+        self.lifecycle.observe(needed, now.uptime_ms);
+        let may_fetch = self.lifecycle.may_fetch();
+        let has_subscribers = self.feed.has_subscribers();
+        let timers = &mut self.timers;
+        timers.set(Timer::IdleExit, self.lifecycle.idle_exit_at());
+        timers.set(Timer::Stale, self.lifecycle.stale_at());
+        timers.set(Timer::Limits, self.limits.value_timeout(has_subscribers));
+        let fetch = self.limits.fetch_timeout(has_subscribers && may_fetch);
+        timers.set(Timer::Fetch, fetch);
+        if self.lifecycle.has_exited() {
+            timers.clear();
         }
-        self.tick_usage(now);
-        if self.idle.stale_at().is_some_and(|due| due <= now.uptime_ms) {
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        for key in self.timers.expired_sessions(now.uptime_ms) {
+            self.session_timeout(&key, now);
+        }
+        let may_fetch = self.lifecycle.may_fetch();
+        self.limits.handle_timeout(may_fetch, &mut self.feed, now);
+        if self.timers.has_expired(Timer::Stale, now.uptime_ms) {
             self.close_stale(now);
         }
-        // Whoever was the last to need the daemon may have been answered just now.
-        self.observe_need(now);
-        let due = self.idle.leave_at().is_some_and(|due| due <= now.uptime_ms);
-        if due && self.phase == Phase::Running {
-            self.phase = Phase::RetiringIdle;
-            self.effects.push(Effect::Retire { for_good: false });
+        // The last client that needed the daemon may have been answered just now.
+        self.rearm(now);
+        if self.timers.has_expired(Timer::IdleExit, now.uptime_ms) {
+            self.lifecycle.drain_idle();
+            self.feed.push(Effect::Drain { for_good: false });
         }
     }
 
     fn close_stale(&mut self, now: Now) {
-        let unwatched = self.store.iter().filter(|session| session.is_unwatched());
+        let unwatched = self
+            .sessions
+            .iter()
+            .filter(|session| session.is_unwatched());
         let (stale, fresh): (Vec<_>, Vec<_>) =
-            unwatched.partition(|session| session.heard_ms() + STALE_AFTER_MS <= now.uptime_ms);
-        let oldest = fresh.iter().map(|session| session.heard_ms()).min();
+            unwatched.partition(|session| lifecycle::is_stale(session.touched_ms(), now.uptime_ms));
+        let oldest = fresh.iter().map(|session| session.touched_ms()).min();
         let stale: Vec<Box<str>> = stale.iter().map(|session| session.key().into()).collect();
-        self.idle.looked_for_stale(oldest);
+        self.lifecycle.stale_closed(oldest);
         for key in stale {
             self.change(&key, now, |session| session.went_stale(now.unix_ms));
         }
     }
 
     fn stop(&mut self, reason: StopReason, now: Now) {
-        if self.phase == Phase::RetiringForGood {
+        if self.lifecycle.is_leaving() {
             return;
         }
-        self.answer_refreshing(now);
-        self.phase = Phase::RetiringForGood;
+        self.limits.answer_waiting(&mut self.feed, now);
+        self.lifecycle.drain();
         self.announce_stopping(reason);
-        self.effects.push(Effect::Retire { for_good: true });
+        self.feed.push(Effect::Drain { for_good: true });
     }
 
     fn drained(&mut self, now: Now) {
-        match self.phase {
-            Phase::Running | Phase::Gone => {}
-            Phase::RetiringForGood => {
-                self.phase = Phase::Gone;
-                self.effects.push(Effect::Exit { flush: true });
-            }
-            Phase::RetiringIdle if self.idle.leave_at().is_some_and(|due| due <= now.uptime_ms) => {
-                self.phase = Phase::Gone;
+        match self.lifecycle.drained(now.uptime_ms) {
+            None => {}
+            Some(Drained::Exit) => self.feed.push(Effect::Exit { flush: true }),
+            Some(Drained::ExitIdle) => {
                 self.announce_stopping(StopReason::Idle);
-                self.effects.push(Effect::Exit { flush: true });
+                self.feed.push(Effect::Exit { flush: true });
             }
-            Phase::RetiringIdle => {
-                self.phase = Phase::Running;
-                self.effects.push(Effect::Resume);
-            }
+            Some(Drained::Stay) => self.feed.push(Effect::Resume),
         }
     }
 
     fn announce_stopping(&mut self, reason: StopReason) {
-        let seq = self.subscribers.next_seq();
-        let line = codec::notification(&Notification::DaemonStopping(DaemonStopping {
-            seq,
-            reason,
-        }));
-        self.effects.push(Effect::Announce(line));
+        self.sessions.publish(&mut self.feed);
+        let seq = self.feed.next_seq();
+        let stopping = Notification::DaemonStopping(DaemonStopping { seq, reason });
+        self.feed
+            .push(Effect::Announce(codec::notification(&stopping)));
     }
 
     fn reloaded(&mut self, outcome: Result<(Settings, Option<String>), String>, now: Now) {
@@ -398,82 +420,39 @@ impl Core {
                 Ok(_) => codec::reply(&id, &protocol::ReloadResult { reloaded: true }),
                 Err(why) => codec::error(&id, ErrorCode::ConfigRefused, why),
             };
-            self.reply(client, Some(line));
+            self.feed.push(Effect::Reply(client, line));
         }
-        match outcome {
-            Ok((settings, restart)) => {
-                self.settings = settings;
-                self.idle.set_timeout(settings.idle_timeout_ms);
-                self.set_usage_interval(settings.usage_interval_ms, now);
-                if !settings.record_prompts {
-                    for key in self.store.keys() {
-                        self.change(&key, now, Session::forget_prompts);
-                    }
-                }
-                self.notice(
-                    "config_loaded",
-                    "the configuration was read again",
-                    true,
-                    now,
-                );
-                if let Some(what) = restart {
-                    self.notice("restart_needed", &what, true, now);
-                }
-            }
+        let (settings, restart) = match outcome {
+            Ok(read) => read,
             Err(why) => {
-                self.notice(
-                    "config_refused",
-                    &format!("the configuration was refused, the old one stays: {why}"),
-                    true,
-                    now,
-                );
+                let message = format!("the configuration was refused, the old one stays: {why}");
+                return self.feed.notice("config_refused", &message, true, now);
+            }
+        };
+        self.settings = settings;
+        self.lifecycle.set_timeout(settings.idle_timeout_ms);
+        let may_fetch = self.lifecycle.may_fetch();
+        let interval = settings.usage_interval_ms;
+        self.limits
+            .set_interval(interval, may_fetch, &mut self.feed, now);
+        if !settings.record_prompts {
+            for key in self.sessions.keys() {
+                self.change(&key, now, Session::forget_prompts);
             }
         }
-    }
-
-    fn notice(&mut self, code: &'static str, message: &str, repeats: bool, now: Now) {
-        let message = protocol::one_line(message, 4 * protocol::TEXT_LIMIT);
-        let notice = Notice {
-            at: now.unix_ms,
-            code: Cow::Borrowed(code),
-            message: Cow::Owned(message),
-            window: None,
-        };
-        self.tell(notice, repeats, now);
-    }
-
-    fn tell(&mut self, notice: Notice<'static>, repeats: bool, now: Now) {
-        if self.notices.add(&notice, repeats, now.uptime_ms) {
-            self.broadcast(|seq| Notification::DaemonNotice(DaemonNotice { seq, notice }));
+        let message = "the configuration was read again";
+        self.feed.notice("config_loaded", message, true, now);
+        if let Some(what) = restart {
+            self.feed.notice("restart_needed", &what, true, now);
         }
-    }
-
-    fn forget(&mut self, key: &str, now: Now) {
-        let Some(session) = self.store.remove(key) else {
-            return;
-        };
-        self.pending.set(key, session.due_ms(), None);
-        if let Some(process) = session.watched().filter(|_| !session.is_closed()) {
-            self.unwatch(process);
-        }
-        if session.is_unwatched() {
-            self.idle.lost_unwatched(now.uptime_ms);
-        }
-        self.broadcast(|seq| {
-            Notification::SessionRemoved(SessionRemoved {
-                seq,
-                key: Cow::Borrowed(key),
-            })
-        });
     }
 
     fn change(&mut self, key: &str, now: Now, change: impl FnOnce(&mut Session) -> bool) {
-        self.change_or_make(key, now, now.unix_ms, || None, change);
+        self.upsert(key, now, now.unix_ms, || None, change);
     }
 
-    /// Changes one session, or makes it, and does all that follows: the new status is noted, its process watched or
-    /// no longer, the change broadcast, the oldest closed session forgotten. `change` is false if it changed nothing.
-    fn change_or_make(
+    /// Changes a session, or makes it; see [`Sessions::upsert`]. `at`: when it changed, in ms since the epoch.
+    fn upsert(
         &mut self,
         key: &str,
         now: Now,
@@ -481,63 +460,27 @@ impl Core {
         make: impl FnOnce() -> Option<Session>,
         change: impl FnOnce(&mut Session) -> bool,
     ) {
-        let history = self.settings.history.max(1);
-        let was_unwatched = self.store.get(key).is_some_and(Session::is_unwatched);
-        let outcome = self.store.update(key, make, |session| {
-            let watched = |session: &Session| session.watched().filter(|_| !session.is_closed());
-            let before = (watched(session), session.due_ms());
-            let changed = change(session);
-            if changed {
-                session.settle(at, now, history);
-            }
-            let after = (watched(session), session.due_ms());
-            (changed, before, after, session.is_unwatched())
-        });
-        let Some((true, (before, was_due), (after, due), unwatched)) = outcome else {
-            return;
+        let moment = sessions::Moment {
+            at,
+            now,
+            history: self.settings.history,
         };
-        self.pending.set(key, was_due, due);
-        if before != after {
-            if let Some(process) = before {
-                self.unwatch(process);
-            }
-            if let Some(process) = after {
-                self.effects.push(Effect::Watch(process));
-            }
-        }
-        if unwatched {
-            self.idle.heard_unwatched(now.uptime_ms);
-        } else if was_unwatched {
-            self.idle.lost_unwatched(now.uptime_ms);
-        }
-        let seq = self.subscribers.next_seq();
-        if !self.subscribers.is_empty()
-            && let Some(session) = self.store.get(key)
-        {
-            let changed = SessionChanged {
-                seq,
-                session: session.record(),
-            };
-            let line = codec::notification(&Notification::SessionChanged(Box::new(changed)));
-            self.effects.push(Effect::Broadcast(line));
-        }
-        if let Some(oldest) = self.store.excess() {
-            self.forget(&oldest, now);
-        }
+        let touched =
+            self.sessions
+                .upsert(key, moment, &mut self.timers, &mut self.feed, make, change);
+        self.note_unwatched(touched, now);
     }
 
-    /// No longer watches a process, unless another open session is of the same one.
-    fn unwatch(&mut self, process: ProcessId) {
-        if self.store.keys_of(process).is_empty() {
-            self.effects.push(Effect::Unwatch(process));
-        }
+    fn remove(&mut self, key: &str, now: Now) {
+        let touched = self.sessions.remove(key, &mut self.timers, &mut self.feed);
+        self.note_unwatched(touched, now);
     }
 
-    fn broadcast<'a>(&mut self, notification: impl FnOnce(u64) -> Notification<'a>) {
-        let seq = self.subscribers.next_seq();
-        if !self.subscribers.is_empty() {
-            self.effects
-                .push(Effect::Broadcast(codec::notification(&notification(seq))));
+    fn note_unwatched(&mut self, touched: sessions::Touched, now: Now) {
+        match touched {
+            sessions::Touched::Nothing => {}
+            sessions::Touched::Unwatched => self.lifecycle.touched_unwatched(now.uptime_ms),
+            sessions::Touched::LastOfUnwatched => self.lifecycle.lost_unwatched(now.uptime_ms),
         }
     }
 }

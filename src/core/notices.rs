@@ -1,6 +1,6 @@
 //! What a person should know, told once and not as a flood.
 //!
-//! A notice of one code is told again only after [`QUIET_MS`]; the last few are kept for dashboards that connect
+//! A notice of one code is told again only after [`REPEAT_AFTER_MS`]; the last few are kept for dashboards that connect
 //! later. Owns no text of its own. Called by [`super::Core`] only.
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use crate::protocol::{NOTICES_KEPT, Notice};
 
 /// How long a notice of the same code stays untold again: often enough to be noticed by who comes back from lunch.
-pub const QUIET_MS: u64 = 60 * 60 * 1000;
+pub(crate) const REPEAT_AFTER_MS: u64 = 60 * 60 * 1000;
 
 /// The last notices, oldest first, each with the uptime at which it was told.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ impl Notices {
             .iter()
             .rev()
             .find(|(_, earlier)| earlier.code == notice.code);
-        if !repeats && told.is_some_and(|(told, _)| uptime_ms < told + QUIET_MS) {
+        if !repeats && told.is_some_and(|(told, _)| uptime_ms < told + REPEAT_AFTER_MS) {
             return false;
         }
         if self.0.len() == NOTICES_KEPT {

@@ -1,4 +1,4 @@
-//! What each request is answered with, and what it changes: one method of [`Core`] for each method of the protocol.
+//! What each request is answered with, and what it changes: one function for each method of the protocol.
 //!
 //! Every request that has an id gets exactly one reply from here (a reload's comes with its outcome), before the
 //! notifications that it causes. Called by [`Core::handle`] only.
@@ -8,114 +8,115 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 
 use super::session::{Process, Session};
-use super::sessions::Found;
-use super::{ClientId, Core, Effect, MAX_SESSIONS, Now, Phase, Request, Set};
-use crate::codec::{self, Id, Line};
+use super::sessions::{Found, MAX_SESSIONS};
+use super::{ClientId, Core, Effect, Now};
+use crate::codec::{self, Id, Request};
 use crate::event::{EventKind, Report, ReportedProcess};
-use crate::protocol::{self, ErrorCode, Notice, StopReason};
+use crate::os::process::ProcessId;
+use crate::protocol::{self, ErrorCode, Notice, SetParams, StopReason, Usage};
 
 impl Core {
-    pub(super) fn serve(&mut self, client: ClientId, id: Option<Id>, request: Request, now: Now) {
+    pub(super) fn handle_request(
+        &mut self,
+        client: ClientId,
+        id: Option<Id>,
+        request: Request,
+        now: Now,
+    ) {
         match request {
-            Request::Hello => {
-                let identity = &self.identity;
-                let result = protocol::HelloResult {
-                    protocol: protocol::VERSION,
-                    version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
-                    pid: identity.pid,
-                    origin: Cow::Borrowed(identity.origin),
-                };
-                let line = id.map(|id| codec::reply(&id, &result));
-                self.reply(client, line);
+            Request::Hello(_) => self.hello(client, id),
+            Request::SessionList(params) => {
+                let sessions = Records(self.sessions.sorted(params.include_closed));
+                let line = id.map(|id| codec::reply(&id, &protocol::ListOf { sessions }));
+                self.feed.reply(client, line);
             }
-            Request::SessionReport(report) => self.report(client, id, *report, now),
-            Request::SessionSet(set) => self.set(client, id, *set, now),
-            Request::SessionList { include_closed } => {
-                let sessions = Records(self.store.sorted(include_closed));
-                let line = id.map(|id| codec::reply(&id, &List { sessions }));
-                self.reply(client, line);
-            }
-            Request::SessionGet { session } => match self.find(&session) {
+            Request::SessionGet(params) => match self.find(&params.session) {
                 Ok(key) => self.reply_session(client, id, &key),
-                Err((code, message)) => self.reply_error(client, id, code, &message),
+                Err((code, message)) => self.feed.reply_error(client, id, code, &message),
             },
-            Request::SessionExplain { session } => match self.find(&session) {
-                Ok(key) => {
-                    let line = id.zip(self.store.get(&key)).map(|(id, session)| {
-                        let result = protocol::ExplainResult {
-                            session: session.record(),
-                            steps: session.explain(),
-                        };
-                        codec::reply(&id, &result)
-                    });
-                    self.reply(client, line);
-                }
-                Err((code, message)) => self.reply_error(client, id, code, &message),
+            Request::SessionExplain(params) => match self.find(&params.session) {
+                Ok(key) => self.explain(client, id, &key),
+                Err((code, message)) => self.feed.reply_error(client, id, code, &message),
             },
-            Request::SessionRemove { session } => match self.find(&session) {
+            Request::SessionRemove(params) => match self.find(&params.session) {
                 Ok(key) => {
-                    let line = id.map(|id| {
-                        codec::reply(
-                            &id,
-                            &protocol::RemoveResult {
-                                removed: Cow::Borrowed(&key),
-                            },
-                        )
-                    });
-                    self.reply(client, line);
-                    self.forget(&key, now);
+                    let removed = Cow::Borrowed(&*key);
+                    let result = protocol::RemoveResult { removed };
+                    let line = id.map(|id| codec::reply(&id, &result));
+                    self.feed.reply(client, line);
+                    self.remove(&key, now);
                 }
-                Err((code, message)) => self.reply_error(client, id, code, &message),
+                Err((code, message)) => self.feed.reply_error(client, id, code, &message),
             },
             Request::Subscribe => self.subscribe(client, id, now),
-            Request::UsageGet => self.reply_usage(client, id, now),
-            Request::UsageRefresh => self.refresh_usage(client, id, now),
-            Request::DaemonStatus { rss_bytes } => self.status(client, id, rss_bytes, now),
-            Request::DaemonStop { force } => {
-                let dashboards = self.subscribers.count();
+            Request::UsageGet => {
+                let waiting = id.map(|id| (client, id));
+                self.limits.reply(waiting, &mut self.feed, now);
+            }
+            Request::UsageRefresh => {
+                let may_fetch = self.lifecycle.may_fetch();
+                self.limits
+                    .refresh(client, id, may_fetch, &mut self.feed, now);
+            }
+            Request::DaemonStop(params) => {
+                let dashboards = self.feed.subscribers();
                 let line = id.map(|id| codec::reply(&id, &protocol::StopResult { dashboards }));
-                self.reply(client, line);
-                if force {
-                    self.phase = Phase::Gone;
-                    self.effects.push(Effect::Exit { flush: false });
+                self.feed.reply(client, line);
+                if params.force {
+                    self.lifecycle.exit();
+                    self.feed.push(Effect::Exit { flush: false });
                 } else {
                     self.stop(StopReason::Stop, now);
                 }
             }
             Request::DaemonReload => {
                 self.reloading.extend(id.map(|id| (client, id)));
-                self.effects.push(Effect::Reload);
+                self.feed.push(Effect::Reload);
             }
         }
     }
 
-    fn report(&mut self, client: ClientId, id: Option<Id>, mut report: Report, now: Now) {
-        self.reports += 1;
+    fn hello(&mut self, client: ClientId, id: Option<Id>) {
+        let result = protocol::HelloResult {
+            protocol: protocol::VERSION,
+            version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
+            pid: self.info.pid,
+            origin: Cow::Borrowed(self.info.origin),
+        };
+        let line = id.map(|id| codec::reply(&id, &result));
+        self.feed.reply(client, line);
+    }
+
+    /// A hook's event.
+    pub(super) fn report(
+        &mut self,
+        client: ClientId,
+        id: Option<Id>,
+        mut report: Report,
+        now: Now,
+    ) {
+        self.hook_events += 1;
         // A stamp from a clock that runs ahead would make every later event look late.
         report.at = report.at.min(now.unix_ms);
         let Some(mut event) = report.event.take() else {
-            let message = format!(
-                "a hook of {} sent an event that could not be read",
-                report.agent
-            );
-            self.reply_error(client, id, ErrorCode::InvalidParams, &message);
-            self.notice("payload_unreadable", &message, false, now);
-            return;
+            let what = "sent an event that could not be read";
+            return self.refuse_report(client, id, &report, what, now);
         };
         self.learn_config_dir(&report);
         self.unknown_events += u64::from(event.kind == EventKind::Unknown);
-        let own_namespace = self.identity.pid_namespace;
+        let own_namespace = self.info.pid_namespace;
+        let session_id = event.session_id.as_deref();
+        let accepted = id
+            .as_ref()
+            .map(|id| codec::reply(id, &protocol::ReportResult { accepted: true }));
         let is_gone = |process: ReportedProcess| {
             process.start.is_none() && process.namespace == own_namespace
         };
-        let session_id = event.session_id.as_deref();
         let key = if report.process.is_some_and(is_gone) {
             // The hook has outlived its agent and found no start: no session begins with that.
-            let known = session_id.and_then(|id| self.store.last_of(&report.agent, id));
+            let known = session_id.and_then(|id| self.sessions.last_of(&report.agent, id));
             if known.is_none() {
-                let line =
-                    id.map(|id| codec::reply(&id, &protocol::ReportResult { accepted: true }));
-                return self.reply(client, line);
+                return self.feed.reply(client, accepted);
             }
             report.process = None;
             known
@@ -123,48 +124,67 @@ impl Core {
             key_of(&report.agent, report.process, session_id, own_namespace)
         };
         let Some(key) = key else {
-            let message = format!(
-                "a hook of {} named neither its process nor its session",
-                report.agent
-            );
-            self.reply_error(client, id, ErrorCode::InvalidParams, &message);
-            self.notice("payload_unreadable", &message, false, now);
-            return;
+            let what = "named neither its process nor its session";
+            return self.refuse_report(client, id, &report, what, now);
         };
-        let known = self.store.get(&key);
-        if known.is_none() && self.refuse_if_full(client, id.as_ref(), now) {
+        if self.sessions.get(&key).is_none() && self.refuse_if_full(client, id.as_ref(), now) {
             return;
         }
-        let line = id.map(|id| codec::reply(&id, &protocol::ReportResult { accepted: true }));
-        self.reply(client, line);
-        self.overhear_usage(&mut event, report.at, now);
-        if known_is_needed(self.store.get(&key), &event.kind) {
+        self.feed.reply(client, accepted);
+        let limits = std::mem::take(&mut event.limits);
+        self.limits
+            .apply_status_line(limits, report.at, &mut self.feed, now);
+        if self.sessions.get(&key).is_none() && !Session::begins_with(&event.kind) {
             return;
         }
-        let own_namespace = self.identity.pid_namespace;
-        let process = report
-            .process
-            .map(|process| Process::of(process, own_namespace));
+        let process = report.process;
+        let process = process.map(|process| Process::of(process, own_namespace));
         let prompts = self.settings.record_prompts;
         let make = || {
             let agent = report.agent.clone();
             Some(Session::new(key.clone(), agent, report.at))
         };
-        let change =
-            |session: &mut Session| session.hooked(&report, event, process, prompts, now.unix_ms);
-        self.change_or_make(&key, now, report.at, make, change);
+        let change = |session: &mut Session| {
+            session.apply_hook(&report, event, process, prompts, now.unix_ms)
+        };
+        self.upsert(&key, now, report.at, make, change);
     }
 
-    fn set(&mut self, client: ClientId, id: Option<Id>, set: Set, now: Now) {
-        let Set { params, process } = set;
-        let key = match self.store.find_to_set(&params.session) {
+    fn refuse_report(
+        &mut self,
+        client: ClientId,
+        id: Option<Id>,
+        report: &Report,
+        what: &str,
+        now: Now,
+    ) {
+        let message = format!("a hook of {} {what}", report.agent);
+        let code = ErrorCode::InvalidParams;
+        self.feed.reply_error(client, id, code, &message);
+        self.feed.notice("payload_unreadable", &message, false, now);
+    }
+
+    /// A script's or a person's `session.set`; `process` is that of `params.pid`, if it exists.
+    pub(super) fn set(
+        &mut self,
+        client: ClientId,
+        id: Option<Id>,
+        params: &SetParams,
+        process: Option<ProcessId>,
+        now: Now,
+    ) {
+        if let (Some(pid), None) = (params.pid, process) {
+            let message = format!("pid: there is no process {pid}");
+            let code = ErrorCode::InvalidParams;
+            return self.feed.reply_error(client, id, code, &message);
+        }
+        let key = match self.sessions.find_to_set(&params.session) {
             Found::One(key) => key,
             Found::None if self.refuse_if_full(client, id.as_ref(), now) => return,
             Found::None => params.session.clone().into(),
             Found::Many(count) => {
                 let (code, message) = ambiguous(&params.session, count);
-                self.reply_error(client, id, code, &message);
-                return;
+                return self.feed.reply_error(client, id, code, &message);
             }
         };
         let process = params.pid.map(|pid| Process {
@@ -173,164 +193,131 @@ impl Core {
             watched: process,
         });
         let agent = params.agent.as_deref().unwrap_or("script");
-        let made = || Some(Session::new(key.clone(), agent.into(), now.unix_ms));
+        let make = || Some(Session::new(key.clone(), agent.into(), now.unix_ms));
         let at = now.unix_ms;
-        // The reply shows the session as changed and goes before the change's notification.
-        let place = self.effects.len();
-        self.change_or_make(&key, now, at, made, |session| {
-            session.set(&params, process, at);
+        self.upsert(&key, now, at, make, |session| {
+            session.set(params, process, at);
             true
         });
-        let reply = id.zip(self.store.get(&key)).map(|(id, session)| {
-            Effect::Reply(
-                client,
-                codec::reply(
-                    &id,
-                    &protocol::SessionResult {
-                        session: session.record(),
-                    },
-                ),
-            )
-        });
-        if let Some(reply) = reply {
-            self.effects.insert(place, reply);
-        }
+        self.reply_session(client, id, &key);
     }
 
-    /// Too many sessions for another one: says so and is true.
+    /// Refuses a request that would make another session, if there are too many. True if it did.
     fn refuse_if_full(&mut self, client: ClientId, id: Option<&Id>, now: Now) -> bool {
-        if !self.store.is_full() {
+        if !self.sessions.is_full() {
             return false;
         }
         let message = format!(
             "{MAX_SESSIONS} sessions are remembered already; remove some with `agent-console remove`"
         );
-        self.reply_error(client, id.cloned(), ErrorCode::TooManySessions, &message);
-        self.notice("sessions_full", &message, false, now);
+        let code = ErrorCode::TooManySessions;
+        self.feed.reply_error(client, id.cloned(), code, &message);
+        self.feed.notice("sessions_full", &message, false, now);
         true
     }
 
     fn subscribe(&mut self, client: ClientId, id: Option<Id>, now: Now) {
-        if self.phase == Phase::RetiringForGood {
-            self.reply_error(client, id, ErrorCode::Stopping, "the daemon is stopping");
-            return;
+        if self.lifecycle.is_leaving() {
+            let code = ErrorCode::Stopping;
+            let message = "the daemon is stopping";
+            return self.feed.reply_error(client, id, code, message);
         }
-        let is_first = self.subscribers.is_empty();
+        // Those who are subscribed already get what the snapshot holds.
+        self.sessions.publish(&mut self.feed);
+        let is_first = !self.feed.has_subscribers();
         if is_first {
-            self.look_at_usage(now);
+            self.limits.on_first_subscriber(&mut self.feed, now);
         }
         let line = id.map(|id| codec::reply(&id, &self.snapshot()));
-        self.reply(client, line);
+        self.feed.reply(client, line);
         if is_first {
-            // Somebody looks for the first time: whatever file events may have missed comes now.
-            self.effects.push(Effect::ScanRegistries);
+            // File events may have been missed: read the registries again.
+            self.feed.push(Effect::ScanRegistries);
         }
-        if self.subscribers.add(client) {
-            self.effects.push(Effect::Subscribed(client));
-        }
-        self.fetch_if_due(now);
+        self.feed.subscribe(client);
+        let may_fetch = self.lifecycle.may_fetch();
+        self.limits.fetch_if_due(may_fetch, &mut self.feed, now);
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot {
-            seq: self.subscribers.seq(),
-            sessions: Records(self.store.sorted(true)),
-            notices: self.notices.iter().collect(),
-            usage: self.usage.told(),
+    pub(super) fn snapshot(
+        &self,
+    ) -> protocol::SnapshotOf<Records<'_>, Vec<&Notice<'static>>, &Usage<'static>> {
+        protocol::SnapshotOf {
+            seq: self.feed.seq(),
+            sessions: Records(self.sessions.sorted(true)),
+            notices: self.feed.notices(),
+            usage: self.limits.published(),
         }
     }
 
-    fn status(&mut self, client: ClientId, id: Option<Id>, rss_bytes: Option<u64>, now: Now) {
-        let identity = &self.identity;
+    /// `daemon.status`; `rss_bytes` is the daemon's resident memory.
+    pub(super) fn status(
+        &mut self,
+        client: ClientId,
+        id: Option<Id>,
+        rss_bytes: Option<u64>,
+        now: Now,
+    ) {
+        let info = &self.info;
         let result = protocol::StatusResult {
-            pid: identity.pid,
+            pid: info.pid,
             version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
             protocol: protocol::VERSION,
-            origin: Cow::Borrowed(identity.origin),
-            socket: Cow::Borrowed(&identity.socket),
+            origin: Cow::Borrowed(info.origin),
+            socket: Cow::Borrowed(&info.socket),
             uptime_ms: now.uptime_ms,
-            sessions: self.store.counts(),
-            dashboards: self.subscribers.count(),
-            seq: self.subscribers.seq(),
-            reports: self.reports,
+            sessions: self.sessions.counts(),
+            dashboards: self.feed.subscribers(),
+            seq: self.feed.seq(),
+            reports: self.hook_events,
             unknown_events: self.unknown_events,
             rss_bytes,
-            idle_timeout_ms: self.idle.timeout_ms(),
+            idle_timeout_ms: self.lifecycle.timeout_ms(),
         };
         let line = id.map(|id| codec::reply(&id, &result));
-        self.reply(client, line);
+        self.feed.reply(client, line);
     }
 
     fn find(&self, name: &str) -> Result<Box<str>, (ErrorCode, String)> {
-        match self.store.find(name) {
+        match self.sessions.find(name) {
             Found::One(key) => Ok(key),
-            Found::None => Err((
-                ErrorCode::NoSuchSession,
-                format!(
+            Found::None => {
+                let message = format!(
                     "no session has the key, id or prefix {name:?}; `agent-console list` shows them"
-                ),
-            )),
+                );
+                Err((ErrorCode::NoSuchSession, message))
+            }
             Found::Many(count) => Err(ambiguous(name, count)),
         }
     }
 
-    pub(super) fn reply(&mut self, client: ClientId, line: Option<Line>) {
-        self.effects
-            .extend(line.map(|line| Effect::Reply(client, line)));
-    }
-
-    pub(super) fn reply_error(
-        &mut self,
-        client: ClientId,
-        id: Option<Id>,
-        code: ErrorCode,
-        message: &str,
-    ) {
-        let line = id.map(|id| codec::error(&id, code, message));
-        self.reply(client, line);
+    fn explain(&mut self, client: ClientId, id: Option<Id>, key: &str) {
+        let line = id.zip(self.sessions.get(key)).map(|(id, session)| {
+            let result = protocol::ExplainResult {
+                session: session.record(),
+                steps: session.explain(),
+            };
+            codec::reply(&id, &result)
+        });
+        self.feed.reply(client, line);
     }
 
     fn reply_session(&mut self, client: ClientId, id: Option<Id>, key: &str) {
-        let line = id.zip(self.store.get(key)).map(|(id, session)| {
-            codec::reply(
-                &id,
-                &protocol::SessionResult {
-                    session: session.record(),
-                },
-            )
+        let line = id.zip(self.sessions.get(key)).map(|(id, session)| {
+            let session = session.record();
+            codec::reply(&id, &protocol::SessionResult { session })
         });
-        self.reply(client, line);
+        self.feed.reply(client, line);
     }
 }
 
-/// Sessions, each made into a record as it is written: all records at once would take several times the line's memory.
-struct Records<'a>(Vec<&'a Session>);
+/// Sessions, each made into a record while it is written: all records at once would take several times the line's memory.
+pub(super) struct Records<'a>(Vec<&'a Session>);
 
 impl Serialize for Records<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(|session| session.record()))
     }
-}
-
-/// [`protocol::ListResult`], as it is written.
-#[derive(Serialize)]
-struct List<'a> {
-    sessions: Records<'a>,
-}
-
-/// [`protocol::Snapshot`], as it is written.
-#[derive(Serialize)]
-pub(super) struct Snapshot<'a> {
-    seq: u64,
-    sessions: Records<'a>,
-    notices: Vec<&'a Notice<'static>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<&'a protocol::Usage<'static>>,
-}
-
-/// True if the event says nothing without a session that is known already.
-fn known_is_needed(known: Option<&Session>, kind: &EventKind) -> bool {
-    known.is_none() && !Session::begins_with(kind)
 }
 
 fn ambiguous(name: &str, count: usize) -> (ErrorCode, String) {

@@ -1,22 +1,24 @@
 //! The sessions: one plain map, found by key, by the agent's id or by a unique prefix, and bounded.
 //!
-//! Owns the map and the counts that follow from it; knows nothing of messages, clients or time-outs. Called by
+//! Owns the map, the counts that follow from it, and which sessions have changed since the last publication. A change
+//! is noted in one place, [`Sessions::upsert`]. Knows nothing of requests, clients or the daemon's end. Called by
 //! [`super::Core`] only.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::feed::Feed;
 use super::session::Session;
+use super::timers::Timers;
+use super::{Effect, Now};
 use crate::os::process::ProcessId;
-use crate::protocol::{Counts, Status};
+use crate::protocol::{Counts, Notification, SET_PREFIX, SessionChanged, SessionRemoved, Status};
 
 /// The most sessions remembered: at under 1 KB each, what a machine with a script gone wild may cost.
-pub const MAX_SESSIONS: usize = 100_000;
+pub(crate) const MAX_SESSIONS: usize = 100_000;
 
 /// The most closed sessions remembered; the one closed longest ago goes first.
-pub const MAX_CLOSED: usize = 100;
-
-/// The shortest prefix, in characters, by which `session.set` finds a session: a shorter name is more likely a new one.
-pub const SET_PREFIX: usize = 8;
+pub(crate) const MAX_CLOSED: usize = 100;
 
 /// What a name stands for.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,48 +31,186 @@ pub(crate) enum Found {
     Many(usize),
 }
 
+/// When a session changes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// By the stamp of the evidence, in ms since the epoch.
+    pub(crate) at: u64,
+    /// By the daemon's clocks.
+    pub(crate) now: Now,
+    /// How many transitions a session keeps.
+    pub(crate) history: usize,
+}
+
+/// What a change meant for the sessions without a process to watch, which decide how long the daemon stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Touched {
+    /// It was about none.
+    Nothing,
+    /// It was about one.
+    Unwatched,
+    /// One has ended, or has a process now.
+    LastOfUnwatched,
+}
+
+/// What subscribers do not know yet.
+#[derive(Debug)]
+enum Unpublished {
+    Changed(Box<str>),
+    Removed(Box<str>),
+}
+
 /// All sessions.
 #[derive(Debug, Default)]
-pub(crate) struct Store {
-    sessions: HashMap<Box<str>, Session>,
+pub(crate) struct Sessions {
+    by_key: HashMap<Box<str>, Session>,
     /// Sessions that are not closed and whose process is watched.
     watched: usize,
     closed: usize,
+    /// In the order of the first change of each.
+    unpublished: Vec<Unpublished>,
 }
 
-impl Store {
+impl Sessions {
     /// The session of this key.
     pub(crate) fn get(&self, key: &str) -> Option<&Session> {
-        self.sessions.get(key)
+        self.by_key.get(key)
     }
 
-    /// Changes the session of this key, which `change` finds or makes, and keeps the counts. `None` from `make`
-    /// leaves everything as it was.
-    pub(crate) fn update<T>(
+    /// Changes the session of this key, or makes it, and does all that follows: commits the new status, watches its
+    /// process or ends that, moves its timer, notes it for publication, removes the oldest closed session beyond the
+    /// bound. `change` returns false if it changed nothing; `None` from `make` leaves everything as it was.
+    pub(crate) fn upsert(
+        &mut self,
+        key: &str,
+        moment: Moment,
+        timers: &mut Timers,
+        feed: &mut Feed,
+        make: impl FnOnce() -> Option<Session>,
+        change: impl FnOnce(&mut Session) -> bool,
+    ) -> Touched {
+        let was_unwatched = self.get(key).is_some_and(Session::is_unwatched);
+        let outcome = self.update(key, make, |session| {
+            let before = (session.watched_while_open(), session.timeout_ms());
+            let changed = change(session);
+            if changed {
+                session.commit_status(moment.at, moment.now, moment.history.max(1));
+            }
+            let after = (session.watched_while_open(), session.timeout_ms());
+            let is_first = changed && !std::mem::replace(&mut session.is_unpublished, changed);
+            (changed, is_first, before, after, session.is_unwatched())
+        });
+        let Some((true, is_first, before, after, is_unwatched)) = outcome else {
+            return Touched::Nothing;
+        };
+        timers.set_session(key, before.1, after.1);
+        if before.0 != after.0 {
+            if let Some(process) = before.0 {
+                self.end_watch(process, feed);
+            }
+            if let Some(process) = after.0 {
+                feed.push(Effect::Watch(process));
+            }
+        }
+        if is_first {
+            self.unpublished.push(Unpublished::Changed(key.into()));
+        }
+        if let Some(oldest) = self.excess() {
+            // A closed session: nothing waits for it.
+            self.remove(&oldest, timers, feed);
+        }
+        if is_unwatched {
+            Touched::Unwatched
+        } else if was_unwatched {
+            Touched::LastOfUnwatched
+        } else {
+            Touched::Nothing
+        }
+    }
+
+    /// Removes the session of this key.
+    pub(crate) fn remove(&mut self, key: &str, timers: &mut Timers, feed: &mut Feed) -> Touched {
+        let Some(session) = self.by_key.remove(key) else {
+            return Touched::Nothing;
+        };
+        self.uncount(&session);
+        timers.set_session(key, session.timeout_ms(), None);
+        if let Some(process) = session.watched_while_open() {
+            self.end_watch(process, feed);
+        }
+        if session.is_unpublished {
+            let of_key =
+                |change: &Unpublished| matches!(change, Unpublished::Changed(of) if **of == *key);
+            self.unpublished.retain(|change| !of_key(change));
+        }
+        self.unpublished.push(Unpublished::Removed(key.into()));
+        if session.is_unwatched() {
+            Touched::LastOfUnwatched
+        } else {
+            Touched::Nothing
+        }
+    }
+
+    /// Notifies the subscribers of each session that has changed or was removed since the last time.
+    pub(crate) fn publish(&mut self, feed: &mut Feed) {
+        for change in self.unpublished.drain(..) {
+            match change {
+                Unpublished::Changed(key) => {
+                    if let Some(session) = self.by_key.get_mut(&key) {
+                        session.is_unpublished = false;
+                        feed.notify(|seq| {
+                            Notification::SessionChanged(Box::new(SessionChanged {
+                                seq,
+                                session: session.record(),
+                            }))
+                        });
+                    }
+                }
+                Unpublished::Removed(key) => feed.notify(|seq| {
+                    Notification::SessionRemoved(SessionRemoved {
+                        seq,
+                        key: Cow::Borrowed(&key),
+                    })
+                }),
+            }
+        }
+    }
+
+    /// The process of the session can't be watched after all.
+    pub(crate) fn unwatch(&mut self, key: &str) {
+        self.update(key, || None, Session::unwatch);
+    }
+
+    /// Ends the watch of a process, unless another open session is of the same one.
+    fn end_watch(&self, process: ProcessId, feed: &mut Feed) {
+        if self.open_keys_of(process).is_empty() {
+            feed.push(Effect::Unwatch(process));
+        }
+    }
+
+    /// Changes the session of this key, or makes it, and keeps the counts.
+    fn update<T>(
         &mut self,
         key: &str,
         make: impl FnOnce() -> Option<Session>,
         change: impl FnOnce(&mut Session) -> T,
     ) -> Option<T> {
-        if !self.sessions.contains_key(key) {
-            self.sessions.insert(key.into(), make()?);
-        } else if let Some(session) = self.sessions.get(key) {
-            self.watched -= usize::from(!session.is_closed() && session.watched().is_some());
+        if !self.by_key.contains_key(key) {
+            self.by_key.insert(key.into(), make()?);
+        } else if let Some(session) = self.by_key.get(key) {
+            self.watched -= usize::from(session.watched_while_open().is_some());
             self.closed -= usize::from(session.is_closed());
         }
-        let session = self.sessions.get_mut(key)?;
+        let session = self.by_key.get_mut(key)?;
         let result = change(session);
-        self.watched += usize::from(!session.is_closed() && session.watched().is_some());
+        self.watched += usize::from(session.watched_while_open().is_some());
         self.closed += usize::from(session.is_closed());
         Some(result)
     }
 
-    /// Forgets the session of this key.
-    pub(crate) fn remove(&mut self, key: &str) -> Option<Session> {
-        let session = self.sessions.remove(key)?;
-        self.watched -= usize::from(!session.is_closed() && session.watched().is_some());
+    fn uncount(&mut self, session: &Session) {
+        self.watched -= usize::from(session.watched_while_open().is_some());
         self.closed -= usize::from(session.is_closed());
-        Some(session)
     }
 
     /// What `name` stands for: a key, an id that a session has, one that it had, or a prefix of a key or id, in this
@@ -89,7 +229,7 @@ impl Store {
     }
 
     fn find_or(&self, name: &str, has_prefix: impl Fn(&Session) -> bool) -> Found {
-        if let Some(session) = self.sessions.get(name) {
+        if let Some(session) = self.by_key.get(name) {
             return Found::One(session.key().into());
         }
         let mut found = self.pick(|session| session.has_id(name));
@@ -104,7 +244,7 @@ impl Store {
 
     fn pick(&self, matches: impl Fn(&Session) -> bool) -> Found {
         let (mut open, mut all) = (Vec::new(), Vec::new());
-        for session in self.sessions.values().filter(|session| matches(session)) {
+        for session in self.by_key.values().filter(|session| matches(session)) {
             all.push(session);
             if !session.is_closed() {
                 open.push(session);
@@ -138,24 +278,24 @@ impl Store {
 
     /// Every session, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.sessions.values()
+        self.by_key.values()
     }
 
     /// Every key, in no order.
     pub(crate) fn keys(&self) -> Vec<Box<str>> {
-        self.sessions.keys().cloned().collect()
+        self.by_key.keys().cloned().collect()
     }
 
     /// The keys of the open sessions of this process.
-    pub(crate) fn keys_of(&self, process: ProcessId) -> Vec<Box<str>> {
+    pub(crate) fn open_keys_of(&self, process: ProcessId) -> Vec<Box<str>> {
         let of = self
             .iter()
-            .filter(|session| !session.is_closed() && session.watched() == Some(process));
+            .filter(|session| session.watched_while_open() == Some(process));
         of.map(|session| session.key().into()).collect()
     }
 
     /// The key of the session that was closed longest ago, if more are closed than may be.
-    pub(crate) fn excess(&self) -> Option<Box<str>> {
+    fn excess(&self) -> Option<Box<str>> {
         if self.closed <= MAX_CLOSED {
             return None;
         }
@@ -170,14 +310,8 @@ impl Store {
         self.watched
     }
 
-    /// How many sessions are closed.
-    #[cfg(test)]
-    pub(crate) fn closed(&self) -> usize {
-        self.closed
-    }
-
     pub(crate) fn is_full(&self) -> bool {
-        self.sessions.len() >= MAX_SESSIONS
+        self.by_key.len() >= MAX_SESSIONS
     }
 
     /// How many sessions are in each status.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::connection::{Connection, Mail, Scratch};
+use super::connection::{Connection, ConnectionEvent, Scratch};
 use super::outbox::{Flushed, Log, MAX_BEHIND, MAX_UNREAD, Outbox};
 use crate::core::ClientId;
 use crate::os::process;
@@ -51,14 +51,14 @@ pub(super) struct Clients {
     answered_at_length: bool,
     dashboards: Vec<ClientId>,
     log: Log,
-    post: mpsc::Sender<Mail>,
+    post: mpsc::Sender<ConnectionEvent>,
     scratch: Scratch,
     gone: Vec<ClientId>,
 }
 
 impl Clients {
     /// None yet; their mail will go to `post`.
-    pub(super) fn new(post: mpsc::Sender<Mail>) -> Self {
+    pub(super) fn new(post: mpsc::Sender<ConnectionEvent>) -> Self {
         Self {
             all: HashMap::new(),
             last: 0,
@@ -82,7 +82,7 @@ impl Clients {
     }
 
     /// It has sent something. False if it has gone meanwhile: what it sent is nobody's.
-    pub(super) fn spoke(&mut self, client: ClientId) -> bool {
+    pub(super) fn has_sent(&mut self, client: ClientId) -> bool {
         let entry = self.all.get_mut(&client);
         entry.is_some_and(|entry| {
             entry.spoke = true;
@@ -114,7 +114,7 @@ impl Clients {
     }
 
     /// True if each has been served and nothing is left to read from it or to send to it.
-    pub(super) fn are_settled(&self) -> bool {
+    pub(super) fn are_drained(&self) -> bool {
         self.all.values().all(|client| {
             client.spoke && !client.connection.has_more() && client.outbox.is_empty(&self.log)
         })
@@ -126,7 +126,7 @@ impl Clients {
     }
 
     /// Takes a connection in and begins to read from it.
-    pub(super) fn welcome(&mut self, socket: UnixStream) {
+    pub(super) fn add(&mut self, socket: UnixStream) {
         let connection = match Connection::new(socket) {
             Ok(connection) => Rc::new(connection),
             Err(error) => {

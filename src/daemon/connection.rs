@@ -1,4 +1,4 @@
-//! One connection: reads what a client sends, has it decoded, posts it to the loop.
+//! One connection: reads what a client sends, decodes it, adds what only the shell knows, posts it to the loop.
 //!
 //! Reading only: what goes out is the loop's business. Registered for readability alone, because a client's `read()`
 //! makes its socket writable again and would wake the daemon for nothing. Holds no read buffer: all connections read
@@ -15,20 +15,22 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 
 use super::reactor::register;
-use crate::codec::{self, Decoded, Framer, Id, Refusal};
-use crate::core::ClientId;
+use crate::agents;
+use crate::codec::{self, Decoded, Framer, Message, Refusal};
+use crate::core::{ClientId, Input};
+use crate::os::process;
 
 /// What is read at a time: a few hundred hooks' worth of one connection, without starving the others.
 const SCRATCH: usize = 16 * 1024;
 
 /// What a connection posts to the loop.
 #[derive(Debug)]
-pub(super) enum Mail {
-    /// A client sent a line.
-    Line(ClientId, Decoded),
+pub(super) enum ConnectionEvent {
+    /// A client sent a message.
+    Received(ClientId, Input),
     /// A client sends no more; it may still read.
     Ended(ClientId),
-    /// A client has gone.
+    /// A client has disconnected.
     Gone(ClientId),
     /// A client's socket takes bytes again.
     Writable(ClientId),
@@ -84,11 +86,11 @@ impl Connection {
         self.partial.get() || rustix::io::ioctl_fionread(self.socket()).is_ok_and(|bytes| bytes > 0)
     }
 
-    /// Reads until the client goes or sends what can't be read on; posts all to `mailbox`.
+    /// Reads until the client goes or sends what can't be read on; posts all to `events`.
     pub(super) async fn read(
         self: Rc<Self>,
         client: ClientId,
-        mailbox: Sender<Mail>,
+        events: Sender<ConnectionEvent>,
         scratch: Scratch,
     ) {
         let mut framer = Framer::default();
@@ -99,7 +101,7 @@ impl Connection {
             let Ok(mut ready) = self.socket.readable().await else {
                 break;
             };
-            let mut lines = Vec::new();
+            let mut inputs = Vec::new();
             let outcome = {
                 let mut buffer = scratch.0.borrow_mut();
                 let outcome = self.socket().read(&mut buffer);
@@ -107,10 +109,10 @@ impl Connection {
                     let bytes = buffer.get(..count).unwrap_or_default();
                     let pushed = framer.push(bytes, |line| {
                         if !line.is_empty() {
-                            lines.push(codec::decode(line));
+                            inputs.push(input(client, codec::decode(line)));
                         }
                     });
-                    // A short read has emptied the socket: asking again would only be told so.
+                    // A short read has emptied the socket: another read would only return `EAGAIN`.
                     if count > 0 && count < buffer.len() {
                         ready.clear_ready();
                     }
@@ -127,13 +129,14 @@ impl Connection {
             self.partial.set(framer.is_partial());
             let ended = outcome == Ok(0);
             if ended && framer.is_partial() {
-                lines.push(refused(Refusal::unfinished()));
+                inputs.push(input(client, Decoded::refused(None, Refusal::unfinished())));
             }
             let unreadable = outcome.err();
             let stop = unreadable.is_some();
-            lines.extend(unreadable.map(refused));
-            for line in lines {
-                if mailbox.send(Mail::Line(client, line)).await.is_err() {
+            inputs.extend(unreadable.map(|refusal| input(client, Decoded::refused(None, refusal))));
+            for input in inputs {
+                let received = ConnectionEvent::Received(client, input);
+                if events.send(received).await.is_err() {
                     return;
                 }
             }
@@ -142,34 +145,80 @@ impl Connection {
                 return;
             }
             if ended {
-                let _ = mailbox.send(Mail::Ended(client)).await;
+                let _ = events.send(ConnectionEvent::Ended(client)).await;
                 return;
             }
         }
-        // The loop has ended if it takes no more mail.
-        let _ = mailbox.send(Mail::Gone(client)).await;
+        // The loop has ended if it takes no more events.
+        let _ = events.send(ConnectionEvent::Gone(client)).await;
     }
 
     /// Posts when the socket takes bytes again. A registration of its own on a duplicate of the descriptor, for as
     /// long as it is needed.
-    pub(super) async fn writable(self: Rc<Self>, client: ClientId, mailbox: Sender<Mail>) {
+    pub(super) async fn writable(
+        self: Rc<Self>,
+        client: ClientId,
+        events: Sender<ConnectionEvent>,
+    ) {
         let duplicate = self.socket().try_clone();
         let registered = duplicate.and_then(|socket| register(socket, Interest::WRITABLE));
-        let mail = match registered {
-            Ok(socket) => socket.writable().await.map(|_| Mail::Writable(client)),
+        let event = match registered {
+            Ok(socket) => socket
+                .writable()
+                .await
+                .map(|_| ConnectionEvent::Writable(client)),
             Err(error) => Err(error),
         };
-        if let Err(error) = &mail {
+        if let Err(error) = &event {
             tracing::debug!(client = client.0, %error, "cannot wait for a client");
         }
-        let _ = mailbox.send(mail.unwrap_or(Mail::Gone(client))).await;
+        let _ = events
+            .send(event.unwrap_or(ConnectionEvent::Gone(client)))
+            .await;
     }
 }
 
-/// A line that is no request and whose id can't be known.
-fn refused(refusal: Refusal) -> Decoded {
-    Decoded {
-        id: Some(Id::null()),
-        request: Err(refusal),
+/// A message as the core takes it, with what only the shell can find out: what an agent's event means, whether a process
+/// exists, how much memory the daemon has.
+fn input(client: ClientId, decoded: Decoded<'_>) -> Input {
+    let Decoded {
+        id,
+        method,
+        message,
+    } = decoded;
+    if let Some(method) = method {
+        tracing::debug!(client = client.0, method, "request");
+    }
+    match message {
+        Message::Report(params) => Input::Reported {
+            client,
+            id,
+            report: Box::new(agents::interpret(*params)),
+        },
+        Message::Set(params) => {
+            let found = params.pid.and_then(|pid| process::inspect(pid).ok());
+            let process = found.filter(|process| !process.zombie);
+            Input::Set {
+                client,
+                id,
+                params,
+                process: process.map(|process| process.id),
+            }
+        }
+        Message::Status => Input::StatusAsked {
+            client,
+            id,
+            rss_bytes: process::resident_bytes(),
+        },
+        Message::Request(request) => Input::Request {
+            client,
+            id,
+            request,
+        },
+        Message::Refused(error) => {
+            let code = error.code as i32;
+            tracing::debug!(client = client.0, code, "request refused");
+            Input::Refused { client, id, error }
+        }
     }
 }

@@ -22,20 +22,19 @@ use tokio::sync::mpsc;
 use super::agent_registry::Registries;
 use super::agent_registry::watcher::Sighting;
 use super::clients::Clients;
-use super::connection::Mail;
+use super::connection::ConnectionEvent;
 use super::exit_watcher::ExitWatcher;
 use super::limits_child::Fetcher;
 use super::listener::{Listener, Origin};
 use super::reactor::register;
 use super::sd_notify;
 use super::signals::{Caught, Signals};
-use crate::codec::Refusal;
 use crate::config::Config;
-use crate::core::{ClientId, Core, Effect, Identity, Input, Now, Request, Settings};
+use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now, Settings};
 use crate::log::LogControl;
 use crate::os::{clock, process};
 
-/// How much mail one turn takes: enough to coalesce a burst, few enough that the first answer does not wait long.
+/// How many events one turn takes: enough to coalesce a burst, few enough that the first answer does not wait long.
 const TURN: usize = 128;
 
 /// How long leaving waits for clients that were accepted and have not said anything, and for those that don't read.
@@ -44,10 +43,10 @@ const GRACE: Duration = Duration::from_millis(250);
 /// How long after its start, or a fetch, the daemon lets go of what only that needed: whoever it was for has been answered.
 const SETTLING: Duration = Duration::from_millis(50);
 
-/// What becomes of the loop.
+/// Whether the loop goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Course {
-    On,
+enum ControlFlow {
+    Continue,
     /// Leave; with or without sending what is unsent.
     Exit {
         flush: bool,
@@ -55,7 +54,7 @@ enum Course {
 }
 
 /// The daemon's one loop. See the module's text.
-pub(super) struct Actor {
+pub(super) struct EventLoop {
     core: Core,
     config: Config,
     log_control: LogControl,
@@ -66,11 +65,11 @@ pub(super) struct Actor {
     /// No descriptor was left for another connection when there were so many: accept again when there are fewer.
     full_at: Option<usize>,
     /// Since when the daemon is leaving, if nobody objects.
-    retired: Option<Instant>,
+    draining_since: Option<Instant>,
     clients: Clients,
     /// They will say no more, and wait for an answer.
     half_closed: Vec<ClientId>,
-    mailbox: mpsc::Receiver<Mail>,
+    events: mpsc::Receiver<ConnectionEvent>,
     exits: ExitWatcher,
     exited: mpsc::UnboundedReceiver<process::ProcessId>,
     registries: Registries,
@@ -92,7 +91,7 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-impl Actor {
+impl EventLoop {
     /// # Errors
     ///
     /// The system refuses to watch the listener.
@@ -102,9 +101,9 @@ impl Actor {
         config: Config,
         log_control: LogControl,
     ) -> std::io::Result<Self> {
-        let (post, mailbox) = mpsc::channel(TURN);
-        let (tell, exited) = mpsc::unbounded_channel();
-        let identity = Identity {
+        let (event_tx, events) = mpsc::channel(TURN);
+        let (exit_tx, exited) = mpsc::unbounded_channel();
+        let info = DaemonInfo {
             pid: std::process::id(),
             pid_namespace: process::namespace(),
             origin: listener.origin().as_str(),
@@ -115,18 +114,18 @@ impl Actor {
             uptime_ms: 0,
         };
         Ok(Self {
-            core: Core::new(identity, settings(&config), now),
+            core: Core::new(info, settings(&config), now),
             config,
             log_control,
             began: clock::monotonic(),
             listening: Some(listen(&listener)?),
             listener,
             full_at: None,
-            retired: None,
-            clients: Clients::new(post),
+            draining_since: None,
+            clients: Clients::new(event_tx),
             half_closed: Vec::new(),
-            mailbox,
-            exits: ExitWatcher::new(tell),
+            events,
+            exits: ExitWatcher::new(exit_tx),
             exited,
             registries: Registries::new(),
             fetcher: Fetcher::new(),
@@ -137,68 +136,68 @@ impl Actor {
 
     /// Turns until the daemon is to leave.
     pub(super) async fn run(mut self) {
-        self.look_around().await;
+        self.initial_scan().await;
         sd_notify::ready(&self.serving());
         let mut settled = Some(clock::monotonic() + SETTLING);
         let mut watchdog = sd_notify::watchdog_interval().map(tokio::time::interval);
-        let mut mail = Vec::with_capacity(TURN);
+        let mut events = Vec::with_capacity(TURN);
         loop {
             let due = self
                 .core
-                .next_deadline()
+                .next_timeout()
                 .map(|ms| self.began + Duration::from_millis(ms));
-            let grace = self.retired.map(|since| since + GRACE);
-            let course = tokio::select! {
-                _ = self.mailbox.recv_many(&mut mail, TURN) => self.take_mail(&mut mail),
+            let grace = self.draining_since.map(|since| since + GRACE);
+            let flow = tokio::select! {
+                _ = self.events.recv_many(&mut events, TURN) => self.handle_events(&mut events),
                 () = acceptable(self.listening.as_ref()) => self.accept(),
                 Some(process) = self.exited.recv() => self.handle(Input::ProcessExited(process)),
-                Some(sighting) = self.registries.next() => self.sighted(sighting),
+                Some(sighting) = self.registries.next() => self.registry_changed(sighting),
                 Some(fetched) = self.fetcher.next() => {
                     settled = Some(clock::monotonic() + SETTLING);
-                    self.handle(Input::Fetched(fetched))
+                    self.handle(Input::LimitsFetched(fetched))
                 }
-                caught = self.signals.next() => self.caught(caught),
-                () = at(due) => self.handle(Input::Tick),
+                signal = self.signals.next() => self.on_signal(signal),
+                () = at(due) => self.handle(Input::Timeout),
                 () = at(grace) => self.drained(),
                 () = at(settled) => {
                     settled = None;
                     process::give_memory_back();
                     process::let_go_of_files();
-                    Course::On
+                    ControlFlow::Continue
                 }
                 () = tick(watchdog.as_mut()) => {
                     sd_notify::alive();
-                    Course::On
+                    ControlFlow::Continue
                 }
             };
-            let course = match course {
-                Course::On => self.end_turn(),
-                exit @ Course::Exit { .. } => exit,
+            let flow = match flow {
+                ControlFlow::Continue => self.end_turn(),
+                exit @ ControlFlow::Exit { .. } => exit,
             };
-            if let Course::Exit { flush } = course {
+            if let ControlFlow::Exit { flush } = flow {
                 self.clients.flush_dashboards();
                 return self.leave(flush).await;
             }
         }
     }
 
-    /// Takes in the sessions that run already, so that whoever asks first is told of them.
-    async fn look_around(&mut self) {
+    /// Reads the registries before the first client is served: the sessions that run already are known from the start.
+    async fn initial_scan(&mut self) {
         let mut any = true;
         while std::mem::take(&mut any) {
             // The watcher looks in tasks of its own.
             tokio::task::yield_now().await;
             while let Some(sighting) = self.registries.try_next() {
-                self.sighted(sighting);
+                self.registry_changed(sighting);
                 any = true;
             }
         }
     }
 
     /// After each input: subscribers get what changed; what went wrong with the log is told; leaving goes on.
-    fn end_turn(&mut self) -> Course {
+    fn end_turn(&mut self) -> ControlFlow {
         if let Some(failure) = self.log_control.take_failure() {
-            self.handle(Input::Noticed {
+            self.handle(Input::Notice {
                 code: "log_failed",
                 message: failure,
             });
@@ -210,13 +209,14 @@ impl Actor {
             self.full_at = None;
             self.accept();
         }
+        self.publish();
         self.clients.flush_dashboards();
         self.close_answered();
-        self.tell_of_gone();
-        if self.retired.is_some() && self.is_settled() {
+        self.report_disconnected();
+        if self.draining_since.is_some() && self.is_drained() {
             self.drained()
         } else {
-            Course::On
+            ControlFlow::Continue
         }
     }
 
@@ -229,7 +229,7 @@ impl Actor {
             ..
         } = self;
         half_closed.retain(|client| {
-            let waits = core.owes_answer_to(*client);
+            let waits = core.has_pending_reply(*client);
             if !waits {
                 clients.close_when_sent(*client);
             }
@@ -245,31 +245,43 @@ impl Actor {
         }
     }
 
-    fn handle(&mut self, input: Input) -> Course {
+    fn handle(&mut self, input: Input) -> ControlFlow {
         let now = self.now();
         let mut effects = std::mem::take(&mut self.effects);
         effects.extend(self.core.handle(input, now));
-        let mut course = Course::On;
+        self.apply(effects)
+    }
+
+    /// Publishes what the turn has changed.
+    fn publish(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.extend(self.core.end_turn());
+        // Publishing never ends the loop.
+        self.apply(effects);
+    }
+
+    fn apply(&mut self, mut effects: Vec<Effect>) -> ControlFlow {
+        let mut flow = ControlFlow::Continue;
         for effect in effects.drain(..) {
-            if let exit @ Course::Exit { .. } = self.carry_out(effect) {
-                course = exit;
+            if let exit @ ControlFlow::Exit { .. } = self.apply_effect(effect) {
+                flow = exit;
             }
         }
         self.effects = effects;
-        course
+        flow
     }
 
-    /// Tells the core of those who have gone; nothing is to be done for them.
-    fn tell_of_gone(&mut self) {
+    /// Reports the clients that have disconnected to the core.
+    fn report_disconnected(&mut self) {
         while let Some(client) = self.clients.next_gone() {
             self.handle(Input::Disconnected(client));
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) -> Course {
+    fn apply_effect(&mut self, effect: Effect) -> ControlFlow {
         match effect {
             Effect::Reply(client, line) => self.clients.send(client, &line),
-            Effect::Subscribed(client) => self.clients.subscribe(client),
+            Effect::Subscribe(client) => self.clients.subscribe(client),
             Effect::Broadcast(line) => self.clients.broadcast(&line),
             Effect::Announce(line) => self.clients.announce(&line),
             Effect::Disconnect(client) => self.clients.close_when_sent(client),
@@ -284,92 +296,66 @@ impl Actor {
             }
             Effect::ScanRegistries => self.registries.scan(),
             Effect::Reload => return self.reload(),
-            Effect::FetchUsage => self.fetcher.start(),
+            Effect::FetchLimits => self.fetcher.start(),
             Effect::KillFetch => self.fetcher.kill(),
-            Effect::Retire { for_good } => self.retire(for_good),
+            Effect::Drain { for_good } => self.drain(for_good),
             Effect::Resume => self.resume(),
-            Effect::Exit { flush } => return Course::Exit { flush },
+            Effect::Exit { flush } => return ControlFlow::Exit { flush },
         }
-        Course::On
+        ControlFlow::Continue
     }
 
-    fn sighted(&mut self, sighting: Sighting) -> Course {
+    fn registry_changed(&mut self, sighting: Sighting) -> ControlFlow {
         match self.registries.read(sighting) {
-            Some(sighting) => self.handle(Input::Sighted(Box::new(sighting))),
-            None => Course::On,
+            Some(sighting) => self.handle(Input::RegistryChanged(Box::new(sighting))),
+            None => ControlFlow::Continue,
         }
     }
 
-    fn take_mail(&mut self, mail: &mut Vec<Mail>) -> Course {
-        let mut course = Course::On;
-        let is_burst = mail.len() == TURN;
-        for letter in mail.drain(..) {
-            let next = match letter {
-                Mail::Line(client, line) => {
-                    if !self.clients.spoke(client) {
+    fn handle_events(&mut self, events: &mut Vec<ConnectionEvent>) -> ControlFlow {
+        let mut flow = ControlFlow::Continue;
+        let is_burst = events.len() == TURN;
+        for event in events.drain(..) {
+            let next = match event {
+                ConnectionEvent::Received(client, input) => {
+                    if !self.clients.has_sent(client) {
                         continue;
                     }
-                    let input = match line.request.and_then(complete) {
-                        Ok(request) => {
-                            tracing::debug!(
-                                client = client.0,
-                                method = request.method(),
-                                "request"
-                            );
-                            Input::Request {
-                                client,
-                                id: line.id,
-                                request,
-                            }
-                        }
-                        Err(error) => {
-                            tracing::debug!(
-                                client = client.0,
-                                code = error.code as i32,
-                                "request refused"
-                            );
-                            Input::Refused {
-                                client,
-                                id: line.id,
-                                error,
-                            }
-                        }
-                    };
                     self.handle(input)
                 }
-                Mail::Ended(client) => {
+                ConnectionEvent::Ended(client) => {
                     self.half_closed.push(client);
-                    Course::On
+                    ControlFlow::Continue
                 }
-                Mail::Gone(client) => {
+                ConnectionEvent::Gone(client) => {
                     self.clients.forget(client);
-                    Course::On
+                    ControlFlow::Continue
                 }
-                Mail::Writable(client) => {
+                ConnectionEvent::Writable(client) => {
                     self.clients.unblocked(client);
-                    Course::On
+                    ControlFlow::Continue
                 }
             };
             self.close_answered();
-            self.tell_of_gone();
-            if next != Course::On {
-                course = next;
+            self.report_disconnected();
+            if next != ControlFlow::Continue {
+                flow = next;
                 break;
             }
         }
-        mail.clear();
+        events.clear();
         if !is_burst {
             self.clients.give_memory_back();
         }
-        course
+        flow
     }
 
-    fn caught(&mut self, caught: Caught) -> Course {
-        match caught {
+    fn on_signal(&mut self, signal: Caught) -> ControlFlow {
+        match signal {
             Caught::HungUp => self.reload(),
             Caught::Terminated if self.core.is_leaving() => {
                 tracing::info!("told to leave a second time: leaving at once");
-                Course::Exit { flush: false }
+                ControlFlow::Exit { flush: false }
             }
             Caught::Terminated => {
                 tracing::info!("told to leave by a signal");
@@ -378,11 +364,11 @@ impl Actor {
         }
     }
 
-    fn accept(&mut self) -> Course {
+    fn accept(&mut self) -> ControlFlow {
         loop {
             match self.listener.accept() {
-                Ok(Some(socket)) => self.clients.welcome(socket),
-                Ok(None) => return Course::On,
+                Ok(Some(socket)) => self.clients.add(socket),
+                Ok(None) => return ControlFlow::Continue,
                 Err(error) => {
                     self.full_at = Some(self.clients.len());
                     let message = format!("no connection can be accepted until one ends: {error}");
@@ -390,7 +376,7 @@ impl Actor {
                         connections = self.clients.len(),
                         "cannot accept a connection: {error}"
                     );
-                    return self.handle(Input::Noticed {
+                    return self.handle(Input::Notice {
                         code: "connections_full",
                         message,
                     });
@@ -399,7 +385,7 @@ impl Actor {
         }
     }
 
-    fn reload(&mut self) -> Course {
+    fn reload(&mut self) -> ControlFlow {
         sd_notify::reloading();
         let outcome = match Config::load() {
             Ok(config) => {
@@ -419,23 +405,23 @@ impl Actor {
                 Err(error.to_string())
             }
         };
-        let course = self.handle(Input::Reloaded(outcome));
+        let flow = self.handle(Input::Reloaded(outcome));
         sd_notify::ready(&self.serving());
-        course
+        flow
     }
 
-    fn retire(&mut self, for_good: bool) {
+    fn drain(&mut self, for_good: bool) {
         if for_good {
             sd_notify::stopping("stopping");
         }
         // What waits in a manager's queue starts the next daemon; our own is emptied in the turns that follow.
         self.listening = None;
         self.listener.retire();
-        self.retired = Some(clock::monotonic());
+        self.draining_since = Some(clock::monotonic());
     }
 
     fn resume(&mut self) {
-        self.retired = None;
+        self.draining_since = None;
         let again = self.listener.resume().map_err(anyhow::Error::from);
         match again.and_then(|()| Ok(listen(&self.listener)?)) {
             Ok(listening) => self.listening = Some(listening),
@@ -446,16 +432,16 @@ impl Actor {
     }
 
     /// True if everyone who was accepted has been served and nothing is left to read.
-    fn is_settled(&mut self) -> bool {
+    fn is_drained(&mut self) -> bool {
         if self.listener.origin() == Origin::SelfBound {
             self.accept();
         }
-        self.mailbox.is_empty() && self.clients.are_settled()
+        self.events.is_empty() && self.clients.are_drained()
     }
 
-    fn drained(&mut self) -> Course {
+    fn drained(&mut self) -> ControlFlow {
         // One grace is enough: what the core decides now is final, or it is not leaving.
-        self.retired = None;
+        self.draining_since = None;
         self.handle(Input::Drained)
     }
 
@@ -466,11 +452,11 @@ impl Actor {
         let end = clock::monotonic() + GRACE;
         while flush && self.clients.any_blocked() {
             tokio::select! {
-                Some(mail) = self.mailbox.recv() => match mail {
-                    Mail::Writable(client) => self.clients.unblocked(client),
-                    Mail::Ended(client) => self.clients.close_when_sent(client),
-                    Mail::Gone(client) => self.clients.forget(client),
-                    Mail::Line(..) => {}
+                Some(event) = self.events.recv() => match event {
+                    ConnectionEvent::Writable(client) => self.clients.unblocked(client),
+                    ConnectionEvent::Ended(client) => self.clients.close_when_sent(client),
+                    ConnectionEvent::Gone(client) => self.clients.forget(client),
+                    ConnectionEvent::Received(..) => {}
                 },
                 _ = self.signals.next() => break,
                 () = at(Some(end)) => break,
@@ -485,23 +471,6 @@ impl Actor {
             self.listener.origin().as_str()
         )
     }
-}
-
-/// Adds to a request what only the shell knows.
-fn complete(request: Request) -> Result<Request, Refusal> {
-    Ok(match request {
-        Request::DaemonStatus { .. } => Request::DaemonStatus {
-            rss_bytes: process::resident_bytes(),
-        },
-        Request::SessionSet(mut set) => {
-            if let Some(pid) = set.params.pid {
-                let found = process::inspect(pid).ok().filter(|process| !process.zombie);
-                set.process = Some(found.ok_or_else(|| Refusal::no_such_process(pid))?.id);
-            }
-            Request::SessionSet(set)
-        }
-        other => other,
-    })
 }
 
 /// A duplicate of the descriptor: the listener may take a new socket when it resumes.

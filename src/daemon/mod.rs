@@ -26,7 +26,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit};
 
 use self::daemonize::{Fork, Readiness, daemonize};
-use self::event_loop::Actor;
+use self::event_loop::EventLoop;
 use self::listener::Passed;
 use self::signals::Signals;
 use crate::config::{self, Config};
@@ -107,12 +107,12 @@ fn serve(
         let signals = Signals::new().context("cannot catch signals")?;
         let listener = listener::acquire(passed, socket)?;
         let (origin, path) = (listener.origin().as_str(), listener.path().to_owned());
-        let actor =
-            Actor::new(listener, signals, config, log).context("cannot watch the socket")?;
+        let event_loop =
+            EventLoop::new(listener, signals, config, log).context("cannot watch the socket")?;
         let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
         tracing::info!(version, origin, socket = %path.display(), pid, "ready: serves {}", path.display());
         ready();
-        actor.run().await;
+        event_loop.run().await;
         Ok(())
     })
 }

@@ -4,53 +4,32 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// How the account's limits are known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UsageState {
-    /// Fresh.
-    Ok,
-    /// The last good value, and old.
-    Stale,
-    /// The service cannot be asked, or does not answer as it should.
-    Unavailable,
-    /// There are no credentials that the service takes for this.
-    Unauthorized,
-    /// The service was asked too often, and is left alone for a while.
-    RateLimited,
-    /// A word that this client doesn't know.
-    #[default]
-    #[serde(other)]
-    Unknown,
-}
+use super::words::words;
 
-impl UsageState {
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Stale => "stale",
-            Self::Unavailable => "unavailable",
-            Self::Unauthorized => "unauthorized",
-            Self::RateLimited => "rate_limited",
-            Self::Unknown => "unknown",
-        }
+words! {
+    /// How the account's limits are known.
+    pub enum UsageState {
+        /// Fresh.
+        Ok = "ok",
+        /// The last good value, and old.
+        Stale = "stale",
+        /// The service cannot be asked, or does not answer as it should.
+        Unavailable = "unavailable",
+        /// There are no credentials that the service takes for this.
+        Unauthorized = "unauthorized",
+        /// The service was asked too often, and is left alone for a while.
+        RateLimited = "rate_limited",
     }
 }
 
-/// Where the limits were heard.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UsageSource {
-    /// An agent's status line.
-    StatusLine,
-    /// The account's service, asked by the daemon.
-    Service,
-    /// A word that this client doesn't know.
-    #[default]
-    #[serde(other)]
-    Unknown,
+words! {
+    /// Where the limits were heard.
+    pub enum UsageSource {
+        /// An agent's status line.
+        StatusLine = "status_line",
+        /// The account's service, asked by the daemon.
+        Service = "service",
+    }
 }
 
 /// One window of the account's limits.

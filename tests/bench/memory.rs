@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use agent_console::core::SOONEST_MS;
 use agent_console::os::process;
+use agent_console::protocol::MIN_FETCH_INTERVAL_MS;
 
 use crate::Row;
 use crate::daemon::{Daemon, Wire};
@@ -33,7 +33,7 @@ pub fn rows() -> Vec<Row> {
     let before = Memory::of(&daemon);
     for _ in 0..FETCHES {
         client.ask("usage.refresh");
-        std::thread::sleep(Duration::from_millis(SOONEST_MS));
+        std::thread::sleep(Duration::from_millis(MIN_FETCH_INTERVAL_MS));
         client.ask("daemon.status");
     }
     let after = Memory::of(&daemon);

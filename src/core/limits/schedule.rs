@@ -5,17 +5,13 @@
 //! and again ask no more often than one that stays. All moments are of the daemon's uptime, in ms. Called by
 //! [`crate::core::Core`] only.
 
-/// How long a fetch may take, in ms. Past it the child is killed.
-pub const FETCH_LIMIT_MS: u64 = 15_000;
-
-/// How long the service is left alone after a fetch even if a person asks for the next, in ms.
-pub const SOONEST_MS: u64 = 10_000;
+use crate::protocol::{FETCH_LIMIT_MS, MIN_FETCH_INTERVAL_MS};
 
 /// The longest that the service is believed when it says to wait, in ms: a day.
-const LONGEST_WAIT_MS: u64 = 24 * 60 * 60_000;
+const MAX_RETRY_AFTER_MS: u64 = 24 * 60 * 60_000;
 
 /// The longest that it is left alone because it refuses again and again, in ms: an hour.
-const LONGEST_PATIENCE_MS: u64 = 60 * 60_000;
+const MAX_BACKOFF_MS: u64 = 60 * 60_000;
 
 /// A fetch that goes on.
 #[derive(Debug)]
@@ -80,10 +76,10 @@ impl Schedule {
     }
 
     /// When [`begin`](Self::begin) or [`is_late`](Self::is_late) may say something new.
-    pub(crate) fn due_ms(&self, anybody_looks: bool) -> Option<u64> {
+    pub(crate) fn next_timeout(&self, wanted: bool) -> Option<u64> {
         match &self.running {
             Some(running) => (!running.is_late).then_some(running.until_ms),
-            None => self.next_ms().filter(|_| anybody_looks),
+            None => self.next_ms().filter(|_| wanted),
         }
     }
 
@@ -94,14 +90,14 @@ impl Schedule {
     }
 
     /// True if a fetch is to begin now, which is noted.
-    pub(crate) fn begin(&mut self, anybody_looks: bool, now: u64) -> bool {
-        let next = self.next_ms().filter(|_| anybody_looks);
+    pub(crate) fn begin(&mut self, wanted: bool, now: u64) -> bool {
+        let next = self.next_ms().filter(|_| wanted);
         next.is_some_and(|due| due <= now) && self.start(now)
     }
 
     /// The same where a person asks for it, whoever looks.
     pub(crate) fn begin_on_request(&mut self, now: u64) -> bool {
-        let soonest = self.last_ms.map_or(0, |last| last + SOONEST_MS);
+        let soonest = self.last_ms.map_or(0, |last| last + MIN_FETCH_INTERVAL_MS);
         let may = self.interval_ms.is_some() && soonest.max(self.not_before_ms) <= now;
         may && self.start(now)
     }
@@ -137,12 +133,12 @@ impl Schedule {
     /// long as it wants, but each time in a row at least twice as long as the time before, whatever it says.
     pub(crate) fn refused(&mut self, wish_ms: Option<u64>, now: u64) -> u64 {
         let interval = self.interval_ms.unwrap_or(0);
-        let patience = match self.refusals {
+        let backoff = match self.refusals {
             0 => 0,
-            before => (interval << before.min(16)).min(LONGEST_PATIENCE_MS),
+            before => (interval << before.min(16)).min(MAX_BACKOFF_MS),
         };
         self.refusals += 1;
-        let wait = wish_ms.unwrap_or(0).min(LONGEST_WAIT_MS).max(patience);
+        let wait = wish_ms.unwrap_or(0).min(MAX_RETRY_AFTER_MS).max(backoff);
         self.not_before_ms = now + wait;
         wait
     }

@@ -1,20 +1,17 @@
-//! What hooks tell of a session: its conversation, its directory, what goes on in its turn, its end.
+//! What hooks report of a session: its conversation, its directory, the events of its turn, its end.
 //!
 //! Events are ordered by the stamp of the hook that saw them, not by arrival: one that was overtaken still moves the
-//! turn, at its place in the [`super::Timeline`].
+//! turn, at its place in the [`ReorderBuffer`](crate::core::turn::reorder::ReorderBuffer).
 
-use super::{Ended, EndedBy, Process, Session, Word, replace};
-use crate::core::rule::Rule;
-use crate::core::turn::Happened;
+use super::{Ended, EndedBy, Process, Session, replace};
+use crate::core::evidence::{Observation, Rule};
+use crate::core::turn::HookEvent;
 use crate::core::turn::reorder::{Step, TooLate};
 use crate::event::{AgentEvent, EventKind, Report, TurnEvent};
 use crate::protocol::EvidenceKind;
 
-/// How many former ids a key keeps: enough to find a session by the id it had before the last few `/clear`.
-const PREVIOUS_IDS: usize = 8;
-
 impl Session {
-    /// True if an event of this kind may begin a session: what is only seen in passing may not.
+    /// True if an event of this kind may begin a session.
     pub(crate) fn begins_with(kind: &EventKind) -> bool {
         match kind {
             EventKind::SessionStarted => true,
@@ -23,86 +20,98 @@ impl Session {
         }
     }
 
-    /// Takes a hook's event in; false if it changed nothing. `prompts`: whether a prompt's text may be kept.
-    /// `now` in ms since the epoch.
-    pub(crate) fn hooked(
+    /// Applies a hook's event; false if it changed nothing. `prompts`: whether a prompt's text may be kept. `now` in ms
+    /// since the epoch.
+    pub(crate) fn apply_hook(
         &mut self,
         report: &Report,
-        mut event: AgentEvent,
+        event: AgentEvent,
         process: Option<Process>,
         prompts: bool,
         now: u64,
     ) -> bool {
-        // A word of the future is from before the clock was set back: it overtakes nothing.
-        let overtaken_by = |word: &Option<Word>| matches!(word, Some(word) if report.at < word.at && word.at <= now);
-        if self.hook.as_ref().is_some_and(|word| word.at > now) {
+        let last = self.evidence.hook.as_ref();
+        // A stamp later than now was given before the clock was set back: no event is older than that.
+        if last.is_some_and(|last| last.at > now) {
             self.turns.forget_stamps();
         }
+        let is_older_than = |last: Option<&Observation>| {
+            last.is_some_and(|last| report.at < last.at && last.at <= now)
+        };
         let name = event.name.clone();
-        if overtaken_by(&self.hook) {
-            // It still happened. What it says of the present (directory, mode, whose conversation it is) the newer one has
-            // said better.
-            let attended = report.attended.unwrap_or(self.attended);
+        if is_older_than(last) {
+            // It still happened. What it says of the present (directory, mode, conversation) a newer one has said.
             if self.ended.is_some() {
                 return false;
             }
+            let attended = report.attended.unwrap_or(self.attended);
             let outcome = self.advance(event, report.at, attended, prompts);
             let rule = outcome.unwrap_or(Rule::TooLate);
-            self.remember(report.at, EvidenceKind::Hook, name, rule);
+            self.log_evidence(report.at, EvidenceKind::Hook, name, rule);
             return outcome.is_ok();
         }
-        self.hook = Some(Word {
+        let report_is_newer = is_older_than(self.evidence.report.as_ref());
+        self.evidence.hook = Some(Observation {
             at: report.at,
             what: name.clone(),
         });
         if self.stays_closed(&event.kind, report.at) {
-            self.remember(report.at, EvidenceKind::Hook, name, Rule::ClosedAlready);
+            self.log_evidence(report.at, EvidenceKind::Hook, name, Rule::ClosedAlready);
             return true;
         }
         self.reopen();
-        if !overtaken_by(&self.report) {
-            self.reported = None;
+        if !report_is_newer {
+            self.scripted = None;
         }
         self.process = process.or(self.process);
         self.attended = report.attended.unwrap_or(self.attended);
+        let event = self.describe(report, event, prompts);
+        let rule = self.advance(event, report.at, self.attended, prompts);
+        let rule = rule.unwrap_or(Rule::TooLate);
+        self.log_evidence(report.at, EvidenceKind::Hook, name, rule);
+        true
+    }
+
+    /// Takes what the event says of the present.
+    fn describe(&mut self, report: &Report, mut event: AgentEvent, prompts: bool) -> AgentEvent {
+        let description = &mut self.description;
         if let Some(terminal) = &report.terminal {
-            self.terminal = Some(terminal.clone());
+            description.terminal = Some(terminal.clone());
         }
-        replace(&mut self.cwd, event.cwd.take());
-        replace(&mut self.permission_mode, event.permission_mode.take());
-        replace(&mut self.model, event.model.take());
-        self.context_percent = event.context_percent.or(self.context_percent);
-        self.cost_usd = event.cost_usd.or(self.cost_usd);
-        let tells_id = !matches!(event.kind, EventKind::Noted | EventKind::Unknown);
-        if tells_id {
-            self.id_at = report.at;
-            if self.rebind(event.session_id.take()) {
-                // Another conversation: what the former one was about is not what this one is about.
-                self.title = None;
-                self.titled_by_script = false;
+        replace(&mut description.cwd, event.cwd.take());
+        replace(
+            &mut description.permission_mode,
+            event.permission_mode.take(),
+        );
+        replace(&mut description.model, event.model.take());
+        description.context_percent = event.context_percent.or(description.context_percent);
+        description.cost_usd = event.cost_usd.or(description.cost_usd);
+        if !matches!(event.kind, EventKind::Noted | EventKind::Unknown) {
+            self.identity.id_at = report.at;
+            if self.set_session_id(event.session_id.take()) {
+                // The title was about another conversation.
+                self.description.title = None;
+                self.description.titled_by_script = false;
             }
         }
         if prompts {
             // The agent may have made it of a prompt.
-            self.titled_by_script &= event.title.is_none();
-            replace(&mut self.title, event.title.take());
+            self.description.titled_by_script &= event.title.is_none();
+            replace(&mut self.description.title, event.title.take());
         }
-        let rule = self.advance(event, report.at, self.attended, prompts);
-        let rule = rule.unwrap_or(Rule::TooLate);
-        self.remember(report.at, EvidenceKind::Hook, name, rule);
-        true
+        event
     }
 
-    /// False if it is open, or this event shows that it lives: what its agent or the process table has ended, only a
-    /// new start opens again (all else was on its way before the end); what a script or silence has, any later sign
-    /// of life.
+    /// False if the session is open, or this event shows that it lives. A session closed by its agent or by process exit
+    /// opens again only with a new start (all else was sent before the end); one closed by a script or by silence, with
+    /// any later event.
     fn stays_closed(&mut self, event: &EventKind, at: u64) -> bool {
         let Some(ended) = &mut self.ended else {
             return false;
         };
         match (ended.by, event) {
             (_, EventKind::SessionStarted) => false,
-            // The goodbye that the exit had overtaken.
+            // The agent's own end, which the exit had overtaken.
             (
                 EndedBy::Exit | EndedBy::Silence,
                 EventKind::SessionEnded {
@@ -121,24 +130,6 @@ impl Session {
         }
     }
 
-    /// The agent's id of the conversation may change under the key; the former ones are kept. True if it did.
-    pub(super) fn rebind(&mut self, id: Option<Box<str>>) -> bool {
-        if id.is_none() || id == self.id {
-            return false;
-        }
-        // A former one that is taken up again is former no more.
-        self.previous_ids
-            .retain(|former| Some(former) != id.as_ref());
-        let Some(former) = std::mem::replace(&mut self.id, id) else {
-            return false;
-        };
-        if self.previous_ids.len() == PREVIOUS_IDS {
-            self.previous_ids.remove(0);
-        }
-        self.previous_ids.push(former);
-        true
-    }
-
     /// What an event does to the turn or to the session's end, at its place among the others; `Err` if it comes too
     /// late to do anything.
     fn advance(
@@ -149,16 +140,16 @@ impl Session {
         prompts: bool,
     ) -> Result<Rule, TooLate> {
         let step = match event.kind {
-            EventKind::SessionStarted => Step::Begun(Rule::SessionStarted),
+            EventKind::SessionStarted => Step::Reset(Rule::SessionStarted),
             EventKind::SessionEnded {
                 process_goes_on: true,
                 ..
-            } => Step::Begun(Rule::SessionReplaced),
+            } => Step::Reset(Rule::SessionReplaced),
             EventKind::SessionEnded {
                 reason,
                 process_goes_on: false,
             } => {
-                if self.turns.has_begun_since(at) {
+                if self.turns.has_reset_since(at) {
                     return Err(TooLate);
                 }
                 let by = EndedBy::Agent;
@@ -168,8 +159,8 @@ impl Session {
             EventKind::Noted => return Ok(Rule::Noted),
             EventKind::Unknown => return Ok(Rule::Unknown),
             EventKind::Turn(turn) => {
-                self.entitle(&turn, prompts);
-                Step::Happened(Happened {
+                self.set_title_from_prompt(&turn, prompts);
+                Step::Hook(HookEvent {
                     event: turn,
                     subagent: event.subagent,
                     prompt_id: event.prompt_id,
@@ -177,18 +168,18 @@ impl Session {
                 })
             }
         };
-        Ok(self.turns.take(at, step)?.unwrap_or(Rule::Noted))
+        Ok(self.turns.insert(at, step)?.unwrap_or(Rule::Noted))
     }
 
     /// The first prompt is what a session is about, where nothing better is known.
-    fn entitle(&mut self, turn: &TurnEvent, prompts: bool) {
+    fn set_title_from_prompt(&mut self, turn: &TurnEvent, prompts: bool) {
         if let TurnEvent::PromptSubmitted {
             text: Some(text), ..
         } = turn
             && prompts
-            && self.title.is_none()
+            && self.description.title.is_none()
         {
-            self.title = Some(text.clone());
+            self.description.title = Some(text.clone());
         }
     }
 }

@@ -1,9 +1,10 @@
 //! One session: what is known of it, and how each kind of evidence changes that.
 //!
 //! The status is never stored: it follows from the facts, so that no path can leave it behind. Each kind of evidence
-//! has a file: `hooks`, `registry`, `script`; the process's end is here. No IO, no clock, no serialising: times come as
-//! arguments and `record` says what goes out. Called by [`super::Core`] only.
+//! has a file: [`hook`], [`registry`], [`script`], [`exit`]; [`record`] makes the protocol's record. No IO, no clock, no
+//! serialising: times are arguments. Called by [`super::Core`] and [`super::sessions`] only.
 
+mod exit;
 mod hook;
 mod record;
 mod registry;
@@ -13,15 +14,14 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::Now;
-use super::evidence::Trail;
-use super::rule::Rule;
-use super::turn::reorder::Timeline;
+use super::evidence::{Evidence, Rule};
+use super::turn::reorder::ReorderBuffer;
 use crate::event::ReportedProcess;
 use crate::os::process::ProcessId;
 use crate::protocol::{EvidenceKind, Status, Terminal, Transition, WaitingFor};
 
-/// The end of a session whose agent has signed off without a word from its hooks.
-const EXITED: &str = "exited";
+/// How many former ids a key keeps: enough to find a session by the id it had before the last few `/clear`.
+const PREVIOUS_IDS: usize = 8;
 
 /// A process and whether the daemon can see it die.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// What is known of a process that an agent has told of; `own_namespace` is the daemon's.
+    /// A process that an agent has reported; `own_namespace` is the daemon's.
     pub(crate) fn of(process: ReportedProcess, own_namespace: Option<u64>) -> Self {
         // A pid of another namespace is another process here, or none.
         let is_here = process.namespace == own_namespace;
@@ -53,14 +53,14 @@ struct Ended {
     by: EndedBy,
 }
 
-/// Who says that it ended.
+/// The source of a session's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EndedBy {
     /// Its agent.
     Agent,
     /// The process table.
     Exit,
-    /// Nobody has said anything for too long.
+    /// No report for too long.
     Silence,
     /// A script.
     Script,
@@ -68,103 +68,111 @@ enum EndedBy {
 
 /// A status that a script set; holds until the next evidence of another kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Reported {
+struct Scripted {
     status: Status,
     waiting_for: Option<WaitingFor>,
     reason: Option<Box<str>>,
-    /// It was at work before it was set idle.
-    unseen: bool,
+    /// It was at work before it was set idle, and no person has looked since.
+    unread: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Word {
-    at: u64,
-    what: Cow<'static, str>,
+/// The names by which a session is found.
+#[derive(Debug)]
+struct Identity {
+    key: Box<str>,
+    agent: Box<str>,
+    /// The agent's own id of the conversation.
+    id: Option<Box<str>>,
+    /// The stamp of the evidence that the id comes from.
+    id_at: u64,
+    previous_ids: Vec<Box<str>>,
+}
+
+/// What a session is about, where it is, what it uses.
+#[derive(Debug, Default)]
+struct Description {
+    title: Option<Box<str>>,
+    /// The title is a script's, not the beginning of a prompt.
+    titled_by_script: bool,
+    cwd: Option<Box<str>>,
+    terminal: Option<Box<Terminal>>,
+    permission_mode: Option<Box<str>>,
+    model: Option<Box<str>>,
+    context_percent: Option<f32>,
+    cost_usd: Option<f64>,
+}
+
+/// The status as last committed.
+#[derive(Debug)]
+struct Committed {
+    status: Status,
+    waiting_for: Option<WaitingFor>,
+    since: u64,
+    history: VecDeque<Transition>,
 }
 
 /// One run of an agent.
 #[derive(Debug)]
 pub(crate) struct Session {
-    key: Box<str>,
-    agent: Box<str>,
-    id: Option<Box<str>>,
-    previous_ids: Vec<Box<str>>,
-    title: Option<Box<str>>,
-    /// The title is a script's, not the beginning of a prompt.
-    titled_by_script: bool,
-    cwd: Option<Box<str>>,
+    identity: Identity,
+    description: Description,
     process: Option<Process>,
-    terminal: Option<Box<Terminal>>,
-    permission_mode: Option<Box<str>>,
-    model: Option<Box<str>>,
+    /// Whether a person sits at the session.
     attended: bool,
-    turns: Timeline,
-    reported: Option<Reported>,
+    turns: ReorderBuffer,
+    scripted: Option<Scripted>,
     ended: Option<Ended>,
-    /// Status and what it waits for, as last told, and since when.
-    shown: (Status, Option<WaitingFor>),
-    since: u64,
-    history: VecDeque<Transition>,
-    hook: Option<Word>,
-    registry: Option<Word>,
-    report: Option<Word>,
-    exit: Option<Word>,
-    trail: Trail,
-    /// The stamp of whoever told the agent's id last.
-    id_at: u64,
-    /// The agent has taken its entry out of the registry: an exit that follows is no crash.
-    signed_off: bool,
-    context_percent: Option<f32>,
-    cost_usd: Option<f64>,
+    /// The agent has removed its registry entry: an exit that follows is no crash.
+    registry_removed: bool,
+    committed: Committed,
+    evidence: Evidence,
     started_at: u64,
-    /// When it was last heard of, by the daemon's uptime.
-    heard_ms: u64,
-    /// When something follows from nothing being said, by the daemon's uptime.
-    due_ms: Option<u64>,
+    /// When it last changed, in ms of the daemon's uptime.
+    touched_ms: u64,
+    /// When something follows from silence, in ms of the daemon's uptime.
+    timeout_ms: Option<u64>,
+    /// Subscribers do not know its last change yet. Kept by [`super::sessions`].
+    pub(super) is_unpublished: bool,
 }
 
 impl Session {
+    /// A session that began at `at`, in ms since the epoch.
     pub(crate) fn new(key: Box<str>, agent: Box<str>, at: u64) -> Self {
         Self {
-            key,
-            agent,
-            id: None,
-            previous_ids: Vec::new(),
-            title: None,
-            titled_by_script: false,
-            cwd: None,
+            identity: Identity {
+                key,
+                agent,
+                id: None,
+                id_at: 0,
+                previous_ids: Vec::new(),
+            },
+            description: Description::default(),
             process: None,
-            terminal: None,
-            permission_mode: None,
-            model: None,
             attended: true,
-            turns: Timeline::default(),
-            reported: None,
+            turns: ReorderBuffer::default(),
+            scripted: None,
             ended: None,
-            shown: (Status::Idle, None),
-            since: at,
-            history: VecDeque::new(),
-            hook: None,
-            registry: None,
-            report: None,
-            exit: None,
-            trail: Trail::default(),
-            id_at: 0,
-            signed_off: false,
-            context_percent: None,
-            cost_usd: None,
+            registry_removed: false,
+            committed: Committed {
+                status: Status::Idle,
+                waiting_for: None,
+                since: at,
+                history: VecDeque::new(),
+            },
+            evidence: Evidence::default(),
             started_at: at,
-            heard_ms: 0,
-            due_ms: None,
+            touched_ms: 0,
+            timeout_ms: None,
+            is_unpublished: false,
         }
     }
 
     pub(crate) fn key(&self) -> &str {
-        &self.key
+        &self.identity.key
     }
 
     pub(crate) fn agent(&self) -> &str {
-        &self.agent
+        &self.identity.agent
     }
 
     /// Its status and what it waits for.
@@ -172,113 +180,66 @@ impl Session {
         if self.ended.is_some() {
             return (Status::Closed, None);
         }
-        if let Some(reported) = &self.reported {
-            return (reported.status, reported.waiting_for);
+        match &self.scripted {
+            Some(scripted) => (scripted.status, scripted.waiting_for),
+            None => self.turns.now().status(),
         }
-        self.turns.now().status()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.ended.is_some()
     }
 
-    /// When it was closed.
+    /// When it was closed, in ms since the epoch.
     pub(crate) fn ended_at(&self) -> Option<u64> {
         self.ended.as_ref().map(|ended| ended.at)
     }
 
-    /// The process whose exit closes it.
-    pub(crate) fn watched(&self) -> Option<ProcessId> {
-        self.process.and_then(|process| process.watched)
+    /// The process whose exit closes it, while it is open.
+    pub(crate) fn watched_while_open(&self) -> Option<ProcessId> {
+        let process = self.process.filter(|_| self.ended.is_none());
+        process.and_then(|process| process.watched)
     }
 
-    /// True if it is open and no process tells when it ends.
+    /// True if it is open and has no process whose exit would close it.
     pub(crate) fn is_unwatched(&self) -> bool {
-        self.ended.is_none() && self.watched().is_none()
+        self.ended.is_none() && self.watched_while_open().is_none()
     }
 
-    /// When it was last heard of, by the daemon's uptime in ms.
-    pub(crate) fn heard_ms(&self) -> u64 {
-        self.heard_ms
+    /// When it last changed, in ms of the daemon's uptime.
+    pub(crate) fn touched_ms(&self) -> u64 {
+        self.touched_ms
     }
 
+    /// When it began, in ms since the epoch.
     pub(crate) fn started_at(&self) -> u64 {
         self.started_at
     }
 
+    /// When [`Self::handle_timeout`] is due, in ms of the daemon's uptime.
+    pub(crate) fn timeout_ms(&self) -> Option<u64> {
+        self.timeout_ms
+    }
+
     /// True if `name` is its agent's id for it.
     pub(crate) fn has_id(&self, name: &str) -> bool {
-        self.id.as_deref() == Some(name)
+        self.identity.id.as_deref() == Some(name)
     }
 
     /// True if `name` was its agent's id for it.
     pub(crate) fn had_id(&self, name: &str) -> bool {
-        self.previous_ids.iter().any(|id| **id == *name)
+        self.identity.previous_ids.iter().any(|id| **id == *name)
     }
 
-    /// True if its agent has told of it, by a hook or in its registry; false if only scripts have.
+    /// True if its agent has reported it, by a hook or in its registry; false if only scripts have.
     pub(crate) fn is_agents(&self) -> bool {
-        self.hook.is_some() || self.registry.is_some()
+        self.evidence.hook.is_some() || self.evidence.registry.is_some()
     }
 
     /// True if its key or id begins with `prefix`.
     pub(crate) fn has_prefix(&self, prefix: &str) -> bool {
-        self.key.starts_with(prefix) || self.id.as_deref().is_some_and(|id| id.starts_with(prefix))
-    }
-
-    /// The same by the daemon's uptime in ms.
-    pub(crate) fn due_ms(&self) -> Option<u64> {
-        self.due_ms
-    }
-
-    fn reopen(&mut self) {
-        self.ended = None;
-        self.exit = None;
-        self.signed_off = false;
-    }
-
-    fn remember(&mut self, at: u64, kind: EvidenceKind, what: Cow<'static, str>, rule: Rule) {
-        let status = self.status();
-        self.trail.add(at, kind, what, rule, status);
-    }
-
-    /// Its process is gone. True if that closed it.
-    pub(crate) fn exited(&mut self, at: u64) -> bool {
-        let (reason, rule) = if self.signed_off {
-            (EXITED, Rule::Exited)
-        } else {
-            ("crashed", Rule::Crashed)
-        };
-        self.close(at, "exited", reason, EndedBy::Exit, rule)
-    }
-
-    /// Nothing was heard for too long and there is no process to watch. True if that closed it.
-    pub(crate) fn went_stale(&mut self, at: u64) -> bool {
-        self.close(at, "silent", "stale", EndedBy::Silence, Rule::Stale)
-    }
-
-    fn close(
-        &mut self,
-        at: u64,
-        what: &'static str,
-        reason: &str,
-        by: EndedBy,
-        rule: Rule,
-    ) -> bool {
-        if self.ended.is_some() {
-            return false;
-        }
-        self.exit = Some(Word {
-            at,
-            what: what.into(),
-        });
-        self.ended = Some(Ended {
-            at,
-            reason: reason.into(),
-            by,
-        });
-        self.remember(at, EvidenceKind::Process, what.into(), rule);
-        true
+        let id = self.identity.id.as_deref();
+        self.key().starts_with(prefix) || id.is_some_and(|id| id.starts_with(prefix))
     }
 
     /// Its process can't be watched after all.
@@ -288,37 +249,75 @@ impl Session {
         }
     }
 
-    /// To be called after each change: notes a new status with its time and in the history.
-    pub(crate) fn settle(&mut self, at: u64, now: Now, history: usize) {
-        self.heard_ms = now.uptime_ms;
-        self.due_ms = self
-            .due_at()
+    /// Prompts are no longer kept. True if one was.
+    pub(crate) fn forget_prompts(&mut self) -> bool {
+        !self.description.titled_by_script && self.description.title.take().is_some()
+    }
+
+    /// Commits a new status with its time, and to the history. Called after each change; `at` is its stamp.
+    pub(crate) fn commit_status(&mut self, at: u64, now: Now, history: usize) {
+        self.touched_ms = now.uptime_ms;
+        self.timeout_ms = self
+            .timeout_at()
             .map(|at| now.uptime_ms + at.saturating_sub(now.unix_ms));
-        let status = self.status();
-        if status == self.shown && !self.history.is_empty() {
+        let (status, waiting_for) = self.status();
+        let committed = &mut self.committed;
+        let is_first = committed.history.is_empty();
+        if (status, waiting_for) == (committed.status, committed.waiting_for) && !is_first {
             return;
         }
-        // Time goes on, whoever's stamp it is; but for a clock that was set back.
-        let at = if self.since <= now.unix_ms {
-            at.max(self.since)
+        // A status never begins before the one before it, except where the clock was set back.
+        let at = if committed.since <= now.unix_ms {
+            at.max(committed.since)
         } else {
             at
         };
-        if status.0 != self.shown.0 || self.history.is_empty() {
-            while self.history.len() >= history {
-                self.history.pop_front();
+        if status != committed.status || is_first {
+            while committed.history.len() >= history {
+                committed.history.pop_front();
             }
-            let status = status.0;
-            self.history.push_back(Transition { status, at });
+            committed.history.push_back(Transition { status, at });
         }
-        self.shown = status;
-        self.since = at;
+        committed.status = status;
+        committed.waiting_for = waiting_for;
+        committed.since = at;
+    }
+
+    fn reopen(&mut self) {
+        self.ended = None;
+        self.evidence.process = None;
+        self.registry_removed = false;
+    }
+
+    fn log_evidence(&mut self, at: u64, kind: EvidenceKind, what: Cow<'static, str>, rule: Rule) {
+        let status = self.status();
+        self.evidence.log.add(at, kind, what, rule, status);
+    }
+
+    /// Sets the agent's id of the conversation and keeps the former one. True if another conversation replaced one.
+    fn set_session_id(&mut self, id: Option<Box<str>>) -> bool {
+        let identity = &mut self.identity;
+        if id.is_none() || id == identity.id {
+            return false;
+        }
+        // A former id that is in use again is no former one.
+        identity
+            .previous_ids
+            .retain(|former| Some(former) != id.as_ref());
+        let Some(former) = std::mem::replace(&mut identity.id, id) else {
+            return false;
+        };
+        if identity.previous_ids.len() == PREVIOUS_IDS {
+            identity.previous_ids.remove(0);
+        }
+        identity.previous_ids.push(former);
+        true
     }
 }
 
-/// What is told replaces what was known; silence does not.
-fn replace(known: &mut Option<Box<str>>, told: Option<Box<str>>) {
-    if told.is_some() {
-        *known = told;
+/// Replaces what is known, unless the new value is absent.
+fn replace(known: &mut Option<Box<str>>, new: Option<Box<str>>) {
+    if new.is_some() {
+        *known = new;
     }
 }

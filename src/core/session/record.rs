@@ -1,83 +1,70 @@
-//! A session as the protocol tells it.
+//! A session as the protocol has it.
 
 use std::borrow::Cow;
 
 use super::Session;
-use crate::protocol::{self, EvidenceKind, SessionRecord, Status};
+use crate::protocol::{self, SessionRecord, Status};
 
 impl Session {
     /// The evidence behind the status, oldest to newest.
     pub(crate) fn explain(&self) -> Vec<protocol::EvidenceStep<'_>> {
-        self.trail.steps()
+        self.evidence.log.steps()
     }
 
     fn reason(&self) -> Option<Cow<'_, str>> {
-        match (&self.ended, &self.reported) {
+        match (&self.ended, &self.scripted) {
             (Some(_), _) => None,
-            (None, Some(reported)) => reported.reason.as_deref().map(Cow::Borrowed),
+            (None, Some(scripted)) => scripted.reason.as_deref().map(Cow::Borrowed),
             (None, None) => self.turns.now().reason(),
         }
     }
 
-    /// All of it, as the protocol tells it.
+    fn attention(&self, status: Status) -> bool {
+        match status {
+            Status::Waiting | Status::Error => true,
+            Status::Idle => match &self.scripted {
+                Some(scripted) => scripted.unread,
+                None => self.turns.now().is_unread(),
+            },
+            Status::Working | Status::Closed | Status::Unknown => false,
+        }
+    }
+
+    /// All of it.
     pub(crate) fn record(&self) -> SessionRecord<'_> {
         let (status, waiting_for) = self.status();
-        let evidence = [
-            (EvidenceKind::Hook, &self.hook),
-            (EvidenceKind::Registry, &self.registry),
-            (EvidenceKind::Report, &self.report),
-            (EvidenceKind::Process, &self.exit),
-        ];
+        let (identity, description) = (&self.identity, &self.description);
+        let turn = self.turns.now();
         SessionRecord {
-            key: Cow::Borrowed(&self.key),
-            agent: Cow::Borrowed(&self.agent),
-            session_id: text(self.id.as_deref()),
-            previous_session_ids: self
+            key: Cow::Borrowed(&identity.key),
+            agent: Cow::Borrowed(&identity.agent),
+            session_id: text(identity.id.as_deref()),
+            previous_session_ids: identity
                 .previous_ids
                 .iter()
                 .map(|id| Cow::Borrowed(&**id))
                 .collect(),
             status,
             waiting_for,
-            attention: match status {
-                Status::Waiting | Status::Error => true,
-                Status::Idle => match &self.reported {
-                    Some(reported) => reported.unseen,
-                    None => self.turns.now().is_unseen(),
-                },
-                Status::Working | Status::Closed | Status::Unknown => false,
-            },
-            since: self.since,
+            attention: self.attention(status),
+            since: self.committed.since,
             reason: self.reason(),
-            title: text(self.title.as_deref()),
-            cwd: text(self.cwd.as_deref()),
+            title: text(description.title.as_deref()),
+            cwd: text(description.cwd.as_deref()),
             pid: self.process.map(|process| process.pid),
             process_start: self.process.and_then(|process| process.start),
-            terminal: self.terminal.as_deref().map(Cow::Borrowed),
-            permission_mode: text(self.permission_mode.as_deref()),
-            model: text(self.model.as_deref()),
-            context_percent: self.context_percent,
-            cost_usd: self.cost_usd,
-            subagents: self.turns.now().subagents(),
-            background: self.turns.now().shells(),
-            history: self.history.iter().copied().collect(),
-            evidence: evidence
-                .into_iter()
-                .filter_map(|(kind, word)| {
-                    let word = word.as_ref()?;
-                    Some(protocol::Evidence {
-                        kind,
-                        at: word.at,
-                        what: Cow::Borrowed(&word.what),
-                    })
-                })
-                .collect(),
+            terminal: description.terminal.as_deref().map(Cow::Borrowed),
+            permission_mode: text(description.permission_mode.as_deref()),
+            model: text(description.model.as_deref()),
+            context_percent: description.context_percent,
+            cost_usd: description.cost_usd,
+            subagents: turn.subagents(),
+            background: turn.background_shells(),
+            history: self.committed.history.iter().copied().collect(),
+            evidence: self.evidence.record(),
             started_at: self.started_at,
-            ended_at: self.ended.as_ref().map(|ended| ended.at),
-            end_reason: self
-                .ended
-                .as_ref()
-                .map(|ended| Cow::Borrowed(&*ended.reason)),
+            ended_at: self.ended_at(),
+            end_reason: text(self.ended.as_ref().map(|ended| &*ended.reason)),
         }
     }
 }

@@ -1,21 +1,22 @@
-//! What the agent's registry tells of a session, and what follows when nothing more is told.
+//! What the agent's registry says of a session, and what follows when it says nothing more.
 
 use std::borrow::Cow;
 
-use super::{EXITED, EndedBy, Process, Session, Word};
-use crate::core::rule::Rule;
+use super::exit::EXITED;
+use super::{EndedBy, Process, Session};
+use crate::core::evidence::{Observation, Rule};
 use crate::core::turn::reorder::Step;
 use crate::event::RegistryEntry;
 use crate::protocol::{EvidenceKind, Terminal};
 
-/// How long after an exit, in ms, the news may come that the agent had signed off before it; later, somebody else has
-/// cleaned up.
-const SIGN_OFF_MS: u64 = 1000;
+/// How long after an exit, in ms, the removal of the registry entry may arrive that preceded it; later, another process
+/// has cleaned up.
+const REMOVAL_DELAY_MS: u64 = 1000;
 
 impl Session {
-    /// Takes in what the agent's registry says; false if it says nothing new. `prompts` and `now` as for
-    /// [`Self::hooked`].
-    pub(crate) fn registered(
+    /// Applies an entry of the agent's registry; false if it has nothing new. `prompts` and `now` as for
+    /// [`Self::apply_hook`].
+    pub(crate) fn apply_registry(
         &mut self,
         entry: &RegistryEntry,
         tty: Option<&str>,
@@ -23,118 +24,121 @@ impl Session {
         prompts: bool,
         now: u64,
     ) -> bool {
-        // What was written before the last hook was stamped, that one has said better.
-        let is_fresh = entry.updated_at >= self.id_at;
-        let id_is_news = is_fresh && entry.session_id.is_some() && entry.session_id != self.id;
+        // An entry written before the last hook's stamp is older than what that hook said.
+        let is_fresh = entry.updated_at >= self.identity.id_at;
+        let id_is_new =
+            is_fresh && entry.session_id.is_some() && entry.session_id != self.identity.id;
         let title = entry.title.as_ref();
-        let title = title.filter(|_| prompts && is_fresh && !self.titled_by_script);
-        let title_is_news = title.is_some() && self.title.as_ref() != title;
-        let word = entry.status.map(|status| Word {
+        let title = title.filter(|_| prompts && is_fresh && !self.description.titled_by_script);
+        let title_is_new = title.is_some() && self.description.title.as_ref() != title;
+        let observation = entry.status.map(|status| Observation {
             at: entry.status_at,
             what: status.as_str().into(),
         });
-        let word_is_news = word.is_some() && word != self.registry;
-        if !id_is_news && !title_is_news && !word_is_news {
+        let status_is_new = observation.is_some() && observation != self.evidence.registry;
+        if !id_is_new && !title_is_new && !status_is_new {
             return false;
         }
         match &self.ended {
-            // What its agent or the process table has ended, an entry does not open again: it was on its way.
+            // An entry never reopens a session closed by its agent or by process exit: it was written before.
             Some(ended) if ended.by == EndedBy::Agent || ended.by == EndedBy::Exit => return false,
             Some(ended) if entry.status_at < ended.at => return false,
             Some(_) | None => self.reopen(),
         }
-        if id_is_news {
-            self.id_at = entry.updated_at;
-            if self.rebind(entry.session_id.clone()) && !self.titled_by_script {
-                self.title = None;
+        if id_is_new {
+            self.identity.id_at = entry.updated_at;
+            if self.set_session_id(entry.session_id.clone()) && !self.description.titled_by_script {
+                self.description.title = None;
             }
         }
         if title.is_some() {
-            self.title = title.cloned();
+            self.description.title = title.cloned();
         }
-        if self.cwd.is_none() {
-            self.cwd.clone_from(&entry.cwd);
+        self.fill_in(entry, tty, process);
+        if let (true, Some(observation), Some(status)) = (status_is_new, observation, entry.status)
+        {
+            let report = self.evidence.report.as_ref();
+            if report.is_none_or(|report| report.at <= observation.at) {
+                self.scripted = None;
+            }
+            let (at, what) = (observation.at, observation.what.clone());
+            self.evidence.registry = Some(observation);
+            let step = Step::Registry(status, self.attended);
+            let rule = if let Ok(rule) = self.turns.insert(at, step) {
+                rule.unwrap_or(Rule::Noted)
+            } else {
+                self.turns.set_earlier_registry(status, at);
+                Rule::TooLate
+            };
+            self.log_evidence(at, EvidenceKind::Registry, what, rule);
+            // A status that has stood for long when it is first seen counts at once.
+            if self.timeout_at().is_some_and(|due| due <= now) {
+                self.handle_timeout();
+            }
         }
-        if self.terminal.is_none()
+        true
+    }
+
+    /// What only an entry says, where no hook has said better.
+    fn fill_in(&mut self, entry: &RegistryEntry, tty: Option<&str>, process: Process) {
+        if self.description.cwd.is_none() {
+            self.description.cwd.clone_from(&entry.cwd);
+        }
+        if self.description.terminal.is_none()
             && let Some(tty) = tty
         {
-            self.terminal = Some(Box::new(Terminal {
+            self.description.terminal = Some(Box::new(Terminal {
                 tty: Some(tty.into()),
                 ..Terminal::default()
             }));
         }
-        if self.hook.is_none() {
+        if self.evidence.hook.is_none() {
             self.attended = entry.attended.unwrap_or(self.attended);
         }
-        self.started_at = entry
-            .started_at
-            .map_or(self.started_at, |at| at.min(self.started_at));
+        let started_at = entry.started_at.unwrap_or(self.started_at);
+        self.started_at = self.started_at.min(started_at);
         self.process = self.process.or(Some(process));
-        self.signed_off = false;
-        if let (true, Some(word), Some(status)) = (word_is_news, word, entry.status) {
-            if self
-                .report
-                .as_ref()
-                .is_none_or(|report| report.at <= word.at)
-            {
-                self.reported = None;
-            }
-            let (at, what) = (word.at, word.what.clone());
-            self.registry = Some(word);
-            let step = Step::Registered(status, self.attended);
-            let rule = if let Ok(rule) = self.turns.take(at, step) {
-                rule.unwrap_or(Rule::Noted)
-            } else {
-                self.turns.registered_before(status, at);
-                Rule::TooLate
-            };
-            self.remember(at, EvidenceKind::Registry, what, rule);
-            // What has stood for long when it is first seen counts at once.
-            if self.due_at().is_some_and(|due| due <= now) {
-                self.passed();
-            }
-        }
-        true
+        self.registry_removed = false;
     }
 
-    /// The registry has no entry of it any more. True if it had one and that says something.
-    pub(crate) fn unregistered(&mut self, at: u64) -> bool {
-        if self.registry.is_none() || self.signed_off {
+    /// The registry's entry of it was removed. True if it had one and that means something.
+    pub(crate) fn registry_removed(&mut self, at: u64) -> bool {
+        if self.evidence.registry.is_none() || self.registry_removed {
             return false;
         }
         match &mut self.ended {
             None => {}
-            // The exit has overtaken it.
-            Some(ended) if ended.by == EndedBy::Exit && at <= ended.at + SIGN_OFF_MS => {
+            // The exit has arrived first.
+            Some(ended) if ended.by == EndedBy::Exit && at <= ended.at + REMOVAL_DELAY_MS => {
                 ended.reason = EXITED.into();
             }
             Some(_) => return false,
         }
-        self.signed_off = true;
+        self.registry_removed = true;
         let what: Cow<'static, str> = "removed".into();
-        self.registry = Some(Word {
+        self.evidence.registry = Some(Observation {
             at,
             what: what.clone(),
         });
         // Too late for the turn is not too late for the exit.
-        let _ = self.turns.take(at, Step::Unregistered);
-        self.remember(at, EvidenceKind::Registry, what, Rule::RegistryRemoved);
+        let _ = self.turns.insert(at, Step::RegistryRemoved);
+        self.log_evidence(at, EvidenceKind::Registry, what, Rule::RegistryRemoved);
         true
     }
 
-    /// Nothing was said until [`Self::due_at`]: applies what follows. False if nothing does.
-    pub(crate) fn passed(&mut self) -> bool {
-        let Some((at, rule)) = self.turns.pass() else {
+    /// Applies what follows from silence until [`Self::timeout_at`]. False if nothing does.
+    pub(crate) fn handle_timeout(&mut self) -> bool {
+        let Some((at, rule)) = self.turns.handle_timeout() else {
             return false;
         };
-        let word = self.registry.as_ref();
-        let what = word.map_or("silence".into(), |word| word.what.clone());
-        self.remember(at, EvidenceKind::Registry, what, rule);
+        let last = self.evidence.registry.as_ref();
+        let what = last.map_or("silence".into(), |last| last.what.clone());
+        self.log_evidence(at, EvidenceKind::Registry, what, rule);
         true
     }
 
-    /// When, by the stamps, [`Self::passed`] is to be called.
-    pub(crate) fn due_at(&self) -> Option<u64> {
-        self.turns.due().filter(|_| self.ended.is_none())
+    /// When, by the stamps, [`Self::handle_timeout`] is due, in ms since the epoch.
+    pub(crate) fn timeout_at(&self) -> Option<u64> {
+        self.turns.next_timeout().filter(|_| self.ended.is_none())
     }
 }

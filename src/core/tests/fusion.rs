@@ -7,7 +7,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{CLAUDE, Desk, KEY, NAMESPACE};
+use super::{CLAUDE, CoreHarness, KEY, NAMESPACE};
 use crate::agents::claude_code;
 use crate::core::{Effect, Input};
 use crate::event::Sighting;
@@ -442,37 +442,37 @@ impl Agent {
 }
 
 /// Plays what the agent has written down, in the order of its arrival, with the timer of an honest shell.
-fn play(mut agent: Agent, sources: Sources) -> Desk {
-    let mut desk = Desk::new();
-    desk.wait(10_000);
-    let epoch = desk.now.unix_ms;
+fn play(mut agent: Agent, sources: Sources) -> CoreHarness {
+    let mut core = CoreHarness::new();
+    core.wait(10_000);
+    let epoch = core.now.unix_ms;
     agent.evidence.sort_by_key(|(at, _)| *at);
     // As it was when it last rested.
     let mut rest = String::from("idle");
     for (arrival, evidence) in agent.evidence {
         let until = epoch + arrival;
-        while let Some(due) = desk.core.pending.next() {
-            let moment = desk.now.unix_ms + due.saturating_sub(desk.now.uptime_ms);
+        while let Some(due) = core.core.timers.next() {
+            let moment = core.now.unix_ms + due.saturating_sub(core.now.uptime_ms);
             if moment > until {
                 break;
             }
-            desk.wait(moment - desk.now.unix_ms);
-            desk.take(Input::Tick);
+            core.wait(moment - core.now.unix_ms);
+            core.take(Input::Timeout);
         }
-        desk.wait(until - desk.now.unix_ms);
+        core.wait(until - core.now.unix_ms);
         match evidence {
             Evidence::Hook(_, _) if sources == Sources::RegistryOnly => {}
-            Evidence::Hook(at, payload) => drop(desk.hook_at(epoch + at, true, &payload)),
+            Evidence::Hook(at, payload) => drop(core.hook_at(epoch + at, true, &payload)),
             Evidence::Registry(entry) => {
-                desk.take(Input::Sighted(Box::new(sighting(entry, epoch))));
+                core.take(Input::RegistryChanged(Box::new(sighting(entry, epoch))));
             }
             Evidence::Exit => {
-                let effects = desk.take(Input::ProcessExited(CLAUDE));
+                let effects = core.take(Input::ProcessExited(CLAUDE));
                 assert!(matches!(effects.first(), None | Some(Effect::Unwatch(_))));
             }
             Evidence::Check(expected) => {
                 let (mut expected, mut shown) =
-                    (expected.to_owned(), without_reason(&desk.shown(KEY)));
+                    (expected.to_owned(), without_reason(&core.shown(KEY)));
                 if expected == "as before, and looked at" {
                     expected = rest.replace("idle!", "idle");
                 }
@@ -480,14 +480,14 @@ fn play(mut agent: Agent, sources: Sources) -> Desk {
                     // The registry alone can't tell who ended a turn, nor a failure, nor how many.
                     (expected, shown) = (coarse(&expected), coarse(&shown));
                 }
-                assert_eq!(shown, expected, "{}", explained(&mut desk));
+                assert_eq!(shown, expected, "{}", explained(&mut core));
                 if !shown.starts_with('w') {
                     rest = shown;
                 }
             }
         }
     }
-    desk
+    core
 }
 
 fn sighting(entry: Option<Value>, epoch: u64) -> Sighting {
@@ -523,8 +523,8 @@ fn coarse(shown: &str) -> String {
     }
 }
 
-fn explained(desk: &mut Desk) -> String {
-    let answer = desk.ask("session.explain", &json!({"session": KEY}));
+fn explained(core: &mut CoreHarness) -> String {
+    let answer = core.ask("session.explain", &json!({"session": KEY}));
     let steps = answer["steps"].as_array().unwrap();
     let lines = steps.iter().map(|step| {
         format!(
@@ -551,8 +551,8 @@ proptest! {
             agent.act(act);
         }
         agent.end(end);
-        let desk = play(agent, sources);
-        let session = desk.get(KEY);
+        let core = play(agent, sources);
+        let session = core.get(KEY);
         let reason = match (end, sources) {
             (End::Killed, _) => "crashed",
             (End::Goodbye, Sources::All) => "prompt_input_exit",

@@ -11,6 +11,8 @@ mod usage;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::agents;
+use crate::codec::Message;
 use crate::protocol::{SessionRecord, Status};
 
 /// When the tests' daemon begins, in ms since the epoch.
@@ -39,12 +41,12 @@ fn settings() -> Settings {
 }
 
 /// A core, a clock and a client or two.
-struct Desk {
+struct CoreHarness {
     core: Core,
     now: Now,
 }
 
-impl Desk {
+impl CoreHarness {
     fn new() -> Self {
         Self::with(settings())
     }
@@ -54,14 +56,14 @@ impl Desk {
             unix_ms: EPOCH,
             uptime_ms: 0,
         };
-        let identity = Identity {
+        let info = DaemonInfo {
             pid: 1,
             pid_namespace: Some(NAMESPACE),
             origin: "self-bound",
             socket: "/tmp/agent-console.sock".into(),
         };
         Self {
-            core: Core::new(identity, settings, now),
+            core: Core::new(info, settings, now),
             now,
         }
     }
@@ -72,8 +74,11 @@ impl Desk {
         self
     }
 
+    /// A turn of the loop with one input: what it causes, then what it publishes.
     fn take(&mut self, input: Input) -> Vec<Effect> {
-        self.core.handle(input, self.now).collect()
+        let mut effects: Vec<_> = self.core.handle(input, self.now).collect();
+        effects.extend(self.core.end_turn());
+        effects
     }
 
     /// Sends a line as client 1 and gives all that comes of it.
@@ -81,13 +86,29 @@ impl Desk {
         let decoded = codec::decode(line.as_bytes());
         let client = ClientId(1);
         let id = decoded.id;
-        self.take(match decoded.request {
-            Ok(request) => Input::Request {
+        self.take(match decoded.message {
+            Message::Report(params) => Input::Reported {
+                client,
+                id,
+                report: Box::new(agents::interpret(*params)),
+            },
+            Message::Set(params) => Input::Set {
+                client,
+                id,
+                params,
+                process: None,
+            },
+            Message::Status => Input::StatusAsked {
+                client,
+                id,
+                rss_bytes: Some(1),
+            },
+            Message::Request(request) => Input::Request {
                 client,
                 id,
                 request,
             },
-            Err(error) => Input::Refused { client, id, error },
+            Message::Refused(error) => Input::Refused { client, id, error },
         })
     }
 
@@ -96,8 +117,9 @@ impl Desk {
     fn ask(&mut self, method: &str, params: &Value) -> Value {
         let request = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
         let effects = self.line(&request.to_string());
-        let Some(Effect::Reply(ClientId(1), line)) = effects.first() else {
-            panic!("{method}: no answer first in {effects:?}");
+        let is_sent = |effect: &&Effect| matches!(effect, Effect::Reply(..) | Effect::Broadcast(_));
+        let Some(Effect::Reply(ClientId(1), line)) = effects.iter().find(is_sent) else {
+            panic!("{method}: no answer before a notification in {effects:?}");
         };
         let answer: Value = serde_json::from_slice(line).unwrap();
         answer.get("result").unwrap_or(&answer["error"]).clone()
@@ -123,7 +145,7 @@ impl Desk {
 
     #[track_caller]
     fn get(&self, key: &str) -> SessionRecord<'_> {
-        let session = self.core.store.get(key);
+        let session = self.core.sessions.get(key);
         session
             .unwrap_or_else(|| panic!("no session {key}"))
             .record()
@@ -165,7 +187,7 @@ impl Desk {
 fn names(effects: &[Effect]) -> Vec<&'static str> {
     let name = |effect: &Effect| match effect {
         Effect::Reply(..) => "reply",
-        Effect::Subscribed(_) => "subscribed",
+        Effect::Subscribe(_) => "subscribe",
         Effect::Broadcast(_) => "broadcast",
         Effect::Announce(_) => "announce",
         Effect::Disconnect(_) => "disconnect",
@@ -174,10 +196,10 @@ fn names(effects: &[Effect]) -> Vec<&'static str> {
         Effect::WatchRegistry(..) => "watch a registry",
         Effect::ScanRegistries => "scan",
         Effect::Reload => "reload",
-        Effect::FetchUsage => "fetch",
+        Effect::FetchLimits => "fetch",
         Effect::KillFetch => "kill the fetch",
-        Effect::Retire { for_good: true } => "retire for good",
-        Effect::Retire { for_good: false } => "retire",
+        Effect::Drain { for_good: true } => "drain for good",
+        Effect::Drain { for_good: false } => "drain",
         Effect::Resume => "resume",
         Effect::Exit { flush: true } => "exit",
         Effect::Exit { flush: false } => "exit at once",

@@ -7,7 +7,7 @@ use super::rules::{
     ask, ask_named, batch, done, end, event, failed, notice, prompt, running, start, stop,
     subagent, subagent_event, tool, tool_named,
 };
-use super::{CLAUDE, Desk, EPOCH, KEY, NAMESPACE};
+use super::{CLAUDE, CoreHarness, EPOCH, KEY, NAMESPACE};
 use crate::core::Input;
 use crate::event::{RegistryEntry, RegistryStatus, ReportedProcess, Sighting};
 use crate::protocol::WaitingFor;
@@ -60,17 +60,17 @@ fn sighting(entry: Option<RegistryEntry>) -> Sighting {
     }
 }
 
-impl Desk {
+impl CoreHarness {
     fn sees(&mut self, sighting: Sighting) {
-        self.take(Input::Sighted(Box::new(sighting)));
+        self.take(Input::RegistryChanged(Box::new(sighting)));
     }
 
     /// Lets time pass, with every tick that falls due.
     fn pass(&mut self, ms: u64) {
         let until = self.now.uptime_ms + ms;
-        while let Some(due) = self.core.pending.next().filter(|due| *due <= until) {
+        while let Some(due) = self.core.next_timeout().filter(|due| *due <= until) {
             self.wait(due.saturating_sub(self.now.uptime_ms));
-            self.take(Input::Tick);
+            self.take(Input::Timeout);
         }
         self.wait(until - self.now.uptime_ms);
     }
@@ -78,31 +78,31 @@ impl Desk {
 
 /// Plays what is seen, ten milliseconds apart; after each the session must be shown as the row says.
 #[track_caller]
-fn follow(rows: Vec<(Seen, &str)>) -> Desk {
-    follow_from(Desk::new(), true, rows)
+fn follow(rows: Vec<(Seen, &str)>) -> CoreHarness {
+    follow_from(CoreHarness::new(), true, rows)
 }
 
 #[track_caller]
-fn follow_from(mut desk: Desk, attended: bool, rows: Vec<(Seen, &str)>) -> Desk {
+fn follow_from(mut core: CoreHarness, attended: bool, rows: Vec<(Seen, &str)>) -> CoreHarness {
     for (number, (seen, shown)) in rows.into_iter().enumerate() {
-        desk.pass(10);
-        let at = desk.now.unix_ms;
+        core.pass(10);
+        let at = core.now.unix_ms;
         match seen {
-            Hook(payload) => drop(desk.hook_at(at, attended, &payload)),
+            Hook(payload) => drop(core.hook_at(at, attended, &payload)),
             Registry(status) => {
                 let attended = Some(attended);
-                desk.sees(sighting(Some(RegistryEntry {
+                core.sees(sighting(Some(RegistryEntry {
                     attended,
                     ..entry(status, at)
                 })));
             }
-            Removed => desk.sees(sighting(None)),
-            Exit => drop(desk.take(Input::ProcessExited(CLAUDE))),
-            Nothing(ms) => desk.pass(ms),
+            Removed => core.sees(sighting(None)),
+            Exit => drop(core.take(Input::ProcessExited(CLAUDE))),
+            Nothing(ms) => core.pass(ms),
         }
-        assert_eq!(desk.shown(KEY), shown, "after row {number}");
+        assert_eq!(core.shown(KEY), shown, "after row {number}");
     }
-    desk
+    core
 }
 
 /// A prompt and a tool, as far as the dialog.
@@ -443,12 +443,12 @@ fn in_print_mode_it_never_waits() {
         (Nothing(60_000), "working"),
         (Hook(end("other")), "closed"),
     ];
-    follow_from(Desk::new(), false, rows);
+    follow_from(CoreHarness::new(), false, rows);
 }
 
 #[test]
 fn a_session_whose_hooks_are_silent_is_known_by_its_registry() {
-    let desk = follow(vec![
+    let core = follow(vec![
         (Registry(Idle), "idle"),
         (Registry(Busy), "idle"),
         (Nothing(150), "working"),
@@ -459,7 +459,7 @@ fn a_session_whose_hooks_are_silent_is_known_by_its_registry() {
         (Removed, "idle!"),
         (Exit, "closed"),
     ]);
-    let session = desk.get(KEY);
+    let session = core.get(KEY);
     assert_eq!(session.end_reason.as_deref(), Some("exited"));
     assert_eq!(session.terminal.unwrap().tty.as_deref(), Some("/dev/pts/3"));
     assert_eq!(
@@ -470,58 +470,58 @@ fn a_session_whose_hooks_are_silent_is_known_by_its_registry() {
 
 #[test]
 fn what_a_killed_agent_leaves_behind_is_no_session() {
-    let mut desk = Desk::new();
+    let mut core = CoreHarness::new();
     let dead = Sighting {
         alive: false,
         ..sighting(Some(entry(Busy, EPOCH)))
     };
-    desk.sees(dead.clone());
+    core.sees(dead.clone());
     let elsewhere = ReportedProcess {
         namespace: Some(7),
         ..process()
     };
-    desk.sees(Sighting {
+    core.sees(Sighting {
         process: elsewhere,
         ..dead.clone()
     });
-    assert_eq!(desk.core.store.iter().count(), 0);
+    assert_eq!(core.core.sessions.iter().count(), 0);
 
-    let desk = follow_from(desk, true, vec![(Registry(Busy), "idle"), (Exit, "closed")]);
-    let mut desk = follow_from(desk, true, vec![(Registry(Idle), "closed")]);
-    assert_eq!(desk.get(KEY).end_reason.as_deref(), Some("crashed"));
-    desk.sees(dead);
-    assert_eq!(desk.shown(KEY), "closed");
+    let core = follow_from(core, true, vec![(Registry(Busy), "idle"), (Exit, "closed")]);
+    let mut core = follow_from(core, true, vec![(Registry(Idle), "closed")]);
+    assert_eq!(core.get(KEY).end_reason.as_deref(), Some("crashed"));
+    core.sees(dead);
+    assert_eq!(core.shown(KEY), "closed");
 }
 
 /// The exit was told before the file's removal that came before it.
 #[test]
 fn a_sign_off_that_was_overtaken_by_the_exit_counts() {
-    let desk = follow(vec![
+    let core = follow(vec![
         (Registry(Idle), "idle"),
         (Exit, "closed"),
         (Removed, "closed"),
     ]);
-    assert_eq!(desk.get(KEY).end_reason.as_deref(), Some("exited"));
+    assert_eq!(core.get(KEY).end_reason.as_deref(), Some("exited"));
     // Somebody cleans up, days later.
-    let desk = follow(vec![
+    let core = follow(vec![
         (Registry(Idle), "idle"),
         (Exit, "closed"),
         (Nothing(60_000), "closed"),
         (Removed, "closed"),
     ]);
-    assert_eq!(desk.get(KEY).end_reason.as_deref(), Some("crashed"));
+    assert_eq!(core.get(KEY).end_reason.as_deref(), Some("crashed"));
 }
 
 #[test]
 fn a_session_that_is_found_at_work_was_never_idle() {
-    let mut desk = Desk::new();
+    let mut core = CoreHarness::new();
     let began = Some(EPOCH - 120_000);
     let entry = RegistryEntry {
         started_at: began,
         ..entry(Busy, EPOCH - 60_000)
     };
-    desk.sees(sighting(Some(entry)));
-    let session = desk.get(KEY);
+    core.sees(sighting(Some(entry)));
+    let session = core.get(KEY);
     let history: Vec<_> = session.history.iter().map(|t| t.status.as_str()).collect();
     assert_eq!(history, ["working"]);
     assert_eq!(session.since, EPOCH - 60_000);
@@ -530,23 +530,23 @@ fn a_session_that_is_found_at_work_was_never_idle() {
 /// With `--continue` the entry shows an id for a moment that nobody will see again.
 #[test]
 fn an_entry_without_a_status_is_no_session_yet() {
-    let mut desk = Desk::new();
+    let mut core = CoreHarness::new();
     let begun = RegistryEntry {
         session_id: Some("thrown away".into()),
         status: None,
         ..entry(Idle, EPOCH)
     };
-    desk.sees(sighting(Some(begun)));
-    assert_eq!(desk.core.store.iter().count(), 0);
-    desk.sees(sighting(Some(entry(Idle, EPOCH))));
-    let session = desk.get(KEY);
+    core.sees(sighting(Some(begun)));
+    assert_eq!(core.core.sessions.iter().count(), 0);
+    core.sees(sighting(Some(entry(Idle, EPOCH))));
+    let session = core.get(KEY);
     assert_eq!(session.session_id.as_deref(), Some("one"));
     assert!(session.previous_session_ids.is_empty());
 }
 
 #[test]
 fn another_id_in_the_entry_is_another_conversation_in_the_same_session() {
-    let mut desk = follow(vec![
+    let mut core = follow(vec![
         (Hook(prompt("p1", "fix it")), "working"),
         (Hook(stop("p1", &json!([]))), "idle!"),
         (Registry(Idle), "idle!"),
@@ -557,11 +557,11 @@ fn another_id_in_the_entry_is_another_conversation_in_the_same_session() {
         ..entry(Idle, at)
     };
     // Written before the last hook was stamped: that one knows better.
-    desk.sees(sighting(Some(other(EPOCH))));
-    assert_eq!(desk.get(KEY).session_id.as_deref(), Some("one"));
-    let now = desk.now.unix_ms;
-    desk.sees(sighting(Some(other(now))));
-    let session = desk.get(KEY);
+    core.sees(sighting(Some(other(EPOCH))));
+    assert_eq!(core.get(KEY).session_id.as_deref(), Some("one"));
+    let now = core.now.unix_ms;
+    core.sees(sighting(Some(other(now))));
+    let session = core.get(KEY);
     assert_eq!(session.session_id.as_deref(), Some("two"));
     assert_eq!(session.previous_session_ids, ["one"]);
     assert_eq!(session.title.as_deref(), Some("a name"));
@@ -569,33 +569,33 @@ fn another_id_in_the_entry_is_another_conversation_in_the_same_session() {
 
 #[test]
 fn words_that_are_not_known_are_counted_and_change_nothing() {
-    let mut desk = follow(vec![
+    let mut core = follow(vec![
         (Hook(prompt("p1", "a")), "working"),
         (Registry(RegistryStatus::Unknown), "working"),
         (Nothing(60_000), "working"),
         (Hook(event("Teleported", &json!({}))), "working"),
     ]);
-    let status = desk.ask("daemon.status", &json!({}));
+    let status = core.ask("daemon.status", &json!({}));
     assert_eq!(status["unknown_events"], 2);
 }
 
 #[test]
 fn hooks_tell_where_to_look_once() {
-    let mut desk = Desk::new();
+    let mut core = CoreHarness::new();
     let report = |namespace: u64, directory: &str| {
         json!({
             "agent": "claude-code", "at": EPOCH, "pid": CLAUDE.pid, "process_start": CLAUDE.start,
             "pid_namespace": namespace, "config_dir": directory, "event": start("startup"),
         })
     };
-    let looks = |desk: &mut Desk, namespace, directory| {
-        let effects = desk.report(&report(namespace, directory));
+    let looks = |core: &mut CoreHarness, namespace, directory| {
+        let effects = core.report(&report(namespace, directory));
         super::names(&effects).contains(&"watch a registry")
     };
-    assert!(looks(&mut desk, NAMESPACE, "/home/dev/.claude"));
-    assert!(!looks(&mut desk, NAMESPACE, "/home/dev/.claude"));
-    assert!(looks(&mut desk, NAMESPACE, "/srv/claude"));
-    assert!(!looks(&mut desk, NAMESPACE, "relative"));
+    assert!(looks(&mut core, NAMESPACE, "/home/dev/.claude"));
+    assert!(!looks(&mut core, NAMESPACE, "/home/dev/.claude"));
+    assert!(looks(&mut core, NAMESPACE, "/srv/claude"));
+    assert!(!looks(&mut core, NAMESPACE, "relative"));
     // A path in a container is another file here, or none.
-    assert!(!looks(&mut desk, 7, "/srv/other/.claude"));
+    assert!(!looks(&mut core, 7, "/srv/other/.claude"));
 }

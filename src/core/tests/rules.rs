@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Desk, KEY, MINUTE, settings};
+use super::{CoreHarness, KEY, MINUTE, settings};
 
 /// A payload: the event, and the fields that it has besides the common ones.
 pub(super) fn event(name: &str, fields: &Value) -> Value {
@@ -100,20 +100,20 @@ pub(super) fn running(id: &str, kind: &str) -> Value {
 
 /// Plays the events ten milliseconds apart; after each the session must be shown as the row says.
 #[track_caller]
-fn follow(rows: &[(Value, &str)]) -> Desk {
-    let mut desk = Desk::new();
-    play(&mut desk, true, rows);
-    desk
+fn follow(rows: &[(Value, &str)]) -> CoreHarness {
+    let mut core = CoreHarness::new();
+    play(&mut core, true, rows);
+    core
 }
 
 #[track_caller]
-fn play(desk: &mut Desk, attended: bool, rows: &[(Value, &str)]) {
+fn play(core: &mut CoreHarness, attended: bool, rows: &[(Value, &str)]) {
     for (number, (payload, shown)) in rows.iter().enumerate() {
-        desk.wait(10);
-        let at = desk.now.unix_ms;
-        desk.hook_at(at, attended, payload);
+        core.wait(10);
+        let at = core.now.unix_ms;
+        core.hook_at(at, attended, payload);
         assert_eq!(
-            desk.shown(KEY),
+            core.shown(KEY),
             *shown,
             "after row {number}: {}",
             payload["hook_event_name"]
@@ -123,7 +123,7 @@ fn play(desk: &mut Desk, attended: bool, rows: &[(Value, &str)]) {
 
 #[test]
 fn a_turn() {
-    let desk = follow(&[
+    let core = follow(&[
         (start("startup"), "idle"),
         (prompt("p1", "fix it"), "working"),
         (tool("p1", "cargo test"), "working: Bash: cargo test"),
@@ -136,7 +136,7 @@ fn a_turn() {
         (stop("p2", &json!([])), "idle!"),
         (end("prompt_input_exit"), "closed"),
     ]);
-    let session = desk.get(KEY);
+    let session = core.get(KEY);
     assert_eq!(session.end_reason.as_deref(), Some("prompt_input_exit"));
     assert_eq!(session.title.as_deref(), Some("fix it"));
     let history: Vec<_> = session.history.iter().map(|t| t.status.as_str()).collect();
@@ -214,9 +214,9 @@ fn after_a_no_the_next_prompt_is_work() {
 
 #[test]
 fn in_print_mode_nobody_is_asked() {
-    let mut desk = Desk::new();
+    let mut core = CoreHarness::new();
     play(
-        &mut desk,
+        &mut core,
         false,
         &[
             (start("startup"), "idle"),
@@ -523,7 +523,7 @@ fn background_shells_leave_it_idle_and_are_counted() {
 
 #[test]
 fn a_task_notification_is_not_a_person_who_looked() {
-    let desk = follow(&[
+    let core = follow(&[
         (prompt("p1", "fix it"), "working"),
         (
             stop("p1", &json!([running("b1", "shell")])),
@@ -531,7 +531,7 @@ fn a_task_notification_is_not_a_person_who_looked() {
         ),
         (prompt("p2", "<task-notification>done"), "working"),
     ]);
-    assert_eq!(desk.get(KEY).title.as_deref(), Some("fix it"));
+    assert_eq!(core.get(KEY).title.as_deref(), Some("fix it"));
 }
 
 #[test]
@@ -566,14 +566,14 @@ fn clear_keeps_the_key_and_remembers_the_former_id() {
     cleared["session_id"] = "two".into();
     let mut resumed = start("resume");
     resumed["session_id"] = "one".into();
-    let mut desk = follow(&[
+    let mut core = follow(&[
         (start("startup"), "idle"),
         (prompt("p1", "fix it"), "working"),
         (stop("p1", &json!([])), "idle!"),
         (end("clear"), "idle"),
         (cleared, "idle"),
     ]);
-    let session = desk.get(KEY);
+    let session = core.get(KEY);
     assert_eq!(session.session_id.as_deref(), Some("two"));
     assert_eq!(session.previous_session_ids, ["one"]);
     assert_eq!(session.title, None);
@@ -582,40 +582,40 @@ fn clear_keeps_the_key_and_remembers_the_former_id() {
     // Back to the first conversation: it is not a former one any more.
     let mut over = end("resume");
     over["session_id"] = "two".into();
-    play(&mut desk, true, &[(over, "idle"), (resumed, "idle")]);
-    let session = desk.get(KEY);
+    play(&mut core, true, &[(over, "idle"), (resumed, "idle")]);
+    let session = core.get(KEY);
     assert_eq!(session.session_id.as_deref(), Some("one"));
     assert_eq!(session.previous_session_ids, ["two"]);
-    assert_eq!(desk.core.store.iter().count(), 1);
+    assert_eq!(core.core.sessions.iter().count(), 1);
 }
 
 #[test]
 fn the_former_ids_are_the_last_few_and_find_the_session() {
-    let mut desk = Desk::new();
+    let mut core = CoreHarness::new();
     for number in 0..30 {
         let mut payload = start("clear");
         payload["session_id"] = format!("conversation-{number}").into();
-        desk.wait(10).hook(&payload);
+        core.wait(10).hook(&payload);
     }
-    let former = desk.get(KEY).previous_session_ids.len();
+    let former = core.get(KEY).previous_session_ids.len();
     assert_eq!(former, 8);
-    let found = desk.ask("session.get", &json!({"session": "conversation-28"}));
+    let found = core.ask("session.get", &json!({"session": "conversation-28"}));
     assert_eq!(found["session"]["key"], KEY);
-    let gone = desk.ask("session.get", &json!({"session": "conversation-20"}));
+    let gone = core.ask("session.get", &json!({"session": "conversation-20"}));
     assert_eq!(gone["code"], -32001);
 }
 
 #[test]
 fn a_resumed_conversation_in_a_new_process_is_another_session() {
-    let mut desk = follow(&[(start("startup"), "idle"), (end("other"), "closed")]);
-    let at = desk.wait(10).now.unix_ms;
-    desk.report(&json!({
+    let mut core = follow(&[(start("startup"), "idle"), (end("other"), "closed")]);
+    let at = core.wait(10).now.unix_ms;
+    core.report(&json!({
         "agent": "claude-code", "at": at, "pid": 900, "process_start": 400_000,
         "pid_namespace": super::NAMESPACE, "event": start("resume"),
     }));
-    assert_eq!(desk.shown("claude-code-900-400000"), "idle");
+    assert_eq!(core.shown("claude-code-900-400000"), "idle");
     // The id names the one that is open.
-    let found = desk.ask("session.get", &json!({"session": "one"}));
+    let found = core.ask("session.get", &json!({"session": "one"}));
     assert_eq!(found["session"]["key"], "claude-code-900-400000");
 }
 
@@ -625,7 +625,7 @@ fn compacting_is_work_and_leaves_all_else_as_it_was() {
         event(name, &json!({"prompt_id": id, "trigger": trigger}))
     };
     // By hand, between turns: no Stop follows.
-    let desk = follow(&[
+    let core = follow(&[
         (prompt("p1", "a"), "working"),
         (stop("p1", &json!([])), "idle!"),
         (compact("PreCompact", "manual", "p2"), "working"),
@@ -640,7 +640,7 @@ fn compacting_is_work_and_leaves_all_else_as_it_was() {
         (compact("PostCompact", "manual", "p2"), "idle"),
         (prompt("p3", "b"), "working"),
     ]);
-    assert_eq!(desk.get(KEY).session_id.as_deref(), Some("one"));
+    assert_eq!(core.get(KEY).session_id.as_deref(), Some("one"));
     // By itself, in the middle of one.
     follow(&[
         (prompt("p1", "a"), "working"),
@@ -678,9 +678,9 @@ fn a_session_begins_with_what_shows_that_it_lives() {
         end("other"),
         event("NewIn2027", &json!({})),
     ] {
-        let mut desk = Desk::new();
-        desk.hook(&payload);
-        assert_eq!(desk.core.store.iter().count(), 0, "{payload}");
+        let mut core = CoreHarness::new();
+        core.hook(&payload);
+        assert_eq!(core.core.sessions.iter().count(), 0, "{payload}");
     }
     for payload in [
         start("startup"),
@@ -689,56 +689,56 @@ fn a_session_begins_with_what_shows_that_it_lives() {
         stop("p", &json!([])),
         notice("idle_prompt"),
     ] {
-        let mut desk = Desk::new();
-        desk.hook(&payload);
-        assert_eq!(desk.core.store.iter().count(), 1, "{payload}");
+        let mut core = CoreHarness::new();
+        core.hook(&payload);
+        assert_eq!(core.core.sessions.iter().count(), 1, "{payload}");
     }
 }
 
 #[test]
 fn a_late_event_never_undoes_a_newer_one() {
-    let mut desk = follow(&[
+    let mut core = follow(&[
         (start("startup"), "idle"),
         (prompt("p1", "a"), "working"),
         (stop("p1", &json!([])), "idle!"),
     ]);
-    let before = desk.get(KEY);
+    let before = core.get(KEY);
     let before = serde_json::to_value(&before).unwrap();
-    let late = desk.now.unix_ms - 1;
-    assert!(desk.hook_at(late, true, &tool("p1", "make")).is_empty());
-    assert!(desk.hook_at(late - 5, true, &ask("p1", "make")).is_empty());
-    assert_eq!(serde_json::to_value(desk.get(KEY)).unwrap(), before);
+    let late = core.now.unix_ms - 1;
+    assert!(core.hook_at(late, true, &tool("p1", "make")).is_empty());
+    assert!(core.hook_at(late - 5, true, &ask("p1", "make")).is_empty());
+    assert_eq!(serde_json::to_value(core.get(KEY)).unwrap(), before);
     // Of one millisecond, the one that came later is the later one.
-    let same = desk.now.unix_ms;
-    desk.hook_at(same, true, &prompt("p2", "b"));
-    assert_eq!(desk.shown(KEY), "working");
+    let same = core.now.unix_ms;
+    core.hook_at(same, true, &prompt("p2", "b"));
+    assert_eq!(core.shown(KEY), "working");
 }
 
 #[test]
 fn a_stamp_of_the_future_counts_as_now() {
-    let mut desk = Desk::new();
-    let future = desk.now.unix_ms + 60 * MINUTE;
-    desk.hook_at(future, true, &prompt("p1", "a"));
-    assert_eq!(desk.get(KEY).since, desk.now.unix_ms);
-    desk.wait(10).hook(&stop("p1", &json!([])));
-    assert_eq!(desk.shown(KEY), "idle!");
+    let mut core = CoreHarness::new();
+    let future = core.now.unix_ms + 60 * MINUTE;
+    core.hook_at(future, true, &prompt("p1", "a"));
+    assert_eq!(core.get(KEY).since, core.now.unix_ms);
+    core.wait(10).hook(&stop("p1", &json!([])));
+    assert_eq!(core.shown(KEY), "idle!");
 }
 
 /// A clock that is set back must not make every event of the next hour look late.
 #[test]
 fn events_count_after_the_clock_was_set_back() {
-    let mut desk = follow(&[(start("startup"), "idle")]);
-    desk.now.unix_ms -= 60 * MINUTE;
-    desk.wait(10).hook(&prompt("p1", "a"));
-    assert_eq!(desk.shown(KEY), "working");
-    desk.wait(10).hook(&stop("p1", &json!([])));
-    assert_eq!(desk.shown(KEY), "idle!");
-    assert_eq!(desk.get(KEY).since, desk.now.unix_ms);
+    let mut core = follow(&[(start("startup"), "idle")]);
+    core.now.unix_ms -= 60 * MINUTE;
+    core.wait(10).hook(&prompt("p1", "a"));
+    assert_eq!(core.shown(KEY), "working");
+    core.wait(10).hook(&stop("p1", &json!([])));
+    assert_eq!(core.shown(KEY), "idle!");
+    assert_eq!(core.get(KEY).since, core.now.unix_ms);
 }
 
 #[test]
 fn no_word_of_a_prompt_is_kept_where_prompts_are_not_to_be() {
-    let mut desk = Desk::with(super::Settings {
+    let mut core = CoreHarness::with(super::Settings {
         record_prompts: false,
         ..settings()
     });
@@ -750,22 +750,22 @@ fn no_word_of_a_prompt_is_kept_where_prompts_are_not_to_be() {
         stop("p1", &json!([])),
         branched,
     ] {
-        desk.wait(10).hook(&payload);
-        let record = serde_json::to_string(&desk.get(KEY)).unwrap();
+        core.wait(10).hook(&payload);
+        let record = serde_json::to_string(&core.get(KEY)).unwrap();
         assert!(!record.contains("sesame"), "{record}");
     }
 }
 
 #[test]
 fn words_of_prompts_go_when_they_are_no_longer_to_be_kept() {
-    let mut desk = Desk::new();
-    desk.ask("subscribe", &json!({}));
-    desk.wait(10).hook(&prompt("p1", "open sesame"));
-    desk.ask(
+    let mut core = CoreHarness::new();
+    core.ask("subscribe", &json!({}));
+    core.wait(10).hook(&prompt("p1", "open sesame"));
+    core.ask(
         "session.set",
         &json!({"session": "mine", "status": "idle", "title": "my own"}),
     );
-    let effects = desk.take(super::Input::Reloaded(Ok((
+    let effects = core.take(super::Input::Reloaded(Ok((
         super::Settings {
             record_prompts: false,
             ..settings()
@@ -777,8 +777,8 @@ fn words_of_prompts_go_when_they_are_no_longer_to_be_kept() {
         Some(&"broadcast"),
         "{effects:?}"
     );
-    assert_eq!(desk.get(KEY).title, None);
-    assert_eq!(desk.get("mine").title.as_deref(), Some("my own"));
+    assert_eq!(core.get(KEY).title, None);
+    assert_eq!(core.get("mine").title.as_deref(), Some("my own"));
 }
 
 #[test]
@@ -811,13 +811,13 @@ fn recorded_runs_rest_where_the_agent_did() {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
         let time = |entry: &Value| entry["ms"].as_u64().unwrap();
-        let mut desk = Desk::new();
+        let mut core = CoreHarness::new();
         let (mut registry, mut mark) = (Value::Null, "");
         for (number, entry) in entries.iter().enumerate() {
-            let now = desk.now.uptime_ms;
-            let at = desk.wait(time(entry).saturating_sub(now)).now.unix_ms;
+            let now = core.now.uptime_ms;
+            let at = core.wait(time(entry).saturating_sub(now)).now.unix_ms;
             if let Some(payload) = entry.get("hook") {
-                desk.hook_at(at, entry["attended"] == true, payload);
+                core.hook_at(at, entry["attended"] == true, payload);
             } else if entry.get("registry").is_some() {
                 registry = entry["value"].clone();
             } else if let Some(text) = entry["mark"].as_str() {
@@ -837,7 +837,7 @@ fn recorded_runs_rest_where_the_agent_did() {
                     (Some("waiting"), Some("permission prompt")) => &["waiting/permission!"],
                     _ => continue,
                 };
-            let shown = desk.shown(KEY);
+            let shown = core.shown(KEY);
             assert!(
                 expected.iter().any(|status| shown.starts_with(status)),
                 "{shown} at {} ms, after {mark:?}; the registry has {registry}",
@@ -845,7 +845,7 @@ fn recorded_runs_rest_where_the_agent_did() {
             );
             compared += 1;
         }
-        assert_eq!(desk.get(KEY).status.as_str(), "closed");
+        assert_eq!(core.get(KEY).status.as_str(), "closed");
     }
     assert!(compared > 30, "only {compared} compared");
 }

@@ -2,14 +2,14 @@
 //!
 //! The mapping of an agent's events to these is `agents/`'s; what each does to the facts is here.
 
-use super::{Ask, MEMBERS, Run, Source, Turn};
-use crate::core::rule::Rule;
+use super::{MAX_MEMBERS, PendingPrompt, Phase, Source, Turn};
+use crate::core::evidence::Rule;
 use crate::event::{Tool, TurnEvent};
 use crate::protocol::WaitingFor;
 
 /// One event of a hook, with whom it is of.
 #[derive(Debug, Clone)]
-pub(crate) struct Happened {
+pub(crate) struct HookEvent {
     pub(crate) event: TurnEvent,
     /// The subagent that it happened in; `None`: the main agent.
     pub(crate) subagent: Option<Box<str>>,
@@ -20,46 +20,49 @@ pub(crate) struct Happened {
 
 impl Turn {
     /// Takes in what happened at `at`.
-    pub(crate) fn happened(&mut self, happened: Happened, at: u64) -> Rule {
-        let Happened {
+    pub(crate) fn apply_hook(&mut self, hook: HookEvent, at: u64) -> Rule {
+        let HookEvent {
             event,
             subagent,
             prompt_id,
             attended,
-        } = happened;
+        } = hook;
         let main = subagent.is_none();
         let subagent = subagent.as_deref();
-        self.hooked = true;
+        self.has_hooks = true;
         match event {
             TurnEvent::PromptSubmitted { by_person, .. } => {
                 self.prompt_submitted(by_person, prompt_id, at)
             }
             TurnEvent::ToolStarted { tool, asks_for } => {
-                self.goes_on(subagent, prompt_id, at);
-                self.settled = false;
+                self.mark_active(subagent, prompt_id, at);
+                self.answered = false;
                 self.activity = Some(tool.clone());
-                self.tools
+                self.tool_calls
                     .retain(|other| other.subagent.as_deref() != subagent);
-                put(&mut self.tools, ask(subagent, asks_for, Some(tool), at));
+                put(
+                    &mut self.tool_calls,
+                    ask(subagent, asks_for, Some(tool), at),
+                );
                 Rule::ToolStarted
             }
             TurnEvent::ToolEnded { tool } => {
                 self.tool_ended(subagent, &tool);
-                self.goes_on(subagent, prompt_id, at);
+                self.mark_active(subagent, prompt_id, at);
                 Rule::ToolEnded
             }
             TurnEvent::BatchEnded => {
                 self.answer(subagent);
-                self.goes_on(subagent, prompt_id, at);
+                self.mark_active(subagent, prompt_id, at);
                 if main {
                     // A prompt that was typed while a tool ran has joined the turn.
-                    self.run = Run::On;
+                    self.phase = Phase::Running;
                 }
                 Rule::BatchEnded
             }
             TurnEvent::Active => {
                 // A text may be shown just after the end of its turn, and opens no other.
-                let is_over = matches!(self.run, Run::Over | Run::Ending);
+                let is_over = matches!(self.phase, Phase::Idle | Phase::Stopping);
                 if !main || (is_over && prompt_id.is_some() && prompt_id == self.prompt_id) {
                     return Rule::AfterTheEnd;
                 }
@@ -72,7 +75,7 @@ impl Turn {
             }
             TurnEvent::SubagentEnded => self.subagent_ended(subagent),
             TurnEvent::Asked { waiting_for, tool } => {
-                self.goes_on(subagent, prompt_id, at);
+                self.mark_active(subagent, prompt_id, at);
                 if !attended {
                     return Rule::NobodyToAsk;
                 }
@@ -82,23 +85,16 @@ impl Turn {
             TurnEvent::AskReminded if !attended => Rule::NobodyToAsk,
             TurnEvent::AskReminded => self.ask_reminded(at),
             TurnEvent::Answered => {
-                self.asks.retain(|ask| ask.subagent.as_deref() != subagent);
-                self.goes_on(subagent, prompt_id, at);
+                self.pending
+                    .retain(|ask| ask.subagent.as_deref() != subagent);
+                self.mark_active(subagent, prompt_id, at);
                 Rule::Answered
             }
-            TurnEvent::IdleReminded => {
-                if !self.is_open() && self.asks.is_empty() {
-                    return Rule::IdleKnown;
-                }
-                self.end();
-                self.over_at = at;
-                self.unseen = true;
-                Rule::IdleReminded
-            }
+            TurnEvent::IdleReminded => self.idle_reminded(at),
             TurnEvent::Compacted => {
                 self.next_or_end();
                 // Who has it compacted has seen what was there before.
-                self.unseen = false;
+                self.unread = false;
                 self.over_at = at;
                 Rule::Compacted
             }
@@ -107,10 +103,8 @@ impl Turn {
                 self.subagent_ended(subagent)
             }
             TurnEvent::Ended { subagents, shells } => {
-                if self.run == Run::OnThenNext && prompt_id.is_some() && prompt_id != self.prompt_id
-                {
-                    // The first was interrupted, which no hook tells: this is the end of the one that was queued.
-                    self.run = Run::On;
+                if prompt_id.is_some() && prompt_id != self.prompt_id {
+                    self.drop_queued();
                 }
                 self.prompt_id = prompt_id.or(self.prompt_id.take());
                 self.ended(subagents, shells, at)
@@ -120,7 +114,7 @@ impl Turn {
                 self.end();
                 self.over_at = at;
                 self.failure = Some(error);
-                self.unseen = true;
+                self.unread = true;
                 Rule::TurnFailed
             }
         }
@@ -129,15 +123,15 @@ impl Turn {
     fn prompt_submitted(&mut self, by_person: bool, prompt_id: Option<Box<str>>, at: u64) -> Rule {
         let queued = self.is_open() && by_person && prompt_id == self.prompt_id;
         self.begin(prompt_id, at);
-        self.settled = false;
+        self.answered = false;
         self.activity = None;
         if by_person {
-            self.unseen = false;
+            self.unread = false;
             // Who types a prompt has no dialog before them: a "No" or Esc tells nothing.
-            self.asks.clear();
+            self.pending.clear();
         }
         if queued {
-            self.run = Run::OnThenNext;
+            self.phase = Phase::RunningWithQueued;
             return Rule::PromptQueued;
         }
         if by_person {
@@ -145,45 +139,62 @@ impl Turn {
         }
         if !self.has_subagents() {
             // Then it was a shell that ended; the turn's end tells how many are left.
-            self.shells = self.shells.saturating_sub(1);
+            self.background_shells = self.background_shells.saturating_sub(1);
         }
         Rule::TaskReported
     }
 
-    fn asked(&mut self, ask: Ask) {
-        self.settled = false;
-        self.asks.retain(|ask| ask.source == Source::Hook);
-        put(&mut self.asks, ask);
+    /// The first turn was interrupted, which no hook reports: what ends is the one that was queued.
+    fn drop_queued(&mut self) {
+        if self.phase == Phase::RunningWithQueued {
+            self.phase = Phase::Running;
+        }
+    }
+
+    fn asked(&mut self, ask: PendingPrompt) {
+        self.answered = false;
+        self.pending.retain(|ask| ask.source == Source::Hook);
+        put(&mut self.pending, ask);
     }
 
     fn ask_reminded(&mut self, at: u64) -> Rule {
-        if !self.asks.is_empty() {
+        if !self.pending.is_empty() {
             Rule::ReminderKnown
-        } else if self.settled && self.tools.is_empty() {
+        } else if self.answered && self.tool_calls.is_empty() {
             Rule::ReminderLate
         } else {
-            self.asks.push(self.guess(None, at));
+            self.pending.push(self.infer_prompt(None, at));
             Rule::AskReminded
         }
     }
 
-    fn ended(&mut self, subagents: Vec<Box<str>>, shells: u32, at: u64) -> Rule {
-        let next = self.run == Run::OnThenNext;
-        self.shells = shells;
-        self.outliving = u32::try_from(subagents.len()).unwrap_or(u32::MAX);
-        self.subagents = subagents;
-        self.subagents.truncate(MEMBERS);
-        self.unseen |= !next;
+    fn idle_reminded(&mut self, at: u64) -> Rule {
+        if !self.is_open() && self.pending.is_empty() {
+            return Rule::IdleKnown;
+        }
+        self.end();
         self.over_at = at;
-        if !next && self.outliving == 0 && self.is_registered_busy() {
+        self.unread = true;
+        Rule::IdleReminded
+    }
+
+    fn ended(&mut self, subagents: Vec<Box<str>>, shells: u32, at: u64) -> Rule {
+        let next = self.phase == Phase::RunningWithQueued;
+        self.background_shells = shells;
+        self.background_subagents = u32::try_from(subagents.len()).unwrap_or(u32::MAX);
+        self.subagents = subagents;
+        self.subagents.truncate(MAX_MEMBERS);
+        self.unread |= !next;
+        self.over_at = at;
+        if !next && self.background_subagents == 0 && self.is_registered_busy() {
             self.answer(None);
-            self.run = Run::Ending;
+            self.phase = Phase::Stopping;
             return Rule::TurnEnding;
         }
         self.next_or_end();
         if next {
             Rule::TurnEndedNextFollows
-        } else if self.outliving > 0 {
+        } else if self.background_subagents > 0 {
             Rule::TurnEndedSubagentsGoOn
         } else {
             Rule::TurnEnded
@@ -193,27 +204,27 @@ impl Turn {
     /// A tool has ended, so it asks no more. Tools that run side by side ask one after the other: an ask of the same
     /// agent about another call stays.
     fn tool_ended(&mut self, subagent: Option<&str>, tool: &Tool) {
-        let of_tool = |ask: &Ask| {
+        let of_tool = |ask: &PendingPrompt| {
             ask.subagent.as_deref() == subagent
                 && ask
                     .tool
                     .as_ref()
                     .is_none_or(|asked| asked.name == tool.name)
         };
-        let is_it = |ask: &Ask| of_tool(ask) && ask.tool.as_ref() == Some(tool);
-        if self.asks.iter().any(is_it) {
-            self.asks.retain(|ask| !is_it(ask));
+        let is_it = |ask: &PendingPrompt| of_tool(ask) && ask.tool.as_ref() == Some(tool);
+        if self.pending.iter().any(is_it) {
+            self.pending.retain(|ask| !is_it(ask));
         } else {
-            self.asks.retain(|ask| !of_tool(ask));
+            self.pending.retain(|ask| !of_tool(ask));
         }
-        self.tools.retain(|ask| !of_tool(ask));
-        self.settled = true;
+        self.tool_calls.retain(|ask| !of_tool(ask));
+        self.answered = true;
     }
 
     fn subagent_runs(&mut self, subagent: Option<&str>) {
         if let Some(id) = subagent
             && !self.subagents.iter().any(|known| **known == *id)
-            && self.subagents.len() < MEMBERS
+            && self.subagents.len() < MAX_MEMBERS
         {
             self.subagents.push(id.into());
         }
@@ -226,7 +237,7 @@ impl Turn {
     }
 
     /// This agent is at work: the turn runs, or the subagent does. Also mends a start that was missed.
-    fn goes_on(&mut self, subagent: Option<&str>, prompt_id: Option<Box<str>>, at: u64) {
+    fn mark_active(&mut self, subagent: Option<&str>, prompt_id: Option<Box<str>>, at: u64) {
         if subagent.is_none() {
             self.begin(prompt_id, at);
         } else {
@@ -245,17 +256,17 @@ impl Turn {
         if is_another {
             self.prompt_id = prompt_id;
             // Of another turn: what was queued in the former one is this one, or was thrown away with it.
-            self.run = Run::On;
-            self.tools.retain(|tool| tool.subagent.is_some());
-        } else if self.run != Run::OnThenNext {
-            self.run = Run::On;
+            self.phase = Phase::Running;
+            self.tool_calls.retain(|tool| tool.subagent.is_some());
+        } else if self.phase != Phase::RunningWithQueued {
+            self.phase = Phase::Running;
         }
     }
 
     /// The turn has ended, and the one that was queued begins, if any.
     fn next_or_end(&mut self) {
-        if self.run == Run::OnThenNext {
-            self.run = Run::On;
+        if self.phase == Phase::RunningWithQueued {
+            self.phase = Phase::Running;
             self.answer(None);
             // It has no prompt of its own, and an id not yet known.
             self.prompt_id = None;
@@ -265,8 +276,13 @@ impl Turn {
     }
 }
 
-fn ask(subagent: Option<&str>, waiting_for: WaitingFor, tool: Option<Tool>, at: u64) -> Ask {
-    Ask {
+fn ask(
+    subagent: Option<&str>,
+    waiting_for: WaitingFor,
+    tool: Option<Tool>,
+    at: u64,
+) -> PendingPrompt {
+    PendingPrompt {
         subagent: subagent.map(Into::into),
         waiting_for,
         tool,
@@ -276,9 +292,9 @@ fn ask(subagent: Option<&str>, waiting_for: WaitingFor, tool: Option<Tool>, at: 
 }
 
 /// One ask of each agent about each call.
-fn put(asks: &mut Vec<Ask>, ask: Ask) {
+fn put(asks: &mut Vec<PendingPrompt>, ask: PendingPrompt) {
     asks.retain(|other| other.subagent != ask.subagent || other.tool != ask.tool);
-    if asks.len() < MEMBERS {
+    if asks.len() < MAX_MEMBERS {
         asks.push(ask);
     }
 }

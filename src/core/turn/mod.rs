@@ -15,11 +15,11 @@ use std::borrow::Cow;
 use crate::event::{RegistryStatus, Tool};
 use crate::protocol::{self, Status, WaitingFor, one_line};
 
-pub(crate) use self::hook::Happened;
+pub(crate) use self::hook::HookEvent;
 
 /// How many pending asks and running subagents are kept: far more than a screen holds, few enough that a hook gone
 /// wild can't grow the daemon.
-const MEMBERS: usize = 64;
+const MAX_MEMBERS: usize = 64;
 
 /// How a person came to be asked, as far as is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,12 +27,12 @@ enum Source {
     /// The agent's hook said so, with what about.
     Hook,
     /// It is guessed from a reminder or the registry: the hook's own word takes its place.
-    Guess,
+    Inferred,
 }
 
 /// Something an agent asks a person, or would.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Ask {
+struct PendingPrompt {
     subagent: Option<Box<str>>,
     waiting_for: WaitingFor,
     tool: Option<Tool>,
@@ -42,41 +42,41 @@ struct Ask {
 
 /// Whether a turn runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Run {
+enum Phase {
     #[default]
-    Over,
-    On,
+    Idle,
+    Running,
     /// A hook has told its end, and the registry still says busy: hooks of somebody else run, and may keep it going.
-    Ending,
+    Stopping,
     /// On, as far as the registry tells; no hook has told of it.
-    Unannounced,
+    SeenRunning,
     /// A prompt was typed while it ran: another turn follows, without a prompt of its own.
-    OnThenNext,
+    RunningWithQueued,
 }
 
 /// What has been told of the turn so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
-    run: Run,
+    phase: Phase,
     /// The prompt of the turn that runs, or ran last.
     prompt_id: Option<Box<str>>,
-    asks: Vec<Ask>,
+    pending: Vec<PendingPrompt>,
     /// What each agent would ask about now: the tool that it began last, until that has ended.
-    tools: Vec<Ask>,
+    tool_calls: Vec<PendingPrompt>,
     /// The last that was heard is that a tool or the turn ended: a reminder now is of an ask that was answered.
-    settled: bool,
+    answered: bool,
     /// Subagents that began and have not ended.
     subagents: Vec<Box<str>>,
     /// Subagents that went on when the main turn ended: they hold the session at work until the turn that follows.
-    outliving: u32,
-    shells: u32,
+    background_subagents: u32,
+    background_shells: u32,
     /// The last tool: what a person sees the agent do.
     activity: Option<Tool>,
     failure: Option<Box<str>>,
     /// A turn has ended since a person last typed.
-    unseen: bool,
+    unread: bool,
     /// Hooks have told of this session, so they would tell of a turn's end.
-    hooked: bool,
+    has_hooks: bool,
     /// The stamp of the first hook of the turn that runs, or ran last.
     began_at: u64,
     /// The stamp of the last hook that showed the agent at work.
@@ -90,7 +90,7 @@ pub(crate) struct Turn {
 impl Turn {
     /// What the facts come to.
     pub(crate) fn status(&self) -> (Status, Option<WaitingFor>) {
-        match self.asks.first() {
+        match self.pending.first() {
             Some(ask) => (Status::Waiting, Some(ask.waiting_for)),
             None if self.failure.is_some() => (Status::Error, None),
             None if self.is_open() || self.has_subagents() => (Status::Working, None),
@@ -99,19 +99,21 @@ impl Turn {
     }
 
     fn is_open(&self) -> bool {
-        match self.run {
-            Run::Over => false,
-            Run::On | Run::Ending | Run::Unannounced | Run::OnThenNext => true,
+        match self.phase {
+            Phase::Idle => false,
+            Phase::Running | Phase::Stopping | Phase::SeenRunning | Phase::RunningWithQueued => {
+                true
+            }
         }
     }
 
     fn has_subagents(&self) -> bool {
-        self.outliving > 0 || !self.subagents.is_empty()
+        self.background_subagents > 0 || !self.subagents.is_empty()
     }
 
     /// A turn has ended since a person last typed.
-    pub(crate) fn is_unseen(&self) -> bool {
-        self.unseen
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread
     }
 
     /// How many subagents run.
@@ -120,14 +122,14 @@ impl Turn {
     }
 
     /// How many background shells run.
-    pub(crate) fn shells(&self) -> u32 {
-        self.shells
+    pub(crate) fn background_shells(&self) -> u32 {
+        self.background_shells
     }
 
     /// One line for a person that says why the status is what it is.
     pub(crate) fn reason(&self) -> Option<Cow<'_, str>> {
         match self.status().0 {
-            Status::Waiting => self.asks.first().map(|ask| {
+            Status::Waiting => self.pending.first().map(|ask| {
                 let word = ask.waiting_for.as_str();
                 match &ask.tool {
                     // An ask names the tool without a second colon: "permission: Bash cargo test".
@@ -143,7 +145,7 @@ impl Turn {
                 (None, 1) => Some("1 subagent runs".into()),
                 (None, subagents) => Some(format!("{subagents} subagents run").into()),
             },
-            Status::Idle => match self.shells {
+            Status::Idle => match self.background_shells {
                 0 => None,
                 1 => Some("1 background shell runs".into()),
                 shells => Some(format!("{shells} background shells run").into()),
@@ -153,10 +155,10 @@ impl Turn {
     }
 
     /// A conversation begins or ends at `at`: what was is over, but for the registry, which tells of the process.
-    pub(crate) fn begin_anew(&mut self, at: u64) {
+    pub(crate) fn reset(&mut self, at: u64) {
         *self = Self {
             registry: self.registry,
-            hooked: true,
+            has_hooks: true,
             over_at: at,
             ..Self::default()
         };
@@ -164,36 +166,36 @@ impl Turn {
 
     fn end(&mut self) {
         self.answer(None);
-        self.run = Run::Over;
+        self.phase = Phase::Idle;
         self.activity = None;
     }
 
     /// What this agent asked or could have asked is settled; another agent's ask is not touched.
     fn answer(&mut self, subagent: Option<&str>) {
-        let of_others = |ask: &Ask| ask.subagent.as_deref() != subagent;
-        self.asks.retain(of_others);
-        self.tools.retain(of_others);
-        self.settled = true;
+        let of_others = |ask: &PendingPrompt| ask.subagent.as_deref() != subagent;
+        self.pending.retain(of_others);
+        self.tool_calls.retain(of_others);
+        self.answered = true;
     }
 
     /// No dialog is open any more, whoever asked.
     fn answer_all(&mut self) {
-        self.asks.clear();
-        self.tools.clear();
-        self.settled = true;
+        self.pending.clear();
+        self.tool_calls.clear();
+        self.answered = true;
     }
 
     /// What a dialog is about that no request came before: a tool that has begun; else nobody knows.
-    fn guess(&self, waiting_for: Option<WaitingFor>, at: u64) -> Ask {
-        let tool = self.tools.last();
-        Ask {
+    fn infer_prompt(&self, waiting_for: Option<WaitingFor>, at: u64) -> PendingPrompt {
+        let tool = self.tool_calls.last();
+        PendingPrompt {
             subagent: tool.and_then(|tool| tool.subagent.clone()),
             waiting_for: waiting_for
                 .or(tool.map(|tool| tool.waiting_for))
                 .unwrap_or(WaitingFor::Permission),
             tool: tool.and_then(|tool| tool.tool.clone()),
             at,
-            source: Source::Guess,
+            source: Source::Inferred,
         }
     }
 }

@@ -5,11 +5,11 @@
 //! busy for as long at a local command (Claude Code 2.1.330). So a word that contradicts the hooks counts once it has
 //! stood for a moment, but for the one that closes a dialog, which counts at once.
 //!
-//! [`Turn::due`] says when such a moment is over, [`Turn::pass`] applies what follows. Every step applies first what was
+//! [`Turn::next_timeout`] says when such a moment is over, [`Turn::handle_timeout`] applies what follows. Every step applies first what was
 //! due before it, so the outcome depends on the stamps only, not on when a timer fired.
 
-use super::{Ask, Run, Source, Turn};
-use crate::core::rule::Rule;
+use super::{PendingPrompt, Phase, Source, Turn};
+use crate::core::evidence::Rule;
 use crate::event::RegistryStatus;
 use crate::protocol::WaitingFor;
 
@@ -30,7 +30,7 @@ const CONFIRM_MS: u64 = 1000;
 
 /// What time brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Due {
+enum Elapsed {
     /// The registry stays idle: no turn runs.
     Idle,
     /// The registry stays busy: a turn runs.
@@ -41,41 +41,41 @@ enum Due {
 
 impl Turn {
     /// Takes in the registry's word of `at`.
-    pub(crate) fn registered(&mut self, says: RegistryStatus, attended: bool, at: u64) -> Rule {
+    pub(crate) fn apply_registry(&mut self, says: RegistryStatus, attended: bool, at: u64) -> Rule {
         let before = self.registry.replace((says, at)).map(|(status, _)| status);
         let was_waiting = matches!(before, Some(RegistryStatus::Waiting(_)));
         match says {
             RegistryStatus::Unknown => Rule::RegistryUnknown,
             RegistryStatus::Waiting(_) if !attended => Rule::NobodyToAsk,
             RegistryStatus::Waiting(waiting_for) => self.registry_waits(waiting_for, at),
-            RegistryStatus::Busy if was_waiting && !self.asks.is_empty() => {
+            RegistryStatus::Busy if was_waiting && !self.pending.is_empty() => {
                 self.answer_all();
-                self.unseen = false;
+                self.unread = false;
                 if !self.is_open() && !self.has_subagents() {
-                    self.run = Run::Unannounced;
+                    self.phase = Phase::SeenRunning;
                 }
                 Rule::RegistryAnswered
             }
             RegistryStatus::Idle | RegistryStatus::Shell
-                if was_waiting && !self.asks.is_empty() =>
+                if was_waiting && !self.pending.is_empty() =>
             {
                 self.answer_all();
                 self.end();
-                self.unseen = false;
+                self.unread = false;
                 Rule::RegistryDenied
             }
-            RegistryStatus::Idle | RegistryStatus::Shell if self.run == Run::Ending => {
+            RegistryStatus::Idle | RegistryStatus::Shell if self.phase == Phase::Stopping => {
                 self.end();
                 Rule::TurnEndConfirmed
             }
-            RegistryStatus::Busy if self.due().is_some() => {
-                if matches!(self.next(), Some((_, Due::Busy))) {
+            RegistryStatus::Busy if self.next_timeout().is_some() => {
+                if matches!(self.next(), Some((_, Elapsed::Busy))) {
                     // Out of itself it does nothing: a person has typed, be it a command of a moment.
-                    self.unseen = false;
+                    self.unread = false;
                 }
                 Rule::RegistryBusy
             }
-            RegistryStatus::Idle | RegistryStatus::Shell if self.due().is_some() => {
+            RegistryStatus::Idle | RegistryStatus::Shell if self.next_timeout().is_some() => {
                 Rule::RegistryIdle
             }
             RegistryStatus::Busy | RegistryStatus::Idle | RegistryStatus::Shell => {
@@ -85,22 +85,22 @@ impl Turn {
     }
 
     fn registry_waits(&mut self, waiting_for: WaitingFor, at: u64) -> Rule {
-        if self.asks.iter().any(|ask| ask.source == Source::Hook) {
+        if self.pending.iter().any(|ask| ask.source == Source::Hook) {
             return Rule::RegistryAgrees;
         }
         // "permission prompt" is also what it says of a plan: the tool knows better.
         let finer = (waiting_for != WaitingFor::Permission).then_some(waiting_for);
-        let mut ask = self.guess(finer, at);
+        let mut ask = self.infer_prompt(finer, at);
         if waiting_for == WaitingFor::Dialog {
             // A menu is about no tool.
             ask.tool = None;
         }
-        self.asks = vec![ask];
+        self.pending = vec![ask];
         Rule::RegistryAsks
     }
 
     /// The registry's word of before everything that hooks have told: it decides nothing but what a later one means.
-    pub(crate) fn registered_before(&mut self, says: RegistryStatus, at: u64) {
+    pub(crate) fn set_earlier_registry(&mut self, says: RegistryStatus, at: u64) {
         self.registry.get_or_insert((says, at));
     }
 
@@ -110,26 +110,26 @@ impl Turn {
         self.worked_at = 0;
         self.over_at = 0;
         self.registry = self.registry.map(|(says, _)| (says, 0));
-        for ask in self.asks.iter_mut().chain(&mut self.tools) {
+        for ask in self.pending.iter_mut().chain(&mut self.tool_calls) {
             ask.at = 0;
         }
     }
 
     /// The registry has no entry any more: what it said counts no longer.
-    pub(crate) fn unregistered(&mut self) -> Rule {
+    pub(crate) fn registry_removed(&mut self) -> Rule {
         self.registry = None;
-        if self.run == Run::Ending {
+        if self.phase == Phase::Stopping {
             self.end();
         }
         Rule::RegistryRemoved
     }
 
     /// When, by the stamps, something follows from nothing having been said; `None`: never, as things stand.
-    pub(crate) fn due(&self) -> Option<u64> {
+    pub(crate) fn next_timeout(&self) -> Option<u64> {
         self.next().map(|(at, _)| at)
     }
 
-    fn next(&self) -> Option<(u64, Due)> {
+    fn next(&self) -> Option<(u64, Elapsed)> {
         let (says, at) = self.registry?;
         match says {
             RegistryStatus::Idle | RegistryStatus::Shell => self.idle_due(says, at),
@@ -138,29 +138,29 @@ impl Turn {
         }
     }
 
-    fn idle_due(&self, says: RegistryStatus, at: u64) -> Option<(u64, Due)> {
-        let is_idle = !self.is_open() && self.asks.is_empty() && !self.has_subagents();
-        let shells_agree = (says == RegistryStatus::Shell) == (self.shells > 0);
+    fn idle_due(&self, says: RegistryStatus, at: u64) -> Option<(u64, Elapsed)> {
+        let is_idle = !self.is_open() && self.pending.is_empty() && !self.has_subagents();
+        let shells_agree = (says == RegistryStatus::Shell) == (self.background_shells > 0);
         if (is_idle && shells_agree) || self.worked_at > at + RACE_MS {
             return None;
         }
-        let next_expected = self.run == Run::OnThenNext || self.outliving > 0;
+        let next_expected = self.phase == Phase::RunningWithQueued || self.background_subagents > 0;
         let settle = if next_expected {
             SETTLE_NEXT_MS
         } else {
             SETTLE_MS
         };
-        Some((at.max(self.worked_at) + settle, Due::Idle))
+        Some((at.max(self.worked_at) + settle, Elapsed::Idle))
     }
 
-    fn busy_due(&self, at: u64) -> Option<(u64, Due)> {
+    fn busy_due(&self, at: u64) -> Option<(u64, Elapsed)> {
         if let Some(asked) = self.unconfirmed().filter(|_| self.is_registered_busy()) {
-            return Some((at.max(asked) + CONFIRM_MS, Due::Lapsed));
+            return Some((at.max(asked) + CONFIRM_MS, Elapsed::Lapsed));
         }
-        if self.is_open() || self.has_subagents() || !self.asks.is_empty() {
+        if self.is_open() || self.has_subagents() || !self.pending.is_empty() {
             return None;
         }
-        (at > self.over_at).then_some((at + SETTLE_MS, Due::Busy))
+        (at > self.over_at).then_some((at + SETTLE_MS, Elapsed::Busy))
     }
 
     /// True if the registry has said of this turn, and not of one long gone, that it is busy: else it is out of order,
@@ -175,12 +175,12 @@ impl Turn {
     /// When a hook asked last for what no dialog has shown: with one, the registry would not be busy.
     fn unconfirmed(&self) -> Option<u64> {
         // Of what is not a tool's, nobody has seen what the registry says.
-        let of_tools = |ask: &&Ask| ask.source == Source::Hook && ask.tool.is_some();
-        self.asks.iter().filter(of_tools).map(|ask| ask.at).max()
+        let of_tools = |ask: &&PendingPrompt| ask.source == Source::Hook && ask.tool.is_some();
+        self.pending.iter().filter(of_tools).map(|ask| ask.at).max()
     }
 
     /// Applies what has come due by `at`, if anything; says which rule was applied last.
-    pub(crate) fn pass(&mut self, at: u64) -> Option<Rule> {
+    pub(crate) fn handle_timeout(&mut self, at: u64) -> Option<Rule> {
         let mut applied = None;
         while let Some((due, what)) = self.next().filter(|(due, _)| *due <= at) {
             applied = Some(self.apply(what, due));
@@ -188,39 +188,47 @@ impl Turn {
         applied
     }
 
-    fn apply(&mut self, what: Due, at: u64) -> Rule {
+    fn apply(&mut self, what: Elapsed, at: u64) -> Rule {
         match what {
-            Due::Idle => {
-                let worked = self.is_open() || self.has_subagents() || !self.asks.is_empty();
-                let run = self.run;
+            Elapsed::Idle => {
+                let worked = self.is_open() || self.has_subagents() || !self.pending.is_empty();
+                let run = self.phase;
                 self.subagents.clear();
-                self.outliving = 0;
+                self.background_subagents = 0;
                 self.answer_all();
                 self.end();
                 self.over_at = at;
                 let shell = matches!(self.registry, Some((RegistryStatus::Shell, _)));
-                self.shells = if shell { self.shells.max(1) } else { 0 };
+                self.background_shells = if shell {
+                    self.background_shells.max(1)
+                } else {
+                    0
+                };
                 if !worked {
                     return Rule::RegistryAgrees;
                 }
                 match run {
-                    Run::Unannounced if !self.hooked => {
-                        self.unseen = true;
+                    Phase::SeenRunning if !self.has_hooks => {
+                        self.unread = true;
                         Rule::FinishedUnannounced
                     }
                     // Where hooks tell the end of a turn, one without a word is an interrupt, and the person is there.
-                    Run::Over | Run::On | Run::Ending | Run::Unannounced | Run::OnThenNext => {
-                        self.unseen = false;
+                    Phase::Idle
+                    | Phase::Running
+                    | Phase::Stopping
+                    | Phase::SeenRunning
+                    | Phase::RunningWithQueued => {
+                        self.unread = false;
                         Rule::Interrupted
                     }
                 }
             }
-            Due::Busy => {
-                self.run = Run::Unannounced;
+            Elapsed::Busy => {
+                self.phase = Phase::SeenRunning;
                 self.failure = None;
                 Rule::WorksUnannounced
             }
-            Due::Lapsed => {
+            Elapsed::Lapsed => {
                 self.answer_all();
                 Rule::AskLapsed
             }

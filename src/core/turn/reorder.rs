@@ -8,8 +8,8 @@
 
 use std::collections::VecDeque;
 
-use super::{Happened, Turn};
-use crate::core::rule::Rule;
+use super::{HookEvent, Turn};
+use crate::core::evidence::Rule;
 use crate::event::RegistryStatus;
 
 /// How late an event may come, in ms between its stamp and the newest: a hook lives for 100 ms at most, and on a busy
@@ -17,36 +17,36 @@ use crate::event::RegistryStatus;
 const WINDOW_MS: u64 = 500;
 
 /// How many events are kept to be played again: more than an agent has hooks running at once.
-const MOST: usize = 16;
+const CAPACITY: usize = 16;
 
 /// What moves a turn on.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    /// A conversation began or ended: what was is over.
-    Begun(Rule),
-    /// A hook told of the turn.
-    Happened(Happened),
-    /// The registry has a new word; whether a person sits there to be asked.
-    Registered(RegistryStatus, bool),
-    /// The registry has no entry any more.
-    Unregistered,
-    /// Nothing was said until now.
-    Passed,
+    /// A conversation began or ended: the turn is over.
+    Reset(Rule),
+    /// A hook reported an event of the turn.
+    Hook(HookEvent),
+    /// The registry has a new status; whether a person sits at the session.
+    Registry(RegistryStatus, bool),
+    /// The registry's entry was removed.
+    RegistryRemoved,
+    /// All sources were silent until now.
+    Timeout,
 }
 
 impl Step {
     /// `None`: it did nothing.
-    fn take(self, turn: &mut Turn, at: u64) -> Option<Rule> {
-        let passed = turn.pass(at);
+    fn apply(self, turn: &mut Turn, at: u64) -> Option<Rule> {
+        let passed = turn.handle_timeout(at);
         Some(match self {
-            Self::Begun(rule) => {
-                turn.begin_anew(at);
+            Step::Reset(rule) => {
+                turn.reset(at);
                 rule
             }
-            Self::Happened(happened) => turn.happened(happened, at),
-            Self::Registered(says, attended) => turn.registered(says, attended, at),
-            Self::Unregistered => turn.unregistered(),
-            Self::Passed => return passed,
+            Step::Hook(happened) => turn.apply_hook(happened, at),
+            Step::Registry(says, attended) => turn.apply_registry(says, attended, at),
+            Step::RegistryRemoved => turn.registry_removed(),
+            Step::Timeout => return passed,
         })
     }
 }
@@ -57,92 +57,92 @@ pub(crate) struct TooLate;
 
 /// A turn and how it came about lately.
 #[derive(Debug, Default)]
-pub(crate) struct Timeline {
+pub(crate) struct ReorderBuffer {
     /// The turn before `recent`.
-    settled: Turn,
+    base: Turn,
     /// The stamp of the last step in `settled`.
-    settled_at: u64,
+    base_at: u64,
     /// By stamp; those of the same stamp as they came.
     recent: VecDeque<(u64, Step)>,
     now: Turn,
 }
 
-impl Timeline {
+impl ReorderBuffer {
     /// The turn as all of it comes to.
     pub(crate) fn now(&self) -> &Turn {
         &self.now
     }
 
     /// True if a conversation began or ended after `at`, as far back as is kept.
-    pub(crate) fn has_begun_since(&self, at: u64) -> bool {
+    pub(crate) fn has_reset_since(&self, at: u64) -> bool {
         let mut later = self
             .recent
             .iter()
             .rev()
             .take_while(|(other, _)| *other > at);
-        later.any(|(_, step)| matches!(step, Step::Begun(_)))
+        later.any(|(_, step)| matches!(step, Step::Reset(_)))
     }
 
     /// Takes a step in at its place and says what it did there; `Err` if it comes too late for that.
-    pub(crate) fn take(&mut self, at: u64, step: Step) -> Result<Option<Rule>, TooLate> {
-        if at < self.settled_at {
+    pub(crate) fn insert(&mut self, at: u64, step: Step) -> Result<Option<Rule>, TooLate> {
+        if at < self.base_at {
             return Err(TooLate);
         }
         let place = self.recent.partition_point(|(other, _)| *other <= at);
         let mut rule = None;
         if place == self.recent.len() {
-            rule = step.clone().take(&mut self.now, at);
+            rule = step.clone().apply(&mut self.now, at);
             self.recent.push_back((at, step));
         } else {
             self.recent.insert(place, (at, step));
-            self.now = self.settled.clone();
+            self.now = self.base.clone();
             for (index, (at, step)) in self.recent.iter().enumerate() {
-                let done = step.clone().take(&mut self.now, *at);
+                let done = step.clone().apply(&mut self.now, *at);
                 if index == place {
                     rule = done;
                 }
             }
         }
-        self.settle();
+        self.compact();
         Ok(rule)
     }
 
     /// When, by the stamps, something follows from nothing having been said.
-    pub(crate) fn due(&self) -> Option<u64> {
-        self.now.due()
+    pub(crate) fn next_timeout(&self) -> Option<u64> {
+        self.now.next_timeout()
     }
 
     /// Applies what is due, with the moment and the rule; `None` if nothing is.
-    pub(crate) fn pass(&mut self) -> Option<(u64, Rule)> {
-        let newest = self.recent.back().map_or(self.settled_at, |(at, _)| *at);
-        let at = self.due()?.max(newest);
-        let rule = self.take(at, Step::Passed).ok()??;
+    pub(crate) fn handle_timeout(&mut self) -> Option<(u64, Rule)> {
+        let newest = self.recent.back().map_or(self.base_at, |(at, _)| *at);
+        let at = self.next_timeout()?.max(newest);
+        let rule = self.insert(at, Step::Timeout).ok()??;
         Some((at, rule))
     }
 
     /// The registry's word of a time before everything that is known: what later ones are compared with.
-    pub(crate) fn registered_before(&mut self, says: RegistryStatus, at: u64) {
-        self.settled.registered_before(says, at);
-        self.now.registered_before(says, at);
+    pub(crate) fn set_earlier_registry(&mut self, says: RegistryStatus, at: u64) {
+        self.base.set_earlier_registry(says, at);
+        self.now.set_earlier_registry(says, at);
     }
 
     /// The clock was set back: what comes now is new, though its stamp says otherwise.
     pub(crate) fn forget_stamps(&mut self) {
         self.recent.clear();
         self.now.forget_stamps();
-        self.settled = self.now.clone();
-        self.settled_at = 0;
+        self.base = self.now.clone();
+        self.base_at = 0;
     }
 
-    fn settle(&mut self) {
+    fn compact(&mut self) {
         let newest = self.recent.back().map_or(0, |(at, _)| *at);
         while let Some((at, step)) = self.recent.pop_front() {
-            if at + WINDOW_MS >= newest && self.recent.len() < MOST {
+            if at + WINDOW_MS >= newest && self.recent.len() < CAPACITY {
                 self.recent.push_front((at, step));
                 return;
             }
-            step.take(&mut self.settled, at);
-            self.settled_at = at;
+            step.apply(&mut self.base, at);
+            self.base_at = at;
         }
     }
 }
@@ -155,8 +155,8 @@ mod tests {
     use crate::event::{Tool, TurnEvent};
     use crate::protocol::{Status, WaitingFor};
 
-    fn happened(event: TurnEvent, subagent: Option<&str>) -> Step {
-        Step::Happened(Happened {
+    fn hook(event: TurnEvent, subagent: Option<&str>) -> Step {
+        Step::Hook(HookEvent {
             event,
             subagent: subagent.map(Into::into),
             prompt_id: None,
@@ -171,8 +171,8 @@ mod tests {
         }
     }
 
-    fn take(timeline: &mut Timeline, at: u64, step: Step) {
-        assert!(timeline.take(at, step).is_ok());
+    fn insert(buffer: &mut ReorderBuffer, at: u64, step: Step) {
+        assert!(buffer.insert(at, step).is_ok());
     }
 
     fn registry() -> impl Strategy<Value = RegistryStatus> {
@@ -184,8 +184,8 @@ mod tests {
         ])
     }
 
-    fn begun() -> Step {
-        Step::Begun(Rule::SessionStarted)
+    fn reset() -> Step {
+        Step::Reset(Rule::SessionStarted)
     }
 
     fn asked() -> TurnEvent {
@@ -197,26 +197,25 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_overtaken_still_answers() {
-        let mut timeline = Timeline::default();
-        take(&mut timeline, 10, happened(asked(), Some("a")));
-        take(&mut timeline, 30, happened(TurnEvent::Active, None));
-        assert_eq!(timeline.now().status().0, Status::Waiting);
-        take(
-            &mut timeline,
+        let mut buffer = ReorderBuffer::default();
+        insert(&mut buffer, 10, hook(asked(), Some("a")));
+        insert(&mut buffer, 30, hook(TurnEvent::Active, None));
+        assert_eq!(buffer.now().status().0, Status::Waiting);
+        insert(
+            &mut buffer,
             20,
-            happened(TurnEvent::ToolEnded { tool: bash() }, Some("a")),
+            hook(TurnEvent::ToolEnded { tool: bash() }, Some("a")),
         );
-        assert_eq!(timeline.now().status().0, Status::Working);
+        assert_eq!(buffer.now().status().0, Status::Working);
     }
 
     #[test]
     fn what_comes_too_late_changes_nothing() {
-        let mut timeline = Timeline::default();
-        take(&mut timeline, 10, happened(asked(), None));
-        take(&mut timeline, 11 + WINDOW_MS, happened(asked(), None));
-        assert_eq!(timeline.take(9, begun()), Err(TooLate));
-        assert_eq!(timeline.now().status().0, Status::Waiting);
-        assert!(timeline.has_begun_since(0) == timeline.has_begun_since(9));
+        let mut buffer = ReorderBuffer::default();
+        insert(&mut buffer, 10, hook(asked(), None));
+        insert(&mut buffer, 11 + WINDOW_MS, hook(asked(), None));
+        assert_eq!(buffer.insert(9, reset()), Err(TooLate));
+        assert_eq!(buffer.now().status().0, Status::Waiting);
     }
 
     fn steps() -> impl Strategy<Value = Step> {
@@ -238,10 +237,10 @@ mod tests {
             }),
         ];
         prop_oneof![
-            1 => Just(begun()),
-            1 => Just(Step::Unregistered),
-            5 => registry().prop_map(|says| Step::Registered(says, true)),
-            15 => (event, subagent).prop_map(|(event, subagent)| happened(event, subagent)),
+            1 => Just(reset()),
+            1 => Just(Step::RegistryRemoved),
+            5 => registry().prop_map(|says| Step::Registry(says, true)),
+            15 => (event, subagent).prop_map(|(event, subagent)| hook(event, subagent)),
         ]
     }
 
@@ -260,12 +259,12 @@ mod tests {
             let mut arrivals = stamped.clone();
             arrivals.sort_by_key(|(_, arrival, _)| *arrival);
             let play = |steps: &[(u64, u64, &Step)]| {
-                let mut timeline = Timeline::default();
+                let mut buffer = ReorderBuffer::default();
                 for (at, _, step) in steps {
-                    assert!(timeline.take(*at, (*step).clone()).is_ok());
-                    assert!(timeline.recent.len() <= MOST);
+                    assert!(buffer.insert(*at, (*step).clone()).is_ok());
+                    assert!(buffer.recent.len() <= CAPACITY);
                 }
-                timeline.now
+                buffer.now
             };
             prop_assert_eq!(play(&stamped), play(&arrivals));
         }

@@ -1,0 +1,342 @@
+//! The account's limits: what is known of them, how well, and which alerts follow.
+//!
+//! Two sources feed one value: the status lines that agents report, and the account's service, asked by a child of the
+//! daemon. Of each window the newer figure counts. A status line repeats what its agent received with its last answer,
+//! however long ago that was; so within one window, whose use only grows, a smaller figure there is an older one and is
+//! ignored.
+//!
+//! A failure never hides what is known, and is itself hidden by a status line that has reported lately: the state says
+//! whether the limits are known, not from which source.
+//!
+//! Moments named `_ms` are of the daemon's uptime, those named `at` since the epoch. No IO; called by
+//! [`super::service`] only.
+
+use std::borrow::Cow;
+
+use super::alerts::{Alert, Alerts};
+use crate::core::Now;
+use crate::limits::{Failure, Limit};
+use crate::protocol::{self, UsageSource, UsageState, UsageWindow};
+
+/// From when on what was heard is old, in ms: an agent at work tells more often, and a fetch comes more often.
+const STALE_AFTER_MS: u64 = 10 * 60_000;
+
+/// How far apart two times of a reset may be told that are the same: sources round differently.
+const SAME_RESET_MS: u64 = 10 * 60_000;
+
+/// Whether the first is of a later window than the second.
+pub(super) fn is_later(resets_at: Option<u64>, than: Option<u64>) -> bool {
+    let both = resets_at.zip(than);
+    both.is_some_and(|(this, other)| this > other + SAME_RESET_MS)
+}
+
+impl Limit {
+    /// How long the window is, in ms, as its name says.
+    fn length_ms(&self) -> Option<u64> {
+        const HOUR: u64 = 3_600_000;
+        if self.name.starts_with("five_hour") {
+            Some(5 * HOUR)
+        } else if self.name.starts_with("seven_day") {
+            Some(7 * 24 * HOUR)
+        } else {
+            None
+        }
+    }
+}
+
+/// One window, and where that was heard.
+#[derive(Debug, Clone)]
+pub(super) struct Window {
+    pub(super) limit: Limit,
+    source: UsageSource,
+    at: u64,
+    /// When the window before it ended or was to end, where it has not begun itself.
+    before: Option<u64>,
+}
+
+impl Window {
+    pub(super) fn record(&self) -> UsageWindow<'_> {
+        let window = UsageWindow {
+            name: Cow::Borrowed(&*self.limit.name),
+            used_percent: self.limit.used_percent,
+            resets_at: self.limit.resets_at,
+            length_ms: self.limit.length_ms(),
+            pace: None,
+            source: Some(self.source),
+            fetched_at: Some(self.at),
+        };
+        let elapsed = window.elapsed_percent(self.at);
+        // To a tenth of a point.
+        let pace = elapsed.map(|elapsed| ((window.used_percent - elapsed) * 10.0).round() / 10.0);
+        UsageWindow { pace, ..window }
+    }
+
+    /// Whether a status line's word, stamped `at`, is newer than this. A stamp of this that is of the future was given
+    /// before the clock was set back.
+    fn is_superseded_by(&self, limit: &Limit, at: u64, now: Now) -> bool {
+        if at < self.at.min(now.unix_ms) {
+            return false;
+        }
+        let (told, known) = (limit.resets_at, self.limit.resets_at);
+        match (told, known.or(self.before)) {
+            (Some(_), Some(before)) if known.is_none() => is_later(told, Some(before)),
+            (Some(_), Some(_)) if is_later(told, known) => true,
+            (Some(_), Some(_)) => {
+                !is_later(known, told) && limit.used_percent >= self.limit.used_percent
+            }
+            _ => true,
+        }
+    }
+}
+
+/// The last word of a source.
+#[derive(Debug, Clone, Copy)]
+struct SourceState {
+    source: UsageSource,
+    at: u64,
+    /// When, and from when on it is old.
+    since_ms: u64,
+    old_ms: u64,
+    /// The same by the clock that goes on while the machine sleeps.
+    old_at: u64,
+}
+
+impl SourceState {
+    fn new(source: UsageSource, at: u64, good_for_ms: u64, now: Now) -> Self {
+        Self {
+            source,
+            at,
+            since_ms: now.uptime_ms,
+            old_ms: now.uptime_ms + good_for_ms,
+            old_at: now.unix_ms + good_for_ms,
+        }
+    }
+
+    fn is_fresh(self, now: Now) -> bool {
+        now.uptime_ms < self.old_ms && now.unix_ms < self.old_at
+    }
+}
+
+/// Why nothing was fetched the last time.
+#[derive(Debug)]
+struct Failed {
+    failure: Failure,
+    /// When the service may be asked again.
+    retry_at: Option<u64>,
+}
+
+/// All that is known. See the module's text.
+#[derive(Debug)]
+pub(crate) struct AccountLimits {
+    windows: Vec<Window>,
+    status_line: Option<SourceState>,
+    fetched: Option<SourceState>,
+    /// Whether the service is asked at all.
+    is_fetched: bool,
+    failed: Option<Failed>,
+    /// When the next window's time is over.
+    reset_ms: Option<u64>,
+    alerts: Alerts,
+    /// As it was last told.
+    last_published: Option<protocol::Usage<'static>>,
+}
+
+impl AccountLimits {
+    /// Nothing is known yet.
+    pub(crate) fn new(is_fetched: bool) -> Self {
+        Self {
+            windows: Vec::new(),
+            status_line: None,
+            fetched: None,
+            is_fetched,
+            failed: None,
+            reset_ms: None,
+            alerts: Alerts::default(),
+            last_published: None,
+        }
+    }
+
+    /// Somebody looks who did not before: the snapshot tells what is known.
+    pub(crate) fn mark_published(&mut self, now: Now) {
+        self.last_published = self.record(now).map(protocol::Usage::into_owned);
+    }
+
+    /// When [`expire`](Self::expire) or [`take_changed`](Self::take_changed) may have something new by the mere passing of time.
+    pub(crate) fn next_timeout(&self, has_subscribers: bool) -> Option<u64> {
+        let is_ok = |told: &&protocol::Usage<'_>| told.state == UsageState::Ok;
+        let old = self
+            .last_published
+            .as_ref()
+            .filter(is_ok)
+            .and(self.ok_until());
+        let due = [old, self.reset_ms].into_iter().flatten().min();
+        due.filter(|_| has_subscribers)
+    }
+
+    /// Until when the limits count as known; past it, and where they are not, time alone changes nothing.
+    fn ok_until(&self) -> Option<u64> {
+        let fetched = self.fetched.filter(|_| self.last_failure().is_none());
+        let heard = [self.status_line, fetched].into_iter().flatten();
+        heard.map(|heard| heard.old_ms).max()
+    }
+
+    /// What went wrong with the last fetch, where there are to be more.
+    fn last_failure(&self) -> Option<&Failed> {
+        self.failed.as_ref().filter(|_| self.is_fetched)
+    }
+
+    /// An agent's status line has told, at `at`.
+    pub(crate) fn apply_status_line(&mut self, limits: Vec<Limit>, at: u64, now: Now) {
+        let mut any = false;
+        let is_over = |limit: &Limit| limit.resets_at.is_some_and(|reset| reset <= now.unix_ms);
+        for limit in limits.into_iter().filter(|limit| !is_over(limit)) {
+            let place = self.place(&limit.name);
+            let known = place.and_then(|place| self.windows.get_mut(place));
+            let told = Window {
+                source: UsageSource::StatusLine,
+                at,
+                limit,
+                before: None,
+            };
+            match known {
+                Some(known) if !known.is_superseded_by(&told.limit, at, now) => continue,
+                Some(known) => *known = told,
+                None => self.windows.push(told),
+            }
+            any = true;
+        }
+        if any {
+            let heard = SourceState::new(UsageSource::StatusLine, at, STALE_AFTER_MS, now);
+            self.status_line = Some(heard);
+            self.update_reset(now);
+        }
+    }
+
+    /// The service has told every window. The next word of it is expected after `interval_ms`.
+    pub(crate) fn apply_fetch(&mut self, limits: Vec<Limit>, interval_ms: u64, now: Now) {
+        let known = |limit: Limit| {
+            let place = self.place(&limit.name);
+            let former = place.and_then(|place| self.windows.get(place));
+            Window {
+                before: former.and_then(|former| former.limit.resets_at.or(former.before)),
+                limit,
+                source: UsageSource::Service,
+                at: now.unix_ms,
+            }
+        };
+        let mut windows: Vec<Window> = Vec::new();
+        for known in limits.into_iter().map(known) {
+            // A name is one window's.
+            windows.retain(|other| other.limit.name != known.limit.name);
+            windows.push(known);
+        }
+        self.windows = windows;
+        self.failed = None;
+        let good_for = STALE_AFTER_MS.max(2 * interval_ms);
+        let heard = SourceState::new(UsageSource::Service, now.unix_ms, good_for, now);
+        self.fetched = Some(heard);
+        self.update_reset(now);
+    }
+
+    /// Nothing was fetched. The service will not be asked before `retry_at`.
+    pub(crate) fn apply_failure(&mut self, failure: Failure, retry_at: Option<u64>) {
+        self.failed = Some(Failed { failure, retry_at });
+    }
+
+    /// Whether the service is asked from now on.
+    pub(crate) fn set_fetched(&mut self, is_fetched: bool) {
+        self.is_fetched = is_fetched;
+    }
+
+    /// Of windows whose time is over, nothing is used, as far as is known.
+    pub(crate) fn expire(&mut self, now: Now) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        for known in &mut self.windows {
+            if known.limit.resets_at.is_some_and(|at| at <= now.unix_ms) {
+                known.limit.used_percent = 0.0;
+                known.before = known.limit.resets_at.take();
+                self.alerts.reset(known, &mut alerts);
+            }
+        }
+        self.update_reset(now);
+        alerts
+    }
+
+    fn update_reset(&mut self, now: Now) {
+        let resets = self
+            .windows
+            .iter()
+            .filter_map(|known| known.limit.resets_at);
+        let left = resets.min().map(|at| at.saturating_sub(now.unix_ms));
+        self.reset_ms = left.map(|left| now.uptime_ms + left);
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.windows
+            .iter()
+            .position(|known| &*known.limit.name == name)
+    }
+
+    /// As the protocol tells it; `None`: nothing is known, not even why.
+    pub(crate) fn record(&self, now: Now) -> Option<protocol::Usage<'_>> {
+        let is_fresh = |heard: Option<SourceState>| heard.is_some_and(|heard| heard.is_fresh(now));
+        let heard = [self.status_line, self.fetched].into_iter().flatten();
+        let newest = heard.max_by_key(|heard| heard.since_ms);
+        let failed = self.last_failure();
+        let state = match failed {
+            _ if is_fresh(self.status_line) => UsageState::Ok,
+            Some(failed) => failed.failure.problem.state(),
+            None if is_fresh(self.fetched) => UsageState::Ok,
+            None if newest.is_some() => UsageState::Stale,
+            // Who was told of a failure is to be told that it says nothing any more.
+            None if !self.is_fetched && self.last_published.is_some() => UsageState::Unavailable,
+            None => return None,
+        };
+        let (code, message) = match failed {
+            Some(Failed { failure, .. }) => (Some(failure.problem.code()), Some(&*failure.message)),
+            None if self.is_fetched || state == UsageState::Ok => (None, None),
+            None => (
+                Some("disabled"),
+                Some("not asked: the configuration says usage.enabled = false"),
+            ),
+        };
+        Some(protocol::Usage {
+            state,
+            windows: self.windows.iter().map(Window::record).collect(),
+            source: newest.map(|heard| heard.source),
+            fetched_at: newest.map(|heard| heard.at),
+            code: code.map(Cow::Borrowed),
+            message: message.map(Cow::Borrowed),
+            retry_at: failed.and_then(|failed| failed.retry_at),
+        })
+    }
+
+    /// As those who look were told last: what a snapshot holds while anybody does.
+    pub(crate) fn published(&self) -> Option<&protocol::Usage<'static>> {
+        self.last_published.as_ref()
+    }
+
+    /// What is new since it was last told: more than that it was heard again.
+    pub(crate) fn take_changed(&mut self, now: Now) -> Option<protocol::Usage<'static>> {
+        let record = self.record(now)?;
+        if self
+            .last_published
+            .as_ref()
+            .is_some_and(|told| told.says_the_same(&record))
+        {
+            return None;
+        }
+        let record = record.into_owned();
+        self.last_published = Some(record.clone());
+        Some(record)
+    }
+
+    /// What people are to be told, once for each window and figure.
+    pub(crate) fn alerts(&mut self) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        for known in &self.windows {
+            self.alerts.check(known, &mut alerts);
+        }
+        alerts
+    }
+}

@@ -1,0 +1,109 @@
+//! What the daemon pushes: the snapshot that `subscribe` answers with, and the notifications that follow it.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::limits::{Usage, UsageChanged, UsageWindow};
+use super::session::SessionRecord;
+use super::words::words;
+
+/// The result of `subscribe`: everything there is, as of `seq`. What comes after carries higher numbers.
+pub type Snapshot<'a> = SnapshotOf<Vec<SessionRecord<'a>>, Vec<Notice<'a>>, Usage<'a>>;
+
+/// A [`Snapshot`] of any types that serialise like those: the daemon writes records without collecting them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound(
+    deserialize = "S: Deserialize<'de>, N: Default + Deserialize<'de>, U: Deserialize<'de>"
+))]
+pub struct SnapshotOf<S, N, U> {
+    /// The number of the last notification that this snapshot already holds.
+    pub seq: u64,
+    /// Every session, closed ones too.
+    pub sessions: S,
+    /// The daemon's last notices, oldest first; at most [`NOTICES_KEPT`](super::NOTICES_KEPT).
+    #[serde(default)]
+    pub notices: N,
+    /// The account's limits; absent: nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<U>,
+}
+
+/// Something that a person should know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notice<'a> {
+    /// When it happened.
+    pub at: u64,
+    /// What kind: `config_refused`, `config_loaded`, `restart_needed`, `payload_unreadable`, `log_failed`,
+    /// `connections_full`, `sessions_full`, `usage_crossed`.
+    pub code: Cow<'a, str>,
+    /// One line for a person.
+    pub message: Cow<'a, str>,
+    /// Only with `usage_crossed`: the window that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<UsageWindow<'a>>,
+}
+
+words! {
+    /// Why the daemon leaves.
+    pub enum StopReason {
+        /// Somebody said `daemon.stop`: whoever reconnects by itself should not.
+        Stop = "stop",
+        /// SIGTERM or SIGINT: the service manager's stop or restart, or Ctrl-C.
+        Signal = "signal",
+        /// Nobody needed it.
+        Idle = "idle",
+    }
+}
+
+/// The parameters of `session.changed`: a session is new or has changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionChanged<'a> {
+    /// This notification's number.
+    pub seq: u64,
+    /// All of the session, as it is now: a value, not an edge.
+    pub session: SessionRecord<'a>,
+}
+
+/// The parameters of `session.removed`: a session is no longer remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRemoved<'a> {
+    /// This notification's number.
+    pub seq: u64,
+    /// The key it had.
+    pub key: Cow<'a, str>,
+}
+
+/// The parameters of `daemon.notice`: something that a person should know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DaemonNotice<'a> {
+    /// This notification's number.
+    pub seq: u64,
+    /// What it is.
+    #[serde(flatten)]
+    pub notice: Notice<'a>,
+}
+
+/// The parameters of `daemon.stopping`: the last thing that the daemon says, to every client, subscribed or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonStopping {
+    /// This notification's number.
+    pub seq: u64,
+    /// Why.
+    pub reason: StopReason,
+}
+
+/// What the daemon pushes. Each carries `seq`, rising by one from one notification to the next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notification<'a> {
+    /// `session.changed`
+    SessionChanged(Box<SessionChanged<'a>>),
+    /// `session.removed`
+    SessionRemoved(SessionRemoved<'a>),
+    /// `usage.changed`
+    UsageChanged(UsageChanged<'a>),
+    /// `daemon.notice`
+    DaemonNotice(DaemonNotice<'a>),
+    /// `daemon.stopping`
+    DaemonStopping(DaemonStopping),
+}

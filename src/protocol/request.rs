@@ -1,0 +1,221 @@
+//! Requests: the parameters that clients send with each method, and the results.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::session::{EvidenceStep, SessionRecord, Status, Terminal, WaitingFor};
+
+/// The parameters of `session.report`: an agent's hook process reports one event.
+///
+/// `agent-console hook` sends it as a notification. Members of a wrong type refuse the whole report.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReportParams<'a> {
+    /// Which agent: a name of [`crate::agents::ALL`]. At most [`NAME_LIMIT`](super::NAME_LIMIT) characters.
+    #[serde(borrow)]
+    pub agent: Cow<'a, str>,
+    /// When the event happened, by the hook's clock, in ms since the epoch. Events are ordered by it.
+    pub at: u64,
+    /// The agent's process id, in the hook's pid namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// When that process started, in the kernel's own unit, as [`SessionRecord::process_start`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_start: Option<u64>,
+    /// The inode of the hook's pid namespace (`pid_namespaces(7)`); absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_namespace: Option<u64>,
+    /// Whether a person sits at the session; absent: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attended: Option<bool>,
+    /// Where a person finds the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<Box<Terminal>>,
+    /// The agent's configuration directory, an absolute path of at most 4096 bytes.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub config_dir: Option<Cow<'a, str>>,
+    /// The agent's own event, cut down to the fields that may leave its process; absent if it could not be read.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<&'a RawValue>,
+}
+
+/// The parameters of `session.set`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetParams {
+    /// A key, a session id (also a former one), or a unique prefix of either of at least
+    /// [`SET_PREFIX`](super::SET_PREFIX) characters, which stands only for a session that an agent's hooks have
+    /// told of; a name that is none of these creates a session of that key.
+    pub session: String,
+    /// Which agent; a new session without one is of agent `script`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// What it is doing.
+    pub status: Status,
+    /// Only with `waiting`; `dialog` if left out there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<WaitingFor>,
+    /// One line for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the session is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Its working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// The process whose death closes the session, in the daemon's pid namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+}
+
+/// The parameters of `hello`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HelloParams {
+    /// The client's name.
+    pub client: Option<String>,
+    /// The client's version.
+    pub version: Option<String>,
+}
+
+/// The parameters of `session.list`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ListParams {
+    /// Closed sessions too.
+    pub include_closed: bool,
+}
+
+/// The parameters of `session.get`, `session.explain` and `session.remove`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionParams {
+    /// A key, a session id (also a former one), or a unique prefix of a key or id.
+    pub session: String,
+}
+
+/// The parameters of `daemon.stop`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StopParams {
+    /// Leave at once: no client is notified, nothing is flushed.
+    pub force: bool,
+}
+
+/// The result of `hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelloResult<'a> {
+    /// [`VERSION`](super::VERSION).
+    pub protocol: u32,
+    /// The daemon's version.
+    pub version: Cow<'a, str>,
+    /// The daemon's process id.
+    pub pid: u32,
+    /// Where the socket came from: `systemd`, `launchd` or `self-bound`.
+    pub origin: Cow<'a, str>,
+}
+
+/// The result of `session.list`.
+pub type ListResult<'a> = ListOf<Vec<SessionRecord<'a>>>;
+
+/// A [`ListResult`] of any sequence of [`SessionRecord`]s.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListOf<S> {
+    /// By start, oldest first.
+    pub sessions: S,
+}
+
+/// The result of `session.get` and `session.set`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionResult<'a> {
+    /// The session as it is now.
+    pub session: SessionRecord<'a>,
+}
+
+/// The result of `session.explain`: the status and what it rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExplainResult<'a> {
+    /// The session as it is now.
+    pub session: SessionRecord<'a>,
+    /// The evidence, oldest first by its own time; the last pieces only, but always the one that decided.
+    pub steps: Vec<EvidenceStep<'a>>,
+}
+
+/// The result of `session.remove`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveResult<'a> {
+    /// The key of the session that was removed.
+    pub removed: Cow<'a, str>,
+}
+
+/// How many sessions are in each status.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// `working`
+    pub working: u32,
+    /// `waiting`
+    pub waiting: u32,
+    /// `idle`
+    pub idle: u32,
+    /// `error`
+    pub error: u32,
+    /// `closed` and still remembered
+    pub closed: u32,
+}
+
+/// The result of `daemon.status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusResult<'a> {
+    /// The daemon's process id.
+    pub pid: u32,
+    /// The daemon's version.
+    pub version: Cow<'a, str>,
+    /// [`VERSION`](super::VERSION).
+    pub protocol: u32,
+    /// Where the socket came from: `systemd`, `launchd` or `self-bound`.
+    pub origin: Cow<'a, str>,
+    /// The socket's path.
+    pub socket: Cow<'a, str>,
+    /// How long the daemon has run.
+    pub uptime_ms: u64,
+    /// How many sessions are in each status.
+    pub sessions: Counts,
+    /// How many clients are subscribed.
+    pub dashboards: u32,
+    /// The number of the last notification.
+    pub seq: u64,
+    /// How many reports from hooks it has taken in.
+    pub reports: u64,
+    /// How many of an agent's events and registry words it did not know: more than a few say that the agent is newer
+    /// than this daemon.
+    #[serde(default)]
+    pub unknown_events: u64,
+    /// The daemon's resident memory in bytes, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rss_bytes: Option<u64>,
+    /// After how long without dashboards and live sessions it leaves; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
+}
+
+/// The result of `daemon.stop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopResult {
+    /// How many dashboards were connected.
+    pub dashboards: u32,
+}
+
+/// The result of `daemon.reload`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadResult {
+    /// Always true: a configuration that was refused is an error.
+    pub reloaded: bool,
+}
+
+/// The result of a `session.report` that had an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportResult {
+    /// Always true: what the daemon could not read is an error.
+    pub accepted: bool,
+}

@@ -1,0 +1,205 @@
+//! A session as clients see it: its status, where a person finds it, and the evidence behind it.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::words::words;
+
+words! {
+    /// What an agent is doing, as far as the evidence goes.
+    pub enum Status {
+        /// A turn runs; nobody needs to do anything.
+        Working = "working",
+        /// It stands still until a person answers; `waiting_for` says what for.
+        Waiting = "waiting",
+        /// No turn runs.
+        Idle = "idle",
+        /// The last turn ended in a failure (the model's service, not a tool).
+        Error = "error",
+        /// The session is over.
+        Closed = "closed",
+    }
+}
+
+words! {
+    /// What a waiting session waits for.
+    pub enum WaitingFor {
+        /// Leave to run a tool.
+        Permission = "permission",
+        /// The answer to a question.
+        Answer = "answer",
+        /// A plan's approval.
+        Plan = "plan",
+        /// Any other dialog that holds the agent up.
+        Dialog = "dialog",
+    }
+}
+
+words! {
+    /// Where a piece of evidence came from.
+    pub enum EvidenceKind {
+        /// A hook that the agent ran.
+        Hook = "hook",
+        /// The agent's own registry of sessions.
+        Registry = "registry",
+        /// The process table.
+        Process = "process",
+        /// A person's or script's `session.set`.
+        Report = "report",
+    }
+}
+
+/// The last word of one kind of evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence<'a> {
+    /// Where it came from.
+    pub kind: EvidenceKind,
+    /// When it happened, by the clock of whoever saw it.
+    pub at: u64,
+    /// What was seen: a hook event's name, a registry status, `exited`, a reported status.
+    pub what: Cow<'a, str>,
+}
+
+/// One piece of the evidence behind a status, as `session.explain` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceStep<'a> {
+    /// When it happened, by the clock of whoever saw it.
+    pub at: u64,
+    /// Where it came from.
+    pub kind: EvidenceKind,
+    /// What was seen: a hook event's name, a registry status, `exited`, a reported status.
+    pub what: Cow<'a, str>,
+    /// The name of the rule that took it in, such as `interrupted`. More may come within version 1.
+    pub rule: Cow<'a, str>,
+    /// The rule as a sentence for a person.
+    pub meaning: Cow<'a, str>,
+    /// What the session came to by it.
+    pub status: Status,
+    /// Only with `waiting`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<WaitingFor>,
+    /// Whether the status that the session has now goes back to it.
+    #[serde(default)]
+    pub decided: bool,
+}
+
+/// One entry of a session's history: from `at` on it was in `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// The status that began.
+    pub status: Status,
+    /// When it began.
+    pub at: u64,
+}
+
+/// Where a person finds the session, as far as the hook's environment tells. Every field may be absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terminal {
+    /// The agent's controlling terminal, such as `/dev/pts/3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tty: Option<Box<str>>,
+    /// `$TERM_PROGRAM`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub term_program: Option<Box<str>>,
+    /// The tmux server's socket, from `$TMUX`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tmux: Option<Box<str>>,
+    /// `$TMUX_PANE`, such as `%3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tmux_pane: Option<Box<str>>,
+    /// `$ZELLIJ_SESSION_NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zellij_session: Option<Box<str>>,
+    /// `$ZELLIJ_PANE_ID`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zellij_pane: Option<Box<str>>,
+    /// `$WEZTERM_PANE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wezterm_pane: Option<Box<str>>,
+    /// `$KITTY_WINDOW_ID`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kitty_window: Option<Box<str>>,
+    /// `$ITERM_SESSION_ID`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iterm_session: Option<Box<str>>,
+}
+
+/// A session as the daemon tells it: all of it, as it is now. Fields that are not known are left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionRecord<'a> {
+    /// The name that never changes while the process lives.
+    pub key: Cow<'a, str>,
+    /// Which agent: `claude-code`, or any name that a script reports.
+    pub agent: Cow<'a, str>,
+    /// The agent's own id of the conversation; may change under the same key (after `/clear`, say).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<Cow<'a, str>>,
+    /// Ids that this key had before, oldest first, the last few only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previous_session_ids: Vec<Cow<'a, str>>,
+    /// What it is doing.
+    pub status: Status,
+    /// Only with `waiting`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<WaitingFor>,
+    /// Whether a person should look: it waits, it failed, or it has finished a turn since a person last typed.
+    #[serde(default)]
+    pub attention: bool,
+    /// Since when the status holds.
+    pub since: u64,
+    /// One line for a person: `Bash: cargo test`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Cow<'a, str>>,
+    /// What the session is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Cow<'a, str>>,
+    /// Its working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<Cow<'a, str>>,
+    /// The agent's process id, in the pid namespace of the one who reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// When that process started, in the kernel's own unit (Linux: clock ticks since boot; macOS: µs since the
+    /// epoch): with the pid it names a process for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_start: Option<u64>,
+    /// Where a person finds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<Cow<'a, Terminal>>,
+    /// The agent's own word for what it may do unasked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_mode: Option<Cow<'a, str>>,
+    /// The model it talks to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Cow<'a, str>>,
+    /// How full the model's context is, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_percent: Option<f32>,
+    /// What the session has cost so far, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
+    /// Subagents that run.
+    #[serde(default)]
+    pub subagents: u32,
+    /// Background shells that run.
+    #[serde(default)]
+    pub background: u32,
+    /// The last transitions, oldest first; `history` in the configuration says how many.
+    #[serde(default)]
+    pub history: Vec<Transition>,
+    /// The last word of each kind of evidence.
+    #[serde(default)]
+    pub evidence: Vec<Evidence<'a>>,
+    /// When the daemon first heard of it, or the agent says it began.
+    pub started_at: u64,
+    /// When it was closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<u64>,
+    /// Why it was closed: the agent's own word, `crashed` (its process is gone and it said nothing), `exited` (its
+    /// process is gone and it had signed off in its registry only), `stale` (no
+    /// report for a day and no process to watch), `reported`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_reason: Option<Cow<'a, str>>,
+}
