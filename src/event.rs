@@ -1,6 +1,6 @@
-//! What agents tell, in our own words: the core's vocabulary, whatever the agent calls it.
+//! What agents report, in this program's words: the same for every agent.
 //!
-//! Made by `agents/` from an agent's payload, consumed by `session.rs`. Texts arrive cut
+//! Made by [`crate::agents`] from an agent's payload or registry, consumed by the core. Texts arrive cut
 //! ([`crate::protocol::TEXT_LIMIT`]); nothing here holds a whole prompt or any tool output.
 
 use std::borrow::Cow;
@@ -16,14 +16,16 @@ pub struct Report {
     pub agent: Box<str>,
     /// When the event happened, by the hook's clock, in ms since the epoch. Events are ordered by it.
     pub at: u64,
-    /// The agent's process, if the hook could tell.
+    /// The agent's process, if the hook could find it.
     pub process: Option<ReportedProcess>,
-    /// Whether a person sits at the session; `None`: not told.
+    /// Whether a person sits at the session; `None`: not known.
     pub attended: Option<bool>,
     /// Where a person finds it.
     pub terminal: Option<Box<Terminal>>,
     /// The agent's configuration directory, which may hold its registry.
     pub config_dir: Option<Box<str>>,
+    /// How long the agent's sources may contradict each other.
+    pub timing: Timing,
     /// The event; `None` if its payload made no sense.
     pub event: Option<AgentEvent>,
 }
@@ -40,7 +42,7 @@ pub struct ReportedProcess {
 }
 
 impl ReportedProcess {
-    /// The process, if it can be told apart from a later one of the same pid.
+    /// The process, if its start is known, which tells it apart from a later one of the same pid.
     #[must_use]
     pub fn id(self) -> Option<ProcessId> {
         self.start.map(|start| ProcessId {
@@ -59,7 +61,7 @@ pub struct AgentEvent {
     pub session_id: Option<Box<str>>,
     /// The session's working directory.
     pub cwd: Option<Box<str>>,
-    /// The agent's word for what it may do unasked.
+    /// The agent's own name for what it may do without asking.
     pub permission_mode: Option<Box<str>>,
     /// The model it talks to.
     pub model: Option<Box<str>>,
@@ -86,14 +88,14 @@ pub enum EventKind {
     SessionStarted,
     /// The conversation ended.
     SessionEnded {
-        /// The agent's word for why.
+        /// The agent's own reason.
         reason: Box<str>,
         /// True if another conversation follows in the same process.
         process_goes_on: bool,
     },
     /// Something in a turn.
     Turn(TurnEvent),
-    /// Known, and says nothing about the status.
+    /// Known, and without effect on the status.
     Noted,
     /// Not known to this version.
     Unknown,
@@ -129,26 +131,26 @@ pub enum TurnEvent {
     SubagentStarted,
     /// A subagent ended.
     SubagentEnded,
-    /// It asks a person.
+    /// The agent asks a person.
     Asked {
         /// For what.
         waiting_for: WaitingFor,
         /// About which tool; `None`: about none.
         tool: Option<Tool>,
     },
-    /// It says again that it waits for a person, without saying for what.
+    /// A reminder that it waits for a person, without what for.
     AskReminded,
     /// A person has answered what it asked without a tool.
     Answered,
     /// The conversation was compacted at a person's wish, between turns.
     Compacted,
-    /// It says that it has been idle for a while.
+    /// A reminder that it has been idle for a while.
     IdleReminded,
     /// The turn ended well.
     Ended {
-        /// The ids of the subagents that go on.
+        /// The ids of the subagents that still run.
         subagents: Vec<Box<str>>,
-        /// How many background shells go on.
+        /// How many background shells still run.
         shells: u32,
     },
     /// The turn ended in an error.
@@ -167,16 +169,33 @@ pub struct Tool {
     pub detail: Option<Box<str>>,
 }
 
-/// What an agent's own registry of running sessions says, or that it says nothing any more.
+/// How long an agent's hooks and its registry may contradict each other, as measured with a named version of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// How long a registry status that contradicts the hooks must last before it counts, in ms: several times the longest
+    /// flash that was observed, and short enough that an interrupt shows at once to a person.
+    pub settle_ms: u64,
+    /// The same where another turn is expected to begin: subagents have reported, or a prompt was queued.
+    pub settle_next_ms: u64,
+    /// How much later than a registry entry a hook may be stamped that fired before it, in ms. A hook beyond that is
+    /// newer, and a registry that does not follow it is out of order.
+    pub race_ms: u64,
+    /// How long the registry may stay busy after the agent has asked, in ms, before it is believed that no dialog opened.
+    pub confirm_ms: u64,
+}
+
+/// A file of an agent's registry of running sessions, as it is now.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sighting {
+pub struct RegistryUpdate {
     /// Which agent.
     pub agent: Box<str>,
+    /// How long the agent's sources may contradict each other.
+    pub timing: Timing,
     /// The process that the entry is of.
     pub process: ReportedProcess,
-    /// Whether that process runs, as far as the process table of this pid namespace tells.
+    /// Whether that process runs, as far as the process table of this pid namespace shows.
     pub alive: bool,
-    /// Its terminal, as the process table tells.
+    /// Its terminal, from the process table.
     pub tty: Option<Box<str>>,
     /// The entry; `None`: it was removed.
     pub entry: Option<RegistryEntry>,
@@ -191,19 +210,19 @@ pub struct RegistryEntry {
     pub cwd: Option<Box<str>>,
     /// The name that a person or the agent has given the session; not one made of its directory.
     pub title: Option<Box<str>>,
-    /// Whether a person sits at the session; `None`: not told.
+    /// Whether a person sits at the session; `None`: not known.
     pub attended: Option<bool>,
     /// When the session began, in ms since the epoch.
     pub started_at: Option<u64>,
     /// When the entry was last written, in ms since the epoch.
     pub updated_at: u64,
-    /// What it is doing; `None`: not told yet.
+    /// What it is doing; `None`: not stated yet.
     pub status: Option<RegistryStatus>,
     /// Since when it does that, in ms since the epoch.
     pub status_at: u64,
 }
 
-/// What a registry says that an agent is doing.
+/// What an agent is doing, by its registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegistryStatus {
     /// A turn runs, or subagents do.
@@ -214,7 +233,7 @@ pub enum RegistryStatus {
     Shell,
     /// A dialog is open.
     Waiting(WaitingFor),
-    /// A word that this version doesn't know.
+    /// A status that this version does not know.
     Unknown,
 }
 

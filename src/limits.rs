@@ -1,49 +1,49 @@
-//! What asking the account's service came to: the line between the child that asks and the daemon that started it.
+//! An account's limits as their sources state them, and the line between the child that fetches them and the daemon.
 //!
-//! As JSON, `{"limits":[…]}` or `{"failed":{"problem":"…","message":"…"}}`. Both ends are the same program (on macOS until
-//! it is replaced: then a line that is not understood is a fetch that failed), so nothing of it is for others to rely on.
+//! The line is JSON, `{"limits":[…]}` or `{"failed":{"problem":"…","message":"…"}}`. Both ends are of one version: no
+//! other program may rely on it, and a line that is not understood is a failed fetch.
 //! Made by [`crate::agents::claude_code::limits`], read by the daemon, judged by the core. No IO.
 
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::UsageState;
 
-/// One window of the account's, as a source tells it.
+/// One window of the account's, as a source states it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
     /// The service's name for it: `five_hour`, `seven_day`, or that of one model's.
     pub name: Box<str>,
     /// How much of it is used, in percent.
     pub used_percent: f64,
-    /// When it begins anew, in ms since the epoch.
+    /// When the next window begins, in ms since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<u64>,
 }
 
-/// What a fetch came to.
+/// The outcome of a fetch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fetched {
     /// Every window of the account's.
     Limits(Vec<Limit>),
-    /// None, and why.
+    /// The fetch failed.
     Failed(Failure),
 }
 
-/// Why a fetch has told nothing.
+/// Why a fetch failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What went wrong.
     pub problem: Problem,
-    /// The same for a person, and what to do about it: one line, without anything secret.
+    /// The same for a person, with what to do about it: one line, without secrets.
     pub message: Box<str>,
-    /// How long the service wants to be left alone, in ms from now.
+    /// How long to wait before the next request (`Retry-After`), in ms from now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
 
 impl Failure {
-    /// A failure after which the next fetch comes as usual.
+    /// A failure that does not delay the next fetch.
     pub fn new(problem: Problem, message: impl Into<Box<str>>) -> Self {
         Self {
             problem,
@@ -53,31 +53,31 @@ impl Failure {
     }
 }
 
-/// What goes wrong.
+/// Why a fetch failed; [`code`](Self::code) is its word on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Problem {
-    /// Nobody has logged in here.
+    /// There are no credentials: no login here.
     NoCredentials,
     /// The credentials are there and cannot be read.
     CredentialsUnreadable,
-    /// Their time is over; the agent renews them when it runs.
+    /// The credentials have expired; the agent renews them when it runs.
     CredentialsExpired,
-    /// The service does not take them (401).
+    /// The service refuses the credentials (401).
     CredentialsRefused,
-    /// The service takes them, but not for this (403): a token of `claude setup-token` lacks the scope.
+    /// The credentials are valid, but not for this request (403): a token of `claude setup-token` lacks the scope.
     ScopeMissing,
     /// The service was asked too often (429).
     RateLimited,
     /// The service cannot be reached.
     Network,
-    /// The service has a fault of its own (5xx).
+    /// The service failed (5xx).
     ServerError,
     /// The service answered something else.
     UnexpectedAnswer,
     /// No answer within the time that a fetch has.
     TimedOut,
-    /// The child could not be started, or has not said what came of it.
+    /// The child could not be started, or ended without an outcome.
     FetchFailed,
 }
 
@@ -100,7 +100,7 @@ impl Problem {
         }
     }
 
-    /// The state that it puts the limits in.
+    /// The state of the limits after it.
     pub(crate) const fn state(self) -> UsageState {
         match self {
             Self::NoCredentials

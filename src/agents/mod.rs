@@ -9,7 +9,7 @@ mod report;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-pub use self::report::interpret;
+pub use self::report::{TIMING, interpret};
 use crate::event::AgentEvent;
 
 /// One field that the hook keeps of an event's payload.

@@ -17,7 +17,7 @@ pub fn request_line<T: Serialize>(id: u64, method: &str, params: &T) -> Line {
     close(line, params)
 }
 
-/// What a client reads: an answer to one of its requests, or a notification.
+/// What a client receives: an answer to one of its requests, or a notification.
 #[derive(Debug)]
 pub enum Incoming<'a> {
     /// The result of the request of this id, still to be read.
@@ -27,7 +27,7 @@ pub enum Incoming<'a> {
         /// The result's JSON.
         result: &'a RawValue,
     },
-    /// The request of this id was refused; `None`: the daemon could not tell which.
+    /// The request of this id was refused; `None`: its id could not be read.
     Error {
         /// The request's id.
         id: Option<u64>,
@@ -40,7 +40,7 @@ pub enum Incoming<'a> {
     Unknown,
 }
 
-/// A message from the daemon, perhaps a later version's: an id that is none of ours is no reason to fail.
+/// A message from the daemon, perhaps of a later version: an unknown id is no error.
 #[derive(Deserialize)]
 struct IncomingEnvelope<'a> {
     #[serde(borrow, default)]

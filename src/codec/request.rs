@@ -1,4 +1,4 @@
-//! What a line from a client says, with its parameters checked.
+//! The messages that clients send, with their parameters checked.
 
 use super::Refusal;
 use crate::protocol::{

@@ -19,12 +19,12 @@ pub struct Decoded<'a> {
     pub id: Option<Id>,
     /// The method, where the message is one that it has.
     pub method: Option<String>,
-    /// What the line says.
+    /// The message.
     pub message: Message<'a>,
 }
 
 impl Decoded<'_> {
-    /// What is no request is answered even without an id: with `null`, says JSON-RPC 2.0, section 5.
+    /// A line that is no request is answered even without an id: with `null` (JSON-RPC 2.0, section 5).
     pub fn refused(id: Option<Id>, refusal: Refusal) -> Self {
         Self {
             id: Some(id.unwrap_or_else(Id::null)),
@@ -34,8 +34,8 @@ impl Decoded<'_> {
     }
 }
 
-/// A message's frame, before its parts are looked at: each may be of any type, so that a wrong one costs itself only.
-/// Present and `null` is not the same as absent.
+/// A message's frame. Members are left unparsed, so a wrong type in one does not hide the others. Present and `null` is
+/// not the same as absent.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -103,7 +103,7 @@ pub fn decode(line: &[u8]) -> Decoded<'_> {
             method: Some(method),
             message,
         },
-        // A notification stays one: its parameters' faults are not answered.
+        // A notification gets no answer, not even for wrong parameters.
         Err(refusal) => Decoded {
             id,
             method: None,

@@ -38,7 +38,7 @@ use self::session::Session;
 use self::sessions::Sessions;
 use self::timers::{Timer, Timers};
 use crate::codec::{self, Id, Line, Refusal, Request};
-use crate::event::{Report, Sighting};
+use crate::event::{RegistryUpdate, Report};
 use crate::limits::Fetched;
 use crate::os::process::ProcessId;
 use crate::protocol::{self, DaemonStopping, ErrorCode, Notification, SetParams, StopReason};
@@ -135,7 +135,7 @@ pub enum Input {
     /// A client has disconnected.
     Disconnected(ClientId),
     /// A file of an agent's registry was read at the start, by a scan, or after it changed.
-    RegistryChanged(Box<Sighting>),
+    RegistryChanged(Box<RegistryUpdate>),
     /// A watched process has exited.
     ProcessExited(ProcessId),
     /// A process can't be watched: its sessions count as ones without a process.

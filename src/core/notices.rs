@@ -1,28 +1,28 @@
-//! What a person should know, told once and not as a flood.
+//! Notices for people: the last few, and which are sent.
 //!
-//! A notice of one code is told again only after [`REPEAT_AFTER_MS`]; the last few are kept for dashboards that connect
-//! later. Owns no text of its own. Called by [`super::Core`] only.
+//! A notice of one code is sent again only after [`REPEAT_AFTER_MS`]; the last few are kept for dashboards that connect
+//! later. Called by [`super::feed`] only.
 
 use std::collections::VecDeque;
 
 use crate::protocol::{NOTICES_KEPT, Notice};
 
-/// How long a notice of the same code stays untold again: often enough to be noticed by who comes back from lunch.
+/// How long a notice of the same code is not repeated, in ms: one an hour is noticed and does not flood.
 pub(crate) const REPEAT_AFTER_MS: u64 = 60 * 60 * 1000;
 
-/// The last notices, oldest first, each with the uptime at which it was told.
+/// The last notices, oldest first, each with the uptime in ms at which it was sent.
 #[derive(Debug, Default)]
 pub(crate) struct Notices(VecDeque<(u64, Notice<'static>)>);
 
 impl Notices {
-    /// Keeps the notice; true if it is to be told.
+    /// Keeps the notice; true if it must be sent.
     pub(crate) fn add(&mut self, notice: &Notice<'static>, repeats: bool, uptime_ms: u64) -> bool {
-        let told = self
+        let last = self
             .0
             .iter()
             .rev()
             .find(|(_, earlier)| earlier.code == notice.code);
-        if !repeats && told.is_some_and(|(told, _)| uptime_ms < told + REPEAT_AFTER_MS) {
+        if !repeats && last.is_some_and(|(sent, _)| uptime_ms < sent + REPEAT_AFTER_MS) {
             return false;
         }
         if self.0.len() == NOTICES_KEPT {

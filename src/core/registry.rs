@@ -7,13 +7,13 @@
 use super::requests::key_of;
 use super::session::{Process, Session};
 use super::{Core, Effect, Now};
-use crate::event::{RegistryStatus, Report, Sighting};
+use crate::event::{RegistryStatus, RegistryUpdate, Report};
 
 /// How many directories hooks may report: more than anyone has, few enough that a hook gone wild costs nothing.
 const MAX_CONFIG_DIRS: usize = 32;
 
 impl Core {
-    pub(super) fn registry_changed(&mut self, update: &Sighting, now: Now) {
+    pub(super) fn registry_changed(&mut self, update: &RegistryUpdate, now: Now) {
         let own_namespace = self.info.pid_namespace;
         let key = key_of(&update.agent, Some(update.process), None, own_namespace);
         let Some(key) = key else {
@@ -41,7 +41,8 @@ impl Core {
         let at = entry.status_at;
         let make = || {
             let began = entry.started_at.unwrap_or(at);
-            Some(Session::new(key.clone(), update.agent.clone(), began))
+            let agent = update.agent.clone();
+            Some(Session::new(key.clone(), agent, update.timing, began))
         };
         let change = |session: &mut Session| {
             session.apply_registry(&entry, tty, process, prompts, now.unix_ms)

@@ -11,7 +11,7 @@ use super::session::{Process, Session};
 use super::sessions::{Found, MAX_SESSIONS};
 use super::{ClientId, Core, Effect, Now};
 use crate::codec::{self, Id, Request};
-use crate::event::{EventKind, Report, ReportedProcess};
+use crate::event::{EventKind, Report, ReportedProcess, Timing};
 use crate::os::process::ProcessId;
 use crate::protocol::{self, ErrorCode, Notice, SetParams, StopReason, Usage};
 
@@ -142,7 +142,7 @@ impl Core {
         let prompts = self.settings.record_prompts;
         let make = || {
             let agent = report.agent.clone();
-            Some(Session::new(key.clone(), agent, report.at))
+            Some(Session::new(key.clone(), agent, report.timing, report.at))
         };
         let change = |session: &mut Session| {
             session.apply_hook(&report, event, process, prompts, now.unix_ms)
@@ -193,7 +193,14 @@ impl Core {
             watched: process,
         });
         let agent = params.agent.as_deref().unwrap_or("script");
-        let make = || Some(Session::new(key.clone(), agent.into(), now.unix_ms));
+        let make = || {
+            Some(Session::new(
+                key.clone(),
+                agent.into(),
+                Timing::default(),
+                now.unix_ms,
+            ))
+        };
         let at = now.unix_ms;
         self.upsert(&key, now, at, make, |session| {
             session.set(params, process, at);

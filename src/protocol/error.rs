@@ -29,7 +29,7 @@ pub enum ErrorCode {
     Stopping = -32005,
     /// The configuration was refused; the old one stays.
     ConfigRefused = -32006,
-    /// The configuration says that the account's limits are not to be fetched.
+    /// The configuration switches the fetching of the account's limits off.
     UsageDisabled = -32007,
 }
 

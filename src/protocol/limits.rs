@@ -17,13 +17,13 @@ words! {
         Unavailable = "unavailable",
         /// There are no credentials that the service takes for this.
         Unauthorized = "unauthorized",
-        /// The service was asked too often, and is left alone for a while.
+        /// The service was asked too often; no fetch until `retry_at`.
         RateLimited = "rate_limited",
     }
 }
 
 words! {
-    /// Where the limits were heard.
+    /// Where the limits come from.
     pub enum UsageSource {
         /// An agent's status line.
         StatusLine = "status_line",
@@ -39,25 +39,25 @@ pub struct UsageWindow<'a> {
     pub name: Cow<'a, str>,
     /// How much of it is used, in percent; may be above 100.
     pub used_percent: f64,
-    /// When it begins anew.
+    /// When the next window begins, in ms since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<u64>,
     /// How long it is, in ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length_ms: Option<u64>,
-    /// Used against elapsed when it was heard, in percentage points: above 0, it will not last.
+    /// Percent used minus percent of the window elapsed, when the figure came in: above 0, the window will not last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<f64>,
-    /// Where it was heard.
+    /// Where the figure comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<UsageSource>,
-    /// When.
+    /// When it came in, in ms since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched_at: Option<u64>,
 }
 
 impl UsageWindow<'_> {
-    /// How far it has run at `now`, in percent; `None` if its times are not known, or it has begun anew.
+    /// How far it has run at `now`, in percent; `None` if its times are not known, or it is over.
     #[must_use]
     pub fn elapsed_percent(&self, now: u64) -> Option<f64> {
         let length = self.length_ms.filter(|length| *length > 0)?;
@@ -76,10 +76,10 @@ impl UsageWindow<'_> {
         }
     }
 
-    /// True if nothing differs that a person would read anew.
+    /// True if nothing differs that a person would notice.
     fn says_the_same(&self, other: &UsageWindow<'_>) -> bool {
-        let said = |window: &UsageWindow<'_>| (window.used_percent, window.resets_at);
-        self.name == other.name && said(self) == said(other)
+        let figures = |window: &UsageWindow<'_>| (window.used_percent, window.resets_at);
+        self.name == other.name && figures(self) == figures(other)
     }
 }
 
@@ -89,25 +89,25 @@ pub struct Usage<'a> {
     /// How they are known.
     #[serde(default)]
     pub state: UsageState,
-    /// The windows, as last heard, whatever the state; empty: never.
+    /// The windows, as last known, in any state; empty: none are known.
     #[serde(default)]
     pub windows: Vec<UsageWindow<'a>>,
-    /// Where the newest of them was heard.
+    /// Where the newest of them comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<UsageSource>,
-    /// When.
+    /// When it came in, in ms since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched_at: Option<u64>,
     /// Why the last fetch failed, if it did: `no_credentials`, `credentials_unreadable`, `credentials_expired`,
     /// `credentials_refused`, `scope_missing`, `rate_limited`, `network`, `server_error`, `unexpected_answer`,
-    /// `timed_out`, `fetch_failed`; or `disabled`: there are to be none. A failure also where a status line has told
-    /// since, so that the state is `ok`.
+    /// `timed_out`, `fetch_failed`; or `disabled`: they are switched off. Set also where a status line has reported
+    /// since the failure, so that the state is `ok`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Cow<'a, str>>,
     /// The same for a person, and what to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Cow<'a, str>>,
-    /// Until when the service wants to be left alone.
+    /// When the service may be asked again, in ms since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<u64>,
 }
@@ -129,7 +129,7 @@ impl Usage<'_> {
         }
     }
 
-    /// True if only its age and its source differ: nothing that a person would read anew.
+    /// True if only its age and its source differ.
     #[must_use]
     pub fn says_the_same(&self, other: &Usage<'_>) -> bool {
         let mut windows = self.windows.iter().zip(&other.windows);

@@ -41,7 +41,7 @@ pub use self::session::{
 };
 pub use self::text::one_line;
 
-/// The protocol's version, as `hello` tells it. A change that an old client can't live with makes it 2.
+/// The protocol's version, as in the result of `hello`. An incompatible change makes it 2.
 pub const VERSION: u32 = 1;
 
 /// The longest line that the daemon reads, in bytes, line feed included. A longer one is answered with

@@ -47,11 +47,11 @@ pub struct Notice<'a> {
 words! {
     /// Why the daemon leaves.
     pub enum StopReason {
-        /// Somebody said `daemon.stop`: whoever reconnects by itself should not.
+        /// A client sent `daemon.stop`: clients that reconnect by themselves should not.
         Stop = "stop",
         /// SIGTERM or SIGINT: the service manager's stop or restart, or Ctrl-C.
         Signal = "signal",
-        /// Nobody needed it.
+        /// It was not needed for the configured time.
         Idle = "idle",
     }
 }
@@ -84,7 +84,7 @@ pub struct DaemonNotice<'a> {
     pub notice: Notice<'a>,
 }
 
-/// The parameters of `daemon.stopping`: the last thing that the daemon says, to every client, subscribed or not.
+/// The parameters of `daemon.stopping`: the daemon's last message, to every client, subscribed or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonStopping {
     /// This notification's number.

@@ -44,8 +44,8 @@ pub struct ReportParams<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetParams {
     /// A key, a session id (also a former one), or a unique prefix of either of at least
-    /// [`SET_PREFIX`](super::SET_PREFIX) characters, which stands only for a session that an agent's hooks have
-    /// told of; a name that is none of these creates a session of that key.
+    /// [`SET_PREFIX`](super::SET_PREFIX) characters, which matches only sessions that an agent
+    /// has reported; a name that is none of these creates a session of that key.
     pub session: String,
     /// Which agent; a new session without one is of agent `script`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -185,13 +185,13 @@ pub struct StatusResult<'a> {
     pub dashboards: u32,
     /// The number of the last notification.
     pub seq: u64,
-    /// How many reports from hooks it has taken in.
+    /// How many events from hooks it has received.
     pub reports: u64,
-    /// How many of an agent's events and registry words it did not know: more than a few say that the agent is newer
-    /// than this daemon.
+    /// How many of an agent's events and registry statuses it did not know: more than a few mean that the agent is
+    /// newer than this daemon.
     #[serde(default)]
     pub unknown_events: u64,
-    /// The daemon's resident memory in bytes, where the system tells.
+    /// The daemon's resident memory in bytes, where the system has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rss_bytes: Option<u64>,
     /// After how long without dashboards and live sessions it leaves; absent: never.

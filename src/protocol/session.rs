@@ -9,9 +9,9 @@ use super::words::words;
 words! {
     /// What an agent is doing, as far as the evidence goes.
     pub enum Status {
-        /// A turn runs; nobody needs to do anything.
+        /// A turn runs; no person is needed.
         Working = "working",
-        /// It stands still until a person answers; `waiting_for` says what for.
+        /// The agent stands still until a person answers; `waiting_for` has what for.
         Waiting = "waiting",
         /// No turn runs.
         Idle = "idle",
@@ -50,21 +50,21 @@ words! {
     }
 }
 
-/// The last word of one kind of evidence.
+/// The last observation of one kind of evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence<'a> {
     /// Where it came from.
     pub kind: EvidenceKind,
-    /// When it happened, by the clock of whoever saw it.
+    /// When it happened, by the clock of the process that saw it, in ms since the epoch.
     pub at: u64,
     /// What was seen: a hook event's name, a registry status, `exited`, a reported status.
     pub what: Cow<'a, str>,
 }
 
-/// One piece of the evidence behind a status, as `session.explain` tells it.
+/// One piece of the evidence behind a status, for `session.explain`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceStep<'a> {
-    /// When it happened, by the clock of whoever saw it.
+    /// When it happened, by the clock of the process that saw it, in ms since the epoch.
     pub at: u64,
     /// Where it came from.
     pub kind: EvidenceKind,
@@ -74,12 +74,12 @@ pub struct EvidenceStep<'a> {
     pub rule: Cow<'a, str>,
     /// The rule as a sentence for a person.
     pub meaning: Cow<'a, str>,
-    /// What the session came to by it.
+    /// The session's status after it.
     pub status: Status,
     /// Only with `waiting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<WaitingFor>,
-    /// Whether the status that the session has now goes back to it.
+    /// Whether the session's present status results from it.
     #[serde(default)]
     pub decided: bool,
 }
@@ -89,11 +89,11 @@ pub struct EvidenceStep<'a> {
 pub struct Transition {
     /// The status that began.
     pub status: Status,
-    /// When it began.
+    /// When it began, in ms since the epoch.
     pub at: u64,
 }
 
-/// Where a person finds the session, as far as the hook's environment tells. Every field may be absent.
+/// Where a person finds the session, as far as the hook's environment shows. Every field may be absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Terminal {
@@ -126,7 +126,7 @@ pub struct Terminal {
     pub iterm_session: Option<Box<str>>,
 }
 
-/// A session as the daemon tells it: all of it, as it is now. Fields that are not known are left out.
+/// A session, as it is now. Fields that are not known are left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionRecord<'a> {
     /// The name that never changes while the process lives.
@@ -147,7 +147,7 @@ pub struct SessionRecord<'a> {
     /// Whether a person should look: it waits, it failed, or it has finished a turn since a person last typed.
     #[serde(default)]
     pub attention: bool,
-    /// Since when the status holds.
+    /// Since when the status holds, in ms since the epoch.
     pub since: u64,
     /// One line for a person: `Bash: cargo test`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,7 +158,7 @@ pub struct SessionRecord<'a> {
     /// Its working directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<Cow<'a, str>>,
-    /// The agent's process id, in the pid namespace of the one who reported it.
+    /// The agent's process id, in the pid namespace of the process that reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
     /// When that process started, in the kernel's own unit (Linux: clock ticks since boot; macOS: µs since the
@@ -168,7 +168,7 @@ pub struct SessionRecord<'a> {
     /// Where a person finds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terminal: Option<Cow<'a, Terminal>>,
-    /// The agent's own word for what it may do unasked.
+    /// The agent's own name for what it may do without asking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_mode: Option<Cow<'a, str>>,
     /// The model it talks to.
@@ -186,20 +186,20 @@ pub struct SessionRecord<'a> {
     /// Background shells that run.
     #[serde(default)]
     pub background: u32,
-    /// The last transitions, oldest first; `history` in the configuration says how many.
+    /// The last transitions, oldest first; at most `history` of the configuration.
     #[serde(default)]
     pub history: Vec<Transition>,
-    /// The last word of each kind of evidence.
+    /// The last observation of each kind of evidence.
     #[serde(default)]
     pub evidence: Vec<Evidence<'a>>,
-    /// When the daemon first heard of it, or the agent says it began.
+    /// When it began, as the agent says or as the daemon first saw it, in ms since the epoch.
     pub started_at: u64,
-    /// When it was closed.
+    /// When it was closed, in ms since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<u64>,
-    /// Why it was closed: the agent's own word, `crashed` (its process is gone and it said nothing), `exited` (its
-    /// process is gone and it had signed off in its registry only), `stale` (no
-    /// report for a day and no process to watch), `reported`.
+    /// Why it was closed: the agent's own word, `crashed` (its process exited and no end was reported), `exited` (its
+    /// process exited after its registry entry was removed), `stale` (no report for a day and no process to watch),
+    /// `reported` (by a script).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_reason: Option<Cow<'a, str>>,
 }

@@ -2,8 +2,8 @@
 
 /// Declares an enum whose variants are words of a fixed set.
 ///
-/// Each has `as_str` (the word on the wire) and a last variant `Unknown`, which a word of a later version becomes and
-/// which is never sent.
+/// Each has `as_str` (the word on the wire) and a last variant `Unknown`: a word of a later version reads as that. It is
+/// never sent.
 macro_rules! words {
     (
         $(#[$doc:meta])*

@@ -1,22 +1,22 @@
-//! What people are alerted of a window once and not again: that it came to 75, 90 or 100 percent, and that it was reset
-//! after it had.
+//! Alerts about the account's limits, each sent once: a window has reached 75, 90 or 100 percent, or was reset after
+//! that.
 //!
-//! Called by [`super::Usage`] only.
+//! Called by [`super::value`] only.
 
-use super::value::{Window, is_later};
+use super::is_later;
 use crate::protocol::UsageWindow;
 
-/// The figures at which people are alerted, in percent.
+/// The figures that cause an alert, in percent.
 const THRESHOLDS: [f64; 3] = [75.0, 90.0, 100.0];
 
-/// What there is to tell: a line, and the window as it is.
+/// An alert: one line for a person, and the window as it is.
 #[derive(Debug)]
 pub(crate) struct Alert {
     pub(crate) message: String,
     pub(crate) window: UsageWindow<'static>,
 }
 
-/// How far a window was when people were last alerted.
+/// The highest threshold that an alert was sent for in one window.
 #[derive(Debug)]
 struct Alerted {
     name: Box<str>,
@@ -24,66 +24,61 @@ struct Alerted {
     threshold: f64,
 }
 
-/// What people were alerted of each window.
+/// The alerts sent so far, by window.
 #[derive(Debug, Default)]
 pub(super) struct Alerts(Vec<Alerted>);
 
 impl Alerts {
-    /// What is new in a window, noted as alerted.
-    pub(super) fn check(&mut self, known: &Window, alerts: &mut Vec<Alert>) {
-        let limit = &known.limit;
-        let place = self.0.iter().position(|alerted| alerted.name == limit.name);
-        let alerted = place.map(|place| self.0.swap_remove(place));
-        let name = window_name(&limit.name);
-        let mut tell = |message: String| {
+    /// Adds the alerts that are due for a window to `alerts`; they count as sent.
+    pub(super) fn check(&mut self, window: &UsageWindow<'_>, alerts: &mut Vec<Alert>) {
+        let before = self.take(&window.name);
+        let name = window_name(&window.name);
+        let used = window.used_percent;
+        let known_reset = before.as_ref().and_then(|before| before.resets_at);
+        let mut threshold = before.as_ref().map_or(0.0, |before| before.threshold);
+        let mut push = |message: String| {
             alerts.push(Alert {
                 message,
-                window: known.record().into_owned(),
+                window: window.clone().into_owned(),
             });
         };
-        let known_reset = alerted.as_ref().and_then(|alerted| alerted.resets_at);
-        let before = match alerted {
-            Some(alerted) if is_later(limit.resets_at, alerted.resets_at) => {
-                if alerted.threshold > 0.0 {
-                    tell(format!("{name}: reset, {:.0} % used", limit.used_percent));
-                }
-                0.0
+        if before.is_some_and(|before| is_later(window.resets_at, before.resets_at)) {
+            if threshold > 0.0 {
+                push(format!("{name}: reset, {used:.0} % used"));
             }
-            Some(alerted) => alerted.threshold,
-            None => 0.0,
-        };
-        let reached = THRESHOLDS
-            .into_iter()
-            .rfind(|figure| limit.used_percent >= *figure);
+            threshold = 0.0;
+        }
+        let reached = THRESHOLDS.into_iter().rfind(|figure| used >= *figure);
         let reached = reached.unwrap_or(0.0);
-        if reached > before {
-            tell(format!("{name}: {:.0} % used", limit.used_percent));
+        if reached > threshold {
+            push(format!("{name}: {used:.0} % used"));
         }
         self.0.push(Alerted {
-            name: limit.name.clone(),
-            // One that has not begun has no time; it ends later than the one before all the same.
-            resets_at: limit.resets_at.or(known_reset),
-            threshold: reached.max(before),
+            name: (&*window.name).into(),
+            // A window that has not begun has no time; it ends later than the one before all the same.
+            resets_at: window.resets_at.or(known_reset),
+            threshold: reached.max(threshold),
         });
     }
 
     /// The window's time is over, and nothing of the next one is known.
-    pub(super) fn reset(&mut self, known: &Window, alerts: &mut Vec<Alert>) {
-        let place = self
-            .0
-            .iter()
-            .position(|alerted| alerted.name == known.limit.name);
-        let alerted = place.map(|place| self.0.swap_remove(place));
-        if alerted.is_some_and(|alerted| alerted.threshold > 0.0) {
+    pub(super) fn reset(&mut self, window: &UsageWindow<'_>, alerts: &mut Vec<Alert>) {
+        let before = self.take(&window.name);
+        if before.is_some_and(|before| before.threshold > 0.0) {
             alerts.push(Alert {
-                message: format!("{}: reset", window_name(&known.limit.name)),
-                window: known.record().into_owned(),
+                message: format!("{}: reset", window_name(&window.name)),
+                window: window.clone().into_owned(),
             });
         }
     }
+
+    fn take(&mut self, name: &str) -> Option<Alerted> {
+        let place = self.0.iter().position(|alerted| *alerted.name == *name);
+        place.map(|place| self.0.swap_remove(place))
+    }
 }
 
-/// A person's words for a window.
+/// A window's name for people.
 fn window_name(name: &str) -> String {
     match name {
         "five_hour" => "the 5 h limit".into(),

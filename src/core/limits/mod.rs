@@ -7,3 +7,12 @@ mod service;
 mod value;
 
 pub(crate) use self::service::LimitsService;
+
+/// How far apart two times of one reset may be, in ms: sources round differently.
+const SAME_RESET_MS: u64 = 10 * 60_000;
+
+/// Whether the first is of a later window than the second.
+fn is_later(resets_at: Option<u64>, than: Option<u64>) -> bool {
+    let both = resets_at.zip(than);
+    both.is_some_and(|(this, other)| this > other + SAME_RESET_MS)
+}

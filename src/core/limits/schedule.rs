@@ -1,23 +1,23 @@
-//! When the account's service is asked: at once for the first who looks, from then on at an interval, one at a time,
-//! never sooner than the service wants, never where nobody looks.
+//! When to fetch the account's limits: at once for the first subscriber, then every interval; one fetch at a time; never
+//! before `Retry-After`; never without subscribers.
 //!
-//! An interval runs from fetch to fetch, whoever comes and goes meanwhile: dashboards that are opened and closed again
-//! and again ask no more often than one that stays. All moments are of the daemon's uptime, in ms. Called by
-//! [`crate::core::Core`] only.
+//! An interval runs from fetch to fetch, whatever the number of subscribers meanwhile: dashboards that are opened and
+//! closed again and again cause no more fetches than one that stays. Moments are in ms of the daemon's uptime. Called by
+//! [`super::service`] only.
 
 use crate::protocol::{FETCH_LIMIT_MS, MIN_FETCH_INTERVAL_MS};
 
-/// The longest that the service is believed when it says to wait, in ms: a day.
+/// The longest `Retry-After` that is obeyed, in ms: a day.
 const MAX_RETRY_AFTER_MS: u64 = 24 * 60 * 60_000;
 
-/// The longest that it is left alone because it refuses again and again, in ms: an hour.
+/// The longest wait after repeated refusals, in ms: an hour.
 const MAX_BACKOFF_MS: u64 = 60 * 60_000;
 
-/// A fetch that goes on.
+/// A fetch that runs.
 #[derive(Debug)]
 struct Running {
     until_ms: u64,
-    /// Its time was over: whatever it says, it has failed.
+    /// Its time was over: it has failed, whatever its outcome.
     is_late: bool,
 }
 
@@ -28,9 +28,9 @@ pub(crate) struct Schedule {
     running: Option<Running>,
     /// When the last one began.
     last_ms: Option<u64>,
-    /// The service wants to be left alone until then.
+    /// No fetch before this: `Retry-After`, or the back-off.
     not_before_ms: u64,
-    /// How often in a row it has said so.
+    /// How often in a row the service has refused.
     refusals: u32,
 }
 
@@ -46,11 +46,11 @@ impl Schedule {
         }
     }
 
-    /// From now on so often. True if a fetch is to be killed because there are to be none.
+    /// Sets the interval; `None` switches fetches off. True if a running fetch must be killed for that.
     pub(crate) fn set_interval(&mut self, interval_ms: Option<u64>) -> bool {
         if interval_ms.is_some() {
             if self.interval_ms.is_none() {
-                // Whoever switches it on wants to see something.
+                // Switched on: the first fetch is due at once.
                 self.last_ms = None;
             }
             self.interval_ms = interval_ms;
@@ -68,7 +68,7 @@ impl Schedule {
         self.interval_ms
     }
 
-    /// True if a fetch goes on whose word will count.
+    /// True if a fetch runs whose outcome will count.
     pub(crate) fn is_awaited(&self) -> bool {
         self.running
             .as_ref()
@@ -95,7 +95,7 @@ impl Schedule {
         next.is_some_and(|due| due <= now) && self.start(now)
     }
 
-    /// The same where a person asks for it, whoever looks.
+    /// The same for a request of a client: also without subscribers, and before the interval is over.
     pub(crate) fn begin_on_request(&mut self, now: u64) -> bool {
         let soonest = self.last_ms.map_or(0, |last| last + MIN_FETCH_INTERVAL_MS);
         let may = self.interval_ms.is_some() && soonest.max(self.not_before_ms) <= now;
@@ -124,13 +124,13 @@ impl Schedule {
         })
     }
 
-    /// The fetch has ended. False if what it says counts no more.
+    /// The fetch has ended. False if its outcome no longer counts.
     pub(crate) fn ended(&mut self) -> bool {
         self.running.take().is_some_and(|running| !running.is_late)
     }
 
-    /// The service was asked too often, and wants to be left alone for so long, if it says. Gives how long it will be: as
-    /// long as it wants, but each time in a row at least twice as long as the time before, whatever it says.
+    /// The service has refused (429), with `Retry-After` if it sent one. Returns how long no fetch is begun, in ms: at
+    /// least that, and after each further refusal at least twice as long as before.
     pub(crate) fn refused(&mut self, wish_ms: Option<u64>, now: u64) -> u64 {
         let interval = self.interval_ms.unwrap_or(0);
         let backoff = match self.refusals {
@@ -143,7 +143,7 @@ impl Schedule {
         wait
     }
 
-    /// The service has told what it was asked.
+    /// A fetch has brought the limits.
     pub(crate) fn answered(&mut self) {
         self.refusals = 0;
     }

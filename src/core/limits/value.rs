@@ -14,24 +14,16 @@
 use std::borrow::Cow;
 
 use super::alerts::{Alert, Alerts};
+use super::is_later;
 use crate::core::Now;
 use crate::limits::{Failure, Limit};
 use crate::protocol::{self, UsageSource, UsageState, UsageWindow};
 
-/// From when on what was heard is old, in ms: an agent at work tells more often, and a fetch comes more often.
+/// How long a figure counts as current, in ms: an agent at work reports more often, and fetches are more frequent.
 const STALE_AFTER_MS: u64 = 10 * 60_000;
 
-/// How far apart two times of a reset may be told that are the same: sources round differently.
-const SAME_RESET_MS: u64 = 10 * 60_000;
-
-/// Whether the first is of a later window than the second.
-pub(super) fn is_later(resets_at: Option<u64>, than: Option<u64>) -> bool {
-    let both = resets_at.zip(than);
-    both.is_some_and(|(this, other)| this > other + SAME_RESET_MS)
-}
-
 impl Limit {
-    /// How long the window is, in ms, as its name says.
+    /// How long the window is, in ms, by its name.
     fn length_ms(&self) -> Option<u64> {
         const HOUR: u64 = 3_600_000;
         if self.name.starts_with("five_hour") {
@@ -44,10 +36,10 @@ impl Limit {
     }
 }
 
-/// One window, and where that was heard.
+/// One window, and where its figures come from.
 #[derive(Debug, Clone)]
-pub(super) struct Window {
-    pub(super) limit: Limit,
+struct Window {
+    limit: Limit,
     source: UsageSource,
     at: u64,
     /// When the window before it ended or was to end, where it has not begun itself.
@@ -55,7 +47,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn record(&self) -> UsageWindow<'_> {
+    fn record(&self) -> UsageWindow<'_> {
         let window = UsageWindow {
             name: Cow::Borrowed(&*self.limit.name),
             used_percent: self.limit.used_percent,
@@ -71,33 +63,33 @@ impl Window {
         UsageWindow { pace, ..window }
     }
 
-    /// Whether a status line's word, stamped `at`, is newer than this. A stamp of this that is of the future was given
-    /// before the clock was set back.
+    /// Whether a status line's figures, stamped `at`, are newer than these. A stamp later than now predates a clock set
+    /// back.
     fn is_superseded_by(&self, limit: &Limit, at: u64, now: Now) -> bool {
         if at < self.at.min(now.unix_ms) {
             return false;
         }
-        let (told, known) = (limit.resets_at, self.limit.resets_at);
-        match (told, known.or(self.before)) {
-            (Some(_), Some(before)) if known.is_none() => is_later(told, Some(before)),
-            (Some(_), Some(_)) if is_later(told, known) => true,
+        let (new, known) = (limit.resets_at, self.limit.resets_at);
+        match (new, known.or(self.before)) {
+            (Some(_), Some(before)) if known.is_none() => is_later(new, Some(before)),
+            (Some(_), Some(_)) if is_later(new, known) => true,
             (Some(_), Some(_)) => {
-                !is_later(known, told) && limit.used_percent >= self.limit.used_percent
+                !is_later(known, new) && limit.used_percent >= self.limit.used_percent
             }
             _ => true,
         }
     }
 }
 
-/// The last word of a source.
+/// When a source last had figures.
 #[derive(Debug, Clone, Copy)]
 struct SourceState {
     source: UsageSource,
     at: u64,
-    /// When, and from when on it is old.
+    /// When they came in, and when they become old.
     since_ms: u64,
     old_ms: u64,
-    /// The same by the clock that goes on while the machine sleeps.
+    /// When they become old by the wall clock, which runs on while the machine sleeps.
     old_at: u64,
 }
 
@@ -117,7 +109,7 @@ impl SourceState {
     }
 }
 
-/// Why nothing was fetched the last time.
+/// Why the last fetch failed.
 #[derive(Debug)]
 struct Failed {
     failure: Failure,
@@ -131,13 +123,13 @@ pub(crate) struct AccountLimits {
     windows: Vec<Window>,
     status_line: Option<SourceState>,
     fetched: Option<SourceState>,
-    /// Whether the service is asked at all.
+    /// Whether the limits are fetched at all.
     is_fetched: bool,
     failed: Option<Failed>,
     /// When the next window's time is over.
     reset_ms: Option<u64>,
     alerts: Alerts,
-    /// As it was last told.
+    /// What subscribers have.
     last_published: Option<protocol::Usage<'static>>,
 }
 
@@ -156,14 +148,14 @@ impl AccountLimits {
         }
     }
 
-    /// Somebody looks who did not before: the snapshot tells what is known.
+    /// A snapshot is about to carry what is known.
     pub(crate) fn mark_published(&mut self, now: Now) {
         self.last_published = self.record(now).map(protocol::Usage::into_owned);
     }
 
     /// When [`expire`](Self::expire) or [`take_changed`](Self::take_changed) may have something new by the mere passing of time.
     pub(crate) fn next_timeout(&self, has_subscribers: bool) -> Option<u64> {
-        let is_ok = |told: &&protocol::Usage<'_>| told.state == UsageState::Ok;
+        let is_ok = |usage: &&protocol::Usage<'_>| usage.state == UsageState::Ok;
         let old = self
             .last_published
             .as_ref()
@@ -176,43 +168,43 @@ impl AccountLimits {
     /// Until when the limits count as known; past it, and where they are not, time alone changes nothing.
     fn ok_until(&self) -> Option<u64> {
         let fetched = self.fetched.filter(|_| self.last_failure().is_none());
-        let heard = [self.status_line, fetched].into_iter().flatten();
-        heard.map(|heard| heard.old_ms).max()
+        let sources = [self.status_line, fetched].into_iter().flatten();
+        sources.map(|source| source.old_ms).max()
     }
 
-    /// What went wrong with the last fetch, where there are to be more.
+    /// Why the last fetch failed, unless fetches are switched off.
     fn last_failure(&self) -> Option<&Failed> {
         self.failed.as_ref().filter(|_| self.is_fetched)
     }
 
-    /// An agent's status line has told, at `at`.
+    /// An agent's status line has reported, stamped `at`.
     pub(crate) fn apply_status_line(&mut self, limits: Vec<Limit>, at: u64, now: Now) {
         let mut any = false;
         let is_over = |limit: &Limit| limit.resets_at.is_some_and(|reset| reset <= now.unix_ms);
         for limit in limits.into_iter().filter(|limit| !is_over(limit)) {
             let place = self.place(&limit.name);
             let known = place.and_then(|place| self.windows.get_mut(place));
-            let told = Window {
+            let new = Window {
                 source: UsageSource::StatusLine,
                 at,
                 limit,
                 before: None,
             };
             match known {
-                Some(known) if !known.is_superseded_by(&told.limit, at, now) => continue,
-                Some(known) => *known = told,
-                None => self.windows.push(told),
+                Some(known) if !known.is_superseded_by(&new.limit, at, now) => continue,
+                Some(known) => *known = new,
+                None => self.windows.push(new),
             }
             any = true;
         }
         if any {
-            let heard = SourceState::new(UsageSource::StatusLine, at, STALE_AFTER_MS, now);
-            self.status_line = Some(heard);
+            let source = SourceState::new(UsageSource::StatusLine, at, STALE_AFTER_MS, now);
+            self.status_line = Some(source);
             self.update_reset(now);
         }
     }
 
-    /// The service has told every window. The next word of it is expected after `interval_ms`.
+    /// A fetch has brought every window. The next one is expected after `interval_ms`.
     pub(crate) fn apply_fetch(&mut self, limits: Vec<Limit>, interval_ms: u64, now: Now) {
         let known = |limit: Limit| {
             let place = self.place(&limit.name);
@@ -233,29 +225,29 @@ impl AccountLimits {
         self.windows = windows;
         self.failed = None;
         let good_for = STALE_AFTER_MS.max(2 * interval_ms);
-        let heard = SourceState::new(UsageSource::Service, now.unix_ms, good_for, now);
-        self.fetched = Some(heard);
+        let source = SourceState::new(UsageSource::Service, now.unix_ms, good_for, now);
+        self.fetched = Some(source);
         self.update_reset(now);
     }
 
-    /// Nothing was fetched. The service will not be asked before `retry_at`.
+    /// A fetch has failed. The next one is not before `retry_at`, in ms since the epoch.
     pub(crate) fn apply_failure(&mut self, failure: Failure, retry_at: Option<u64>) {
         self.failed = Some(Failed { failure, retry_at });
     }
 
-    /// Whether the service is asked from now on.
+    /// Whether the limits are fetched from now on.
     pub(crate) fn set_fetched(&mut self, is_fetched: bool) {
         self.is_fetched = is_fetched;
     }
 
-    /// Of windows whose time is over, nothing is used, as far as is known.
+    /// Resets the windows whose time is over: nothing of the next ones is used, as far as is known.
     pub(crate) fn expire(&mut self, now: Now) -> Vec<Alert> {
         let mut alerts = Vec::new();
         for known in &mut self.windows {
             if known.limit.resets_at.is_some_and(|at| at <= now.unix_ms) {
                 known.limit.used_percent = 0.0;
                 known.before = known.limit.resets_at.take();
-                self.alerts.reset(known, &mut alerts);
+                self.alerts.reset(&known.record(), &mut alerts);
             }
         }
         self.update_reset(now);
@@ -277,18 +269,19 @@ impl AccountLimits {
             .position(|known| &*known.limit.name == name)
     }
 
-    /// As the protocol tells it; `None`: nothing is known, not even why.
+    /// As the protocol has it; `None`: nothing is known, not even why.
     pub(crate) fn record(&self, now: Now) -> Option<protocol::Usage<'_>> {
-        let is_fresh = |heard: Option<SourceState>| heard.is_some_and(|heard| heard.is_fresh(now));
-        let heard = [self.status_line, self.fetched].into_iter().flatten();
-        let newest = heard.max_by_key(|heard| heard.since_ms);
+        let is_fresh =
+            |source: Option<SourceState>| source.is_some_and(|source| source.is_fresh(now));
+        let sources = [self.status_line, self.fetched].into_iter().flatten();
+        let newest = sources.max_by_key(|source| source.since_ms);
         let failed = self.last_failure();
         let state = match failed {
             _ if is_fresh(self.status_line) => UsageState::Ok,
             Some(failed) => failed.failure.problem.state(),
             None if is_fresh(self.fetched) => UsageState::Ok,
             None if newest.is_some() => UsageState::Stale,
-            // Who was told of a failure is to be told that it says nothing any more.
+            // A failure that was published is withdrawn.
             None if !self.is_fetched && self.last_published.is_some() => UsageState::Unavailable,
             None => return None,
         };
@@ -297,32 +290,32 @@ impl AccountLimits {
             None if self.is_fetched || state == UsageState::Ok => (None, None),
             None => (
                 Some("disabled"),
-                Some("not asked: the configuration says usage.enabled = false"),
+                Some("not fetched: the configuration says usage.enabled = false"),
             ),
         };
         Some(protocol::Usage {
             state,
             windows: self.windows.iter().map(Window::record).collect(),
-            source: newest.map(|heard| heard.source),
-            fetched_at: newest.map(|heard| heard.at),
+            source: newest.map(|newest| newest.source),
+            fetched_at: newest.map(|newest| newest.at),
             code: code.map(Cow::Borrowed),
             message: message.map(Cow::Borrowed),
             retry_at: failed.and_then(|failed| failed.retry_at),
         })
     }
 
-    /// As those who look were told last: what a snapshot holds while anybody does.
+    /// What subscribers have: for the snapshot of another one.
     pub(crate) fn published(&self) -> Option<&protocol::Usage<'static>> {
         self.last_published.as_ref()
     }
 
-    /// What is new since it was last told: more than that it was heard again.
+    /// The value, if it differs from what subscribers have in more than its age; it counts as published.
     pub(crate) fn take_changed(&mut self, now: Now) -> Option<protocol::Usage<'static>> {
         let record = self.record(now)?;
         if self
             .last_published
             .as_ref()
-            .is_some_and(|told| told.says_the_same(&record))
+            .is_some_and(|published| published.says_the_same(&record))
         {
             return None;
         }
@@ -331,11 +324,11 @@ impl AccountLimits {
         Some(record)
     }
 
-    /// What people are to be told, once for each window and figure.
+    /// The alerts that are due: one for each window and threshold.
     pub(crate) fn alerts(&mut self) -> Vec<Alert> {
         let mut alerts = Vec::new();
         for known in &self.windows {
-            self.alerts.check(known, &mut alerts);
+            self.alerts.check(&known.record(), &mut alerts);
         }
         alerts
     }

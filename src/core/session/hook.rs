@@ -30,6 +30,7 @@ impl Session {
         prompts: bool,
         now: u64,
     ) -> bool {
+        self.timing = report.timing;
         let last = self.evidence.hook.as_ref();
         // A stamp later than now was given before the clock was set back: no event is older than that.
         if last.is_some_and(|last| last.at > now) {
@@ -168,7 +169,10 @@ impl Session {
                 })
             }
         };
-        Ok(self.turns.insert(at, step)?.unwrap_or(Rule::Noted))
+        Ok(self
+            .turns
+            .insert(at, step, self.timing)?
+            .unwrap_or(Rule::Noted))
     }
 
     /// The first prompt is what a session is about, where nothing better is known.

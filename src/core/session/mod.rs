@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use super::Now;
 use super::evidence::{Evidence, Rule};
 use super::turn::reorder::ReorderBuffer;
-use crate::event::ReportedProcess;
+use crate::event::{ReportedProcess, Timing};
 use crate::os::process::ProcessId;
 use crate::protocol::{EvidenceKind, Status, Terminal, Transition, WaitingFor};
 
@@ -120,6 +120,8 @@ pub(crate) struct Session {
     /// Whether a person sits at the session.
     attended: bool,
     turns: ReorderBuffer,
+    /// How long its agent's sources may contradict each other; without a report of the agent, of no effect.
+    timing: Timing,
     scripted: Option<Scripted>,
     ended: Option<Ended>,
     /// The agent has removed its registry entry: an exit that follows is no crash.
@@ -137,7 +139,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session that began at `at`, in ms since the epoch.
-    pub(crate) fn new(key: Box<str>, agent: Box<str>, at: u64) -> Self {
+    pub(crate) fn new(key: Box<str>, agent: Box<str>, timing: Timing, at: u64) -> Self {
         Self {
             identity: Identity {
                 key,
@@ -150,6 +152,7 @@ impl Session {
             process: None,
             attended: true,
             turns: ReorderBuffer::default(),
+            timing,
             scripted: None,
             ended: None,
             registry_removed: false,

@@ -64,7 +64,7 @@ impl Session {
             let (at, what) = (observation.at, observation.what.clone());
             self.evidence.registry = Some(observation);
             let step = Step::Registry(status, self.attended);
-            let rule = if let Ok(rule) = self.turns.insert(at, step) {
+            let rule = if let Ok(rule) = self.turns.insert(at, step, self.timing) {
                 rule.unwrap_or(Rule::Noted)
             } else {
                 self.turns.set_earlier_registry(status, at);
@@ -121,14 +121,14 @@ impl Session {
             what: what.clone(),
         });
         // Too late for the turn is not too late for the exit.
-        let _ = self.turns.insert(at, Step::RegistryRemoved);
+        let _ = self.turns.insert(at, Step::RegistryRemoved, self.timing);
         self.log_evidence(at, EvidenceKind::Registry, what, Rule::RegistryRemoved);
         true
     }
 
     /// Applies what follows from silence until [`Self::timeout_at`]. False if nothing does.
     pub(crate) fn handle_timeout(&mut self) -> bool {
-        let Some((at, rule)) = self.turns.handle_timeout() else {
+        let Some((at, rule)) = self.turns.handle_timeout(self.timing) else {
             return false;
         };
         let last = self.evidence.registry.as_ref();
@@ -139,6 +139,8 @@ impl Session {
 
     /// When, by the stamps, [`Self::handle_timeout`] is due, in ms since the epoch.
     pub(crate) fn timeout_at(&self) -> Option<u64> {
-        self.turns.next_timeout().filter(|_| self.ended.is_none())
+        self.turns
+            .next_timeout(self.timing)
+            .filter(|_| self.ended.is_none())
     }
 }

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{CLAUDE, CoreHarness, KEY, NAMESPACE};
+use crate::agents;
 use crate::agents::claude_code;
 use crate::core::{Effect, Input};
-use crate::event::Sighting;
+use crate::event::RegistryUpdate;
 
 /// What a person does, or has the agent do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -490,14 +491,15 @@ fn play(mut agent: Agent, sources: Sources) -> CoreHarness {
     core
 }
 
-fn sighting(entry: Option<Value>, epoch: u64) -> Sighting {
+fn sighting(entry: Option<Value>, epoch: u64) -> RegistryUpdate {
     let read = entry.map(|mut entry| {
         for stamp in ["startedAt", "statusUpdatedAt", "updatedAt"] {
             entry[stamp] = (epoch + entry[stamp].as_u64().unwrap()).into();
         }
         claude_code::registered(entry.to_string().as_bytes(), None).unwrap()
     });
-    Sighting {
+    RegistryUpdate {
+        timing: agents::TIMING,
         agent: "claude-code".into(),
         process: crate::event::ReportedProcess {
             pid: CLAUDE.pid,

@@ -7,6 +7,7 @@ use proptest::sample::select;
 use serde_json::Value;
 
 use super::{CoreHarness, MINUTE, NAMESPACE};
+use crate::agents;
 use crate::client::Told;
 use crate::client::mirror::Mirror;
 use crate::codec::{self, Decoded, Incoming, Refusal, Request};
@@ -14,8 +15,8 @@ use crate::core::lifecycle::STALE_AFTER_MS;
 use crate::core::sessions::MAX_CLOSED;
 use crate::core::{ClientId, Effect, Input, Settings};
 use crate::event::{
-    AgentEvent, EventKind, RegistryEntry, RegistryStatus, Report, ReportedProcess, Sighting, Tool,
-    TurnEvent,
+    AgentEvent, EventKind, RegistryEntry, RegistryStatus, RegistryUpdate, Report, ReportedProcess,
+    Tool, TurnEvent,
 };
 use crate::limits::{Failure, Fetched, Limit, Problem};
 use crate::os::process::ProcessId;
@@ -53,7 +54,7 @@ enum Op {
     Early,
     /// To the deadline, and a tick.
     Due,
-    Sighted(Box<Sighting>),
+    Sighted(Box<RegistryUpdate>),
     Exited(usize),
     Unwatchable(usize),
     /// The child that asks has ended.
@@ -152,7 +153,7 @@ fn bash() -> Tool {
 }
 
 /// What a registry may say; stamps as in [`report`].
-fn sighting() -> impl Strategy<Value = Sighting> {
+fn sighting() -> impl Strategy<Value = RegistryUpdate> {
     let status = prop::option::of(select(&[
         RegistryStatus::Busy,
         RegistryStatus::Idle,
@@ -185,7 +186,8 @@ fn sighting() -> impl Strategy<Value = Sighting> {
         prop::bool::weighted(0.8),
         prop::option::weighted(0.9, entry),
     )
-        .prop_map(|(process, alive, entry)| Sighting {
+        .prop_map(|(process, alive, entry)| RegistryUpdate {
+            timing: agents::TIMING,
             agent: "claude-code".into(),
             process: process.unwrap_or(ReportedProcess {
                 pid: 99,
@@ -262,6 +264,7 @@ fn report() -> impl Strategy<Value = Ask> {
     )
         .prop_map(|(stamp, process, attended, event, agent)| {
             Ask::Report(Box::new(Report {
+                timing: agents::TIMING,
                 agent: agent.into(),
                 // Made absolute when it is sent.
                 at: stamp.cast_unsigned(),

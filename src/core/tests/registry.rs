@@ -8,8 +8,9 @@ use super::rules::{
     subagent, subagent_event, tool, tool_named,
 };
 use super::{CLAUDE, CoreHarness, EPOCH, KEY, NAMESPACE};
+use crate::agents;
 use crate::core::Input;
-use crate::event::{RegistryEntry, RegistryStatus, ReportedProcess, Sighting};
+use crate::event::{RegistryEntry, RegistryStatus, RegistryUpdate, ReportedProcess};
 use crate::protocol::WaitingFor;
 
 /// One thing that is seen.
@@ -50,8 +51,9 @@ fn entry(status: RegistryStatus, at: u64) -> RegistryEntry {
     }
 }
 
-fn sighting(entry: Option<RegistryEntry>) -> Sighting {
-    Sighting {
+fn sighting(entry: Option<RegistryEntry>) -> RegistryUpdate {
+    RegistryUpdate {
+        timing: agents::TIMING,
         agent: "claude-code".into(),
         process: process(),
         alive: true,
@@ -61,7 +63,7 @@ fn sighting(entry: Option<RegistryEntry>) -> Sighting {
 }
 
 impl CoreHarness {
-    fn sees(&mut self, sighting: Sighting) {
+    fn sees(&mut self, sighting: RegistryUpdate) {
         self.take(Input::RegistryChanged(Box::new(sighting)));
     }
 
@@ -471,7 +473,7 @@ fn a_session_whose_hooks_are_silent_is_known_by_its_registry() {
 #[test]
 fn what_a_killed_agent_leaves_behind_is_no_session() {
     let mut core = CoreHarness::new();
-    let dead = Sighting {
+    let dead = RegistryUpdate {
         alive: false,
         ..sighting(Some(entry(Busy, EPOCH)))
     };
@@ -480,7 +482,7 @@ fn what_a_killed_agent_leaves_behind_is_no_session() {
         namespace: Some(7),
         ..process()
     };
-    core.sees(Sighting {
+    core.sees(RegistryUpdate {
         process: elsewhere,
         ..dead.clone()
     });

@@ -1,13 +1,13 @@
-//! What hooks tell of a turn: rich and immediate, but silent at an interrupt, at "No" and at "Yes".
+//! What hooks report of a turn: rich and immediate, but silent at an interrupt, at "No" and at "Yes".
 //!
-//! The mapping of an agent's events to these is `agents/`'s; what each does to the facts is here.
+//! `agents/` maps an agent's events to these; what each does to the facts is here.
 
 use super::{MAX_MEMBERS, PendingPrompt, Phase, Source, Turn};
 use crate::core::evidence::Rule;
-use crate::event::{Tool, TurnEvent};
+use crate::event::{Timing, Tool, TurnEvent};
 use crate::protocol::WaitingFor;
 
-/// One event of a hook, with whom it is of.
+/// One event of a hook, with the agent that it is of.
 #[derive(Debug, Clone)]
 pub(crate) struct HookEvent {
     pub(crate) event: TurnEvent,
@@ -19,8 +19,8 @@ pub(crate) struct HookEvent {
 }
 
 impl Turn {
-    /// Takes in what happened at `at`.
-    pub(crate) fn apply_hook(&mut self, hook: HookEvent, at: u64) -> Rule {
+    /// Applies an event that happened at `at`.
+    pub(crate) fn apply_hook(&mut self, hook: HookEvent, at: u64, timing: Timing) -> Rule {
         let HookEvent {
             event,
             subagent,
@@ -42,7 +42,7 @@ impl Turn {
                     .retain(|other| other.subagent.as_deref() != subagent);
                 put(
                     &mut self.tool_calls,
-                    ask(subagent, asks_for, Some(tool), at),
+                    prompt(subagent, asks_for, Some(tool), at),
                 );
                 Rule::ToolStarted
             }
@@ -79,21 +79,21 @@ impl Turn {
                 if !attended {
                     return Rule::NobodyToAsk;
                 }
-                self.asked(ask(subagent, waiting_for, tool, at));
+                self.prompted(prompt(subagent, waiting_for, tool, at));
                 Rule::Asked
             }
             TurnEvent::AskReminded if !attended => Rule::NobodyToAsk,
             TurnEvent::AskReminded => self.ask_reminded(at),
             TurnEvent::Answered => {
                 self.pending
-                    .retain(|ask| ask.subagent.as_deref() != subagent);
+                    .retain(|prompt| prompt.subagent.as_deref() != subagent);
                 self.mark_active(subagent, prompt_id, at);
                 Rule::Answered
             }
             TurnEvent::IdleReminded => self.idle_reminded(at),
             TurnEvent::Compacted => {
                 self.next_or_end();
-                // Who has it compacted has seen what was there before.
+                // A person who compacts the conversation has seen what it came to.
                 self.unread = false;
                 self.over_at = at;
                 Rule::Compacted
@@ -107,7 +107,7 @@ impl Turn {
                     self.drop_queued();
                 }
                 self.prompt_id = prompt_id.or(self.prompt_id.take());
-                self.ended(subagents, shells, at)
+                self.ended(subagents, shells, at, timing)
             }
             TurnEvent::Failed { error } => {
                 self.prompt_id = prompt_id.or(self.prompt_id.take());
@@ -127,7 +127,7 @@ impl Turn {
         self.activity = None;
         if by_person {
             self.unread = false;
-            // Who types a prompt has no dialog before them: a "No" or Esc tells nothing.
+            // A person who types a prompt has no open dialog: a "No" or Esc is not reported.
             self.pending.clear();
         }
         if queued {
@@ -138,7 +138,7 @@ impl Turn {
             return Rule::PromptStarted;
         }
         if !self.has_subagents() {
-            // Then it was a shell that ended; the turn's end tells how many are left.
+            // Then a shell has ended; the turn's end reports how many are left.
             self.background_shells = self.background_shells.saturating_sub(1);
         }
         Rule::TaskReported
@@ -151,10 +151,10 @@ impl Turn {
         }
     }
 
-    fn asked(&mut self, ask: PendingPrompt) {
+    fn prompted(&mut self, prompt: PendingPrompt) {
         self.answered = false;
-        self.pending.retain(|ask| ask.source == Source::Hook);
-        put(&mut self.pending, ask);
+        self.pending.retain(|prompt| prompt.source == Source::Hook);
+        put(&mut self.pending, prompt);
     }
 
     fn ask_reminded(&mut self, at: u64) -> Rule {
@@ -178,7 +178,7 @@ impl Turn {
         Rule::IdleReminded
     }
 
-    fn ended(&mut self, subagents: Vec<Box<str>>, shells: u32, at: u64) -> Rule {
+    fn ended(&mut self, subagents: Vec<Box<str>>, shells: u32, at: u64, timing: Timing) -> Rule {
         let next = self.phase == Phase::RunningWithQueued;
         self.background_shells = shells;
         self.background_subagents = u32::try_from(subagents.len()).unwrap_or(u32::MAX);
@@ -186,7 +186,7 @@ impl Turn {
         self.subagents.truncate(MAX_MEMBERS);
         self.unread |= !next;
         self.over_at = at;
-        if !next && self.background_subagents == 0 && self.is_registered_busy() {
+        if !next && self.background_subagents == 0 && self.is_registered_busy(timing) {
             self.answer(None);
             self.phase = Phase::Stopping;
             return Rule::TurnEnding;
@@ -201,23 +201,23 @@ impl Turn {
         }
     }
 
-    /// A tool has ended, so it asks no more. Tools that run side by side ask one after the other: an ask of the same
-    /// agent about another call stays.
+    /// A tool has ended, so its prompt was answered. Tools that run side by side ask one after the other: a prompt of the
+    /// same agent about another call stays.
     fn tool_ended(&mut self, subagent: Option<&str>, tool: &Tool) {
-        let of_tool = |ask: &PendingPrompt| {
-            ask.subagent.as_deref() == subagent
-                && ask
+        let of_tool = |prompt: &PendingPrompt| {
+            prompt.subagent.as_deref() == subagent
+                && prompt
                     .tool
                     .as_ref()
                     .is_none_or(|asked| asked.name == tool.name)
         };
-        let is_it = |ask: &PendingPrompt| of_tool(ask) && ask.tool.as_ref() == Some(tool);
+        let is_it = |prompt: &PendingPrompt| of_tool(prompt) && prompt.tool.as_ref() == Some(tool);
         if self.pending.iter().any(is_it) {
-            self.pending.retain(|ask| !is_it(ask));
+            self.pending.retain(|prompt| !is_it(prompt));
         } else {
-            self.pending.retain(|ask| !of_tool(ask));
+            self.pending.retain(|prompt| !of_tool(prompt));
         }
-        self.tool_calls.retain(|ask| !of_tool(ask));
+        self.tool_calls.retain(|prompt| !of_tool(prompt));
         self.answered = true;
     }
 
@@ -276,7 +276,7 @@ impl Turn {
     }
 }
 
-fn ask(
+fn prompt(
     subagent: Option<&str>,
     waiting_for: WaitingFor,
     tool: Option<Tool>,
@@ -291,10 +291,10 @@ fn ask(
     }
 }
 
-/// One ask of each agent about each call.
-fn put(asks: &mut Vec<PendingPrompt>, ask: PendingPrompt) {
-    asks.retain(|other| other.subagent != ask.subagent || other.tool != ask.tool);
-    if asks.len() < MAX_MEMBERS {
-        asks.push(ask);
+/// Keeps one prompt of each agent about each call.
+fn put(prompts: &mut Vec<PendingPrompt>, prompt: PendingPrompt) {
+    prompts.retain(|other| other.subagent != prompt.subagent || other.tool != prompt.tool);
+    if prompts.len() < MAX_MEMBERS {
+        prompts.push(prompt);
     }
 }

@@ -1,8 +1,8 @@
 //! The turn: what an agent is in the middle of, and the status that follows from it.
 //!
-//! Facts, not a status: whether a turn runs, what is asked and by whom, which subagents go on, what the registry said
-//! last. [`Turn::status`] derives the rest, so that no order of events can leave a status behind that no fact supports.
-//! `hooks` takes in what hooks tell, `registry` what the registry tells, and what follows when time passes.
+//! Facts, not a status: whether a turn runs, which prompts are pending, which subagents run, the registry's last status.
+//! [`Turn::status`] derives the rest, so that no order of events can leave a status behind that no fact supports.
+//! [`hook`] applies what hooks report; [`registry`] what the registry says, and what follows when time passes.
 //!
 //! Stamps only, no clock. Called by [`reorder`] in the order of the stamps; read by [`super::session`].
 
@@ -17,20 +17,20 @@ use crate::protocol::{self, Status, WaitingFor, one_line};
 
 pub(crate) use self::hook::HookEvent;
 
-/// How many pending asks and running subagents are kept: far more than a screen holds, few enough that a hook gone
+/// How many pending prompts and running subagents are kept: far more than a screen holds, few enough that a hook gone
 /// wild can't grow the daemon.
 const MAX_MEMBERS: usize = 64;
 
-/// How a person came to be asked, as far as is known.
+/// How a prompt became known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
-    /// The agent's hook said so, with what about.
+    /// The agent's hook reported it, with its subject.
     Hook,
-    /// It is guessed from a reminder or the registry: the hook's own word takes its place.
+    /// It follows from a reminder or the registry; a hook's report replaces it.
     Inferred,
 }
 
-/// Something an agent asks a person, or would.
+/// A question of an agent to a person; also one that it would ask about a tool call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PendingPrompt {
     subagent: Option<Box<str>>,
@@ -46,28 +46,28 @@ enum Phase {
     #[default]
     Idle,
     Running,
-    /// A hook has told its end, and the registry still says busy: hooks of somebody else run, and may keep it going.
+    /// A hook has reported its end, and the registry still says busy: other hooks run, and may keep it going.
     Stopping,
-    /// On, as far as the registry tells; no hook has told of it.
+    /// Running by the registry alone; no hook has reported it.
     SeenRunning,
     /// A prompt was typed while it ran: another turn follows, without a prompt of its own.
     RunningWithQueued,
 }
 
-/// What has been told of the turn so far.
+/// What is known of the turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
     phase: Phase,
     /// The prompt of the turn that runs, or ran last.
     prompt_id: Option<Box<str>>,
     pending: Vec<PendingPrompt>,
-    /// What each agent would ask about now: the tool that it began last, until that has ended.
+    /// What each agent would ask about now: its last tool call that has not ended.
     tool_calls: Vec<PendingPrompt>,
-    /// The last that was heard is that a tool or the turn ended: a reminder now is of an ask that was answered.
+    /// The last event ended a tool or the turn: a reminder now is about a prompt that was answered.
     answered: bool,
     /// Subagents that began and have not ended.
     subagents: Vec<Box<str>>,
-    /// Subagents that went on when the main turn ended: they hold the session at work until the turn that follows.
+    /// Subagents that ran on when the main turn ended: the session is at work until the turn that follows.
     background_subagents: u32,
     background_shells: u32,
     /// The last tool: what a person sees the agent do.
@@ -75,7 +75,7 @@ pub(crate) struct Turn {
     failure: Option<Box<str>>,
     /// A turn has ended since a person last typed.
     unread: bool,
-    /// Hooks have told of this session, so they would tell of a turn's end.
+    /// Hooks have reported this session, so they would report a turn's end.
     has_hooks: bool,
     /// The stamp of the first hook of the turn that runs, or ran last.
     began_at: u64,
@@ -83,15 +83,15 @@ pub(crate) struct Turn {
     worked_at: u64,
     /// The stamp of the hook that ended the turn, or began a conversation.
     over_at: u64,
-    /// The registry's last word, and its stamp.
+    /// The registry's last status, and its stamp.
     registry: Option<(RegistryStatus, u64)>,
 }
 
 impl Turn {
-    /// What the facts come to.
+    /// The status that follows from the facts.
     pub(crate) fn status(&self) -> (Status, Option<WaitingFor>) {
         match self.pending.first() {
-            Some(ask) => (Status::Waiting, Some(ask.waiting_for)),
+            Some(prompt) => (Status::Waiting, Some(prompt.waiting_for)),
             None if self.failure.is_some() => (Status::Error, None),
             None if self.is_open() || self.has_subagents() => (Status::Working, None),
             None => (Status::Idle, None),
@@ -126,20 +126,20 @@ impl Turn {
         self.background_shells
     }
 
-    /// One line for a person that says why the status is what it is.
+    /// The reason for the status: one line for a person.
     pub(crate) fn reason(&self) -> Option<Cow<'_, str>> {
         match self.status().0 {
-            Status::Waiting => self.pending.first().map(|ask| {
-                let word = ask.waiting_for.as_str();
-                match &ask.tool {
-                    // An ask names the tool without a second colon: "permission: Bash cargo test".
-                    Some(tool) => cut(&format!("{word}: {}", shown(tool, " "))),
-                    None => word.into(),
+            Status::Waiting => self.pending.first().map(|prompt| {
+                let kind = prompt.waiting_for.as_str();
+                match &prompt.tool {
+                    // A prompt names the tool without a second colon: "permission: Bash cargo test".
+                    Some(tool) => cut(&format!("{kind}: {}", tool_line(tool, " "))),
+                    None => kind.into(),
                 }
             }),
             Status::Error => self.failure.as_deref().map(Cow::Borrowed),
             Status::Working => match (&self.activity, self.subagents.len()) {
-                (Some(activity), _) => Some(cut(&shown(activity, ": "))),
+                (Some(activity), _) => Some(cut(&tool_line(activity, ": "))),
                 (None, 0) => None,
                 (None, _) if self.is_open() => None,
                 (None, 1) => Some("1 subagent runs".into()),
@@ -154,7 +154,7 @@ impl Turn {
         }
     }
 
-    /// A conversation begins or ends at `at`: what was is over, but for the registry, which tells of the process.
+    /// A conversation begins or ends at `at`: the turn is over. The registry is about the process and stays.
     pub(crate) fn reset(&mut self, at: u64) {
         *self = Self {
             registry: self.registry,
@@ -170,22 +170,22 @@ impl Turn {
         self.activity = None;
     }
 
-    /// What this agent asked or could have asked is settled; another agent's ask is not touched.
+    /// Removes this agent's prompts and tool calls; other agents' stay.
     fn answer(&mut self, subagent: Option<&str>) {
-        let of_others = |ask: &PendingPrompt| ask.subagent.as_deref() != subagent;
+        let of_others = |prompt: &PendingPrompt| prompt.subagent.as_deref() != subagent;
         self.pending.retain(of_others);
         self.tool_calls.retain(of_others);
         self.answered = true;
     }
 
-    /// No dialog is open any more, whoever asked.
+    /// Removes all prompts and tool calls: no dialog is open any more.
     fn answer_all(&mut self) {
         self.pending.clear();
         self.tool_calls.clear();
         self.answered = true;
     }
 
-    /// What a dialog is about that no request came before: a tool that has begun; else nobody knows.
+    /// The prompt behind a dialog that no hook reported: about the last tool call, if there is one.
     fn infer_prompt(&self, waiting_for: Option<WaitingFor>, at: u64) -> PendingPrompt {
         let tool = self.tool_calls.last();
         PendingPrompt {
@@ -200,7 +200,7 @@ impl Turn {
     }
 }
 
-fn shown(tool: &Tool, separator: &str) -> String {
+fn tool_line(tool: &Tool, separator: &str) -> String {
     match &tool.detail {
         Some(detail) => format!("{}{separator}{detail}", tool.name),
         None => tool.name.to_string(),

@@ -1,50 +1,43 @@
-//! What the agent's own registry tells of a turn, and what follows when time passes without a word.
+//! What the agent's own registry says of a turn, and what follows when time passes in silence.
 //!
 //! The registry is the only sign of an interrupt, a "No", a "Yes" and of a session whose hooks are silent; it says
-//! little, a moment late, and flashes: when a subagent reports or a queued turn begins it is idle for 12 to 30 ms, and
-//! busy for as long at a local command (Claude Code 2.1.330). So a word that contradicts the hooks counts once it has
-//! stood for a moment, but for the one that closes a dialog, which counts at once.
+//! little, a moment late, and flashes between two turns. So a status that contradicts the hooks counts once it has lasted
+//! for a moment ([`Timing`]), except for the one that closes a dialog, which counts at once.
 //!
-//! [`Turn::next_timeout`] says when such a moment is over, [`Turn::handle_timeout`] applies what follows. Every step applies first what was
-//! due before it, so the outcome depends on the stamps only, not on when a timer fired.
+//! [`Turn::next_timeout`] returns when such a moment is over, [`Turn::handle_timeout`] applies what follows. Every step
+//! applies first what was due before it, so the outcome depends on the stamps only, not on when a timer fired.
 
 use super::{PendingPrompt, Phase, Source, Turn};
 use crate::core::evidence::Rule;
-use crate::event::RegistryStatus;
+use crate::event::{RegistryStatus, Timing};
 use crate::protocol::WaitingFor;
 
-/// How long a word must stand, in ms: five times the longest flash that was seen, and short enough that an interrupt
-/// shows at once to a person.
-const SETTLE_MS: u64 = 150;
-
-/// The same where another turn is expected to begin: subagents have reported, or a prompt was queued.
-const SETTLE_NEXT_MS: u64 = 500;
-
-/// How much later than the registry's word a hook may be stamped that fired before it. A hook beyond that is news, and
-/// a registry that does not follow is out of order.
-const RACE_MS: u64 = 500;
-
-/// How long the registry, which follows a hook within 20 to 120 ms, may keep saying busy of an agent that has asked,
-/// before it is believed: no dialog has opened.
-const CONFIRM_MS: u64 = 1000;
-
-/// What time brings.
+/// What follows from silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Elapsed {
     /// The registry stays idle: no turn runs.
     Idle,
     /// The registry stays busy: a turn runs.
     Busy,
-    /// The registry stays busy though a hook has asked.
+    /// The registry stays busy though a hook has reported a question.
     Lapsed,
 }
 
 impl Turn {
-    /// Takes in the registry's word of `at`.
-    pub(crate) fn apply_registry(&mut self, says: RegistryStatus, attended: bool, at: u64) -> Rule {
-        let before = self.registry.replace((says, at)).map(|(status, _)| status);
+    /// Applies a status of the registry, stamped `at`.
+    pub(crate) fn apply_registry(
+        &mut self,
+        status: RegistryStatus,
+        attended: bool,
+        at: u64,
+        timing: Timing,
+    ) -> Rule {
+        let before = self
+            .registry
+            .replace((status, at))
+            .map(|(status, _)| status);
         let was_waiting = matches!(before, Some(RegistryStatus::Waiting(_)));
-        match says {
+        match status {
             RegistryStatus::Unknown => Rule::RegistryUnknown,
             RegistryStatus::Waiting(_) if !attended => Rule::NobodyToAsk,
             RegistryStatus::Waiting(waiting_for) => self.registry_waits(waiting_for, at),
@@ -68,14 +61,14 @@ impl Turn {
                 self.end();
                 Rule::TurnEndConfirmed
             }
-            RegistryStatus::Busy if self.next_timeout().is_some() => {
-                if matches!(self.next(), Some((_, Elapsed::Busy))) {
-                    // Out of itself it does nothing: a person has typed, be it a command of a moment.
+            RegistryStatus::Busy if self.next_timeout(timing).is_some() => {
+                if matches!(self.next(timing), Some((_, Elapsed::Busy))) {
+                    // An agent begins nothing by itself: a person has typed, if only a short command.
                     self.unread = false;
                 }
                 Rule::RegistryBusy
             }
-            RegistryStatus::Idle | RegistryStatus::Shell if self.next_timeout().is_some() => {
+            RegistryStatus::Idle | RegistryStatus::Shell if self.next_timeout(timing).is_some() => {
                 Rule::RegistryIdle
             }
             RegistryStatus::Busy | RegistryStatus::Idle | RegistryStatus::Shell => {
@@ -85,37 +78,41 @@ impl Turn {
     }
 
     fn registry_waits(&mut self, waiting_for: WaitingFor, at: u64) -> Rule {
-        if self.pending.iter().any(|ask| ask.source == Source::Hook) {
+        if self
+            .pending
+            .iter()
+            .any(|prompt| prompt.source == Source::Hook)
+        {
             return Rule::RegistryAgrees;
         }
-        // "permission prompt" is also what it says of a plan: the tool knows better.
+        // Its "permission prompt" is also that of a plan: the tool call is more exact.
         let finer = (waiting_for != WaitingFor::Permission).then_some(waiting_for);
-        let mut ask = self.infer_prompt(finer, at);
+        let mut prompt = self.infer_prompt(finer, at);
         if waiting_for == WaitingFor::Dialog {
             // A menu is about no tool.
-            ask.tool = None;
+            prompt.tool = None;
         }
-        self.pending = vec![ask];
+        self.pending = vec![prompt];
         Rule::RegistryAsks
     }
 
-    /// The registry's word of before everything that hooks have told: it decides nothing but what a later one means.
-    pub(crate) fn set_earlier_registry(&mut self, says: RegistryStatus, at: u64) {
-        self.registry.get_or_insert((says, at));
+    /// A registry status older than all that hooks have reported: only later ones are compared with it.
+    pub(crate) fn set_earlier_registry(&mut self, status: RegistryStatus, at: u64) {
+        self.registry.get_or_insert((status, at));
     }
 
-    /// The clock was set back: whatever is known is before what comes.
+    /// The clock was set back: everything known is older than what follows.
     pub(crate) fn forget_stamps(&mut self) {
         self.began_at = 0;
         self.worked_at = 0;
         self.over_at = 0;
-        self.registry = self.registry.map(|(says, _)| (says, 0));
-        for ask in self.pending.iter_mut().chain(&mut self.tool_calls) {
-            ask.at = 0;
+        self.registry = self.registry.map(|(status, _)| (status, 0));
+        for prompt in self.pending.iter_mut().chain(&mut self.tool_calls) {
+            prompt.at = 0;
         }
     }
 
-    /// The registry has no entry any more: what it said counts no longer.
+    /// The registry's entry was removed: its last status no longer counts.
     pub(crate) fn registry_removed(&mut self) -> Rule {
         self.registry = None;
         if self.phase == Phase::Stopping {
@@ -124,65 +121,78 @@ impl Turn {
         Rule::RegistryRemoved
     }
 
-    /// When, by the stamps, something follows from nothing having been said; `None`: never, as things stand.
-    pub(crate) fn next_timeout(&self) -> Option<u64> {
-        self.next().map(|(at, _)| at)
+    /// When, by the stamps, something follows from silence, in ms since the epoch; `None`: never, as things stand.
+    pub(crate) fn next_timeout(&self, timing: Timing) -> Option<u64> {
+        self.next(timing).map(|(at, _)| at)
     }
 
-    fn next(&self) -> Option<(u64, Elapsed)> {
-        let (says, at) = self.registry?;
-        match says {
-            RegistryStatus::Idle | RegistryStatus::Shell => self.idle_due(says, at),
-            RegistryStatus::Busy => self.busy_due(at),
+    fn next(&self, timing: Timing) -> Option<(u64, Elapsed)> {
+        let (status, at) = self.registry?;
+        match status {
+            RegistryStatus::Idle | RegistryStatus::Shell => self.idle_timeout(status, at, timing),
+            RegistryStatus::Busy => self.busy_timeout(at, timing),
             RegistryStatus::Waiting(_) | RegistryStatus::Unknown => None,
         }
     }
 
-    fn idle_due(&self, says: RegistryStatus, at: u64) -> Option<(u64, Elapsed)> {
+    fn idle_timeout(
+        &self,
+        status: RegistryStatus,
+        at: u64,
+        timing: Timing,
+    ) -> Option<(u64, Elapsed)> {
         let is_idle = !self.is_open() && self.pending.is_empty() && !self.has_subagents();
-        let shells_agree = (says == RegistryStatus::Shell) == (self.background_shells > 0);
-        if (is_idle && shells_agree) || self.worked_at > at + RACE_MS {
+        let shells_agree = (status == RegistryStatus::Shell) == (self.background_shells > 0);
+        if (is_idle && shells_agree) || self.worked_at > at + timing.race_ms {
             return None;
         }
         let next_expected = self.phase == Phase::RunningWithQueued || self.background_subagents > 0;
         let settle = if next_expected {
-            SETTLE_NEXT_MS
+            timing.settle_next_ms
         } else {
-            SETTLE_MS
+            timing.settle_ms
         };
         Some((at.max(self.worked_at) + settle, Elapsed::Idle))
     }
 
-    fn busy_due(&self, at: u64) -> Option<(u64, Elapsed)> {
-        if let Some(asked) = self.unconfirmed().filter(|_| self.is_registered_busy()) {
-            return Some((at.max(asked) + CONFIRM_MS, Elapsed::Lapsed));
+    fn busy_timeout(&self, at: u64, timing: Timing) -> Option<(u64, Elapsed)> {
+        if let Some(asked_at) = self
+            .unconfirmed()
+            .filter(|_| self.is_registered_busy(timing))
+        {
+            return Some((at.max(asked_at) + timing.confirm_ms, Elapsed::Lapsed));
         }
         if self.is_open() || self.has_subagents() || !self.pending.is_empty() {
             return None;
         }
-        (at > self.over_at).then_some((at + SETTLE_MS, Elapsed::Busy))
+        (at > self.over_at).then_some((at + timing.settle_ms, Elapsed::Busy))
     }
 
-    /// True if the registry has said of this turn, and not of one long gone, that it is busy: else it is out of order,
-    /// and can't contradict a hook.
-    pub(super) fn is_registered_busy(&self) -> bool {
+    /// True if the registry says busy, and since this turn, not an earlier one: else it is out of order and contradicts no
+    /// hook.
+    pub(super) fn is_registered_busy(&self, timing: Timing) -> bool {
         let Some((RegistryStatus::Busy, busy_at)) = self.registry else {
             return false;
         };
-        busy_at + RACE_MS >= self.began_at
+        busy_at + timing.race_ms >= self.began_at
     }
 
-    /// When a hook asked last for what no dialog has shown: with one, the registry would not be busy.
+    /// When a hook last reported a prompt that no dialog confirms: with a dialog, the registry would not be busy.
     fn unconfirmed(&self) -> Option<u64> {
-        // Of what is not a tool's, nobody has seen what the registry says.
-        let of_tools = |ask: &&PendingPrompt| ask.source == Source::Hook && ask.tool.is_some();
-        self.pending.iter().filter(of_tools).map(|ask| ask.at).max()
+        // What the registry says during a prompt that is about no tool was not observed.
+        let of_tools =
+            |prompt: &&PendingPrompt| prompt.source == Source::Hook && prompt.tool.is_some();
+        self.pending
+            .iter()
+            .filter(of_tools)
+            .map(|prompt| prompt.at)
+            .max()
     }
 
-    /// Applies what has come due by `at`, if anything; says which rule was applied last.
-    pub(crate) fn handle_timeout(&mut self, at: u64) -> Option<Rule> {
+    /// Applies what has come due by `at`, if anything, and returns the last rule applied.
+    pub(crate) fn handle_timeout(&mut self, at: u64, timing: Timing) -> Option<Rule> {
         let mut applied = None;
-        while let Some((due, what)) = self.next().filter(|(due, _)| *due <= at) {
+        while let Some((due, what)) = self.next(timing).filter(|(due, _)| *due <= at) {
             applied = Some(self.apply(what, due));
         }
         applied
@@ -212,7 +222,7 @@ impl Turn {
                         self.unread = true;
                         Rule::FinishedUnannounced
                     }
-                    // Where hooks tell the end of a turn, one without a word is an interrupt, and the person is there.
+                    // Where hooks report a turn's end, one without a report is an interrupt, and the person is there.
                     Phase::Idle
                     | Phase::Running
                     | Phase::Stopping

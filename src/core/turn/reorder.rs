@@ -1,22 +1,23 @@
-//! The turn's events in the order in which they happened, whatever the order in which they came.
+//! A reorder buffer: the turn's events in the order in which they happened, not in which they arrived.
 //!
-//! An agent runs the hooks of one event beside those of the next, so a report can be overtaken; left out, it would
-//! leave a question open that was answered. The turn is kept twice: as nothing can change it any more, and as it is
-//! now. What lies between is kept too: an event that comes late is put in its place, and the rest is played again.
+//! An agent runs the hooks of one event beside those of the next, so a report can be overtaken; if it were ignored, a
+//! question would stay open that was answered. The buffer keeps the turn twice: as no late event can change it any more
+//! (`base`), and as it is now. It keeps the steps between them too: a late one is inserted at its place, and the steps
+//! after it are applied again.
 //!
-//! No time-outs and no clock: stamps only. Called by [`crate::core::session`] only.
+//! No clock: stamps only. Called by [`crate::core::session`] only.
 
 use std::collections::VecDeque;
 
 use super::{HookEvent, Turn};
 use crate::core::evidence::Rule;
-use crate::event::RegistryStatus;
+use crate::event::{RegistryStatus, Timing};
 
 /// How late an event may come, in ms between its stamp and the newest: a hook lives for 100 ms at most, and on a busy
 /// machine its report may wait a few times as long to be read.
 const WINDOW_MS: u64 = 500;
 
-/// How many events are kept to be played again: more than an agent has hooks running at once.
+/// How many steps are kept to be applied again: more than an agent has hooks running at once.
 const CAPACITY: usize = 16;
 
 /// What moves a turn on.
@@ -36,17 +37,17 @@ pub(crate) enum Step {
 
 impl Step {
     /// `None`: it did nothing.
-    fn apply(self, turn: &mut Turn, at: u64) -> Option<Rule> {
-        let passed = turn.handle_timeout(at);
+    fn apply(self, turn: &mut Turn, at: u64, timing: Timing) -> Option<Rule> {
+        let timed_out = turn.handle_timeout(at, timing);
         Some(match self {
             Step::Reset(rule) => {
                 turn.reset(at);
                 rule
             }
-            Step::Hook(happened) => turn.apply_hook(happened, at),
-            Step::Registry(says, attended) => turn.apply_registry(says, attended, at),
+            Step::Hook(event) => turn.apply_hook(event, at, timing),
+            Step::Registry(status, attended) => turn.apply_registry(status, attended, at, timing),
             Step::RegistryRemoved => turn.registry_removed(),
-            Step::Timeout => return passed,
+            Step::Timeout => return timed_out,
         })
     }
 }
@@ -55,12 +56,12 @@ impl Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLate;
 
-/// A turn and how it came about lately.
+/// A turn and its latest steps.
 #[derive(Debug, Default)]
 pub(crate) struct ReorderBuffer {
     /// The turn before `recent`.
     base: Turn,
-    /// The stamp of the last step in `settled`.
+    /// The stamp of the last step in `base`.
     base_at: u64,
     /// By stamp; those of the same stamp as they came.
     recent: VecDeque<(u64, Step)>,
@@ -68,7 +69,7 @@ pub(crate) struct ReorderBuffer {
 }
 
 impl ReorderBuffer {
-    /// The turn as all of it comes to.
+    /// The turn after all steps.
     pub(crate) fn now(&self) -> &Turn {
         &self.now
     }
@@ -83,50 +84,55 @@ impl ReorderBuffer {
         later.any(|(_, step)| matches!(step, Step::Reset(_)))
     }
 
-    /// Takes a step in at its place and says what it did there; `Err` if it comes too late for that.
-    pub(crate) fn insert(&mut self, at: u64, step: Step) -> Result<Option<Rule>, TooLate> {
+    /// Inserts a step at its place and returns the rule that applied there; `Err` if it comes too late for that.
+    pub(crate) fn insert(
+        &mut self,
+        at: u64,
+        step: Step,
+        timing: Timing,
+    ) -> Result<Option<Rule>, TooLate> {
         if at < self.base_at {
             return Err(TooLate);
         }
         let place = self.recent.partition_point(|(other, _)| *other <= at);
         let mut rule = None;
         if place == self.recent.len() {
-            rule = step.clone().apply(&mut self.now, at);
+            rule = step.clone().apply(&mut self.now, at, timing);
             self.recent.push_back((at, step));
         } else {
             self.recent.insert(place, (at, step));
             self.now = self.base.clone();
             for (index, (at, step)) in self.recent.iter().enumerate() {
-                let done = step.clone().apply(&mut self.now, *at);
+                let done = step.clone().apply(&mut self.now, *at, timing);
                 if index == place {
                     rule = done;
                 }
             }
         }
-        self.compact();
+        self.compact(timing);
         Ok(rule)
     }
 
-    /// When, by the stamps, something follows from nothing having been said.
-    pub(crate) fn next_timeout(&self) -> Option<u64> {
-        self.now.next_timeout()
+    /// When, by the stamps, something follows from silence, in ms since the epoch.
+    pub(crate) fn next_timeout(&self, timing: Timing) -> Option<u64> {
+        self.now.next_timeout(timing)
     }
 
     /// Applies what is due, with the moment and the rule; `None` if nothing is.
-    pub(crate) fn handle_timeout(&mut self) -> Option<(u64, Rule)> {
+    pub(crate) fn handle_timeout(&mut self, timing: Timing) -> Option<(u64, Rule)> {
         let newest = self.recent.back().map_or(self.base_at, |(at, _)| *at);
-        let at = self.next_timeout()?.max(newest);
-        let rule = self.insert(at, Step::Timeout).ok()??;
+        let at = self.next_timeout(timing)?.max(newest);
+        let rule = self.insert(at, Step::Timeout, timing).ok()??;
         Some((at, rule))
     }
 
-    /// The registry's word of a time before everything that is known: what later ones are compared with.
-    pub(crate) fn set_earlier_registry(&mut self, says: RegistryStatus, at: u64) {
-        self.base.set_earlier_registry(says, at);
-        self.now.set_earlier_registry(says, at);
+    /// A registry status older than everything that is known: later ones are compared with it.
+    pub(crate) fn set_earlier_registry(&mut self, status: RegistryStatus, at: u64) {
+        self.base.set_earlier_registry(status, at);
+        self.now.set_earlier_registry(status, at);
     }
 
-    /// The clock was set back: what comes now is new, though its stamp says otherwise.
+    /// The clock was set back: what follows is newer, whatever its stamp.
     pub(crate) fn forget_stamps(&mut self) {
         self.recent.clear();
         self.now.forget_stamps();
@@ -134,14 +140,14 @@ impl ReorderBuffer {
         self.base_at = 0;
     }
 
-    fn compact(&mut self) {
+    fn compact(&mut self, timing: Timing) {
         let newest = self.recent.back().map_or(0, |(at, _)| *at);
         while let Some((at, step)) = self.recent.pop_front() {
             if at + WINDOW_MS >= newest && self.recent.len() < CAPACITY {
                 self.recent.push_front((at, step));
                 return;
             }
-            step.apply(&mut self.base, at);
+            step.apply(&mut self.base, at, timing);
             self.base_at = at;
         }
     }
@@ -154,6 +160,13 @@ mod tests {
     use super::*;
     use crate::event::{Tool, TurnEvent};
     use crate::protocol::{Status, WaitingFor};
+
+    const TIMING: Timing = Timing {
+        settle_ms: 150,
+        settle_next_ms: 500,
+        race_ms: 500,
+        confirm_ms: 1000,
+    };
 
     fn hook(event: TurnEvent, subagent: Option<&str>) -> Step {
         Step::Hook(HookEvent {
@@ -172,7 +185,7 @@ mod tests {
     }
 
     fn insert(buffer: &mut ReorderBuffer, at: u64, step: Step) {
-        assert!(buffer.insert(at, step).is_ok());
+        assert!(buffer.insert(at, step, TIMING).is_ok());
     }
 
     fn registry() -> impl Strategy<Value = RegistryStatus> {
@@ -214,7 +227,7 @@ mod tests {
         let mut buffer = ReorderBuffer::default();
         insert(&mut buffer, 10, hook(asked(), None));
         insert(&mut buffer, 11 + WINDOW_MS, hook(asked(), None));
-        assert_eq!(buffer.insert(9, reset()), Err(TooLate));
+        assert_eq!(buffer.insert(9, reset(), TIMING), Err(TooLate));
         assert_eq!(buffer.now().status().0, Status::Waiting);
     }
 
@@ -261,7 +274,7 @@ mod tests {
             let play = |steps: &[(u64, u64, &Step)]| {
                 let mut buffer = ReorderBuffer::default();
                 for (at, _, step) in steps {
-                    assert!(buffer.insert(*at, (*step).clone()).is_ok());
+                    assert!(buffer.insert(*at, (*step).clone(), TIMING).is_ok());
                     assert!(buffer.recent.len() <= CAPACITY);
                 }
                 buffer.now

@@ -70,15 +70,16 @@ impl Registries {
     }
 
     /// What it says, if it says anything.
-    pub(super) fn read(&mut self, sighting: Sighting) -> Option<event::Sighting> {
+    pub(super) fn read(&mut self, sighting: Sighting) -> Option<event::RegistryUpdate> {
         let directory = &*sighting.directory;
         let (_, agent) = self.agents.iter().find(|(known, _)| known == directory)?;
         let agent = agent.clone();
         let file = (sighting.directory, sighting.pid);
         let Some(contents) = sighting.contents else {
             let process = self.entries.remove(&file)?;
-            return Some(event::Sighting {
+            return Some(event::RegistryUpdate {
                 agent,
+                timing: agents::TIMING,
                 process,
                 alive: false,
                 tty: None,
@@ -109,8 +110,9 @@ impl Registries {
             .as_ref()
             .is_some_and(|found| !found.zombie && Some(found.id.start) == process.start);
         self.entries.insert(file, process);
-        Some(event::Sighting {
+        Some(event::RegistryUpdate {
             agent,
+            timing: agents::TIMING,
             process,
             alive,
             tty: found
