@@ -26,6 +26,8 @@ pub mod client;
 pub mod codec;
 pub mod commands;
 pub mod config;
+#[cfg(test)]
+mod conformance;
 pub mod core;
 pub mod daemon;
 pub mod dashboard;

@@ -254,5 +254,16 @@ fn read_event(
     line
 }
 
+/// What of an event's payload leaves the agent's process; `None` if it is not one whole JSON object.
+#[cfg(test)]
+pub(crate) fn filter(agent: &str, payload: &[u8]) -> Option<String> {
+    let source = agents::hook_source(agent);
+    let mut scanner = Scanner::new(source.fields, Vec::new(), LINE_LIMIT);
+    scanner.feed(payload);
+    let (kept, whole) = scanner.finish();
+    let kept = String::from_utf8(kept).ok()?;
+    whole.then_some(kept)
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,9 @@
-//! The real program, from outside: processes, sockets, managers, terminals. One crate, one builder ([`support`]).
+//! Tests of the real program from outside: processes, sockets, service managers, terminals. One crate, one builder
+//! ([`support`]).
 //!
 //! Every test has a directory, a home and a socket of its own. Children are killed when their test ends, and a failing
-//! test shows what its daemon logged. Nothing waits by sleeping: events, or [`support::until`] a deadline.
+//! test shows what its daemon logged. Tests wait for events, or poll with [`support::until`] to a deadline; a sleep
+//! synchronises nothing.
 
 #![allow(
     unreachable_pub,
@@ -12,43 +14,45 @@
     clippy::unwrap_used,
     clippy::needless_pass_by_value,
     clippy::similar_names,
-    reason = "nobody else's interface; tests wait for real and fail by panicking"
+    reason = "used by this crate alone; tests wait in real time and fail by panicking"
 )]
 
+// What runs on Linux only, such as what needs systemd, is type-checked for every system: clippy gets all modules but the
+// one that needs the standard library's Linux parts.
 #[cfg(target_os = "linux")]
 mod activation;
 mod bad_input;
 mod bar;
 mod commands;
 mod completions;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", clippy))]
 mod dashboard;
 mod demo;
 mod doctor;
 mod hook;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", clippy))]
 mod install;
 mod lifecycle;
 mod list_watch;
 mod load;
 mod next;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", clippy))]
 mod process_exit;
 mod protocol;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", clippy))]
 mod reexec;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", clippy))]
 mod registry;
 mod smoke;
 mod statusline;
 mod support;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", clippy))]
 mod systemd;
 mod traces;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", clippy))]
 mod usage;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", clippy))]
 mod usage_server;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", clippy))]
 mod users;
 mod wait;

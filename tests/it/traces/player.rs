@@ -9,54 +9,62 @@ use std::time::{Duration, Instant, SystemTime};
 use agent_console::os::process;
 use serde_json::{Value, json};
 
-use super::recording::{Entry, Recording, STAMPS, What};
+use super::expectation::Change;
+use super::recording::{Entry, Fact, ProcessEvent, Recording, process_event};
 use crate::support::{Place, Sleeper, until};
 
-/// No pause is longer than this: above the longest that any rule waits for, which is a second.
-const LONGEST_PAUSE: Duration = Duration::from_millis(1300);
+/// No pause is longer than this: above the 500 ms that a rule waits at most where no source is missing.
+const LONGEST_PAUSE: Duration = Duration::from_millis(600);
+
+/// What is played later than this, counted from the fact before it, is another recording: between a registry entry and
+/// the hook that belongs to it the daemon waits for 150 ms.
+const ON_TIME: Duration = Duration::from_millis(75);
 
 /// The processes that stand for the recorded ones, in the order of their starts.
 #[derive(Default)]
-pub struct Cast {
-    actors: Vec<Sleeper>,
+pub struct Processes {
+    sleepers: Vec<Sleeper>,
     /// By the recorded process id.
     pub roles: BTreeMap<u64, u32>,
+    hooks: usize,
 }
 
-impl Cast {
-    /// What a mark says happened to a process. A signal is left to what the agent made of it: its last hook, and a
-    /// process that is gone a moment later.
+impl Processes {
+    /// Does what a mark says happened to a process.
     pub fn mark(&mut self, mark: &str) {
-        if mark.starts_with("start: ") || mark.starts_with("run: ") {
-            self.actors.push(Sleeper::start());
-        } else if ["kill -9 ", "process gone", "alive=False", "exit "]
-            .iter()
-            .any(|end| mark.starts_with(end))
-        {
-            self.actors.last_mut().unwrap().kill();
+        match process_event(mark) {
+            Some(ProcessEvent::Started) => self.sleepers.push(Sleeper::start()),
+            Some(ProcessEvent::Ended) => self.sleepers.last_mut().unwrap().kill(),
+            None => {}
         }
     }
 
-    /// The stand-in of a recorded process: the last one started, when its id is first seen.
-    pub fn pid(&mut self, recorded: Option<u64>) -> u32 {
-        let last = self.actors.last().unwrap().pid();
+    /// The stand-in of a recorded process: the one started last, when its id is first seen.
+    fn pid(&mut self, recorded: Option<u64>) -> u32 {
+        let last = self.sleepers.last().unwrap().pid();
         match recorded {
             Some(recorded) => *self.roles.entry(recorded).or_insert(last),
             None => last,
         }
     }
+
+    /// Runs the hook of a recorded process.
+    pub fn hook(&mut self, place: &Place, process: Option<u64>, attended: bool, payload: &Value) {
+        place.hook(self.pid(process), attended, &payload.to_string());
+        self.hooks += 1;
+    }
+
+    /// Waits until the daemon has every report.
+    pub fn reports_arrived(&self, place: &Place) {
+        let mut wire = place.connect();
+        until("every report", || {
+            let status = wire.ask("daemon.status", json!({}));
+            (status["result"]["reports"] == self.hooks).then_some(())
+        });
+    }
 }
 
-/// Waits until the daemon has taken in this many reports: none is lost.
-pub fn arrived(place: &Place, hooks: usize) {
-    let mut wire = place.connect();
-    until("every report", || {
-        let status = wire.ask("daemon.status", json!({}));
-        (status["result"]["reports"] == hooks).then_some(())
-    });
-}
-
-/// One thing that was played.
+/// One fact that was played.
 #[derive(Debug, Clone, Copy)]
 struct Act {
     /// When it was recorded.
@@ -65,33 +73,83 @@ struct Act {
     ended: Instant,
 }
 
-/// What was played, and when.
-pub struct Played {
-    acts: Vec<Act>,
-    pub cast: Cast,
-    pub hooks: usize,
-    /// How late the latest was, done: a recording that is not played at its pace is another one.
-    pub late: Duration,
+/// The sources to play.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources {
+    pub hooks: bool,
+    pub registry: bool,
 }
 
-impl Played {
-    /// When that which was recorded at `ms` began to happen.
-    pub fn evidence(&self, ms: u64) -> Instant {
-        let act = self.acts.iter().find(|act| act.ms == ms);
-        act.unwrap_or_else(|| panic!("nothing is recorded at {ms}"))
-            .began
-    }
+/// Plays a recording, fact by fact.
+pub struct Player {
+    sources: Sources,
+    began: Instant,
+    acts: Vec<Act>,
+    pub processes: Processes,
+    /// When the daemon had last shown all that was played.
+    caught_up_at: Duration,
+    /// When something should have been played that was late, since then.
+    late_since: Option<Duration>,
+    /// From when to when that was so.
+    pub late: Vec<(Duration, Duration)>,
+}
 
-    /// When that which was recorded at `ms` is to be played: as long after the one before it as it was recorded, or at
-    /// most [`LONGEST_PAUSE`]. If that one took longer, on a busy machine, the recording's clock stood still meanwhile.
-    fn due(&self, ms: u64) -> Instant {
-        match self.acts.last() {
-            Some(last) => last.began + Duration::from_millis(ms - last.ms).min(LONGEST_PAUSE),
-            None => Instant::now(),
+impl Player {
+    /// `began`: what all times are counted from.
+    pub fn new(began: Instant, sources: Sources) -> Self {
+        Self {
+            sources,
+            began,
+            acts: Vec::new(),
+            processes: Processes::default(),
+            caught_up_at: Duration::ZERO,
+            late_since: None,
+            late: Vec::new(),
         }
     }
 
-    /// The moment that was `ms` in the recording, which is not after the last act, on this machine's clock. Its order
+    /// When that which was recorded at `ms` began to happen.
+    pub fn evidence(&self, ms: u64) -> Duration {
+        let act = self.acts.iter().find(|act| act.ms == ms);
+        let act = act.unwrap_or_else(|| panic!("nothing is recorded at {ms}"));
+        act.began - self.began
+    }
+
+    /// The daemon shows what was played, by a change that came at `at`.
+    pub fn caught_up(&mut self, at: Duration) {
+        self.caught_up_at = self.began.elapsed();
+        if let Some(since) = self.late_since.take() {
+            self.late.push((since, at));
+        }
+    }
+
+    /// Without what the daemon has shown while it had a late fact to catch up with, apart from what that came to.
+    pub fn without_late<'a>(&self, changes: &[&'a Change]) -> Vec<&'a Change> {
+        let mut kept = changes.to_vec();
+        for (since, until) in &self.late {
+            let is_in = |change: &&Change| (*since..=*until).contains(&change.at);
+            let last = kept.iter().rfind(|change| is_in(change));
+            let last = last.map(|change| change.seq);
+            kept.retain(|change| !is_in(change) || Some(change.seq) == last);
+        }
+        kept
+    }
+
+    /// When that which was recorded at `ms` must be played: as long after the fact before it as it was recorded, or at
+    /// most [`LONGEST_PAUSE`].
+    fn due(&self, ms: u64) -> Duration {
+        self.acts.last().map_or(Duration::ZERO, |last| {
+            let pause = Duration::from_millis(ms - last.ms).min(LONGEST_PAUSE);
+            last.began - self.began + pause
+        })
+    }
+
+    /// Sleeps until that which was recorded at `ms` must be played: the recording's pace.
+    pub fn sleep_until(&self, ms: u64) {
+        std::thread::sleep(self.due(ms).saturating_sub(self.began.elapsed()));
+    }
+
+    /// The time that was `ms` in the recording, which is not after the last act, on this machine's clock. Its order
     /// among what was played is kept.
     fn moment(&self, ms: u64) -> Instant {
         let next = self.acts.partition_point(|act| act.ms < ms);
@@ -103,65 +161,58 @@ impl Played {
             None => moment,
         }
     }
-}
 
-/// The sources to play.
-#[derive(Debug, Clone, Copy)]
-pub struct Sources {
-    pub hooks: bool,
-    pub registry: bool,
-}
-
-/// Plays a recording at its own pace.
-///
-/// The sleep is that pace: nothing is waited for by it, and nobody has to be ready when it ends.
-pub fn play(place: &Place, recording: &Recording, sources: Sources) -> Played {
-    let registry = place.path().join("home/.claude/sessions");
-    let mut played = Played {
-        acts: Vec::new(),
-        cast: Cast::default(),
-        hooks: 0,
-        late: Duration::ZERO,
-    };
-    for Entry { ms, what } in &recording.entries {
-        let due = played.due(*ms);
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    /// Plays one fact.
+    pub fn play(&mut self, place: &Place, recording: &Recording, Entry { ms, fact }: &Entry) {
+        let due = self.due(*ms).max(self.caught_up_at);
         let began = Instant::now();
-        played.acts.push(Act {
+        self.acts.push(Act {
             ms: *ms,
             began,
             ended: began,
         });
-        match what {
-            What::Mark(mark) => played.cast.mark(mark),
-            What::Hook {
+        match fact {
+            Fact::Mark(mark) => self.processes.mark(mark),
+            Fact::Hook {
                 process,
                 attended,
                 payload,
             } => {
-                let pid = played.cast.pid(*process);
-                if sources.hooks {
-                    place.hook(pid, *attended, &payload.to_string());
-                    played.hooks += 1;
+                if self.sources.hooks {
+                    self.processes.hook(place, *process, *attended, payload);
+                } else {
+                    self.processes.pid(*process);
                 }
             }
-            What::Registry { process, entry } => {
-                let pid = played.cast.pid(Some(*process));
-                if sources.registry {
-                    let file = registry.join(format!("{pid}.json"));
-                    let stamp = |stamp| unix_ms(played.moment(recording.moment(stamp)));
+            Fact::Registry { process, entry } => {
+                let pid = self.processes.pid(Some(*process));
+                if self.sources.registry {
+                    let file = place
+                        .path()
+                        .join(format!("home/.claude/sessions/{pid}.json"));
                     match entry {
-                        Some(entry) => write(file, &rewritten(entry, pid, stamp)),
+                        Some(entry) => {
+                            let id = process::inspect(pid).unwrap().id;
+                            let clock = |ms| unix_ms(self.moment(ms));
+                            let entry = recording.registry_entry(
+                                entry,
+                                (pid, id.start),
+                                process::namespace(),
+                                clock,
+                            );
+                            write(file, &entry);
+                        }
                         None => fs::remove_file(file).unwrap(),
                     }
                 }
             }
         }
         let ended = Instant::now();
-        played.acts.last_mut().unwrap().ended = ended;
-        played.late = played.late.max(ended.saturating_duration_since(due));
+        self.acts.last_mut().unwrap().ended = ended;
+        if (ended - self.began).saturating_sub(due) > ON_TIME {
+            self.late_since.get_or_insert(due);
+        }
     }
-    played
 }
 
 fn unix_ms(at: Instant) -> u64 {
@@ -170,22 +221,6 @@ fn unix_ms(at: Instant) -> u64 {
         .unwrap();
     let then = now.checked_sub(at.elapsed()).unwrap();
     u64::try_from(then.as_millis()).unwrap()
-}
-
-/// A recorded entry as this process would have written it now.
-fn rewritten(entry: &Value, pid: u32, moment: impl Fn(u64) -> u64) -> Value {
-    let mut entry = entry.clone();
-    entry["pid"] = json!(pid);
-    let start = process::inspect(pid).unwrap().id.start;
-    entry["procStart"] = json!(start.to_string());
-    let namespace = process::namespace();
-    entry["pidDomain"] = json!(namespace.map(|inode| format!("linux:0:pid:[{inode}]")));
-    for field in STAMPS {
-        if let Some(stamp) = entry[field].as_u64() {
-            entry[field] = json!(moment(stamp));
-        }
-    }
-    entry
 }
 
 /// As Claude Code does it: the file is not emptied first, but cut to its length last.

@@ -1,6 +1,7 @@
 //! The watcher at its limits: many files, lost events, no permission, no watches.
 
 use super::*;
+#[cfg(target_os = "linux")]
 use std::os::unix::fs::PermissionsExt;
 
 #[test]

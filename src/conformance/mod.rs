@@ -1,0 +1,171 @@
+//! Every agent's recorded runs, replayed in virtual time and compared with what a person at that terminal would say.
+//!
+//! The whole way of a fact, without a process, a socket or a clock: an agent's filter, its interpretation, the core.
+//! Adding an agent with recordings is a line in [`AGENTS`]; each `traces/*.jsonl` of its folder needs an
+//! `*.expected.json` beside it. `tests/it/traces.rs` replays one recording of each agent in real time, from the same
+//! files and by the same comparison.
+
+mod expectation;
+mod order;
+mod recording;
+mod replay;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use self::expectation::{Expectation, follow, follow_lasting};
+use self::recording::Recording;
+use self::replay::{Replay, Sources};
+use crate::agents::{self, claude_code};
+use crate::event::{AgentEvent, RegistryEntry, ReportedProcess};
+use crate::hook;
+
+/// What of an agent a replay needs.
+struct Agent {
+    /// On the wire.
+    name: &'static str,
+    /// Where its recordings are.
+    traces: &'static str,
+    /// A hook's payload, reduced to what leaves the agent's process.
+    filter: fn(&[u8]) -> Option<String>,
+    /// What a filtered payload means.
+    interpret: fn(&str) -> Option<AgentEvent>,
+    /// What an entry of its registry means, if it keeps one. The second argument is the daemon's pid namespace.
+    registry: Option<ReadRegistry>,
+}
+
+impl Agent {
+    /// What a hook's payload means, on the way that it takes.
+    fn event(&self, payload: &Value) -> AgentEvent {
+        let filtered = (self.filter)(payload.to_string().as_bytes());
+        let filtered = filtered.unwrap_or_else(|| panic!("filtered out: {payload}"));
+        let event = (self.interpret)(&filtered);
+        event.unwrap_or_else(|| panic!("not understood: {filtered}"))
+    }
+}
+
+type ReadRegistry = fn(&[u8], Option<u64>) -> Option<(ReportedProcess, RegistryEntry)>;
+
+const AGENTS: &[Agent] = &[Agent {
+    name: "claude-code",
+    traces: "src/agents/claude_code/traces",
+    filter: |payload| hook::filter("claude-code", payload),
+    interpret: |filtered| agents::event("claude-code", filtered),
+    registry: Some(|contents, namespace| {
+        let registered = claude_code::registered(contents, namespace)?;
+        Some((registered.process, registered.entry))
+    }),
+}];
+
+/// How long after its first evidence a change may be published: the 150 ms that a contradicting registry entry must
+/// stand, and the recorder's delay.
+const LIMIT: Duration = Duration::from_millis(200);
+
+const ALL: Sources = Sources {
+    hooks: true,
+    registry: true,
+};
+
+const HOOKS_ONLY: Sources = Sources {
+    hooks: true,
+    registry: false,
+};
+
+const REGISTRY_ONLY: Sources = Sources {
+    hooks: false,
+    registry: true,
+};
+
+/// The recordings of an agent, without their ending, in the order of their names.
+fn recordings(agent: &Agent) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(agent.traces);
+    let listing =
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths = listing.map(|file| file.unwrap().path());
+    let mut recordings: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"))
+        .map(|path| path.with_extension(""))
+        .collect();
+    recordings.sort();
+    recordings
+}
+
+/// Replays every recording of every agent; panics with all failures.
+#[track_caller]
+fn each(sources: Sources, check: impl Fn(&Replay, &Expectation) -> Result<(), String>) {
+    let mut failures = Vec::new();
+    for agent in AGENTS {
+        for path in recordings(agent) {
+            let recording = Recording::read(&path);
+            let expectation = Expectation::read(&path);
+            for step in &expectation.steps {
+                let is_recorded = recording.entries.iter().any(|entry| entry.ms == step.ms);
+                assert!(is_recorded, "{}: nothing at {}", recording.name, step.ms);
+            }
+            let replay = Replay::of(agent, &recording, sources);
+            let expected: Vec<u64> = expectation.by_process().into_keys().collect();
+            assert_eq!(replay.seen(), expected, "{}", recording.name);
+            if let Err(error) = check(&replay, &expectation) {
+                failures.push(format!("{} {}: {error}", agent.name, recording.name));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{sources:?}\n{}", failures.join("\n"));
+}
+
+#[test]
+fn no_agent_with_recordings_is_left_out() {
+    let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/agents"));
+    let recorded = folders
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|folder| folder.join("traces").is_dir())
+        .count();
+    assert_eq!(recorded, AGENTS.len());
+    for agent in AGENTS {
+        assert!(!recordings(agent).is_empty(), "{}", agent.name);
+    }
+}
+
+/// All sources: each step as a person would say, soon after its evidence, and nothing else between two steps.
+#[test]
+fn a_person_at_the_terminal_would_say_the_same() {
+    each(ALL, |replay, expectation| {
+        for (process, steps) in expectation.by_process() {
+            let changes = replay.of_process(process);
+            follow(&steps, &changes, Duration::from_millis, LIMIT)
+                .map_err(|error| format!("process {process}: {error}"))?;
+        }
+        Ok(())
+    });
+}
+
+/// Hooks that were never installed: the statuses that last.
+#[test]
+fn the_registry_alone_shows_what_lasts() {
+    each(REGISTRY_ONLY, |replay, expectation| {
+        for (process, steps) in expectation.by_process() {
+            let changes = replay.of_process(process);
+            follow_lasting(&steps, &changes, Duration::from_millis)
+                .map_err(|error| format!("process {process}: {error}"))?;
+        }
+        Ok(())
+    });
+}
+
+/// An agent that keeps no registry, or an unknown one.
+#[test]
+fn the_hooks_alone_show_what_they_can() {
+    each(HOOKS_ONLY, |replay, expectation| {
+        for process in expectation.hooks_only.keys() {
+            let changes = replay.of_process(*process);
+            let last = changes.last().ok_or("no session")?;
+            expectation.check_hooks_only(*process, &last.session)?;
+        }
+        assert_eq!(replay.seen().len(), expectation.hooks_only.len());
+        Ok(())
+    });
+}
