@@ -33,16 +33,13 @@ use crate::codec::Refusal;
 use crate::config::Config;
 use crate::core::{ClientId, Core, Effect, Identity, Input, Now, Request, Settings};
 use crate::log::LogControl;
-use crate::os::{clock, process};
+use crate::os::{clock, memory, process};
 
 /// How much mail one turn takes: enough to coalesce a burst, few enough that the first answer does not wait long.
 const TURN: usize = 128;
 
 /// How long leaving waits for clients that were accepted and have not said anything, and for those that don't read.
 const GRACE: Duration = Duration::from_millis(250);
-
-/// How long after its start, or a fetch, the daemon lets go of what only that needed: whoever it was for has been answered.
-const SETTLING: Duration = Duration::from_millis(50);
 
 /// What becomes of the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +136,7 @@ impl Actor {
     pub(super) async fn run(mut self) {
         self.look_around().await;
         sd_notify::ready(&self.serving());
-        let mut settled = Some(clock::monotonic() + SETTLING);
+        memory::trim_heap();
         let mut watchdog = sd_notify::watchdog_interval().map(tokio::time::interval);
         let mut mail = Vec::with_capacity(TURN);
         loop {
@@ -154,18 +151,13 @@ impl Actor {
                 Some(process) = self.exited.recv() => self.handle(Input::ProcessExited(process)),
                 Some(sighting) = self.registries.next() => self.sighted(sighting),
                 Some(fetched) = self.fetcher.next() => {
-                    settled = Some(clock::monotonic() + SETTLING);
-                    self.handle(Input::Fetched(fetched))
+                    let course = self.handle(Input::Fetched(fetched));
+                    memory::trim_heap();
+                    course
                 }
                 caught = self.signals.next() => self.caught(caught),
                 () = at(due) => self.handle(Input::Tick),
                 () = at(grace) => self.drained(),
-                () = at(settled) => {
-                    settled = None;
-                    process::give_memory_back();
-                    process::let_go_of_files();
-                    Course::On
-                }
                 () = tick(watchdog.as_mut()) => {
                     sd_notify::alive();
                     Course::On
@@ -491,7 +483,7 @@ impl Actor {
 fn complete(request: Request) -> Result<Request, Refusal> {
     Ok(match request {
         Request::DaemonStatus { .. } => Request::DaemonStatus {
-            rss_bytes: process::resident_bytes(),
+            rss_bytes: memory::resident_bytes(),
         },
         Request::SessionSet(mut set) => {
             if let Some(pid) = set.params.pid {
