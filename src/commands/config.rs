@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::config::{self, Config, Given, Source, TEMPLATE};
+use crate::config::{self, Config, FileConfig, Source, TEMPLATE};
 
 /// Prints the configuration file's path, whether or not the file is there.
 ///
@@ -22,14 +22,14 @@ pub fn path(out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 /// Prints the settings in force as TOML, each with a comment that says where its value comes from. `socket_flag` is
-/// `--socket`, if given.
+/// `--socket`, if file.
 ///
 /// # Errors
 /// The file cannot be read or is wrong, the chosen socket is unusable, or `out` fails.
 pub fn show(socket_flag: Option<&Path>, out: &mut impl Write) -> anyhow::Result<()> {
-    let given = Given::load(config::path().as_deref())?;
+    let file = FileConfig::load(config::path().as_deref())?;
     let socket = config::socket_path(socket_flag)?;
-    print(given, &socket, out)?;
+    print(file, &socket, out)?;
     Ok(())
 }
 
@@ -60,15 +60,22 @@ fn file() -> anyhow::Result<PathBuf> {
     )
 }
 
-fn print(given: Given, socket: &config::SocketChoice, out: &mut impl Write) -> io::Result<()> {
-    let from = |said: bool| if said { Source::File } else { Source::Default }.as_str();
-    let timeout = from(given.idle_timeout.is_some());
-    let history = from(given.history.is_some());
-    let log = from(given.log.is_some());
-    let record = from(given.record_prompts.is_some());
-    let enabled = from(given.usage_enabled.is_some());
-    let interval = from(given.usage_interval.is_some());
-    let config = Config::from(given);
+fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) -> io::Result<()> {
+    let from = |in_file: bool| {
+        if in_file {
+            Source::File
+        } else {
+            Source::Default
+        }
+        .as_str()
+    };
+    let timeout = from(file.idle_timeout.is_some());
+    let history = from(file.history.is_some());
+    let log = from(file.log.is_some());
+    let record = from(file.record_prompts.is_some());
+    let enabled = from(file.usage.enabled.is_some());
+    let interval = from(file.usage.interval.is_some());
+    let config = Config::from(file);
     let never = || "0".to_owned();
     let idle = config
         .idle_timeout
@@ -88,7 +95,7 @@ fn print(given: Given, socket: &config::SocketChoice, out: &mut impl Write) -> i
 }
 
 fn check_file(file: &Path, out: &mut impl Write) -> anyhow::Result<()> {
-    Given::load(Some(file))?;
+    FileConfig::load(Some(file))?;
     if file.exists() {
         writeln!(out, "{}: ok", file.display())?;
     } else {
@@ -138,13 +145,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn shown(text: &str, socket: &str, source: Source) -> String {
-        let given = Given::parse(text, Path::new("config.toml")).unwrap();
+        let file = FileConfig::parse(text, Path::new("config.toml")).unwrap();
         let choice = SocketChoice {
             path: socket.into(),
             source,
         };
         let mut out = Vec::new();
-        print(given, &choice, &mut out).unwrap();
+        print(file, &choice, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

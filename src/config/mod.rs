@@ -1,7 +1,7 @@
 //! The configuration: which settings there are, what they default to, where the file lies, and which socket counts.
 //!
 //! Owns the meaning of `config.toml` (`Config`, `TEMPLATE`) and the order of choice for the socket that daemon, hook and
-//! clients share (`socket_path`). Reading the file's text into settings, with the place of each mistake, is `parse`'s.
+//! clients share (`socket_path`). Reading the file's text into settings, with the place of each mistake, is `file`'s.
 //! Knows nothing of the daemon: who holds a `Config` decides what a changed setting means. Called by the daemon at its
 //! start and at each reload, by every client and the hook for the socket, and by `commands::config`.
 //!
@@ -9,9 +9,9 @@
 //! the old settings stay. A client needs the socket only, so it looks at nothing but `socket`: a wrong `idle_timeout`
 //! must not keep a person from asking the running daemon what is going on.
 
-mod parse;
+mod file;
 
-pub(crate) use parse::Given;
+pub(crate) use file::FileConfig;
 
 use std::ffi::OsString;
 use std::io;
@@ -65,7 +65,7 @@ pub const TEMPLATE: &str = r#"# agent-console's settings. Each line shows its de
 # Changes of status remembered for each session, 1 to 256.
 # history = 32
 
-# How much the daemon logs: "error", "warn", "info", "debug" or "trace".
+# How much the daemon logs: "error", "warn", "info" or "debug".
 # log = "info"
 
 # Whether the first words of a prompt may appear as a session's title or reason.
@@ -90,19 +90,11 @@ pub enum LogLevel {
     Info,
     /// Also each update.
     Debug,
-    /// Also each step.
-    Trace,
 }
 
 impl LogLevel {
     /// Every level, from the quietest.
-    pub const ALL: [Self; 5] = [
-        Self::Error,
-        Self::Warn,
-        Self::Info,
-        Self::Debug,
-        Self::Trace,
-    ];
+    pub const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
 
     /// The word that the file uses.
     #[must_use]
@@ -112,8 +104,13 @@ impl LogLevel {
             Self::Warn => "warn",
             Self::Info => "info",
             Self::Debug => "debug",
-            Self::Trace => "trace",
         }
+    }
+
+    /// The level that the file calls `name`. `trace` is taken for `debug`: nothing is logged below it.
+    fn from_name(name: &str) -> Option<Self> {
+        let name = if name == "trace" { "debug" } else { name };
+        Self::ALL.into_iter().find(|level| level.as_str() == name)
     }
 }
 
@@ -150,20 +147,20 @@ impl Default for Config {
     }
 }
 
-impl From<Given> for Config {
-    fn from(given: Given) -> Self {
+impl From<FileConfig> for Config {
+    fn from(file: FileConfig) -> Self {
         let default = Self::default();
         Self {
-            socket: given.socket.unwrap_or(default.socket),
-            idle_timeout: match given.idle_timeout {
+            socket: file.socket.unwrap_or(default.socket),
+            idle_timeout: match file.idle_timeout {
                 Some(time) => Some(time).filter(|time| !time.is_zero()),
                 None => default.idle_timeout,
             },
-            history: given.history.unwrap_or(default.history),
-            log: given.log.unwrap_or(default.log),
-            record_prompts: given.record_prompts.unwrap_or(default.record_prompts),
-            usage_enabled: given.usage_enabled.unwrap_or(default.usage_enabled),
-            usage_interval: given.usage_interval.unwrap_or(default.usage_interval),
+            history: file.history.unwrap_or(default.history),
+            log: file.log.unwrap_or(default.log),
+            record_prompts: file.record_prompts.unwrap_or(default.record_prompts),
+            usage_enabled: file.usage.enabled.unwrap_or(default.usage_enabled),
+            usage_interval: file.usage.interval.unwrap_or(default.usage_interval),
         }
     }
 }
@@ -174,7 +171,7 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or something in it is wrong.
     pub fn load() -> Result<Self, ConfigError> {
-        Ok(Given::load(path().as_deref())?.into())
+        Ok(FileConfig::load(path().as_deref())?.into())
     }
 
     /// The settings that `text` gives; `path` is named in errors only.
@@ -182,7 +179,7 @@ impl Config {
     /// # Errors
     /// The first mistake in `text`: not TOML, an unknown key, a wrong type, a value out of its range.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        Ok(Given::parse(text, path)?.into())
+        Ok(FileConfig::parse(text, path)?.into())
     }
 }
 
@@ -303,14 +300,11 @@ fn choose_socket(
     if let Some(value) = variable {
         return named("$AGENT_CONSOLE_SOCKET", value.into(), Source::Environment);
     }
-    let given = match file {
-        Some(file) => match parse::read(file)? {
-            Some(text) => parse::socket_only(&text, file)?,
-            None => None,
-        },
+    let from_file = match file {
+        Some(file) => file::socket_of(file)?,
         None => None,
     };
-    Ok(match given {
+    Ok(match from_file {
         Some(path) => SocketChoice {
             path,
             source: Source::File,

@@ -32,14 +32,14 @@ fn nothing_said_is_the_default() {
 
 #[test]
 fn the_template_shows_every_default() {
-    let given = Given::parse(&uncommented(), Path::new("config.toml")).unwrap();
+    let given = FileConfig::parse(&uncommented(), Path::new("config.toml")).unwrap();
     assert!(given.socket.is_some());
     assert!(given.idle_timeout.is_some());
     assert!(given.history.is_some());
     assert!(given.log.is_some());
     assert!(given.record_prompts.is_some());
-    assert!(given.usage_enabled.is_some());
-    assert!(given.usage_interval.is_some());
+    assert!(given.usage.enabled.is_some());
+    assert!(given.usage.interval.is_some());
     assert_eq!(Config::from(given), Config::default());
 }
 
@@ -74,6 +74,7 @@ fn every_setting_is_read() {
             level
         );
     }
+    assert_eq!(parse("log = \"trace\"").unwrap().log, LogLevel::Debug);
 }
 
 #[test]
@@ -131,15 +132,15 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "log = \"loud\"",
-        "config.toml:1:7: log: \"loud\" is no level; write \"error\"",
+        "config.toml:1:7: log: \"loud\" is no level; write \"error\", \"warn\", \"info\" or \"debug\"",
     ),
     (
         "log = 3",
-        "config.toml:1:7: log: expected \"error\", \"warn\"",
+        "config.toml:1:7: log: 3 is no level; write \"error\", \"warn\"",
     ),
     (
         "record_prompts = \"yes\"",
-        "config.toml:1:18: record_prompts: expected true or false, found string",
+        "config.toml:1:18: record_prompts: invalid type: string \"yes\", expected a boolean",
     ),
     (
         "socket = \"ac.sock\"",
@@ -155,7 +156,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "socket = 1",
-        "config.toml:1:10: socket: expected a path in quotes, found integer",
+        "config.toml:1:10: socket: invalid type: integer `1`, expected path string",
     ),
     (
         "[usage]\ninterval = \"59s\"",
@@ -163,23 +164,23 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "[usage]\ninterval = 3",
-        "config.toml:2:12: usage.interval: expected a duration in quotes",
+        "config.toml:2:12: usage.interval: 3 has no unit; write one like \"3min\"",
     ),
     (
         "[usage]\nevery = 3",
-        "config.toml:2:1: unknown key `usage.every`; [usage] has `enabled` and `interval`",
+        "config.toml:2:1: usage: unknown field `every`, expected `enabled` or `interval`",
     ),
     (
         "[usage]\nenabled = \"no\"",
-        "config.toml:2:11: usage.enabled: expected true or false, found string",
+        "config.toml:2:11: usage.enabled: invalid type: string \"no\", expected a boolean",
     ),
     (
         "usage = 3",
-        "config.toml:1:9: usage: expected a table, [usage], found integer",
+        "config.toml:1:9: usage: invalid type: integer `3`, expected a table, [usage]",
     ),
     (
         "history = 5\nidle-timeout = 5",
-        "config.toml:2:1: unknown key `idle-timeout`; there are `socket`",
+        "config.toml:2:1: unknown field `idle-timeout`, expected one of `socket`, `idle_timeout`, ",
     ),
     ("# é\nhistory = 5\n  é = 5", "config.toml:3:3: "),
     ("history = ", "config.toml:1:"),
@@ -199,8 +200,21 @@ fn a_mistake_is_told_with_its_place() {
 
 #[test]
 fn the_first_mistake_in_the_file_is_told() {
-    let message = error("record_prompts = 1\nhistory = 0\n");
-    assert!(message.starts_with("config.toml:1:18: "), "{message}");
+    for (text, place) in [
+        ("record_prompts = 1\nhistory = 0\n", "1:18"),
+        ("record_prompts = 1\nhistory = 0\nunknown = 2\n", "1:18"),
+        ("zoom = 1\nhistory = 0\n", "1:1"),
+        (
+            "[usage]\ninterval = 1\nenabled = 2\n[zoom]\n[another]\n",
+            "2:12",
+        ),
+    ] {
+        let message = error(text);
+        assert!(
+            message.starts_with(&format!("config.toml:{place}: ")),
+            "{text:?}: {message}"
+        );
+    }
 }
 
 #[test]
@@ -215,13 +229,13 @@ fn the_snippet_marks_the_place() {
 #[test]
 fn a_file_that_cannot_be_read_is_an_error_and_one_that_is_not_there_is_none() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(Given::load(Some(&dir.path().join("none"))).is_ok());
-    assert!(Given::load(None).is_ok());
-    let error = Given::load(Some(dir.path())).unwrap_err();
+    assert!(FileConfig::load(Some(&dir.path().join("none"))).is_ok());
+    assert!(FileConfig::load(None).is_ok());
+    let error = FileConfig::load(Some(dir.path())).unwrap_err();
     assert!(error.to_string().contains("cannot be read"), "{error}");
     let file = dir.path().join("config.toml");
     fs::write(&file, b"history = 3\nlog = \"\xff\"\n").unwrap();
-    let error = Given::load(Some(&file)).unwrap_err().to_string();
+    let error = FileConfig::load(Some(&file)).unwrap_err().to_string();
     assert!(
         error.ends_with("config.toml:2:8: not UTF-8, which TOML must be"),
         "{error}"

@@ -11,10 +11,12 @@ use serde_json::Value;
 use super::Agent;
 use super::expectation::Change;
 use super::recording::{Fact, ProcessEvent, Recording, process_event};
-use crate::codec::Id;
-use crate::core::{ClientId, Core, Effect, Identity, Input, Now, Request, Settings};
-use crate::event::{AgentEvent, RegistryEntry, Report, ReportedProcess, Sighting};
+use crate::agents;
+use crate::codec::{self, Id, Request};
+use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now, Settings};
+use crate::event::{AgentEvent, RegistryEntry, RegistryUpdate, Report, ReportedProcess};
 use crate::os::process::ProcessId;
+use crate::protocol::ListParams;
 
 /// When a replay begins, in ms since the epoch.
 pub(super) const EPOCH: u64 = 1_790_000_000_000;
@@ -62,7 +64,7 @@ impl Replay {
             unix_ms: EPOCH,
             uptime_ms: 0,
         };
-        let identity = Identity {
+        let info = DaemonInfo {
             pid: 1,
             pid_namespace: Some(NAMESPACE),
             origin: "self-bound",
@@ -76,7 +78,7 @@ impl Replay {
         };
         Self {
             agent,
-            core: Core::new(identity, settings, now),
+            core: Core::new(info, settings, now),
             now,
             processes: Vec::new(),
             roles: BTreeMap::new(),
@@ -148,7 +150,7 @@ impl Replay {
     /// All sessions as they are now.
     pub(super) fn sessions(&mut self) -> Vec<Value> {
         let include_closed = true;
-        self.request(CLIENT, Request::SessionList { include_closed });
+        self.request(CLIENT, Request::SessionList(ListParams { include_closed }));
         let mut list = self.replies.pop().unwrap();
         match list["result"]["sessions"].take() {
             Value::Array(sessions) => sessions,
@@ -159,19 +161,19 @@ impl Replay {
     fn request(&mut self, client: ClientId, request: Request) {
         self.handle(Input::Request {
             client,
-            id: Some(Id::null()),
+            id: id(),
             request,
         });
     }
 
     /// Lets time pass, up to `ms` since the beginning.
     pub(super) fn wait_until(&mut self, ms: u64) {
-        while let Some(due) = self.core.next_deadline().filter(|due| *due <= ms) {
+        while let Some(due) = self.core.next_timeout().filter(|due| *due <= ms) {
             assert!(due >= self.now.uptime_ms, "a deadline that has passed");
             self.set_time(due);
-            self.handle(Input::Tick);
-            let next = self.core.next_deadline();
-            assert_ne!(next, Some(due), "a tick that changes nothing");
+            self.handle(Input::Timeout);
+            let next = self.core.next_timeout();
+            assert_ne!(next, Some(due), "a timeout that changes nothing");
         }
         self.set_time(ms);
     }
@@ -186,7 +188,8 @@ impl Replay {
     fn handle(&mut self, input: Input) {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
-            let effects: Vec<Effect> = self.core.handle(input, self.now).collect();
+            let mut effects: Vec<Effect> = self.core.handle(input, self.now).collect();
+            effects.extend(self.core.end_turn());
             for effect in effects {
                 match effect {
                     Effect::Broadcast(line) => self.publish(&line),
@@ -204,7 +207,7 @@ impl Replay {
                     Effect::Reply(_, line) => {
                         self.replies.push(serde_json::from_slice(&line).unwrap());
                     }
-                    Effect::Subscribed(_) | Effect::ScanRegistries => {}
+                    Effect::Subscribe(_) | Effect::ScanRegistries => {}
                     other => panic!("not expected in a replay: {other:?}"),
                 }
             }
@@ -283,9 +286,14 @@ impl Replay {
             attended: Some(attended),
             terminal: None,
             config_dir: None,
+            timing: agents::TIMING,
             event: Some(event),
         };
-        self.request(HOOK, Request::SessionReport(Box::new(report)));
+        self.handle(Input::Reported {
+            client: HOOK,
+            id: id(),
+            report: Box::new(report),
+        });
         let reply = self.replies.pop().unwrap();
         assert_eq!(reply["result"]["accepted"], true, "{reply}");
     }
@@ -298,8 +306,9 @@ impl Replay {
             let entry = recording.registry_entry(recorded, id, Some(NAMESPACE), |ms| EPOCH + ms);
             self.registry_entry(&entry)
         });
-        let sighting = Sighting {
+        let update = RegistryUpdate {
             agent: self.agent.name.into(),
+            timing: agents::TIMING,
             process: ReportedProcess {
                 pid: id.pid,
                 start: Some(id.start),
@@ -309,7 +318,7 @@ impl Replay {
             tty: None,
             entry,
         };
-        self.handle(Input::Sighted(Box::new(sighting)));
+        self.handle(Input::RegistryChanged(Box::new(update)));
     }
 
     fn registry_entry(&self, entry: &Value) -> RegistryEntry {
@@ -320,4 +329,9 @@ impl Replay {
         assert_eq!(process.namespace, Some(NAMESPACE));
         read
     }
+}
+
+/// The id of each request: replies are told apart by their order.
+fn id() -> Option<Id> {
+    codec::decode(br#"{"jsonrpc":"2.0","id":1,"method":"hello"}"#).id
 }

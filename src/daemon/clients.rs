@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use super::connection::{Connection, ConnectionEvent, Scratch};
 use super::outbox::{Flushed, Log, MAX_BEHIND, MAX_UNREAD, Outbox};
 use crate::core::ClientId;
-use crate::os::process;
+use crate::os::memory;
 
 /// How much of its own answers a client may leave unread before it is dropped: one snapshot of a very busy machine.
 const MOST_UNREAD: usize = 8 * 1024 * 1024;
@@ -297,7 +297,7 @@ impl Clients {
             self.all.shrink_to_fit();
         }
         if have_gone || std::mem::take(&mut self.answered_at_length) {
-            process::give_memory_back();
+            memory::trim_heap();
         }
     }
 }

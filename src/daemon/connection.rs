@@ -18,7 +18,7 @@ use super::reactor::register;
 use crate::agents;
 use crate::codec::{self, Decoded, Framer, Message, Refusal};
 use crate::core::{ClientId, Input};
-use crate::os::process;
+use crate::os::{memory, process};
 
 /// What is read at a time: a few hundred hooks' worth of one connection, without starving the others.
 const SCRATCH: usize = 16 * 1024;
@@ -208,7 +208,7 @@ fn input(client: ClientId, decoded: Decoded<'_>) -> Input {
         Message::Status => Input::StatusAsked {
             client,
             id,
-            rss_bytes: process::resident_bytes(),
+            rss_bytes: memory::resident_bytes(),
         },
         Message::Request(request) => Input::Request {
             client,

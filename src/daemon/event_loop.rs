@@ -32,16 +32,13 @@ use super::signals::{Caught, Signals};
 use crate::config::Config;
 use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now, Settings};
 use crate::log::LogControl;
-use crate::os::{clock, process};
+use crate::os::{clock, memory, process};
 
 /// How many events one turn takes: enough to coalesce a burst, few enough that the first answer does not wait long.
 const TURN: usize = 128;
 
 /// How long leaving waits for clients that were accepted and have not said anything, and for those that don't read.
 const GRACE: Duration = Duration::from_millis(250);
-
-/// How long after its start, or a fetch, the daemon lets go of what only that needed: whoever it was for has been answered.
-const SETTLING: Duration = Duration::from_millis(50);
 
 /// Whether the loop goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +135,7 @@ impl EventLoop {
     pub(super) async fn run(mut self) {
         self.initial_scan().await;
         sd_notify::ready(&self.serving());
-        let mut settled = Some(clock::monotonic() + SETTLING);
+        memory::trim_heap();
         let mut watchdog = sd_notify::watchdog_interval().map(tokio::time::interval);
         let mut events = Vec::with_capacity(TURN);
         loop {
@@ -153,18 +150,13 @@ impl EventLoop {
                 Some(process) = self.exited.recv() => self.handle(Input::ProcessExited(process)),
                 Some(sighting) = self.registries.next() => self.registry_changed(sighting),
                 Some(fetched) = self.fetcher.next() => {
-                    settled = Some(clock::monotonic() + SETTLING);
-                    self.handle(Input::LimitsFetched(fetched))
+                    let flow = self.handle(Input::LimitsFetched(fetched));
+                    memory::trim_heap();
+                    flow
                 }
                 signal = self.signals.next() => self.on_signal(signal),
                 () = at(due) => self.handle(Input::Timeout),
                 () = at(grace) => self.drained(),
-                () = at(settled) => {
-                    settled = None;
-                    process::give_memory_back();
-                    process::let_go_of_files();
-                    ControlFlow::Continue
-                }
                 () = tick(watchdog.as_mut()) => {
                     sd_notify::alive();
                     ControlFlow::Continue

@@ -1,11 +1,7 @@
-//! Tells the moment a process ends, without asking twice.
+//! Reports the end of processes that are not children, without polling.
 //!
-//! A killed agent runs no hook: the kernel alone knows. It says so through a descriptor that becomes readable when the
-//! process ends, also while its parent has not reaped it: a pidfd on Linux (`pidfd_open(2)`, 5.3 or later), a kqueue with
-//! `EVFILT_PROC` on macOS (kqueue(2)). Neither needs the process to be a child, and waiting costs no wake-up.
-//!
-//! A process id may have been given to another process before the watch begins. So the descriptor comes first, which
-//! pins whoever has the id now, and then the start time is compared: no moment is left in between.
+//! A killed agent runs no hook. Its end shows in a descriptor that becomes readable ([`process::exit_fd`]): a pidfd on
+//! Linux, a kqueue on macOS. Waiting on it costs no wake-up, and an id that was reused is recognised.
 //!
 //! Called by the daemon's loop, on its thread, inside a [`tokio::task::LocalSet`]. Knows nothing of sessions.
 
@@ -42,17 +38,17 @@ impl ExitWatcher {
     }
 
     /// Reports when `process` ends: soon, if it already has, or if its id belongs to another process by now. For one
-    /// that is already watched nothing changes; after its report it can be watched (and reported) again.
+    /// that is already watched nothing changes; after the report it can be watched (and reported) again.
     ///
     /// False if the kernel gives no way to watch it (no descriptor left, a sandbox, an old kernel), which is logged:
-    /// its end will not be told.
-    #[must_use = "an end that will not be told must be found out otherwise"]
+    /// its end will not be reported.
+    #[must_use = "an end that is not reported must be found out otherwise"]
     pub fn watch(&self, process: ProcessId) -> bool {
         if self.watches.borrow().contains_key(&process) {
             return true;
         }
-        let sign = match sign_of_life(process) {
-            Ok(sign) => sign,
+        let exit = match exit_of(process) {
+            Ok(exit) => exit,
             Err(error) => {
                 tracing::warn!(
                     pid = process.pid,
@@ -64,14 +60,14 @@ impl ExitWatcher {
         let report = self.report.clone();
         let watches = Rc::clone(&self.watches);
         let task = tokio::task::spawn_local(async move {
-            if let Some(sign) = sign
-                && sign.readable().await.is_err()
+            if let Some(exit) = exit
+                && exit.readable().await.is_err()
             {
                 // The runtime ends; the process, perhaps, does not.
                 return;
             }
             watches.borrow_mut().remove(&process);
-            // The loop has ended if nobody takes it.
+            // It fails only if the loop has ended.
             let _ = report.send(process);
         });
         self.watches
@@ -96,9 +92,9 @@ impl Drop for ExitWatcher {
     }
 }
 
-/// What becomes readable when the process ends; `None` if it has ended.
-fn sign_of_life(process: ProcessId) -> io::Result<Option<AsyncFd<OwnedFd>>> {
-    process::sign_of_exit(process)?
+/// A descriptor that becomes readable when the process ends; `None` if it has ended.
+fn exit_of(process: ProcessId) -> io::Result<Option<AsyncFd<OwnedFd>>> {
+    process::exit_fd(process)?
         .map(|descriptor| register(descriptor, Interest::READABLE))
         .transpose()
 }

@@ -1,8 +1,8 @@
-//! The child that asks the account's service: started, read, killed, reaped.
+//! The child process that fetches the account's limits: started, read, killed, reaped.
 //!
-//! One at a time, as the core wants it; this module has no opinion on when. The child is this very program, started anew
-//! (`usage --fetch`), so that HTTP, TLS and credentials are never in the daemon, and its memory and threads stay as they
-//! are. Called by the loop, on its thread, inside a [`tokio::task::LocalSet`].
+//! One at a time; the core decides when. The child is this program again (`usage --fetch`), so that HTTP, TLS and
+//! credentials are never in the daemon, and its memory and threads stay as they are. Called by the loop, on its thread,
+//! inside a [`tokio::task::LocalSet`].
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -23,19 +23,19 @@ use super::reactor::register;
 use crate::limits::{Failure, Fetched, Problem};
 use crate::os::process;
 
-/// The most that is read of what the child says, in bytes: its line has some hundred.
-const LONGEST: usize = 16 * 1024;
+/// The most that is read of the child's output, in bytes: its line has a few hundred.
+const MAX_OUTPUT: usize = 16 * 1024;
 
-/// The name by which the child is seen in the process table.
+/// The child's name in the process table.
 const NAME: &str = "agent-console";
 
-/// A child that has not been reaped: whoever drops it kills and reaps it.
+/// A child that has not been reaped.
 #[derive(Debug)]
-struct Asking(Child);
+struct ChildGuard(Child);
 
-impl Asking {
-    /// And whatever it has started (on macOS, what reads the keychain): its group is its own, and as long as it is not
-    /// reaped nobody else's.
+impl ChildGuard {
+    /// Kills it and what it has started (on macOS, the program that reads the keychain). It leads a process group whose
+    /// id cannot be reused before it is reaped.
     fn kill(&self) {
         if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
             // It may have ended by itself.
@@ -43,58 +43,58 @@ impl Asking {
         }
     }
 
-    /// To be called once it has ended, or will at once.
+    /// Kills what is left of its group, and blocks until it has ended.
     fn reap(mut self) -> io::Result<ExitStatus> {
         self.kill();
         self.0.wait()
     }
 }
 
-/// See the module's text.
+/// Starts fetches and returns their results.
 #[derive(Debug)]
 pub(super) struct Fetcher {
-    tell: UnboundedSender<Fetched>,
-    told: UnboundedReceiver<Fetched>,
-    child: Rc<RefCell<Option<Asking>>>,
+    result_tx: UnboundedSender<Fetched>,
+    results: UnboundedReceiver<Fetched>,
+    child: Rc<RefCell<Option<ChildGuard>>>,
 }
 
 impl Fetcher {
     pub(super) fn new() -> Self {
-        let (tell, told) = unbounded_channel();
+        let (result_tx, results) = unbounded_channel();
         Self {
-            tell,
-            told,
+            result_tx,
+            results,
             child: Rc::default(),
         }
     }
 
-    /// Starts the child. Its word comes with [`next`](Self::next), also where it cannot be started.
+    /// Starts the child. The result comes with [`next`](Self::next), also where it cannot be started.
     pub(super) fn start(&mut self) {
-        let tell = self.tell.clone();
+        let result_tx = self.result_tx.clone();
         let child = match self.spawn() {
             Ok(child) => child,
             Err(error) => {
                 let message = format!("the program cannot be started to ask: {error}");
                 let failure = Failure::new(Problem::FetchFailed, message);
                 // The loop holds the other end.
-                let _ = tell.send(Fetched::Failed(failure));
+                let _ = result_tx.send(Fetched::Failed(failure));
                 return;
             }
         };
         let slot = Rc::clone(&self.child);
         tokio::task::spawn_local(async move {
-            let fetched = ask(child, &slot).await;
+            let fetched = fetch(child, &slot).await;
             match &fetched {
                 Fetched::Limits(limits) => {
-                    tracing::debug!(windows = limits.len(), "the account's service has told");
+                    tracing::debug!(windows = limits.len(), "the account's limits were fetched");
                 }
                 // People read why in the limits themselves; here it would be a line every three minutes.
                 Fetched::Failed(failure) => {
                     tracing::debug!(code = failure.problem.code(), "nothing was fetched");
                 }
             }
-            // The loop has ended if nobody takes it.
-            let _ = tell.send(fetched);
+            // It fails only if the loop has ended.
+            let _ = result_tx.send(fetched);
         });
     }
 
@@ -110,7 +110,7 @@ impl Fetcher {
             .spawn()?;
         tracing::debug!(pid = child.id(), "asks the account's service");
         let output = child.stdout.take();
-        *self.child.borrow_mut() = Some(Asking(child));
+        *self.child.borrow_mut() = Some(ChildGuard(child));
         output.ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 
@@ -121,22 +121,21 @@ impl Fetcher {
         }
     }
 
-    /// What a child said; or how it ended without a word.
+    /// The next result: the child's, or how it ended without one.
     pub(super) async fn next(&mut self) -> Option<Fetched> {
-        self.told.recv().await
+        self.results.recv().await
     }
 }
 
 impl Drop for Fetcher {
     fn drop(&mut self) {
         if let Some(child) = self.child.borrow_mut().take() {
-            // Nobody is left to be told how it was.
             let _ = child.reap();
         }
     }
 }
 
-/// This very program, also where its file was replaced since.
+/// This program, also where its file was replaced since the start.
 fn program() -> io::Result<PathBuf> {
     if cfg!(target_os = "linux") {
         Ok("/proc/self/exe".into())
@@ -145,56 +144,56 @@ fn program() -> io::Result<PathBuf> {
     }
 }
 
-/// Hears the child out, waits for its end, and reaps it.
-async fn ask(output: ChildStdout, slot: &RefCell<Option<Asking>>) -> Fetched {
-    let end = end_of(slot);
-    let mut said = Vec::new();
-    let heard = match Output::new(output) {
-        // Its end is the end of what it says, whoever else may hold the pipe open.
-        Ok(mut output) => tokio::select! {
+/// Reads the child's output to the end, waits for its exit, and reaps it.
+async fn fetch(stdout: ChildStdout, slot: &RefCell<Option<ChildGuard>>) -> Fetched {
+    let exit = exit_of(slot);
+    let mut output = Vec::new();
+    let read = match Output::new(stdout) {
+        // The exit ends the output even if another process holds the pipe open.
+        Ok(mut stdout) => tokio::select! {
             biased;
-            heard = output.until_end(&mut said) => heard,
-            () = comes(&end) => output.take(&mut said).map(drop),
+            read = stdout.read_to_end(&mut output) => read,
+            () = wait_exit(&exit) => stdout.read_available(&mut output).map(drop),
         },
         Err(error) => Err(error),
     };
-    if end.is_ok() {
-        comes(&end).await;
+    if exit.is_ok() {
+        wait_exit(&exit).await;
     }
-    let how = match slot.borrow_mut().take().map(Asking::reap) {
-        Some(Ok(status)) => how(status),
+    let ending = match slot.borrow_mut().take().map(ChildGuard::reap) {
+        Some(Ok(status)) => describe_exit(status),
         Some(Err(error)) => format!("cannot be waited for: {error}"),
         None => "is gone".to_owned(),
     };
-    match (serde_json::from_slice(&said), heard) {
+    match (serde_json::from_slice(&output), read) {
         (Ok(fetched), _) => fetched,
-        (Err(_), Ok(())) => failed(&how),
-        (Err(_), Err(error)) => failed(&format!("cannot be heard: {error}")),
+        (Err(_), Ok(())) => failed(&ending),
+        (Err(_), Err(error)) => failed(&format!("cannot be read: {error}")),
     }
 }
 
-/// What becomes readable when the child ends; `None`: it has ended.
-fn end_of(slot: &RefCell<Option<Asking>>) -> io::Result<Option<AsyncFd<OwnedFd>>> {
-    let pid = slot.borrow().as_ref().map(|Asking(child)| child.id());
+/// A descriptor that becomes readable when the child ends; `None`: it has ended.
+fn exit_of(slot: &RefCell<Option<ChildGuard>>) -> io::Result<Option<AsyncFd<OwnedFd>>> {
+    let pid = slot.borrow().as_ref().map(|ChildGuard(child)| child.id());
     // Not reaped yet, so the id is its own.
     let found = process::inspect(pid.ok_or(io::ErrorKind::NotFound)?)?;
-    let sign = process::sign_of_exit(found.id)?;
-    sign.map(|sign| register(sign, Interest::READABLE))
+    process::exit_fd(found.id)?
+        .map(|exit| register(exit, Interest::READABLE))
         .transpose()
 }
 
-/// Waits for the end; for ever where the kernel does not tell.
-async fn comes(end: &io::Result<Option<AsyncFd<OwnedFd>>>) {
-    match end {
+/// Waits for the exit; for ever where the kernel gives no descriptor.
+async fn wait_exit(exit: &io::Result<Option<AsyncFd<OwnedFd>>>) {
+    match exit {
         // An error of the reactor means that it is shutting down.
-        Ok(Some(sign)) => drop(sign.readable().await),
+        Ok(Some(exit)) => drop(exit.readable().await),
         Ok(None) => {}
         Err(_) => pending().await,
     }
 }
 
-fn how(ended: ExitStatus) -> String {
-    match ended.signal() {
+fn describe_exit(status: ExitStatus) -> String {
+    match status.signal() {
         Some(signal) => format!("was ended by signal {signal}"),
         None => "ended without an answer".to_owned(),
     }
@@ -206,7 +205,7 @@ fn failed(what: &str) -> Fetched {
     Fetched::Failed(Failure::new(Problem::FetchFailed, message))
 }
 
-/// What the child says.
+/// The child's standard output, non-blocking.
 struct Output(AsyncFd<ChildStdout>);
 
 impl Output {
@@ -215,24 +214,24 @@ impl Output {
         Ok(Self(register(output, Interest::READABLE)?))
     }
 
-    /// Waits for all of it, or as much as may be.
-    async fn until_end(&mut self, said: &mut Vec<u8>) -> io::Result<()> {
+    /// Reads until its end or [`MAX_OUTPUT`].
+    async fn read_to_end(&mut self, output: &mut Vec<u8>) -> io::Result<()> {
         loop {
-            // Cleared before it is read: what comes meanwhile makes it ready again.
+            // Cleared first: what arrives during the read makes it ready again.
             self.0.readable().await?.clear_ready();
-            if self.take(said)? {
+            if self.read_available(output)? {
                 return Ok(());
             }
         }
     }
 
-    /// Takes what is there; true if there will be no more.
-    fn take(&mut self, said: &mut Vec<u8>) -> io::Result<bool> {
+    /// Reads what is there; true if no more follows.
+    fn read_available(&mut self, output: &mut Vec<u8>) -> io::Result<bool> {
         let mut chunk = [0; 1024];
-        while said.len() < LONGEST {
+        while output.len() < MAX_OUTPUT {
             match rustix::io::read(self.0.get_ref(), &mut chunk) {
                 Ok(0) => return Ok(true),
-                Ok(count) => said.extend_from_slice(&chunk[..count]),
+                Ok(count) => output.extend_from_slice(&chunk[..count]),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(error) => return Err(error.into()),
@@ -247,8 +246,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// Runs a shell in the child's place to its end and gives what came of it.
-    fn asked(script: &str) -> Fetched {
+    /// Runs a shell script in the child's place and returns the result.
+    fn fetched_by(script: &str) -> Fetched {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -263,8 +262,8 @@ mod tests {
                 .spawn()
                 .unwrap();
             let output = child.stdout.take().unwrap();
-            let slot = RefCell::new(Some(Asking(child)));
-            let fetched = ask(output, &slot);
+            let slot = RefCell::new(Some(ChildGuard(child)));
+            let fetched = fetch(output, &slot);
             let fetched = tokio::time::timeout(Duration::from_secs(20), fetched).await;
             assert!(slot.borrow().is_none());
             fetched.expect("its end")
@@ -272,18 +271,24 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_is_heard_until_it_ends() {
+    fn output_is_read_until_the_exit() {
         let none = Fetched::Limits(Vec::new());
-        assert_eq!(asked("printf '{\"limits\"'; sleep 0.01; echo ':[]}'"), none);
+        assert_eq!(
+            fetched_by("printf '{\"limits\"'; sleep 0.01; echo ':[]}'"),
+            none
+        );
         // Closed, and not ended at once.
-        assert_eq!(asked("echo '{\"limits\":[]}'; exec >&-; sleep 0.01"), none);
-        // Somebody else keeps it open, and is ended with it.
-        assert_eq!(asked("sleep 600 & echo '{\"limits\":[]}'"), none);
+        assert_eq!(
+            fetched_by("echo '{\"limits\":[]}'; exec >&-; sleep 0.01"),
+            none
+        );
+        // Another process keeps it open, and is killed with it.
+        assert_eq!(fetched_by("sleep 600 & echo '{\"limits\":[]}'"), none);
     }
 
     #[test]
-    fn what_it_does_not_say_is_told_with_how_it_ended() {
-        let message = |script| match asked(script) {
+    fn a_child_without_a_result_is_a_failure_that_says_how_it_ended() {
+        let message = |script| match fetched_by(script) {
             Fetched::Failed(failure) => {
                 assert_eq!(failure.problem, Problem::FetchFailed);
                 failure.message.into_string()

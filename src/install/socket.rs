@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::file::{self, Change};
-use crate::config::{self, Config, DEFAULT_SOCKET, Given, SOCKET_VARIABLE, variable};
+use crate::config::{self, Config, DEFAULT_SOCKET, FileConfig, SOCKET_VARIABLE, variable};
 
 /// How our comment begins.
 const MARK: &str = "# Written by `agent-console install`";
@@ -40,7 +40,7 @@ pub struct Choice {
 /// else.
 pub fn choose(flag: Option<&Path>) -> anyhow::Result<Choice> {
     let file = config::path();
-    let given = Given::load(file.as_deref())?.socket;
+    let given = FileConfig::load(file.as_deref())?.socket;
     let mut choice = decide(flag, given.as_deref(), Path::new(DEFAULT_SOCKET))?;
     if given.as_deref() != Some(&choice.path) && choice.path != Path::new(DEFAULT_SOCKET) {
         let file = file.context(

@@ -1,26 +1,38 @@
-//! The journal as a place for events with fields, made safe for a daemon of one thread.
+//! Events as entries of the journal, with fields, by journald's native protocol
+//! (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>): one datagram an entry; one that is too long travels as a sealed
+//! memory file.
 //!
-//! `tracing-journald` sends each event and looks no further: it would wait for ever where journald hangs with its queue
-//! full, and it keeps a failure to itself. Not to wait at all would lose lines in peace: the queue holds ten datagrams
-//! where nobody raised `net.unix.max_dgram_qlen`, which a burst fills before journald has its turn. So its socket waits
-//! for a while, [`WAIT`], and not at all once that was in vain. About once a second a datagram of our own, empty and
-//! therefore ignored by journald, finds out whether datagrams arrive. The parent module is the only caller.
+//! A daemon of one thread must not hang with journald. The crate `tracing-journald` sends without a time limit and keeps
+//! the outcome to itself, and nothing outside it can prevent that: poll(2) on another socket shows whether journald's
+//! queue has room, but not whether the crate's own send buffer has, which is full long before a queue of 512. So this
+//! module sends by itself.
+//!
+//! Not to wait at all would lose lines for no reason: the queue holds ten datagrams where `net.unix.max_dgram_qlen` was
+//! not raised, which a burst fills before journald is scheduled. So a send waits for room, at most [`WAIT`]; after a wait
+//! in vain the next ones do not wait. Each entry names the socket by its path, so a journald that restarts is found again.
+//!
+//! Spans are not recorded: the daemon opens none. Called by the parent module only.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::fmt::{self, Write as _};
+use std::fs::{self, File};
+use std::io::{self, IoSlice, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::net::SocketType;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
-use tracing_journald::{Priority, PriorityMappings};
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, sendmsg_addr, sendto,
+};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
 
 use super::Health;
 use crate::os::clock;
@@ -34,15 +46,12 @@ const IDENTIFIER: &str = "agent-console";
 /// The unit taken where the control group names none: the one that is installed.
 const UNIT: &str = "agent-console.service";
 
-/// How long an event may wait for room in journald's queue: far longer than a journald that runs takes to be scheduled,
-/// and short enough for the clients of a daemon that pays it once when journald hangs.
+/// How long an entry may wait for room in journald's queue: far longer than a running journald takes to be scheduled,
+/// and short enough for the clients of a daemon that waits once when journald hangs.
 const WAIT: Duration = Duration::from_millis(200);
 
-/// A wait of this length was in vain: the kernel counts in ticks, and may stop one short.
-const IN_VAIN: Duration = Duration::from_millis(180);
-
-/// Time between two looks at whether events arrive.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long nothing waits after a wait in vain; and beyond that until an entry is accepted.
+const NO_WAIT: Duration = Duration::from_secs(1);
 
 /// Whether standard error leads to the journal: `JOURNAL_STREAM` holds its device and inode. An inherited variable is
 /// not enough, since standard error may have been redirected since (systemd.exec(5)).
@@ -54,154 +63,172 @@ pub(super) fn is_standard_error(stream: Option<OsString>) -> bool {
         .is_some_and(|stream| stream.to_str() == Some(&format!("{}:{}", stat.st_dev, stat.st_ino)))
 }
 
-/// The layer, and the first look at whether journald answers.
-pub(super) fn layer(health: &Arc<Health>) -> io::Result<Journal> {
-    let first = UnixDatagram::unbound()?;
-    first.set_write_timeout(Some(WAIT))?;
-    first.send_to(&[], JOURNAL)?;
-    let (events, socket) = with_its_socket(tracing_journald::layer)?;
-    let events = events
-        .with_syslog_identifier(IDENTIFIER.to_owned())
-        .with_priority_mappings(PriorityMappings {
-            error: Priority::Error,
-            warn: Priority::Warning,
-            info: Priority::Informational,
-            debug: Priority::Debug,
-            trace: Priority::Debug,
-        })
-        // journald finds the unit itself, but too late for a process that has left already; `journalctl --user -u`
-        // accepts this field as well.
-        .with_custom_fields([("USER_UNIT", unit())]);
-    Ok(Journal {
-        events,
-        delivery: Delivery::new(socket, JOURNAL, Arc::clone(health))?,
-    })
-}
-
 /// The layer.
-pub(super) struct Journal {
-    events: tracing_journald::Layer,
-    delivery: Delivery,
+///
+/// # Errors
+///
+/// journald does not answer.
+pub(super) fn layer(health: &Arc<Health>) -> io::Result<Journal> {
+    let journal = Journal::new(Path::new(JOURNAL), Arc::clone(health))?;
+    // journald ignores an empty datagram.
+    journal.send_datagram(&[], SendFlags::NOSIGNAL)?;
+    Ok(journal)
 }
 
-/// Whether datagrams arrive, and how long to wait for that.
-struct Delivery {
-    /// The very socket that events are sent from.
+/// The layer: writes each event to the journal, or reports its loss.
+pub(super) struct Journal {
     socket: UnixDatagram,
-    to: &'static str,
-    state: Mutex<State>,
+    address: SocketAddrUnix,
+    /// The fields that are the same in each entry.
+    common: Vec<u8>,
+    /// The last wait in vain, if no entry was accepted at least [`NO_WAIT`] after it.
+    full_at: Mutex<Option<Instant>>,
     health: Arc<Health>,
 }
 
-#[derive(Default)]
-struct State {
-    looked: Option<Instant>,
-    /// Waiting was in vain, so nothing waits until a datagram arrives again.
-    hung: bool,
-}
-
-impl Delivery {
-    fn new(socket: UnixDatagram, to: &'static str, health: Arc<Health>) -> io::Result<Self> {
+impl Journal {
+    fn new(path: &Path, health: Arc<Health>) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(WAIT))?;
+        let mut common = Vec::new();
+        put(&mut common, "SYSLOG_IDENTIFIER", IDENTIFIER);
+        // journald finds the unit by itself, but too late for a process that has left already; `journalctl --user -u`
+        // accepts this field as well.
+        put(&mut common, "USER_UNIT", &unit());
         Ok(Self {
             socket,
-            to,
-            state: Mutex::default(),
+            address: SocketAddrUnix::new(path)?,
+            common,
+            full_at: Mutex::default(),
             health,
         })
     }
 
-    /// An event was sent, or lost; it began then.
-    fn sent(&self, began: Instant) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = clock::monotonic();
-        if now.duration_since(began) >= IN_VAIN {
-            self.hangs(&mut state);
-        }
-        if state
-            .looked
-            .is_some_and(|last| now.duration_since(last) < LOOK_EVERY)
-        {
-            return;
-        }
-        state.looked = Some(now);
-        match self.socket.send_to(&[], self.to) {
-            Ok(_) => {
-                if std::mem::take(&mut state.hung) {
-                    let _ = self.socket.set_nonblocking(false);
+    fn send(&self, entry: &[u8]) {
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = full_at.is_none();
+        let mut flags = SendFlags::NOSIGNAL;
+        flags.set(SendFlags::DONTWAIT, !waits);
+        let sent = match self.send_datagram(entry, flags) {
+            Err(Errno::MSGSIZE | Errno::NOBUFS) => self.send_file(entry, flags),
+            sent => sent,
+        };
+        match sent {
+            Ok(()) => {
+                let now = clock::monotonic();
+                if full_at.is_some_and(|at| now.duration_since(at) >= NO_WAIT) {
+                    *full_at = None;
                 }
                 self.health.written();
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.hangs(&mut state),
+            Err(Errno::AGAIN) => {
+                if waits {
+                    *full_at = Some(clock::monotonic());
+                }
+                self.health
+                    .lost("the journal does not keep up; log lines are lost");
+            }
             Err(error) => self.health.lost(&format!(
-                "the log cannot be written to the journal: {error}"
+                "the log cannot be written to the journal: {}",
+                io::Error::from(error)
             )),
         }
     }
 
-    fn hangs(&self, state: &mut State) {
-        if !std::mem::replace(&mut state.hung, true) {
-            let _ = self.socket.set_nonblocking(true);
+    fn send_datagram(&self, entry: &[u8], flags: SendFlags) -> Result<(), Errno> {
+        retry_on_intr(|| sendto(&self.socket, entry, flags, &self.address)).map(drop)
+    }
+
+    /// Sends an entry of any length: the datagram carries only the descriptor of a file, sealed as the protocol says.
+    fn send_file(&self, entry: &[u8], flags: SendFlags) -> Result<(), Errno> {
+        let mut file = File::from(rustix::fs::memfd_create(
+            "agent-console-log",
+            MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC,
+        )?);
+        file.write_all(entry)
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        rustix::fs::fcntl_add_seals(
+            &file,
+            SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL,
+        )?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [file.as_fd()];
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let nothing = [IoSlice::new(&[])];
+        retry_on_intr(|| sendmsg_addr(&self.socket, &self.address, &nothing, &mut control, flags))
+            .map(drop)
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Journal {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        let mut entry = self.common.clone();
+        put(&mut entry, "PRIORITY", priority(*metadata.level()));
+        put(&mut entry, "TARGET", metadata.target());
+        if let (Some(file), Some(line)) = (metadata.file(), metadata.line()) {
+            put(&mut entry, "CODE_FILE", file);
+            put(&mut entry, "CODE_LINE", &line.to_string());
         }
-        self.health
-            .lost("the journal does not keep up; log lines are lost");
+        event.record(&mut Fields(&mut entry));
+        self.send(&entry);
     }
 }
 
-impl<S> Layer<S> for Journal
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        self.events.on_new_span(attributes, id, context);
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        self.events.on_record(id, values, context);
-    }
-
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let began = clock::monotonic();
-        self.events.on_event(event, context);
-        self.delivery.sent(began);
+/// As syslog(3) numbers them.
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "3",
+        Level::WARN => "4",
+        Level::INFO => "6",
+        Level::DEBUG | Level::TRACE => "7",
     }
 }
 
-/// What `open` opens, and its one datagram socket. That is hidden inside, but a new descriptor is always the lowest free
-/// one (open(2)), so it is known beforehand. That holds as long as no other thread opens descriptors; where it did not,
-/// this fails and nothing has changed.
-fn with_its_socket<T>(open: impl FnOnce() -> io::Result<T>) -> io::Result<(T, UnixDatagram)> {
-    let lowest = UnixDatagram::unbound()?.as_raw_fd();
-    let made = open()?;
-    let socket = duplicate(lowest)?;
-    if rustix::net::sockopt::socket_type(&socket)? != SocketType::DGRAM {
-        return Err(io::Error::other("its socket is not where it should be"));
+/// An event's fields as an entry's: `MESSAGE`, and the others with a prefix, `F_`, that no field of journald's own has.
+struct Fields<'a>(&'a mut Vec<u8>);
+
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            return put(self.0, "MESSAGE", value);
+        }
+        // journald takes capital letters, digits and underscores.
+        let mut name = String::from("F_");
+        name.extend(field.name().chars().map(|c| match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' => c.to_ascii_uppercase(),
+            _ => '_',
+        }));
+        put(self.0, &name, value);
     }
-    Ok((made, socket.into()))
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let mut text = String::new();
+        // A String takes everything; a `Debug` of ours does not fail.
+        let _ = write!(text, "{value:?}");
+        self.record_str(field, &text);
+    }
 }
 
-#[expect(
-    unsafe_code,
-    reason = "the descriptor is hidden in a foreign type, so only its number is at hand"
-)]
-fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: F_DUPFD_CLOEXEC takes an integer; a number that is no descriptor is answered with an error.
-    let duplicate = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 0) };
-    if duplicate == -1 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: it is new, so nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(duplicate) })
+/// Appends a field in the form for any value: the name, a line feed, the length as 64 bits, little endian, the value, a
+/// line feed.
+fn put(entry: &mut Vec<u8>, name: &str, value: &str) {
+    entry.extend_from_slice(name.as_bytes());
+    entry.push(b'\n');
+    entry.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    entry.extend_from_slice(value.as_bytes());
+    entry.push(b'\n');
 }
 
-/// The unit we run in, as our control group names it.
+/// The unit of this process, as its control group names it.
 fn unit() -> String {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     unit_in(&groups).unwrap_or(UNIT).to_owned()
 }
 
-/// The last service on the way to our control group; a user manager's own service (`user@1000.service`) is every user
-/// unit's parent, not ours.
+/// The innermost service on the path of the control group; a user manager's own service (`user@1000.service`) is the
+/// parent of every user unit, not the unit itself.
 fn unit_in(groups: &str) -> Option<&str> {
     groups
         .lines()
@@ -211,107 +238,4 @@ fn unit_in(groups: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_unit_is_the_last_service_on_the_way() {
-        let cases = [
-            (
-                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/agent-console.service\n",
-                Some("agent-console.service"),
-            ),
-            (
-                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/a.service/worker\n",
-                Some("a.service"),
-            ),
-            (
-                "12:pids:/system.slice/b.service\n1:name=systemd:/system.slice/b.service\n",
-                Some("b.service"),
-            ),
-            (
-                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-5.scope\n",
-                None,
-            ),
-            ("0::/\n", None),
-            ("", None),
-        ];
-        for (groups, unit) in cases {
-            assert_eq!(unit_in(groups), unit, "{groups}");
-        }
-    }
-
-    #[test]
-    fn standard_error_is_the_journal_only_if_the_variable_names_it() {
-        let stat = rustix::fs::fstat(rustix::stdio::stderr()).unwrap();
-        let here = format!("{}:{}", stat.st_dev, stat.st_ino);
-        assert!(is_standard_error(Some(here.into())));
-        assert!(!is_standard_error(Some("8:0".into())));
-        assert!(!is_standard_error(Some("nonsense".into())));
-        assert!(!is_standard_error(None));
-    }
-
-    #[test]
-    fn a_hidden_socket_is_found() {
-        // Other tests open descriptors at the same time, which the daemon, at its start, has no threads for.
-        let found = (0..1000).any(|_| {
-            with_its_socket(UnixDatagram::unbound).is_ok_and(|(hidden, socket)| {
-                socket.set_nonblocking(true).unwrap();
-                let flags = rustix::fs::fcntl_getfl(&hidden).unwrap();
-                flags.contains(rustix::fs::OFlags::NONBLOCK)
-            })
-        });
-        assert!(found);
-        assert!((0..1000).any(|_| with_its_socket(|| Ok(())).is_err()));
-    }
-
-    #[test]
-    fn a_hung_journal_is_waited_for_once() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("journal");
-        let journal = UnixDatagram::bind(&path).unwrap();
-        let to = path.to_str().unwrap().to_owned().leak();
-        let health = Arc::new(Health::default());
-        let socket = UnixDatagram::unbound().unwrap();
-        let delivery = Delivery::new(socket, to, Arc::clone(&health)).unwrap();
-        let log = || {
-            let began = clock::monotonic();
-            let sent = delivery.socket.send_to(b"event", &path).is_ok();
-            delivery.sent(began);
-            (sent, began.elapsed())
-        };
-        assert!(log().0);
-        assert_eq!(health.take(), None);
-
-        let filled = (0..100_000).find_map(|_| Some(log()).filter(|(sent, _)| !sent));
-        let (_, waited) = filled.unwrap();
-        assert!(waited >= IN_VAIN, "{waited:?}");
-        assert!(health.take().unwrap().contains("does not keep up"));
-        let (sent, waited) = log();
-        assert!(!sent && waited < IN_VAIN, "{waited:?}");
-
-        journal.set_nonblocking(true).unwrap();
-        let read_all = || while journal.recv(&mut [0; 16]).is_ok() {};
-        read_all();
-        delivery.state.lock().unwrap().looked = None;
-        assert!(log().0);
-        assert!(!delivery.state.lock().unwrap().hung);
-
-        // It waits again: the journal reads in between.
-        std::thread::scope(|scope| {
-            let filled = (0..100_000).find(|_| journal_is_full(&path));
-            assert!(filled.is_some());
-            let sender = scope.spawn(|| log().0);
-            while !sender.is_finished() {
-                read_all();
-            }
-            assert!(sender.join().unwrap());
-        });
-    }
-
-    fn journal_is_full(path: &std::path::Path) -> bool {
-        let sender = UnixDatagram::unbound().unwrap();
-        sender.set_nonblocking(true).unwrap();
-        sender.send_to(b"event", path).is_err()
-    }
-}
+mod tests;

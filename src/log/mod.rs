@@ -4,9 +4,9 @@
 //! fields. In the foreground readable lines on standard error. Daemonised a file in the state directory.
 //! The level can be changed while the daemon runs; a reload of the configuration does.
 //!
-//! A daemon must outlive its log. Writing a line never panics, never waits for a reader, and never logs in turn; a line
-//! that cannot be written is lost. The first loss is kept, so that the daemon can tell its dashboards
-//! ([`LogControl::take_failure`]): whoever looks into the log later must not take silence for peace.
+//! A daemon must outlive its log. Writing a line never panics, never logs in turn, and waits for a reader at most once
+//! for a fraction of a second; a line that cannot be written is lost. The first loss is kept for the daemon to publish
+//! as a notice ([`LogControl::take_failure`]): a gap in the log must not look like quiet.
 //!
 //! What the levels mean: `error` is our bug, `warn` is bad but handled, `info` is the daemon's life, `debug` is each
 //! update. Never a payload, a prompt, an environment or a token. Knows nothing of the daemon, which calls `init` once,
@@ -32,13 +32,13 @@ use sink::{FileSink, Sink, Writer};
 /// Which kind of process logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// Somebody, a person or a service manager, holds standard error.
+    /// A terminal or a service manager reads standard error.
     Foreground,
-    /// Nobody does: `daemon --daemonize`.
+    /// Standard error is closed: `daemon --daemonize`.
     Daemonized,
 }
 
-/// The log in use: changes its level, tells of its failures. Clones speak of the same log.
+/// The log in use: changes its level, returns its failures. Clones control the same log.
 #[derive(Debug, Clone)]
 pub struct LogControl {
     level: reload::Handle<LevelFilter, Registry>,
@@ -52,8 +52,8 @@ impl LogControl {
         let _ = self.level.reload(filter(level));
     }
 
-    /// Why lines are lost, if they are and it was not told before: one line for a person. Told once until about a
-    /// hundred lines have been written again, however many are lost.
+    /// Why lines are lost, as one line for a person; `None` if none were, or this was returned before. Returned again
+    /// only after a loss that follows a hundred written lines.
     #[must_use]
     pub fn take_failure(&self) -> Option<String> {
         self.health.take()
@@ -61,7 +61,7 @@ impl LogControl {
 }
 
 /// Sets up the process's log. Call it once, before any thread is started. A place that cannot be used is no error: the
-/// journal is replaced by standard error, a file by nothing, and [`LogControl::take_failure`] tells.
+/// journal is replaced by standard error, a file by nothing, and [`LogControl::take_failure`] says so.
 #[must_use]
 pub fn init(level: LogLevel, target: Target) -> LogControl {
     let health = Arc::new(Health::default());
@@ -154,11 +154,10 @@ fn filter(level: LogLevel) -> LevelFilter {
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
     }
 }
 
-/// Lines that must be written before another loss is worth telling: a nearly full disk takes some and refuses others,
+/// Lines that must be written before another loss is reported: a nearly full disk takes some and refuses others,
 /// and must not become a flood of notices.
 const RECOVERED: u32 = 100;
 
@@ -168,14 +167,17 @@ const RECOVERED: u32 = 100;
 struct Health {
     failing: AtomicBool,
     good_in_a_row: AtomicU32,
-    untold: Mutex<Option<String>>,
+    unreported: Mutex<Option<String>>,
 }
 
 impl Health {
     fn lost(&self, why: &str) {
         self.good_in_a_row.store(0, Ordering::Relaxed);
         if !self.failing.swap(true, Ordering::Relaxed) {
-            *self.untold.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+            *self
+                .unreported
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
         }
     }
 
@@ -188,7 +190,7 @@ impl Health {
     }
 
     fn take(&self) -> Option<String> {
-        self.untold
+        self.unreported
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_once_and_stops_nobody() {
+    fn a_full_disk_is_reported_once_and_blocks_nothing() {
         let health = Arc::new(Health::default());
         let sink = Sink::File(FileSink::open("/dev/full".into()).unwrap());
         let (subscriber, handle) = subscriber(LogLevel::Info, lines(sink, false, &health));
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_reads_holds_nobody_up() {
+    fn a_full_pipe_does_not_block() {
         let (mut reader, writer) = std::io::pipe().unwrap();
         let health = Arc::new(Health::default());
         let (subscriber, handle) = subscriber(
@@ -270,7 +272,7 @@ mod tests {
             for _ in 0..20 {
                 tracing::info!("{long}");
             }
-            assert!(control.take_failure().unwrap().contains("nobody reads"));
+            assert!(control.take_failure().unwrap().contains("is not read"));
             let mut some = vec![0; 40_000];
             reader.read_exact(&mut some).unwrap();
             drop(reader);
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_is_told_again_only_after_a_recovery() {
+    fn a_loss_is_reported_again_only_after_a_recovery() {
         let health = Health::default();
         assert_eq!(health.take(), None);
         health.lost("one");

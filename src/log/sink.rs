@@ -1,7 +1,7 @@
-//! Where readable lines end: standard error, or a file that is turned over. The parent module is the only caller.
+//! Where readable lines end: standard error, or a file that is rotated. The parent module is the only caller.
 //!
 //! Each line is one call. A descriptor that would make us wait is not written to: it is asked first (poll(2)), because
-//! making it non-blocking would change it for whoever else holds it, a person's shell for one.
+//! making it non-blocking would change it for every other holder, a person's shell for one.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::Health;
 use crate::config::variable;
 
-/// The file is turned over at this size: with the one before it, at most twice that on disk, some ten thousand lines.
+/// The file is rotated at this size: with the one before it, at most twice that on disk, some ten thousand lines.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
 /// The most that a pipe which poll(2) calls writable takes without waiting (`PIPE_BUF`, pipe(7)).
@@ -68,7 +68,7 @@ fn write_at_once(descriptor: BorrowedFd<'_>, line: &[u8]) -> io::Result<()> {
                 Ok(0) => {
                     return Err(io::Error::new(
                         io::ErrorKind::WouldBlock,
-                        "nobody reads it and it is full",
+                        "it is full and is not read",
                     ));
                 }
                 Ok(_) => {}
@@ -86,7 +86,7 @@ fn write_at_once(descriptor: BorrowedFd<'_>, line: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A file that only its owner reads, turned over to `<name>.1` before it outgrows [`FILE_LIMIT`].
+/// A file that only its owner reads, rotated to `<name>.1` before it outgrows [`FILE_LIMIT`].
 #[derive(Debug)]
 pub(super) struct FileSink {
     path: PathBuf,
@@ -127,19 +127,19 @@ impl FileSink {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
         let turned = if open.size > 0 && open.size.saturating_add(length) > FILE_LIMIT {
-            self.turn_over(&mut open)
+            self.rotate(&mut open)
         } else {
             Ok(())
         };
         open.size = open.size.saturating_add(length);
         let written = open.file.write_all(line);
-        turned.map_err(|error| self.failed("turned over", &error))?;
+        turned.map_err(|error| self.failed("rotated", &error))?;
         written.map_err(|error| self.failed("written", &error))
     }
 
     /// Moves the file aside and begins a new one. Where that fails, the old one goes on, and the next attempt comes
     /// after another [`FILE_LIMIT`]: a line too many is better than a system call too many with each line.
-    fn turn_over(&self, open: &mut Open) -> io::Result<()> {
+    fn rotate(&self, open: &mut Open) -> io::Result<()> {
         open.size = 0;
         let mut before = self.path.clone().into_os_string();
         before.push(".1");
@@ -244,7 +244,7 @@ mod tests {
         let sink = FileSink::open(path.clone()).unwrap();
         let big = vec![b'x'; usize::try_from(FILE_LIMIT).unwrap()];
         sink.write(&big).unwrap();
-        assert!(sink.write(b"one").unwrap_err().contains("turned over"));
+        assert!(sink.write(b"one").unwrap_err().contains("rotated"));
         sink.write(b"two").unwrap();
         assert!(fs::read(&path).unwrap().ends_with(b"xonetwo"));
     }

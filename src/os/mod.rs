@@ -1,7 +1,10 @@
-//! The operating system, behind small safe functions: time, processes, a socket's other end.
+//! The operating system, behind small safe functions: time, processes, memory, a socket's other end.
 //!
 //! Knows nothing of agents, sessions or messages. Called by every module that does IO.
 
 pub mod clock;
+pub mod memory;
 pub mod peer;
+#[cfg(target_os = "macos")]
+mod proc_info;
 pub mod process;

@@ -1,8 +1,8 @@
 //! What the kernel says about a process: identity, parent, terminal, whether it still lives.
 //!
-//! A process id alone names nobody: the kernel gives it to the next process once its owner is reaped. The id together
-//! with the moment the process started does, and that pair ([`ProcessId`]) is what the hook sends, what the core keeps
-//! and what the exit watcher compares.
+//! A process id alone does not identify a process: the kernel reuses it once its owner is reaped. The id together with
+//! the start time does, and that pair ([`ProcessId`]) is what the hook sends, what the core keeps and what the exit
+//! watcher compares.
 //!
 //! Called by the hook (once, in its hundred milliseconds), by the daemon and by the clients. Knows nothing of sessions
 //! or agents. Blocking calls, each answered by the kernel from memory: `/proc` on Linux (proc(5)), `proc_pidinfo` on
@@ -16,10 +16,10 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-/// One process, for as long as this machine runs: a process id that was given out again has another `start`.
+/// One process, until the machine restarts: a process id that is reused has another `start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProcessId {
-    /// The id in the process-id namespace of whoever looked; see [`namespace`].
+    /// The id in the process-id namespace of the process that looked it up; see [`namespace`].
     pub pid: u32,
     /// When the process started. Linux: clock ticks since boot (field 22 of `/proc/PID/stat`, proc(5)). macOS:
     /// microseconds since the Unix epoch. Only ever compared for equality.
@@ -73,12 +73,6 @@ pub fn is_in_namespace(pid: u32) -> bool {
     namespace().is_none_or(|own| platform::namespace_of(pid) == Some(own))
 }
 
-/// The memory of this process that is resident now, in bytes; `None` where the system does not tell.
-#[must_use]
-pub fn resident_bytes() -> Option<u64> {
-    platform::resident_bytes()
-}
-
 #[cfg(target_os = "linux")]
 mod platform {
     use super::{ProcessId, ProcessInfo};
@@ -106,13 +100,6 @@ mod platform {
 
     pub(super) fn namespace_of(pid: u32) -> Option<u64> {
         Some(std::fs::metadata(format!("/proc/{pid}/ns/pid")).ok()?.ino())
-    }
-
-    pub(super) fn resident_bytes() -> Option<u64> {
-        let mut buffer = [0; 128];
-        let line = read("/proc/self/statm", &mut buffer).ok()?;
-        let pages: u64 = number(line.split(|byte| *byte == b' ').nth(1)?)?;
-        pages.checked_mul(u64::try_from(rustix::param::page_size()).ok()?)
     }
 
     /// The beginning of a file of `/proc`, which gives a line in one read.
@@ -163,9 +150,9 @@ mod platform {
 #[cfg(target_os = "macos")]
 mod platform {
     use super::{ProcessId, ProcessInfo};
-    use std::ffi::{CStr, c_char, c_int, c_void};
+    use crate::os::proc_info;
+    use std::ffi::{CStr, c_char, c_int};
     use std::io;
-    use std::mem::MaybeUninit;
 
     #[expect(unsafe_code, reason = "the libc crate does not declare devname_r(3)")]
     unsafe extern "C" {
@@ -177,54 +164,8 @@ mod platform {
         ) -> *mut c_char;
     }
 
-    /// A plain C structure that `proc_pidinfo` fills.
-    ///
-    /// # Safety
-    ///
-    /// `FLAVOR` makes the kernel write exactly this structure, and it holds nothing but integers.
-    #[expect(unsafe_code, reason = "a promise about the layout of a C structure")]
-    unsafe trait Answer {
-        const FLAVOR: c_int;
-    }
-
-    #[expect(unsafe_code, reason = "a promise about the layout of a C structure")]
-    // SAFETY: <sys/proc_info.h> pairs the two.
-    unsafe impl Answer for libc::proc_bsdinfo {
-        const FLAVOR: c_int = libc::PROC_PIDTBSDINFO;
-    }
-
-    #[expect(unsafe_code, reason = "a promise about the layout of a C structure")]
-    // SAFETY: <sys/proc_info.h> pairs the two.
-    unsafe impl Answer for libc::proc_taskinfo {
-        const FLAVOR: c_int = libc::PROC_PIDTASKINFO;
-    }
-
-    /// `argument` 1 makes `PROC_PIDTBSDINFO` find zombies, too.
-    fn ask<T: Answer>(pid: u32, argument: u64) -> io::Result<T> {
-        let pid = c_int::try_from(pid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
-        let size = size_of::<T>();
-        let mut answer = MaybeUninit::<T>::zeroed();
-        #[expect(unsafe_code, reason = "proc_pidinfo has no safe wrapper")]
-        // SAFETY: the buffer is valid for `size` bytes, which is what the flavour needs.
-        let written = unsafe {
-            libc::proc_pidinfo(
-                pid,
-                T::FLAVOR,
-                argument,
-                answer.as_mut_ptr().cast::<c_void>(),
-                c_int::try_from(size).unwrap_or(c_int::MAX),
-            )
-        };
-        if usize::try_from(written).ok() != Some(size) {
-            return Err(io::Error::last_os_error());
-        }
-        #[expect(unsafe_code, reason = "the kernel filled it")]
-        // SAFETY: the kernel wrote the whole structure, and any bytes are a valid value of its integers.
-        Ok(unsafe { answer.assume_init() })
-    }
-
     pub(super) fn inspect(pid: u32) -> io::Result<ProcessInfo> {
-        let info: libc::proc_bsdinfo = ask(pid, 1)?;
+        let info: libc::proc_bsdinfo = proc_info::query(pid, 1)?;
         Ok(ProcessInfo {
             id: ProcessId {
                 pid,
@@ -245,11 +186,6 @@ mod platform {
 
     pub(super) fn namespace_of(_pid: u32) -> Option<u64> {
         None
-    }
-
-    pub(super) fn resident_bytes() -> Option<u64> {
-        let info: libc::proc_taskinfo = ask(std::process::id(), 0).ok()?;
-        Some(info.pti_resident_size)
     }
 
     /// The name of a terminal from its device number; `NODEV` is all ones.
@@ -285,7 +221,7 @@ mod platform {
 /// # Errors
 ///
 /// The kernel gives no descriptor: none is left, or a sandbox or an old kernel forbids it.
-pub fn sign_of_exit(process: ProcessId) -> io::Result<Option<OwnedFd>> {
+pub fn exit_fd(process: ProcessId) -> io::Result<Option<OwnedFd>> {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else {
         return Ok(None);
     };
@@ -294,7 +230,7 @@ pub fn sign_of_exit(process: ProcessId) -> io::Result<Option<OwnedFd>> {
         Err(Errno::SRCH) => return Ok(None),
         Err(errno) => return Err(errno.into()),
     };
-    // The descriptor pins whoever has the id now, so that no moment is left in which it could change hands.
+    // The descriptor now pins the id's owner, so comparing the start time after opening it leaves no race.
     match inspect(process.pid) {
         Ok(found) if found.id == process => Ok(Some(descriptor)),
         Ok(_) => Ok(None),
@@ -339,302 +275,20 @@ mod exit {
     }
 }
 
-/// Waits until the process has ended, reaped or not; false if it has not within `patience`.
+/// Waits until the process has ended, reaped or not; false if it has not within `timeout`.
 ///
 /// # Errors
 ///
 /// The kernel gives no way to wait for it.
-pub fn wait_for_exit(process: ProcessId, patience: Duration) -> io::Result<bool> {
-    let Some(descriptor) = sign_of_exit(process)? else {
+pub fn wait_for_exit(process: ProcessId, timeout: Duration) -> io::Result<bool> {
+    let Some(descriptor) = exit_fd(process)? else {
         return Ok(true);
     };
-    let patience = Timespec::try_from(patience).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let timeout = Timespec::try_from(timeout).map_err(|_| io::ErrorKind::InvalidInput)?;
     let mut waited = [PollFd::new(&descriptor, PollFlags::IN)];
-    let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut waited, Some(&patience)))?;
+    let ready = rustix::io::retry_on_intr(|| rustix::event::poll(&mut waited, Some(&timeout)))?;
     Ok(ready > 0)
 }
 
-/// Lets go of the pages of the files that this process is made of, its own and its libraries': what is used again is
-/// mapped again from the page cache (`madvise(2)`, `MADV_DONTNEED`), what only a rare thing needed counts no longer as
-/// resident. Half of a daemon's memory was the command line's code, and constants beside those that it uses; starting a
-/// child takes half a megabyte. Linux only; elsewhere a no-op.
-pub fn let_go_of_files() {
-    #[cfg(target_os = "linux")]
-    for (start, length) in
-        unwritten(&std::fs::read_to_string("/proc/self/smaps").unwrap_or_default())
-    {
-        #[expect(unsafe_code, reason = "madvise(2) can take memory's contents away")]
-        // SAFETY: the range is a private mapping of a file that nobody can write to and of which no page was ever written
-        // to, neither resident nor swapped out, so that all of it comes back as it is in the file, also the code that
-        // runs this very call.
-        let _ = unsafe {
-            rustix::mm::madvise(start as *mut _, length, rustix::mm::Advice::LinuxDontNeed)
-        };
-    }
-}
-
-/// Where the parts of files lie that are as the files have them: address and length of each mapping that is private,
-/// cannot be written to and has no page of its own (`proc_pid_smaps(5)`). What the loader has changed and then protected
-/// is none of them.
-#[cfg(target_os = "linux")]
-fn unwritten(smaps: &str) -> Vec<(usize, usize)> {
-    fn header(line: &str) -> Option<(usize, usize)> {
-        let mut fields = line.split_ascii_whitespace();
-        let (start, end) = fields.next()?.split_once('-')?;
-        let address = |text| usize::from_str_radix(text, 16).ok();
-        let (start, end) = (address(start)?, address(end)?);
-        let is_fixed = matches!(fields.next()?, "r-xp" | "r--p");
-        let is_file = fields.nth(3).is_some_and(|path| path.starts_with('/'));
-        Some((
-            start,
-            end.saturating_sub(start) * usize::from(is_fixed && is_file),
-        ))
-    }
-    let mut found = Vec::new();
-    let (mut mapping, mut is_written) = ((0, 0), true);
-    for line in smaps.lines() {
-        if let Some(next) = header(line) {
-            (mapping, is_written) = (next, true);
-        } else if let Some(own) = line.strip_prefix("Anonymous:") {
-            is_written = own.trim() != "0 kB";
-        } else if let Some(swapped) = line.strip_prefix("Swap:") {
-            // What was written and swapped out is not counted as anonymous.
-            if !is_written && swapped.trim() == "0 kB" && mapping.1 > 0 {
-                found.push(mapping);
-            }
-        }
-    }
-    found
-}
-
-/// Gives freed memory back to the system: glibc keeps what many small allocations have left until it is told
-/// (`malloc_trim(3)`). Elsewhere a no-op.
-pub fn give_memory_back() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    #[expect(unsafe_code, reason = "malloc_trim(3) has no safe wrapper")]
-    // SAFETY: it takes a number and touches only the allocator's own state, under the allocator's lock.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::process::{Child, Command, Stdio};
-
-    /// A child that lives until it is killed or dropped.
-    struct Sleeper(Child);
-
-    impl Sleeper {
-        fn new(mut command: Command) -> Self {
-            Self(command.stdin(Stdio::null()).spawn().unwrap())
-        }
-    }
-
-    impl Drop for Sleeper {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
-
-    fn sleep() -> Sleeper {
-        let mut command = Command::new("sleep");
-        command.arg("600");
-        Sleeper::new(command)
-    }
-
-    /// Waits until the process shows as a zombie; the test harness ends a test that never sees it.
-    fn until_zombie(pid: u32) -> ProcessInfo {
-        loop {
-            let info = inspect(pid).unwrap();
-            if info.zombie {
-                return info;
-            }
-            std::thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn own_process_is_found_with_its_parent() {
-        let own = inspect(std::process::id()).unwrap();
-        assert_eq!(own.id.pid, std::process::id());
-        assert_eq!(own.parent, std::os::unix::process::parent_id());
-        assert!(own.id.start > 0);
-        assert!(!own.zombie);
-    }
-
-    #[test]
-    fn a_process_keeps_its_identity_until_it_is_reaped() {
-        let mut child = sleep();
-        let pid = child.0.id();
-        let alive = inspect(pid).unwrap();
-        assert_eq!(alive.parent, std::process::id());
-        assert!(!alive.zombie);
-
-        child.0.kill().unwrap();
-        let dead = until_zombie(pid);
-        assert_eq!(dead.id, alive.id);
-
-        child.0.wait().unwrap();
-        assert_eq!(inspect(pid).unwrap_err().kind(), io::ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn a_pid_that_no_process_can_have_is_not_found() {
-        for pid in [0x7fff_fff0, u32::MAX] {
-            let error = inspect(pid).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
-            assert!(error.to_string().contains(&pid.to_string()), "{error}");
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_name_with_parentheses_and_spaces_hides_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        for name in ["a) S 1 (b", ")) Z 7 7 7", "new\nline ("] {
-            let program = directory.path().join(name);
-            // A copy would be busy for writing while another test's child is between fork and exec; a link is not.
-            std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
-            let mut command = Command::new(&program);
-            // Where one binary is all the core utilities, argv[0] says which.
-            std::os::unix::process::CommandExt::arg0(&mut command, "sleep");
-            command.arg("600");
-            let child = Sleeper::new(command);
-            let info = inspect(child.0.id()).unwrap();
-            assert_eq!(info.parent, std::process::id(), "{name:?}");
-            assert!(!info.zombie, "{name:?}");
-            assert!(info.id.start >= inspect(std::process::id()).unwrap().id.start);
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn lines_of_stat_are_read_as_proc_5_says() {
-        use platform::parse;
-        let line = b"7 (a (b) c) S 1 7 7 34819 7 4194304 1 0 0 0 0 0 0 0 20 0 3 0 4242 1 1";
-        assert_eq!(
-            parse(7, line).unwrap(),
-            ProcessInfo {
-                id: ProcessId {
-                    pid: 7,
-                    start: 4242
-                },
-                parent: 1,
-                tty: Some("/dev/pts/3".to_owned()),
-                zombie: false,
-            }
-        );
-        // The first thread has ended, two more run.
-        let leader_ended = b"7 (x) Z 1 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 3 0 4242 0 0";
-        assert!(!parse(7, leader_ended).unwrap().zombie);
-        let zombie = b"7 (x) Z 1 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
-        assert!(parse(7, zombie).unwrap().zombie);
-        for broken in [&b""[..], b"7 (x", b"7 (x) S 1", b"7 (x) S one 7 7 0"] {
-            assert_eq!(parse(7, broken), None);
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn terminals_are_named_from_their_device_numbers() {
-        use platform::terminal;
-        assert_eq!(terminal(0), None);
-        assert_eq!(terminal(136 << 8).as_deref(), Some("/dev/pts/0"));
-        // Number 300 is 0x12c: more than the low eight bits hold.
-        assert_eq!(
-            terminal((136 << 8) | 0x2c | (0x100 << 12)).as_deref(),
-            Some("/dev/pts/300")
-        );
-        assert_eq!(terminal((4 << 8) | 2).as_deref(), Some("/dev/tty2"));
-        assert_eq!(terminal((4 << 8) | 64).as_deref(), Some("/dev/ttyS0"));
-        assert_eq!(terminal((5 << 8) | 1), None);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_process_on_a_terminal_names_it() {
-        // script(1) gives its child a terminal of its own; the child says which.
-        let output = Command::new("script")
-            .args(["-qec", "tty; cat /proc/$$/stat", "/dev/null"])
-            .stdin(Stdio::null())
-            .output()
-            .expect("script(1) of bsdutils is needed");
-        let text = String::from_utf8(output.stdout).unwrap();
-        let mut lines = text.lines();
-        let tty = lines.next().unwrap().trim_end();
-        let info = platform::parse(1, lines.next().unwrap().as_bytes()).unwrap();
-        assert_eq!(info.tty.as_deref(), Some(tty));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn processes_of_one_namespace_agree_on_it() {
-        let ours = namespace().unwrap();
-        let child = sleep();
-        let link = std::fs::read_link(format!("/proc/{}/ns/pid", child.0.id())).unwrap();
-        assert_eq!(link.to_str().unwrap(), format!("pid:[{ours}]"));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn what_was_let_go_of_comes_back() {
-        let code = let_go_of_files as *const () as usize;
-        let constant = "a constant of this program".as_ptr() as usize;
-        let maps = || unwritten(&std::fs::read_to_string("/proc/self/smaps").unwrap());
-        let before = maps();
-        let holds = |place| {
-            before
-                .iter()
-                .any(|(start, length)| (*start..start + length).contains(&place))
-        };
-        assert!(holds(code) && holds(constant), "{before:x?}");
-        let_go_of_files();
-        assert_eq!(maps(), before);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn only_what_is_as_in_its_file_is_let_go_of() {
-        let mapping_of = |range: &str, rights: &str, path: &str, own: u32, swapped: u32| {
-            format!(
-                "{range} {rights} 00000000 08:01 42 {path}\nRss: 8 kB\nAnonymous: {own} kB\nSwap: {swapped} kB\nSwapPss: 0 kB\nVmFlags: rd ex\n"
-            )
-        };
-        let mapping = |range: &str, rights: &str, path: &str, own: u32| {
-            mapping_of(range, rights, path, own, 0)
-        };
-        let smaps = [
-            mapping("1000-3000", "r-xp", "/bin/a b", 0),
-            mapping("3000-4000", "r--p", "/bin/a b", 4),
-            mapping("4000-5000", "rw-p", "/bin/a b", 0),
-            mapping("5000-6000", "r--s", "/tmp/shared", 0),
-            mapping("6000-7000", "r-xp", "[vdso]", 0),
-            mapping("7000-8000", "r--p", "", 0),
-            mapping_of("8000-9000", "r--p", "/lib/b", 0, 4),
-            mapping("7fff00000000-7fff00002000", "r--p", "/lib/b (deleted)", 0),
-        ];
-        assert_eq!(
-            unwritten(&smaps.concat()),
-            [(0x1000, 0x2000), (0x7fff_0000_0000, 0x2000)]
-        );
-        for nonsense in [
-            "",
-            "Anonymous: 0 kB\nSwap: 0 kB",
-            "1000-3000 r-xp 0 08:01 42 /bin/a\nAnonymous: 0 kB",
-            "1000-3000 r-xp 0 08:01 42 /bin/a\nSwap: 0 kB",
-            "x-y r-xp\nAnonymous: 0 kB",
-            "2000",
-        ] {
-            assert_eq!(unwritten(nonsense), []);
-        }
-    }
-
-    #[test]
-    fn resident_memory_is_that_of_a_living_program() {
-        let bytes = resident_bytes().unwrap();
-        assert!((100_000..4_000_000_000).contains(&bytes), "{bytes}");
-    }
-}
+mod tests;

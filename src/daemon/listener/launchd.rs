@@ -243,13 +243,13 @@ mod tests {
 
     #[test]
     fn the_array_is_freed() {
-        let before = crate::os::process::resident_bytes().unwrap();
+        let before = crate::os::memory::resident_bytes().unwrap();
         for _ in 0..256 {
             let (given, _kept) = pair();
             start_job(SOCKET_NAME, vec![given]);
             activate(SOCKET_NAME, activate_socket).unwrap().unwrap();
         }
-        let grown = crate::os::process::resident_bytes()
+        let grown = crate::os::memory::resident_bytes()
             .unwrap()
             .saturating_sub(before);
         // Each call of the stand-in allocates a mebibyte.
