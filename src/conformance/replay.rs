@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Agent;
 use super::expectation::Change;
-use super::recording::{Fact, ProcessEvent, Recording, process_event};
+use super::recording::{Entry, Fact, ProcessEvent, Recording, process_event};
 use crate::agents;
 use crate::codec::{self, Id, Request};
 use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now, Settings};
@@ -91,11 +91,10 @@ impl Replay {
     /// Replays a whole recording, with a subscriber from the beginning.
     pub(super) fn of(agent: &'static Agent, recording: &Recording, sources: Sources) -> Self {
         let mut replay = Self::new(agent);
-        replay.request(CLIENT, Request::Subscribe);
-        replay.replies.clear();
+        replay.subscribe();
         for entry in &recording.entries {
             replay.wait_until(entry.ms);
-            replay.fact(recording, &entry.fact, sources);
+            replay.fact(recording, entry, sources);
         }
         replay.wait_until(replay.now.uptime_ms + TAIL_MS);
         let published = replay.changes.iter().map(|change| &change.session);
@@ -110,8 +109,9 @@ impl Replay {
         replay
     }
 
-    fn fact(&mut self, recording: &Recording, fact: &Fact, sources: Sources) {
-        match fact {
+    /// Hands a recorded fact in, with its own stamps: now is its time, or later.
+    pub(super) fn fact(&mut self, recording: &Recording, entry: &Entry, sources: Sources) {
+        match &entry.fact {
             Fact::Mark(mark) => self.mark(mark),
             Fact::Hook {
                 process,
@@ -121,7 +121,7 @@ impl Replay {
                 let process = self.process(*process);
                 if sources.hooks {
                     let event = self.agent.event(payload);
-                    self.hook(self.now.unix_ms, process, *attended, event);
+                    self.hook(EPOCH + entry.ms, process, *attended, event);
                 }
             }
             Fact::Registry { process, entry } => {
@@ -156,6 +156,11 @@ impl Replay {
             Value::Array(sessions) => sessions,
             _ => panic!("{list}"),
         }
+    }
+
+    pub(super) fn subscribe(&mut self) {
+        self.request(CLIENT, Request::Subscribe);
+        self.replies.clear();
     }
 
     fn request(&mut self, client: ClientId, request: Request) {
