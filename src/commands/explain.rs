@@ -14,7 +14,7 @@ pub(super) fn run(
     client: &mut Client,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let explained: ExplainResult<'static> = client.ask("session.explain", &one.params())?;
+    let explained: ExplainResult<'static> = client.call("session.explain", &one.params())?;
     if one.json {
         format::json(out, &explained)?;
     } else {

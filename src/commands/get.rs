@@ -20,7 +20,7 @@ pub(super) fn run(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let SessionResult { session } =
-        client.ask::<_, SessionResult<'static>>("session.get", &one.params())?;
+        client.call::<_, SessionResult<'static>>("session.get", &one.params())?;
     if one.json {
         format::json(out, &session)?;
     } else {

@@ -45,10 +45,10 @@ pub(super) fn run(
     client: &mut Client,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let mut ask = |include_closed| {
-        client.ask::<_, ListResult<'static>>("session.list", &ListParams { include_closed })
+    let mut fetch = |include_closed| {
+        client.call::<_, ListResult<'static>>("session.list", &ListParams { include_closed })
     };
-    let ListResult { mut sessions } = ask(options.all)?;
+    let ListResult { mut sessions } = fetch(options.all)?;
     if options.json {
         format::json(out, &sessions)?;
         return Ok(());
@@ -60,7 +60,7 @@ pub(super) fn run(
             let closed = if options.all {
                 0
             } else {
-                ask(true)?.sessions.len()
+                fetch(true)?.sessions.len()
             };
             writeln!(out, "{}", what_next(closed))?;
         }

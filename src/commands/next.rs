@@ -32,7 +32,7 @@ pub(super) fn run(
     let params = ListParams {
         include_closed: false,
     };
-    let ListResult { sessions } = client.ask::<_, ListResult<'static>>("session.list", &params)?;
+    let ListResult { sessions } = client.call::<_, ListResult<'static>>("session.list", &params)?;
     let Some(session) = sessions
         .into_iter()
         .filter(|session| session.attention)

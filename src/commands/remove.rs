@@ -12,7 +12,7 @@ pub(super) fn run(
     client: &mut Client,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let result: RemoveResult<'static> = client.ask("session.remove", &one.params())?;
+    let result: RemoveResult<'static> = client.call("session.remove", &one.params())?;
     if one.json {
         format::json(out, &result)?;
     } else {

@@ -82,7 +82,7 @@ pub(super) fn run(
         pid: options.pid,
     };
     let SessionResult { session } =
-        client.ask::<_, SessionResult<'static>>("session.set", &params)?;
+        client.call::<_, SessionResult<'static>>("session.set", &params)?;
     if options.json {
         format::json(out, &session)?;
     } else {

@@ -13,7 +13,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   agent-console status --json | jq .sessions.waiting";
 
 pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> anyhow::Result<()> {
-    let status: StatusResult<'static> = client.ask("daemon.status", &serde_json::Map::new())?;
+    let status: StatusResult<'static> = client.call("daemon.status", &serde_json::Map::new())?;
     if options.json {
         format::json(out, &status)?;
         return Ok(());

@@ -30,7 +30,7 @@ pub(super) fn run(
     mut client: Client,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let status: StatusResult<'static> = client.ask("daemon.status", &serde_json::Map::new())?;
+    let status: StatusResult<'static> = client.call("daemon.status", &serde_json::Map::new())?;
     if !options.force && status.dashboards > 0 {
         let (are, s) = if status.dashboards == 1 {
             ("is", "")
@@ -50,13 +50,13 @@ pub(super) fn run(
     let daemon = client
         .sees_daemon()
         .then(|| process::inspect(status.pid).map(|process| process.id));
-    let stopped: StopResult = client.ask(
+    let stopped: StopResult = client.call(
         "daemon.stop",
         &StopParams {
             force: options.force,
         },
     )?;
-    client.wait_for_end();
+    client.wait_until_closed();
     // A daemon in another pid namespace can't be seen; its closed connection has to do.
     if let Some(Ok(daemon)) = daemon
         && !process::wait_for_exit(daemon, PATIENCE)?

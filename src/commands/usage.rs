@@ -3,11 +3,13 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::agents::claude_code::limits;
 use crate::client::Client;
+use crate::core::FETCH_LIMIT_MS;
 use crate::format;
 use crate::limits::Fetched;
 use crate::os::clock;
@@ -37,6 +39,9 @@ Examples:
   agent-console usage --refresh    the same, asked anew
   agent-console usage --json | jq '.usage.windows[] | select(.used_percent > 90)'";
 
+/// The time limit of `--refresh`: the account's service, which the daemon asks, and what any other response may take.
+const REFRESH_TIMEOUT: Duration = Duration::from_millis(FETCH_LIMIT_MS + 10_000);
+
 /// Characters that a gauge is wide.
 const GAUGE: usize = 20;
 
@@ -47,9 +52,9 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let none = serde_json::Map::new();
     let result: UsageResult<'static> = if options.refresh {
-        client.ask_patiently("usage.refresh", &none)?
+        client.call_with_timeout("usage.refresh", &none, REFRESH_TIMEOUT)?
     } else {
-        client.ask("usage.get", &none)?
+        client.call("usage.get", &none)?
     };
     if options.json {
         format::json(out, &result)?;

@@ -11,10 +11,12 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use super::areas::{Areas, areas};
 use super::keys;
 use super::theme::Theme;
-use crate::client::Told;
+use crate::client::Update;
 use crate::client::mirror::Mirror;
 use crate::format::status::{self, Tally};
-use crate::protocol::{EvidenceStep, ExplainResult, Notice, SessionRecord, Status, Usage};
+use crate::protocol::{
+    EvidenceStep, ExplainResult, Notice, Notification, SessionRecord, Status, Usage,
+};
 
 /// How long a word about what was just done stays, in milliseconds.
 const FLASH: u64 = 5_000;
@@ -30,8 +32,8 @@ pub(crate) enum Event {
     Mouse(MouseEvent),
     /// The terminal has this many columns and rows.
     Resized(u16, u16),
-    /// The daemon has told something.
-    Told(Told),
+    /// The daemon has sent an update.
+    Update(Update),
     /// No daemon answers; it is tried again after `pause`.
     Lost {
         /// How long that is.
@@ -204,8 +206,8 @@ impl App {
                 self.stale = true;
                 None
             }
-            Event::Told(told) => {
-                self.told(told);
+            Event::Update(update) => {
+                self.apply(update);
                 None
             }
             Event::Lost { pause, advice } => {
@@ -237,21 +239,21 @@ impl App {
         action.or_else(|| self.ask_for_evidence())
     }
 
-    fn told(&mut self, told: Told) {
-        match &told {
-            // The old daemon's last words need no answer; what follows says how it left.
-            Told::Stopping(_) => return,
-            Told::Snapshot(_) => {
+    fn apply(&mut self, update: Update) {
+        match &update {
+            // The end of the subscription follows, and says whether to reconnect.
+            Update::Notification(Notification::DaemonStopping(_)) => return,
+            Update::Snapshot(_) => {
                 self.link = Link::Live;
                 self.evidence.stale = true;
             }
-            Told::Changed(changed) => {
+            Update::Notification(Notification::SessionChanged(changed)) => {
                 let of_it = |(key, _): &(String, _)| *key == changed.session.key;
                 self.evidence.stale |= self.evidence.told.as_ref().is_some_and(of_it);
             }
-            Told::Removed(_) | Told::Usage(_) | Told::Notice(_) => {}
+            Update::Notification(_) => {}
         }
-        self.mirror.apply(told);
+        self.mirror.apply(update);
         self.stale = true;
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::app::Event;
-use crate::client::subscription::{Ended, Heard, follow};
+use crate::client::subscription::{self, End, subscribe_forever};
 use crate::client::{Client, ClientError};
 use crate::protocol::{RemoveResult, SessionParams};
 
@@ -31,8 +31,8 @@ pub(super) enum Question {
 pub(super) fn listen(socket: &Path, wake: &Receiver<()>, mut tell: impl FnMut(Event) -> bool) {
     loop {
         let event = match hear(socket, &mut tell) {
-            Ok(Ended::Enough) => return,
-            Ok(Ended::Stopped) => Event::Stopped,
+            Ok(End::Cancelled) => return,
+            Ok(End::Stopped) => Event::Stopped,
             Err(error) => Event::Failed(error.to_string()),
         };
         if !tell(event) || wake.recv().is_err() {
@@ -41,14 +41,14 @@ pub(super) fn listen(socket: &Path, wake: &Receiver<()>, mut tell: impl FnMut(Ev
     }
 }
 
-fn hear(socket: &Path, tell: &mut impl FnMut(Event) -> bool) -> Result<Ended, ClientError> {
+fn hear(socket: &Path, tell: &mut impl FnMut(Event) -> bool) -> Result<End, ClientError> {
     let mut pause = PAUSE.0;
     let client = loop {
         match Client::connect(socket) {
             Err(error @ ClientError::NoDaemon { .. }) => {
                 let advice = Some(error.to_string());
                 if !tell(Event::Lost { pause, advice }) {
-                    return Ok(Ended::Enough);
+                    return Ok(End::Cancelled);
                 }
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(PAUSE.1);
@@ -56,10 +56,10 @@ fn hear(socket: &Path, tell: &mut impl FnMut(Event) -> bool) -> Result<Ended, Cl
             other => break other?,
         }
     };
-    follow(client, socket, |heard| {
-        let more = tell(match heard {
-            Heard::Told(told) => Event::Told(told),
-            Heard::Lost { pause } => Event::Lost {
+    subscribe_forever(client, socket, |event| {
+        let more = tell(match event {
+            subscription::Event::Update(update) => Event::Update(update),
+            subscription::Event::Lost { pause } => Event::Lost {
                 pause,
                 advice: None,
             },
@@ -96,6 +96,6 @@ fn asked<R: DeserializeOwned>(socket: &Path, method: &str, key: &str) -> Result<
         session: key.into(),
     };
     Client::connect(socket)
-        .and_then(|mut client| client.ask(method, &params))
+        .and_then(|mut client| client.call(method, &params))
         .map_err(|error| error.to_string())
 }

@@ -221,7 +221,7 @@ impl Shell<'_> {
                 stale = true;
                 let ended = match message {
                     Message::Event(event) => {
-                        at_once |= !matches!(event, Event::Told(_));
+                        at_once |= !matches!(event, Event::Update(_));
                         self.take(event)?
                     }
                     Message::Signal(signal) => {

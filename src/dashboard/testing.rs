@@ -5,30 +5,36 @@ use serde_json::{Value, json};
 
 use super::app::{App, Event};
 use super::theme::Theme;
-use crate::client::Told;
+use crate::client::Update;
+use crate::protocol::Notification;
 
 /// A dashboard that has been told of `sessions` as the daemon would tell them.
 pub(super) fn app(size: (u16, u16), sessions: &Value) -> App {
     let mut app = App::new(Theme { coloured: true }, Some("/home/ada".into()), size);
-    told(&mut app, snapshot(sessions));
+    apply(&mut app, snapshot(sessions));
     app
 }
 
-pub(super) fn told(app: &mut App, told: Told) {
-    app.update(Event::Told(told), app.now);
+pub(super) fn apply(app: &mut App, update: Update) {
+    app.update(Event::Update(update), app.now);
     app.settle();
 }
 
-pub(super) fn snapshot(sessions: &Value) -> Told {
+pub(super) fn snapshot(sessions: &Value) -> Update {
     let sessions: Vec<_> = sessions.as_array().unwrap().iter().map(record).collect();
     let snapshot = json!({"seq": 1, "sessions": sessions});
-    Told::Snapshot(serde_json::from_value(snapshot).unwrap())
+    Update::Snapshot(serde_json::from_value(snapshot).unwrap())
+}
+
+pub(super) fn notify(app: &mut App, notification: Notification<'static>) {
+    apply(app, Update::Notification(notification));
 }
 
 /// The session is now like this.
 pub(super) fn changed(app: &mut App, session: &Value) {
     let changed = json!({"seq": 2, "session": record(session)});
-    told(app, Told::Changed(serde_json::from_value(changed).unwrap()));
+    let changed = serde_json::from_value(changed).unwrap();
+    notify(app, Notification::SessionChanged(changed));
 }
 
 /// What every record has, and what `given` says.

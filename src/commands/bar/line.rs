@@ -1,7 +1,7 @@
-//! What is in a bar's line, in each bar's own language. Pure.
+//! A bar's line, in each bar's own format. Pure.
 //!
-//! Only Waybar's tooltip and `json` hold text from agents; everything else is our own words and numbers, so there is
-//! nothing in it that a bar could take for an order.
+//! Only Waybar's tooltip and `json` hold text from agents. The rest consists of fixed words and numbers, so it cannot
+//! hold markup that a bar would interpret.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::format;
 use crate::format::status::{Kind, Tally, by_need};
 use crate::protocol::{SessionRecord, Status, Usage, WaitingFor};
 
-/// Which bar reads it.
+/// The bar that reads the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// tmux's status line, with its style tags
@@ -29,7 +29,7 @@ pub(super) enum Format {
     Json,
 }
 
-/// The most sessions that a tooltip names: it has to fit on a screen.
+/// The most sessions in a tooltip, so that it fits on a screen.
 const TOOLTIP_ROWS: usize = 12;
 
 /// tmux's style for a kind, in the terminal's own colours. Both of a pair: a status line is green at first, and may be
@@ -54,7 +54,7 @@ const fn rgb(kind: Kind) -> &'static str {
     }
 }
 
-/// What there is, the most urgent first. Idle ones are worth a word only where there is nothing else.
+/// The counts above 0, the most urgent first. Idle sessions count only if there are no others.
 fn parts(tally: Tally) -> Vec<(usize, Kind)> {
     let mut parts = vec![
         (tally.waiting, Kind::Waiting),
@@ -69,8 +69,8 @@ fn parts(tally: Tally) -> Vec<(usize, Kind)> {
     parts
 }
 
-/// The line for these sessions, without its end; for `None` the one where no daemon runs. Where there are any, the
-/// account's limit that is nearest has the last word.
+/// The line for these sessions, without its line feed; `None` means that no daemon answers. If there are sessions, the
+/// account limit that is used most comes last.
 pub(super) fn line<'a>(
     format: Format,
     sessions: Option<impl Iterator<Item = &'a SessionRecord<'static>>>,
@@ -153,14 +153,14 @@ pub(super) fn line<'a>(
             attention: sessions
                 .iter()
                 .filter(|session| session.attention)
-                .map(|session| Needy::from(*session))
+                .map(|session| AttentionEntry::from(*session))
                 .collect(),
         }),
     }
 }
 
-/// The line where no daemon runs.
-pub(super) fn off(format: Format) -> String {
+/// The line while no daemon answers.
+pub(super) fn disconnected(format: Format) -> String {
     line(format, None::<std::iter::Empty<_>>, None)
 }
 
@@ -173,7 +173,7 @@ struct Waybar {
     class: &'static str,
 }
 
-/// i3bar's block (<https://i3wm.org/docs/i3bar-protocol.html>), as far as it says something here.
+/// i3bar's block (<https://i3wm.org/docs/i3bar-protocol.html>): the members used here.
 #[derive(Serialize)]
 struct I3blocks {
     full_text: String,
@@ -182,7 +182,7 @@ struct I3blocks {
     color: Option<String>,
 }
 
-/// For scripts: nothing in it changes from one moment to the next by itself.
+/// For scripts: no field changes with time alone.
 #[derive(Serialize)]
 struct Json<'a> {
     /// Whether a daemon answers.
@@ -192,10 +192,10 @@ struct Json<'a> {
     finished: usize,
     working: usize,
     idle: usize,
-    /// The account's limits, as far as they are known.
+    /// The account's limits; empty if they are not known.
     limits: Vec<Limit<'a>>,
-    /// Whoever has needed a person for longest comes first.
-    attention: Vec<Needy<'a>>,
+    /// The session that has needed a person for longest comes first.
+    attention: Vec<AttentionEntry<'a>>,
 }
 
 /// One window of the account's limits.
@@ -207,7 +207,7 @@ struct Limit<'a> {
 
 /// A session that needs a person.
 #[derive(Serialize)]
-struct Needy<'a> {
+struct AttentionEntry<'a> {
     key: &'a str,
     agent: &'a str,
     status: Status,
@@ -222,7 +222,7 @@ struct Needy<'a> {
     cwd: Option<&'a str>,
 }
 
-impl<'a> From<&'a SessionRecord<'static>> for Needy<'a> {
+impl<'a> From<&'a SessionRecord<'static>> for AttentionEntry<'a> {
     fn from(session: &'a SessionRecord<'static>) -> Self {
         Self {
             key: &session.key,
@@ -237,12 +237,12 @@ impl<'a> From<&'a SessionRecord<'static>> for Needy<'a> {
     }
 }
 
-/// JSON on one line. These types have string keys and no numbers that are none, so it can't fail.
+/// JSON on one line. These types have string keys and finite numbers, so it can't fail.
 fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// A row a session, the most urgent on top, in Pango's markup.
+/// A row for each session, the most urgent first, in Pango's markup.
 fn tooltip(sessions: &[&SessionRecord<'_>]) -> String {
     let mut rows: Vec<_> = sessions
         .iter()
@@ -255,7 +255,7 @@ fn tooltip(sessions: &[&SessionRecord<'_>]) -> String {
     rows.join("\n")
 }
 
-/// Status, name, and what there is to say, as far as each says something new.
+/// Status, name and summary; the summary only if it differs from the name.
 fn row(session: &SessionRecord<'_>) -> String {
     let name = session
         .title
@@ -277,8 +277,8 @@ fn row(session: &SessionRecord<'_>) -> String {
     escape_markup(&row)
 }
 
-/// As `g_markup_escape_text` does (<https://docs.gtk.org/glib/func.markup_escape_text.html>); what is no character of a
-/// document is gone already.
+/// Escapes as `g_markup_escape_text` does (<https://docs.gtk.org/glib/func.markup_escape_text.html>); control characters
+/// are replaced before.
 fn escape_markup(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

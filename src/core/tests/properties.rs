@@ -7,7 +7,7 @@ use proptest::sample::select;
 use serde_json::Value;
 
 use super::{Desk, MINUTE, NAMESPACE, STALE_AFTER_MS};
-use crate::client::Told;
+use crate::client::Update;
 use crate::client::mirror::Mirror;
 use crate::codec::{self, Id, Incoming, Refusal};
 use crate::core::{
@@ -19,9 +19,7 @@ use crate::event::{
 };
 use crate::limits::{Failure, Fetched, Limit, Problem};
 use crate::os::process::ProcessId;
-use crate::protocol::{
-    ErrorCode, Notification, SetParams, Snapshot, Status, StatusResult, WaitingFor,
-};
+use crate::protocol::{ErrorCode, SetParams, Snapshot, Status, StatusResult, WaitingFor};
 
 /// The processes that agents and scripts run in.
 const PROCESSES: [ProcessId; 3] = [
@@ -439,14 +437,10 @@ struct Client {
     mirror: Option<Mirror>,
 }
 
-fn told(line: &[u8]) -> Told {
+fn told(line: &[u8]) -> Update {
     let text = std::str::from_utf8(line).unwrap();
     match codec::incoming(text).unwrap() {
-        Incoming::Notification(Notification::SessionChanged(changed)) => Told::Changed(changed),
-        Incoming::Notification(Notification::SessionRemoved(removed)) => Told::Removed(removed),
-        Incoming::Notification(Notification::UsageChanged(usage)) => Told::Usage(usage),
-        Incoming::Notification(Notification::DaemonNotice(notice)) => Told::Notice(notice),
-        Incoming::Notification(Notification::DaemonStopping(stopping)) => Told::Stopping(stopping),
+        Incoming::Notification(notification) => Update::Notification(notification),
         other => panic!("{other:?} is no notification"),
     }
 }
@@ -805,7 +799,7 @@ impl Shell {
             let snapshot: Snapshot<'static> =
                 serde_json::from_value(message["result"].clone()).unwrap();
             let mirror = entry.mirror.get_or_insert_default();
-            mirror.apply(Told::Snapshot(snapshot));
+            mirror.apply(Update::Snapshot(snapshot));
         }
         id
     }
@@ -849,7 +843,7 @@ impl Shell {
         for client in self.clients.values().filter(|client| client.subscribed) {
             if let Some(mirror) = &client.mirror {
                 let mut fresh = Mirror::default();
-                fresh.apply(Told::Snapshot(snapshot.clone()));
+                fresh.apply(Update::Snapshot(snapshot.clone()));
                 assert_eq!(*mirror, fresh, "mirror == store");
             }
         }

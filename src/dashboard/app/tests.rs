@@ -2,7 +2,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent,
 use serde_json::{Value, json};
 
 use super::*;
-use crate::dashboard::testing::{app, changed, key, snapshot, told};
+use crate::dashboard::testing::{app, apply, changed, key, notify, snapshot};
 
 /// Three sessions, one of each kind, in the order in which they are shown.
 fn three() -> App {
@@ -82,14 +82,18 @@ fn the_selection_stays_with_its_session_when_the_order_changes() {
     );
     assert_eq!((app.index, selected(&app)), (0, "works"));
     // Gone: the one that has come to its place.
-    told(
+    notify(
         &mut app,
-        Told::Removed(serde_json::from_value(json!({"seq": 9, "key": "works"})).unwrap()),
+        Notification::SessionRemoved(
+            serde_json::from_value(json!({"seq": 9, "key": "works"})).unwrap(),
+        ),
     );
     assert_eq!((app.index, selected(&app)), (0, "asks"));
-    told(
+    notify(
         &mut app,
-        Told::Removed(serde_json::from_value(json!({"seq": 10, "key": "asks"})).unwrap()),
+        Notification::SessionRemoved(
+            serde_json::from_value(json!({"seq": 10, "key": "asks"})).unwrap(),
+        ),
     );
     assert_eq!((app.rows.len(), selected(&app)), (0, ""));
     // With nothing selected no key does anything.
@@ -200,6 +204,10 @@ fn evidence_is_asked_for_when_it_is_to_be_seen_and_once_at_a_time() {
         let result = serde_json::from_value(result).unwrap();
         app.update(Event::Explained(key.into(), Ok(Box::new(result))), 9000)
     };
+    let update = |changed: Value| {
+        let changed = serde_json::from_value(changed).unwrap();
+        Update::Notification(Notification::SessionChanged(changed))
+    };
     assert_eq!(press(&mut app, "enter"), explain("asks"));
     // Nothing more while the answer is awaited.
     assert_eq!(press(&mut app, "down"), None);
@@ -209,21 +217,15 @@ fn evidence_is_asked_for_when_it_is_to_be_seen_and_once_at_a_time() {
     assert_eq!(answer(&mut app, "works"), None);
     assert!(app.evidence().is_some());
     let another = json!({"seq": 5, "session": {"key": "asks", "agent": "a", "status": "idle", "since": 1, "started_at": 0}});
-    assert_eq!(
-        app.update(
-            Event::Told(Told::Changed(serde_json::from_value(another).unwrap())),
-            1
-        ),
-        None
-    );
+    assert_eq!(app.update(Event::Update(update(another)), 1), None);
     let own = json!({"seq": 6, "session": {"key": "works", "agent": "a", "status": "idle", "since": 1, "started_at": 0}});
-    let own = Event::Told(Told::Changed(serde_json::from_value(own).unwrap()));
+    let own = Event::Update(update(own));
     assert_eq!(app.update(own, 1), explain("works"));
     app.update(Event::Explained("works".into(), Err("gone".into())), 1);
     assert!(matches!(app.evidence(), Some(Err(_))));
     // A new daemon's evidence is another.
     assert_eq!(
-        app.update(Event::Told(snapshot(&json!([]))), 1),
+        app.update(Event::Update(snapshot(&json!([]))), 1),
         explain("works")
     );
 }
@@ -286,7 +288,7 @@ fn a_lost_connection_counts_down_and_a_stopped_daemon_waits_for_a_key() {
         None,
         "what was last known can be looked at"
     );
-    told(&mut app, snapshot(&json!([])));
+    apply(&mut app, snapshot(&json!([])));
     assert_eq!(app.link, Link::Live);
     for event in [Event::Stopped, Event::Failed("another user's".into())] {
         app.update(event, 20_000);
@@ -332,13 +334,13 @@ fn a_notice_stays_until_it_is_put_away() {
     let notice = |seq: u64| {
         let text =
             json!({"seq": seq, "at": 100 * seq, "code": "config_refused", "message": "wrong"});
-        Told::Notice(serde_json::from_value(text).unwrap())
+        Notification::DaemonNotice(serde_json::from_value(text).unwrap())
     };
-    told(&mut app, notice(50));
+    notify(&mut app, notice(50));
     assert!(app.notice().is_some());
     press(&mut app, "esc");
     assert!(app.notice().is_none());
-    told(&mut app, notice(51));
+    notify(&mut app, notice(51));
     assert!(app.notice().is_some());
 }
 

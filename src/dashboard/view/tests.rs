@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::variable;
 use crate::dashboard::app::Event;
-use crate::dashboard::testing::{app, key, snapshot, told};
+use crate::dashboard::testing::{app, apply, key, notify, snapshot};
 use crate::dashboard::theme::Theme;
+use crate::protocol::Notification;
 
 const NOW: u64 = 1_800_000_000_000;
 
@@ -231,7 +232,7 @@ fn a_screenful_is_drawn_fast() {
     let mut terminal = drawn(&app);
     let mut times: Vec<_> = (0..50)
         .map(|_| {
-            told(&mut app, snapshot(&sessions()));
+            apply(&mut app, snapshot(&sessions()));
             let began = clock();
             app.settle();
             terminal
@@ -270,7 +271,7 @@ fn the_accounts_limits_are_in_the_header() {
     ] {
         let mut app = at((columns, 24), "");
         let usage = serde_json::from_value(usage.clone()).unwrap();
-        told(&mut app, crate::client::Told::Usage(usage));
+        notify(&mut app, Notification::UsageChanged(usage));
         let header = text(&app).lines().next().unwrap().to_owned();
         assert_eq!(header.contains('%'), !shown.is_empty(), "{header}");
         assert!(header.ends_with(shown), "{header}");
@@ -299,9 +300,9 @@ fn the_header_says_when_the_limits_cannot_be_had() {
     ] {
         let usage = json!({"seq": 2, "usage": {"state": state, "code": code, "windows": windows}});
         let mut app = at((110, 24), "");
-        told(
+        notify(
             &mut app,
-            crate::client::Told::Usage(serde_json::from_value(usage).unwrap()),
+            Notification::UsageChanged(serde_json::from_value(usage).unwrap()),
         );
         let header = text(&app).lines().next().unwrap().to_owned();
         assert!(header.ends_with(shown), "{header}");
