@@ -25,8 +25,8 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let mut checks = doctor::examine(socket);
     for check in &mut checks {
-        check.what = format::plain(&check.what);
-        check.mend = check.mend.as_deref().map(format::plain);
+        check.what = format::sanitize(&check.what);
+        check.mend = check.mend.as_deref().map(format::sanitize);
     }
     let wrong = checks
         .iter()

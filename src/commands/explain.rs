@@ -1,5 +1,4 @@
-//! `explain`: a session's status, since when, and the evidence behind it, oldest to newest, each piece with the rule
-//! that took it in.
+//! `explain`: a session's status and the evidence for it, the oldest first, each piece with the rule that applied.
 
 use std::io::Write;
 
@@ -27,30 +26,26 @@ fn page(explained: &ExplainResult<'_>, now: u64) -> String {
     let session = &explained.session;
     let mut page = format!(
         "{}  {} for {}",
-        format::plain(&session.key),
+        format::sanitize(&session.key),
         format::status(session),
         format::ago(session.since, now)
     );
-    let about = format::about(session);
-    if !about.is_empty() {
-        page = format!("{page}  {about}");
+    let summary = format::summary(session);
+    if !summary.is_empty() {
+        page = format!("{page}  {summary}");
     }
     let rows: Vec<_> = explained.steps.iter().map(|step| row(step, now)).collect();
     format!("{page}\n\n{}", format::table(&rows))
 }
 
-/// One piece of evidence; `*` marks the one that the present status goes back to.
+/// One piece of evidence; `*` marks the one that decided the present status.
 fn row(step: &EvidenceStep<'_>, now: u64) -> Vec<String> {
-    let status = match step.waiting_for {
-        Some(what) => format!("{}: {}", step.status.as_str(), what.as_str()),
-        None => step.status.as_str().into(),
-    };
     vec![
         if step.decided { "*" } else { " " }.into(),
         format!("{} ago", format::precise(now.saturating_sub(step.at))),
         step.kind.as_str().into(),
-        format::plain(&step.what),
-        status,
-        format::plain(&step.meaning),
+        format::sanitize(&step.what),
+        format::status_words(step.status, step.waiting_for),
+        format::sanitize(&step.meaning),
     ]
 }

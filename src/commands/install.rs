@@ -201,12 +201,12 @@ struct Told<'a, W> {
 
 impl<W: Write> Told<'_, W> {
     fn line(&mut self, text: &str) {
-        let written = writeln!(self.out, "{}", format::plain(text));
+        let written = writeln!(self.out, "{}", format::sanitize(text));
         self.failed = self.failed.take().or(written.err());
     }
 
     fn difference(&mut self, change: &Change) {
-        let written = diff::print(self.out, change, format::coloured());
+        let written = diff::print(self.out, change, format::is_coloured());
         self.failed = self.failed.take().or(written.err());
     }
 

@@ -34,7 +34,7 @@ pub(super) fn run(options: &Options, grammar: Command, out: &mut impl Write) -> 
         .with_context(|| format!("cannot make {}", directory.display()))?;
     let pages = write_all(&grammar, directory)?;
     write(directory, "acd.1", SHORT.as_bytes())?;
-    let directory = crate::format::plain(&directory.display().to_string());
+    let directory = crate::format::sanitize(&directory.display().to_string());
     writeln!(out, "wrote {} pages to {directory}", pages + 1)?;
     Ok(())
 }

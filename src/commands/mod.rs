@@ -297,12 +297,12 @@ fn complain(error: &anyhow::Error) {
         }
     });
     let text = text.unwrap_or_default();
-    let mut complaint = format!("agent-console: {}", crate::format::plain(&text));
+    let mut complaint = format!("agent-console: {}", crate::format::sanitize(&text));
     if let Some(snippet) = error
         .downcast_ref::<crate::config::ConfigError>()
         .and_then(crate::config::ConfigError::snippet)
     {
-        complaint = format!("{complaint}\n{}", crate::format::plain_lines(&snippet));
+        complaint = format!("{complaint}\n{}", crate::format::sanitize_lines(&snippet));
     }
     // Where standard error is closed there is nobody to tell.
     let _ = writeln!(io::stderr(), "{complaint}");

@@ -16,7 +16,7 @@ pub(super) fn run(
     if one.json {
         format::json(out, &result)?;
     } else {
-        writeln!(out, "removed {}", format::plain(&result.removed))?;
+        writeln!(out, "removed {}", format::sanitize(&result.removed))?;
     }
     Ok(())
 }

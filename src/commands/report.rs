@@ -89,7 +89,7 @@ pub(super) fn run(
         writeln!(
             out,
             "{}: {}",
-            format::plain(&session.key),
+            format::sanitize(&session.key),
             format::status(&session)
         )?;
     }

@@ -43,8 +43,8 @@ pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> 
             "socket",
             format!(
                 "{} ({})",
-                format::plain(&status.socket),
-                format::plain(&status.origin)
+                format::sanitize(&status.socket),
+                format::sanitize(&status.origin)
             ),
         ),
         (

@@ -121,14 +121,14 @@ fn nameless() -> io::Result<File> {
 /// A line of our own: model, context, cost, limits, as far as they are known.
 fn line(payload: &[u8], now: u64) -> String {
     let shown = claude_code::shown(&String::from_utf8_lossy(payload));
-    format::plain(&parts(&shown, now).join(" · "))
+    format::sanitize(&parts(&shown, now).join(" · "))
 }
 
 fn parts(shown: &Shown, now: u64) -> Vec<String> {
     let limit = |limit: &Limit| {
         let used = format!(
             "{} {:.0} %",
-            format::window(&limit.name),
+            format::window_name(&limit.name),
             limit.used_percent
         );
         match limit.resets_at.and_then(|at| at.checked_sub(now)) {

@@ -84,7 +84,7 @@ fn page(usage: Option<&Usage<'_>>, now: u64) -> String {
     let rows: Vec<_> = windows.map(|window| row(window, now)).collect();
     let mut page = format::table(&rows) + &state(usage, now) + "\n";
     if let Some(message) = &usage.message {
-        page = page + "the service: " + &format::plain(message) + "\n";
+        page = page + "the service: " + &format::sanitize(message) + "\n";
     }
     if let Some(at) = usage.retry_at.filter(|at| *at > now) {
         page = page + "it is asked again in " + &format::remaining(at - now) + "\n";
@@ -112,7 +112,7 @@ fn state(usage: &Usage<'_>, now: u64) -> String {
 /// A window: its name, a gauge with a mark for how far it has run, the figure, when it begins anew, and whether it will
 /// last until then.
 fn row(window: &UsageWindow<'_>, now: u64) -> Vec<String> {
-    let name = format::window(&window.name);
+    let name = format::window_name(&window.name);
     let elapsed = window.elapsed_percent(now);
     let mut rest = Vec::new();
     match window.resets_at {

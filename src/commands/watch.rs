@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use crate::client::subscription::{self, LOST, subscribe_forever};
 use crate::client::{Client, Update};
-use crate::format::status::{Kind, by_need};
-use crate::format::{self, Cell, Column, Cut, Screen};
+use crate::format::status::{DisplayStatus, attention_order};
+use crate::format::{self, Cell, Column, Cut, StdoutStyle};
 use crate::os::clock;
 use crate::protocol::{Notification, SessionRecord, Snapshot, Status};
 
@@ -131,7 +131,7 @@ impl View {
             Notification::SessionChanged(changed) => self.session(&changed.session),
             Notification::SessionRemoved(removed) => {
                 self.shown.remove(&*removed.key);
-                self.line("  removed", &format::plain(&removed.key));
+                self.line("  removed", &format::sanitize(&removed.key));
             }
             // Bars and dashboards show the limits; here their lines would hide those about sessions.
             Notification::UsageChanged(_) => {}
@@ -149,7 +149,7 @@ impl View {
 
     fn snapshot(&mut self, snapshot: &Snapshot<'_>) {
         let mut sessions: Vec<_> = snapshot.sessions.iter().collect();
-        sessions.sort_by(|a, b| by_need(a, b));
+        sessions.sort_by(|a, b| attention_order(a, b));
         if self.has_snapshot {
             let count = sessions.len();
             let s = if count == 1 { "" } else { "s" };
@@ -185,17 +185,17 @@ impl View {
         self.shown.insert(session.key.to_string(), now);
         let status = Cell {
             text: status,
-            style: format::style(Kind::of(session)),
+            style: DisplayStatus::of(session).sgr(),
         };
         let key = Column::cut(Cut::End, 12).padded(self.key_width);
-        let columns = [key, Column::cut(Cut::End, 10).leaving(0)];
-        let rest = [format::plain(&session.key).into(), summary.into()];
+        let columns = [key, Column::cut(Cut::End, 10).drop_priority(0)];
+        let rest = [format::sanitize(&session.key).into(), summary.into()];
         self.cells(status, &columns, rest);
     }
 
     fn widen_key_column(&mut self, session: &SessionRecord<'_>) {
         if session.status != Status::Closed {
-            let width = format::width(&format::plain(&session.key));
+            let width = format::width(&format::sanitize(&session.key));
             self.key_width = self.key_width.max(width.min(KEY_WIDTH.1));
         }
     }
@@ -214,14 +214,14 @@ impl View {
         let mut row = vec![time.into(), word];
         row.extend(rest);
         // Read for each line, because the terminal's size changes.
-        self.page += &format::fitted(&all, &[row], Screen::of_stdout());
+        self.page += &format::render(&all, &[row], StdoutStyle::detect());
     }
 }
 
 /// The text shown of a session, beside its key.
 fn shown(session: &SessionRecord<'_>) -> [String; 2] {
     [
-        format!("{} {}", format::sign(session), format::status(session)),
-        format::about(session),
+        format!("{} {}", format::marker(session), format::status(session)),
+        format::summary(session),
     ]
 }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::format;
-use crate::format::status::{Kind, Tally, by_need};
+use crate::format::status::{Colour, Counts, DisplayStatus, attention_order};
 use crate::protocol::{SessionRecord, Status, Usage, WaitingFor};
 
 /// The bar that reads the line.
@@ -32,39 +32,37 @@ pub(super) enum Format {
 /// The most sessions in a tooltip, so that it fits on a screen.
 const TOOLTIP_ROWS: usize = 12;
 
-/// tmux's style for a kind, in the terminal's own colours. Both of a pair: a status line is green at first, and may be
-/// anything. What needs nobody looks as the rest of the line does.
-const fn tmux_style(kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Waiting => Some("fg=black,bg=yellow"),
-        Kind::Failed => Some("fg=white,bg=red"),
-        Kind::Finished => Some("fg=black,bg=cyan"),
-        Kind::Working | Kind::Idle | Kind::Closed | Kind::Unknown => None,
-    }
+/// tmux's style for a status that needs a person, in the terminal's colours. It sets both foreground and background,
+/// because the line may have any; bright green, because tmux's own line is green by default. `None`: the line's style.
+fn tmux_style(status: DisplayStatus) -> Option<&'static str> {
+    let colour = status.colour().filter(|_| status.needs_person())?;
+    Some(match colour {
+        Colour::Yellow => "fg=black,bg=yellow",
+        Colour::Red => "fg=white,bg=red",
+        Colour::Green => "fg=black,bg=brightgreen",
+        Colour::Cyan => "fg=black,bg=cyan",
+    })
 }
 
-/// Its colour where there is no palette, to be read on dark and on light: red, green, blue.
-const fn rgb(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Waiting => "d79921",
-        Kind::Failed => "e0524d",
-        Kind::Finished => "3f9fa8",
-        Kind::Working => "7a9f35",
-        Kind::Idle | Kind::Closed | Kind::Unknown => "8a8a8a",
+/// A status's colour where there is no palette: red, green, blue in hexadecimal.
+const fn rgb(status: DisplayStatus) -> &'static str {
+    match status.colour() {
+        Some(colour) => colour.rgb(),
+        None => "8a8a8a",
     }
 }
 
 /// The counts above 0, the most urgent first. Idle sessions count only if there are no others.
-fn parts(tally: Tally) -> Vec<(usize, Kind)> {
+fn parts(counts: Counts) -> Vec<(usize, DisplayStatus)> {
     let mut parts = vec![
-        (tally.waiting, Kind::Waiting),
-        (tally.failed, Kind::Failed),
-        (tally.finished, Kind::Finished),
-        (tally.working, Kind::Working),
+        (counts.waiting, DisplayStatus::Waiting),
+        (counts.failed, DisplayStatus::Failed),
+        (counts.finished, DisplayStatus::Finished),
+        (counts.working, DisplayStatus::Working),
     ];
     parts.retain(|(count, _)| *count > 0);
-    if parts.is_empty() && tally.idle > 0 {
-        parts.push((tally.idle, Kind::Idle));
+    if parts.is_empty() && counts.idle > 0 {
+        parts.push((counts.idle, DisplayStatus::Idle));
     }
     parts
 }
@@ -79,54 +77,54 @@ pub(super) fn line<'a>(
     let connected = sessions.is_some();
     let live = |session: &&SessionRecord<'_>| session.status != Status::Closed;
     let mut sessions: Vec<_> = sessions.into_iter().flatten().filter(live).collect();
-    sessions.sort_by(|a, b| by_need(a, b));
-    let tally = Tally::of(sessions.iter().copied());
-    let parts = parts(tally);
+    sessions.sort_by(|a, b| attention_order(a, b));
+    let counts = Counts::of(sessions.iter().copied());
+    let parts = parts(counts);
     let windows = || usage.into_iter().flat_map(|usage| &usage.windows);
     let limit = windows().max_by(|a, b| a.used_percent.total_cmp(&b.used_percent));
     let limit = limit.filter(|_| !parts.is_empty()).map(|window| {
         format!(
             "{} {:.0} %",
-            format::window(&window.name),
+            format::window_name(&window.name),
             window.used_percent
         )
     });
-    let joined = |piece: fn(usize, Kind) -> String| {
-        let pieces = parts.iter().map(|(count, kind)| piece(*count, *kind));
+    let joined = |piece: fn(usize, DisplayStatus) -> String| {
+        let pieces = parts.iter().map(|(count, status)| piece(*count, *status));
         let pieces: Vec<_> = pieces.chain(limit.clone()).collect();
         pieces.join(" · ")
     };
-    let words = || joined(|count, kind| format!("{count} {}", kind.word()));
+    let words = || joined(|count, status| format!("{count} {}", status.word()));
     let first = parts.first().copied();
     match format {
         Format::Plain => words(),
-        Format::Tmux => joined(|count, kind| match tmux_style(kind) {
-            Some(style) => format!("#[{style}] {count} {} #[default]", kind.word()),
-            None => format!("{count} {}", kind.word()),
+        Format::Tmux => joined(|count, status| match tmux_style(status) {
+            Some(style) => format!("#[{style}] {count} {} #[default]", status.word()),
+            None => format!("{count} {}", status.word()),
         }),
-        Format::Polybar => {
-            joined(|count, kind| format!("%{{F#{}}}{count} {}%{{F-}}", rgb(kind), kind.word()))
-        }
+        Format::Polybar => joined(|count, status| {
+            format!("%{{F#{}}}{count} {}%{{F-}}", rgb(status), status.word())
+        }),
         Format::Sketchybar => match first {
-            Some((_, kind)) => {
+            Some((_, status)) => {
                 format!(
                     "drawing=on label=\"{}\" label.color=0xff{}",
                     words(),
-                    rgb(kind)
+                    rgb(status)
                 )
             }
             None => "drawing=off label=\"\"".into(),
         },
         Format::I3blocks => text(&I3blocks {
             full_text: words(),
-            short_text: first.map_or_else(String::new, |(count, kind)| {
-                format!("{count} {}", kind.word())
+            short_text: first.map_or_else(String::new, |(count, status)| {
+                format!("{count} {}", status.word())
             }),
-            color: first.map(|(_, kind)| format!("#{}", rgb(kind))),
+            color: first.map(|(_, status)| format!("#{}", rgb(status))),
         }),
         Format::Waybar => {
             let class = match first {
-                Some((_, kind)) => kind.word(),
+                Some((_, status)) => status.word(),
                 None if connected => "none",
                 None => "off",
             };
@@ -139,11 +137,11 @@ pub(super) fn line<'a>(
         }
         Format::Json => text(&Json {
             connected,
-            waiting: tally.waiting,
-            failed: tally.failed,
-            finished: tally.finished,
-            working: tally.working,
-            idle: tally.idle,
+            waiting: counts.waiting,
+            failed: counts.failed,
+            finished: counts.finished,
+            working: counts.working,
+            idle: counts.idle,
             limits: windows()
                 .map(|window| Limit {
                     name: &window.name,
@@ -268,11 +266,11 @@ fn row(session: &SessionRecord<'_>) -> String {
                 .find(|part| !part.is_empty())
         })
         .unwrap_or(&session.key);
-    let name = format::plain(name);
-    let about = format::about(session);
+    let name = format::sanitize(name);
+    let summary = format::summary(session);
     let mut row = format!("{}  {}", format::status(session), name);
-    if !about.is_empty() && about != name {
-        row = format!("{row}  {about}");
+    if !summary.is_empty() && summary != name {
+        row = format!("{row}  {summary}");
     }
     escape_markup(&row)
 }

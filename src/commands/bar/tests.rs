@@ -51,7 +51,7 @@ fn each_bar_is_told_in_its_own_language() {
     );
     assert_eq!(
         of(Format::Polybar, &sessions[..2]),
-        "%{F#d79921}1 waiting%{F-} · %{F#7a9f35}1 working%{F-}"
+        "%{F#d79921}1 waiting%{F-} · %{F#3f9fa8}1 working%{F-}"
     );
     assert_eq!(
         of(Format::Sketchybar, &sessions[..2]),

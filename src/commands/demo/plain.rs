@@ -103,7 +103,7 @@ impl<W: Write> Screen<'_, W> {
                 Ok(Event::Updated(update)) => {
                     if let Update::Notification(Notification::SessionChanged(changed)) = *update {
                         let status = format::status(&changed.session);
-                        let text = format!("{status:<19}  {}", format::about(&changed.session));
+                        let text = format!("{status:<19}  {}", format::summary(&changed.session));
                         // The evidence changes with every event; a person sees what it comes to.
                         if text != self.last {
                             self.line(text.trim_end())?;

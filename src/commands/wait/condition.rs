@@ -6,7 +6,7 @@ use super::What;
 use crate::client::Update;
 use crate::client::mirror::Mirror;
 use crate::format;
-use crate::format::status::by_need;
+use crate::format::status::attention_order;
 use crate::os::process::{self, ProcessId};
 use crate::protocol::{Notification, SessionRecord, Status};
 
@@ -180,7 +180,7 @@ impl Wait {
         let mut waited: Vec<_> = self.keys.keys().map(String::as_str).collect();
         // In the order of `list`; sessions that are gone last.
         waited.sort_by(|a, b| match (self.mirror.get(a), self.mirror.get(b)) {
-            (Some(a), Some(b)) => by_need(a, b),
+            (Some(a), Some(b)) => attention_order(a, b),
             (a, b) => b.is_some().cmp(&a.is_some()),
         });
         let over: Vec<_> = waited
@@ -218,7 +218,7 @@ impl Wait {
             What::Attention => "need a person",
             What::Idle | What::Waiting | What::Closed => "wait for a person",
         };
-        let keys: Vec<_> = over.iter().map(|key| format::plain(key)).collect();
+        let keys: Vec<_> = over.iter().map(|key| format::sanitize(key)).collect();
         let is = if keys.len() == 1 { "is" } else { "are" };
         format!(
             "{} {is} closed and will not {what}; `agent-console list` shows who is open",
@@ -245,7 +245,7 @@ impl Wait {
                         "not reported since the daemon's restart".into()
                     }
                 };
-                format!("{} is {state}", format::plain(key))
+                format!("{} is {state}", format::sanitize(key))
             })
             .collect();
         if words.len() > NAMED {

@@ -188,10 +188,10 @@ fn print(
         match wait.session(key) {
             Some(session) if options.json => format::json(out, session)?,
             Some(session) => {
-                let about = format::about(session);
+                let summary = format::summary(session);
                 let line = format!(
-                    "{}  {}  {}  {about}",
-                    format::plain(key),
+                    "{}  {}  {}  {summary}",
+                    format::sanitize(key),
                     format::status(session),
                     format::directory(session),
                 );
@@ -201,7 +201,7 @@ fn print(
                 let removed = key.into();
                 format::json(out, &RemoveResult { removed })?;
             }
-            None => writeln!(out, "{}  gone", format::plain(key))?,
+            None => writeln!(out, "{}  gone", format::sanitize(key))?,
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
-//! The two threads that talk to the daemon, so that the one that draws never waits for it: one listens, one asks.
+//! The two threads that talk to the daemon, so that the thread that draws never waits for it: one subscribes, one sends
+//! requests.
 //!
-//! Each hands what it hears to a function and knows nothing of what is done with it.
+//! Each passes events to a function, and knows nothing of what they are used for.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -9,45 +10,45 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::app::Event;
+use super::update::Event;
 use crate::client::subscription::{self, End, subscribe_forever};
 use crate::client::{Client, ClientError};
 use crate::protocol::{RemoveResult, SessionParams};
 
-/// The first and the longest pause while there is no daemon to begin with.
+/// The first and the longest pause between attempts before the first connection.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
-/// A question to the daemon.
+/// A request to the daemon.
 #[derive(Debug)]
-pub(super) enum Question {
-    /// The evidence of the session of this key.
+pub(super) enum Request {
+    /// Return the evidence of the session of this key.
     Explain(String),
     /// Forget the session of this key.
     Remove(String),
 }
 
-/// Follows the daemon at `socket` for good. After a deliberate stop, and where trying again makes no sense, it waits
-/// for `wake`. Ends when `tell` says that nobody listens any more (`false`).
-pub(super) fn listen(socket: &Path, wake: &Receiver<()>, mut tell: impl FnMut(Event) -> bool) {
+/// Subscribes to the daemon at `socket` for good. After a deliberate stop or an error it waits for `wake`. Ends when
+/// `send` returns false: the receiver is gone.
+pub(super) fn subscribe(socket: &Path, wake: &Receiver<()>, mut send: impl FnMut(Event) -> bool) {
     loop {
-        let event = match hear(socket, &mut tell) {
+        let event = match subscribe_once(socket, &mut send) {
             Ok(End::Cancelled) => return,
             Ok(End::Stopped) => Event::Stopped,
             Err(error) => Event::Failed(error.to_string()),
         };
-        if !tell(event) || wake.recv().is_err() {
+        if !send(event) || wake.recv().is_err() {
             return;
         }
     }
 }
 
-fn hear(socket: &Path, tell: &mut impl FnMut(Event) -> bool) -> Result<End, ClientError> {
+fn subscribe_once(socket: &Path, send: &mut impl FnMut(Event) -> bool) -> Result<End, ClientError> {
     let mut pause = PAUSE.0;
     let client = loop {
         match Client::connect(socket) {
             Err(error @ ClientError::NoDaemon { .. }) => {
                 let advice = Some(error.to_string());
-                if !tell(Event::Lost { pause, advice }) {
+                if !send(Event::Lost { pause, advice }) {
                     return Ok(End::Cancelled);
                 }
                 std::thread::sleep(pause);
@@ -57,7 +58,7 @@ fn hear(socket: &Path, tell: &mut impl FnMut(Event) -> bool) -> Result<End, Clie
         }
     };
     subscribe_forever(client, socket, |event| {
-        let more = tell(match event {
+        let more = send(match event {
             subscription::Event::Update(update) => Event::Update(update),
             subscription::Event::Lost { pause } => Event::Lost {
                 pause,
@@ -72,26 +73,30 @@ fn hear(socket: &Path, tell: &mut impl FnMut(Event) -> bool) -> Result<End, Clie
     })
 }
 
-/// Asks what is to be asked, each over a connection of its own, until there is nobody to answer.
-pub(super) fn ask(socket: &Path, questions: &Receiver<Question>, tell: impl Fn(Event) -> bool) {
-    for question in questions {
-        let event = match question {
-            Question::Explain(key) => {
-                let answer = asked(socket, "session.explain", &key);
+/// Sends each request over a connection of its own, until the senders or the receiver are gone.
+pub(super) fn serve_requests(
+    socket: &Path,
+    requests: &Receiver<Request>,
+    send: impl Fn(Event) -> bool,
+) {
+    for request in requests {
+        let event = match request {
+            Request::Explain(key) => {
+                let answer = call(socket, "session.explain", &key);
                 Some(Event::Explained(key, answer))
             }
-            // That it is gone is told to everybody.
-            Question::Remove(key) => asked::<RemoveResult<'static>>(socket, "session.remove", &key)
+            // A success arrives as an update.
+            Request::Remove(key) => call::<RemoveResult<'static>>(socket, "session.remove", &key)
                 .err()
                 .map(Event::NotRemoved),
         };
-        if event.is_some_and(|event| !tell(event)) {
+        if event.is_some_and(|event| !send(event)) {
             return;
         }
     }
 }
 
-fn asked<R: DeserializeOwned>(socket: &Path, method: &str, key: &str) -> Result<R, String> {
+fn call<R: DeserializeOwned>(socket: &Path, method: &str, key: &str) -> Result<R, String> {
     let params = SessionParams {
         session: key.into(),
     };
