@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::bail;
 use serde::Serialize;
 
-use super::Json;
+use super::args::Json;
 use crate::doctor::{self, Check, Level};
 use crate::format;
 
@@ -17,6 +17,11 @@ struct Report<'a> {
     ok: bool,
     checks: &'a [Check],
 }
+
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str = "Examples:
+  agent-console doctor                    show what is wrong, and the command that fixes it
+  agent-console doctor --json             the same for a script";
 
 pub(super) fn run(
     options: &Json,

@@ -2,11 +2,16 @@
 
 use std::io::Write;
 
-use super::OneSession;
+use super::args::OneSession;
 use crate::client::Client;
 use crate::format;
 use crate::os::clock;
 use crate::protocol::{EvidenceStep, ExplainResult};
+
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str = "Examples:
+  agent-console explain 3f2a              show each piece of evidence, and the rule that applied
+  agent-console explain 3f2a --json       the same for a bug report";
 
 pub(super) fn run(
     one: &OneSession,

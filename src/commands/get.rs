@@ -2,16 +2,16 @@
 
 use std::io::Write;
 
-use super::OneSession;
+use super::args::OneSession;
 use crate::client::Client;
 use crate::format::{self, Field, StdoutStyle};
 use crate::os::clock;
 use crate::protocol::{SessionRecord, SessionResult};
 
-/// Examples for `get --help`.
+/// Shown below `get --help`.
 pub(super) const EXAMPLES: &str = "Examples:
   agent-console get build
-  agent-console get 19440e85 --json | jq -r .reason      by the beginning of the agent's id";
+  agent-console get 19440e85 --json | jq -r .reason      by a prefix of the session id";
 
 pub(super) fn run(
     one: &OneSession,

@@ -13,22 +13,23 @@ use crate::protocol::{ListParams, ListResult, SessionRecord};
 
 /// The options of `list`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Who needs a person comes first, marked with a `!`, then who works.
-
-Examples:
-  agent-console list                                 what runs now
-  agent-console list --all                           closed sessions, too
-  agent-console list --json | jq -r '.[].cwd'        for a script, oldest first"
-)]
 pub(super) struct Options {
-    /// Closed sessions too
+    /// List closed sessions, too
     #[arg(long)]
     all: bool,
-    /// Print an array of session records
+    /// Print a JSON array of session records
     #[arg(long)]
     json: bool,
 }
+
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str =
+    "The sessions that need a person come first, marked with `!`, then those at work.
+
+Examples:
+  agent-console list                                 list the open sessions
+  agent-console list --all                           list closed sessions, too
+  agent-console list --json | jq -r '.[].cwd'        for a script; the oldest session first";
 
 /// The columns. On a narrow terminal the directory is dropped first, then the summary, then the time.
 const COLUMNS: [Column; 5] = [

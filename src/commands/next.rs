@@ -13,16 +13,18 @@ use crate::protocol::{ListParams, ListResult, SessionRecord};
 
 /// The options of `next`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status 1 if nobody needs you.
-
-Examples:
-  agent-console next
-  agent-console next --json | jq -r .cwd")]
 pub(super) struct Options {
-    /// Print the session's record
+    /// Print the session's record as JSON
     #[arg(long)]
     json: bool,
 }
+
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str = "The exit status is 1 if no session needs you.
+
+Examples:
+  agent-console next
+  agent-console next --json | jq -r .cwd";
 
 pub(super) fn run(
     options: &Options,
@@ -38,7 +40,7 @@ pub(super) fn run(
         .filter(|session| session.attention)
         .min_by(attention_order)
     else {
-        bail!("nobody needs you");
+        bail!("no session needs you");
     };
     if options.json {
         format::json(out, &session)?;

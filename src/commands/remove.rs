@@ -1,11 +1,17 @@
-//! `remove`: has the daemon forget a session.
+//! `remove`: removes a session from the daemon's memory.
 
 use std::io::Write;
 
-use super::OneSession;
+use super::args::OneSession;
 use crate::client::Client;
 use crate::format;
 use crate::protocol::RemoveResult;
+
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str = "A session that still runs appears again with its next event.
+
+Examples:
+  agent-console remove build              remove it by its key, or a prefix of it";
 
 pub(super) fn run(
     one: &OneSession,

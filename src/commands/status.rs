@@ -1,13 +1,13 @@
-//! `status`: how the daemon is.
+//! `status`: the state of the daemon.
 
 use std::io::Write;
 
-use super::Json;
+use super::args::Json;
 use crate::client::Client;
 use crate::format;
 use crate::protocol::StatusResult;
 
-/// Examples for `status --help`.
+/// Shown below `status --help`.
 pub(super) const EXAMPLES: &str = "Examples:
   agent-console status
   agent-console status --json | jq .sessions.waiting";

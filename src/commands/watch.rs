@@ -21,19 +21,20 @@ use crate::protocol::{Notification, SessionRecord, Snapshot, Status};
 
 /// The options of `watch`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Begins with the sessions that are open; the first column is the time since then. Ends when the
-daemon is stopped, not when it is restarted.
-
-Examples:
-  agent-console watch
-  agent-console watch --json | jq -r 'select(.session.attention) | .session.cwd'"
-)]
 pub(super) struct Options {
-    /// Print a JSON object a line: first the snapshot, then each event
+    /// Print one JSON object per line: first the snapshot, then each event
     #[arg(long)]
     json: bool,
 }
+
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str =
+    "It begins with the open sessions. The first column is the time since the start. It ends when the daemon is
+stopped, but not when it is restarted.
+
+Examples:
+  agent-console watch
+  agent-console watch --json | jq -r 'select(.session.attention) | .session.cwd'";
 
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let mut view = View {

@@ -19,13 +19,13 @@ pub(super) enum Format {
     Waybar,
     /// polybar's script module, with its colour tags
     Polybar,
-    /// i3blocks and i3bar: JSON that their own protocol knows
+    /// i3blocks and i3bar: a JSON block of i3bar's protocol
     I3blocks,
     /// Arguments of `sketchybar --set NAME`
     Sketchybar,
-    /// Plain words
+    /// Plain text
     Plain,
-    /// The numbers, and the sessions that need a person
+    /// JSON: the counts, the limits, and the sessions that need a person
     Json,
 }
 

@@ -18,6 +18,7 @@ use clap::Args;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use self::line::{Format, line};
+use super::exit::print_error;
 use crate::client::mirror::Mirror;
 use crate::client::subscription::{self, subscribe_forever};
 use crate::client::{Client, ClientError};
@@ -29,13 +30,23 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The options of `bar`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// For which bar
+    /// The format of the line
     #[arg(long, value_name = "BAR", default_value = "plain")]
     format: Format,
-    /// Print another line whenever it changes, until the bar closes its end
+    /// Print another line whenever it changes, until the bar closes the pipe
     #[arg(long)]
     follow: bool,
 }
+
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str =
+    "docs/bars.md shows how to use it in tmux, Waybar, polybar, i3blocks and SketchyBar.
+Without a daemon the line is empty and the exit status is 0.
+
+Examples:
+  agent-console bar                       2 waiting · 5 working
+  agent-console bar --format waybar --follow
+  set -g status-right '#(agent-console bar --format tmux --follow)'    in ~/.tmux.conf";
 
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     if options.follow {
@@ -96,7 +107,7 @@ fn print_changes(format: Format, socket: &Path, out: &mut impl Write) -> anyhow:
             Event::Failed(error) => {
                 let before = std::mem::replace(&mut last_error, error.to_string());
                 if last_error != before {
-                    super::complain(&error.into());
+                    print_error(&error.into());
                 }
             }
             Event::Closed => break,

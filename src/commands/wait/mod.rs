@@ -25,49 +25,50 @@ use crate::protocol::{RemoveResult, SessionParams, SessionResult};
 
 /// The options of `wait`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "What is so already is not waited for. A line for each session that is as asked tells which:
-one with --any, all of them otherwise; with --json its record. `idle` is also true of a session that failed or was
-closed, `closed` of one that was removed (with --json: {\"removed\": KEY}).
-
-Exit status: 0, 124 when the time is over, 1 when it cannot come true any more or the daemon was stopped.
-
-Examples:
-  agent-console wait && notify-send 'an agent needs you'
-  agent-console wait build --for idle --timeout 10min
-  agent-console wait --all --for idle && systemctl suspend"
-)]
 pub(super) struct Options {
-    /// Keys, session ids, or unique prefixes of either: all of them, unless `--any`
+    /// Keys, session ids, or unique prefixes of them; waits for all of them, unless --any is given
     #[arg(value_name = "SESSION")]
     sessions: Vec<String>,
-    /// Any of the sessions; without SESSION any there is or will be [default without SESSION]
+    /// Wait for any one of the sessions; without SESSION for any open or new one [default without SESSION]
     #[arg(long, conflicts_with = "all")]
     any: bool,
-    /// All of the sessions, at the same time; without SESSION all that are open now
+    /// Wait until all of the sessions are in the state at the same time; without SESSION all that are open now
     #[arg(long)]
     all: bool,
-    /// What to wait for
+    /// The state to wait for
     #[arg(long = "for", value_name = "WHAT", default_value = "attention")]
     what: What,
-    /// How long at most: seconds, or a duration such as `90s` or `5min` [default: for ever]
+    /// The time limit: seconds, or a duration such as 90s or 5min [default: none]
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_negative_numbers = true)]
     timeout: Option<Duration>,
-    /// Print a session's record a line
+    /// Print the sessions' records, one JSON object per line
     #[arg(long)]
     json: bool,
 }
 
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str =
+    "A session that is in the state already ends the wait at once. `wait` prints a line for each session that ended the
+wait: one with --any, else all; with --json its record. `idle` includes failed and closed sessions, `closed` includes
+removed ones (with --json: {\"removed\": KEY}).
+
+Exit status: 0; 124 after the time-out; 1 if the state can no longer be reached or the daemon was stopped.
+
+Examples:
+  agent-console wait && notify-send 'an agent needs you'
+  agent-console wait build --for idle --timeout 10min
+  agent-console wait --all --for idle && systemctl suspend";
+
 /// The wanted state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// It needs a person: it waits, failed, or has finished a turn that nobody has looked at
+    /// It needs a person: it waits, has failed, or has finished a turn since a person last typed
     Attention,
-    /// It neither works nor waits: idle, failed or closed
+    /// It neither works nor waits: it is idle, failed or closed
     Idle,
     /// It waits for a person's answer
     Waiting,
-    /// It is over
+    /// It is closed
     Closed,
 }
 

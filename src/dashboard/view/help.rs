@@ -14,24 +14,21 @@ use crate::format;
 /// The help page: keys, and what they do.
 const HELP: [(&str, &str); 15] = [
     ("↑ ↓  k j", "choose a session"),
-    ("Home End  g G", "the first, the last"),
-    ("PgUp PgDn", "a page; scrolls the detail, if it is open"),
-    ("Enter", "open the detail: history, evidence; close it"),
+    ("Home End  g G", "choose the first or the last"),
+    ("PgUp PgDn", "move by a page; in the detail: scroll"),
+    ("Enter", "open or close the detail: history, evidence"),
     (
         "/",
         "filter, by any word shown; Enter keeps it, Esc drops it",
     ),
-    ("c", "show closed sessions, hide them"),
+    ("c", "show or hide closed sessions"),
     ("d", "forget the session; asks if it is still open"),
     ("y", "copy the command that resumes it (OSC 52)"),
-    (
-        "Esc",
-        "close the detail, drop the filter, put a notice away",
-    ),
-    ("Ctrl-L", "draw the screen anew"),
-    ("Ctrl-Z", "suspend; `fg` comes back"),
+    ("Esc", "close the detail, drop the filter, dismiss a notice"),
+    ("Ctrl-L", "redraw the screen"),
+    ("Ctrl-Z", "suspend; `fg` resumes"),
     ("q  Ctrl-C", "quit"),
-    ("click", "choose; once more: open the detail"),
+    ("click", "choose a session; again: open the detail"),
     ("wheel", "scroll"),
     ("Shift-drag", "select text, as without a dashboard"),
 ];

@@ -148,14 +148,14 @@ fn empty_list(model: &Model, area: Rect, buffer: &mut Buffer) {
         let why = format::wrap(&format::sanitize(why), room);
         let mut lines: Vec<_> = why.into_iter().map(Line::raw).collect();
         lines.push(Line::default());
-        lines.push(command("agent-console demo", "see it at work first"));
+        lines.push(command("agent-console demo", "play recorded agents"));
         lines
     } else if model.total() == 0 {
         vec![
             line("No sessions yet."),
             Line::default(),
-            command("agent-console install", "be told of every agent"),
-            command("agent-console demo", "see it at work first"),
+            command("agent-console install", "install the agents' hooks"),
+            command("agent-console demo", "play recorded agents"),
             Line::default(),
             line("Then start an agent, such as claude: it appears here."),
         ]
