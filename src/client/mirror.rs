@@ -1,14 +1,14 @@
-//! A client's copy of the daemon's sessions: a snapshot, and what came after it.
+//! A client's copy of the daemon's state: a snapshot, and the changes after it.
 //!
-//! Applying every notification to a snapshot gives what a new snapshot would: the tests hold it against the core
-//! after any sequence of inputs. Used by whoever subscribes; knows nothing of sockets.
+//! A snapshot with every later notification applied equals a new snapshot; the core's property tests check this for any
+//! sequence of inputs. Used by all that subscribe; knows nothing of sockets.
 
 use std::collections::BTreeMap;
 
-use crate::client::Told;
-use crate::protocol::{NOTICES_KEPT, Notice, SessionRecord, Snapshot, Usage};
+use crate::client::Update;
+use crate::protocol::{NOTICES_KEPT, Notice, Notification, SessionRecord, Snapshot, Usage};
 
-/// The sessions as the daemon last told them.
+/// The daemon's state as of the notification `seq`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mirror {
     sessions: BTreeMap<String, SessionRecord<'static>>,
@@ -18,10 +18,10 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// Takes in what was told. A notification that the copy already holds changes nothing.
-    pub fn apply(&mut self, told: Told) {
-        match told {
-            Told::Snapshot(Snapshot {
+    /// Applies an update. A notification that the copy already holds changes nothing.
+    pub fn apply(&mut self, update: Update) {
+        match update {
+            Update::Snapshot(Snapshot {
                 seq,
                 sessions,
                 notices,
@@ -35,28 +35,37 @@ impl Mirror {
                 self.usage = usage;
                 self.seq = seq;
             }
-            Told::Changed(changed) if changed.seq > self.seq => {
+            Update::Notification(notification) => self.apply_notification(notification),
+        }
+    }
+
+    fn apply_notification(&mut self, notification: Notification<'static>) {
+        match notification {
+            Notification::SessionChanged(changed) if changed.seq > self.seq => {
                 self.seq = changed.seq;
                 self.sessions
                     .insert(changed.session.key.to_string(), changed.session);
             }
-            Told::Removed(removed) if removed.seq > self.seq => {
+            Notification::SessionRemoved(removed) if removed.seq > self.seq => {
                 self.seq = removed.seq;
                 self.sessions.remove(&*removed.key);
             }
-            Told::Usage(changed) if changed.seq > self.seq => {
+            Notification::UsageChanged(changed) if changed.seq > self.seq => {
                 self.seq = changed.seq;
                 self.usage = Some(changed.usage);
             }
-            Told::Notice(notice) if notice.seq > self.seq => {
+            Notification::DaemonNotice(notice) if notice.seq > self.seq => {
                 self.seq = notice.seq;
                 if self.notices.len() >= NOTICES_KEPT {
                     self.notices.remove(0);
                 }
                 self.notices.push(notice.notice);
             }
-            Told::Stopping(stopping) => self.seq = self.seq.max(stopping.seq),
-            Told::Changed(_) | Told::Removed(_) | Told::Usage(_) | Told::Notice(_) => {}
+            Notification::DaemonStopping(stopping) => self.seq = self.seq.max(stopping.seq),
+            Notification::SessionChanged(_)
+            | Notification::SessionRemoved(_)
+            | Notification::UsageChanged(_)
+            | Notification::DaemonNotice(_) => {}
         }
     }
 
@@ -66,7 +75,7 @@ impl Mirror {
         self.seq
     }
 
-    /// The session of this key.
+    /// The session with this key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&SessionRecord<'static>> {
         self.sessions.get(key)
@@ -77,13 +86,13 @@ impl Mirror {
         self.sessions.values()
     }
 
-    /// The account's limits, as last told.
+    /// The account's limits; `None` if the daemon knows nothing of them.
     #[must_use]
     pub fn usage(&self) -> Option<&Usage<'static>> {
         self.usage.as_ref()
     }
 
-    /// What the daemon has had to say lately, oldest first: as much as a new snapshot would hold.
+    /// The latest notices, oldest first: as many as a new snapshot would hold.
     #[must_use]
     pub fn notices(&self) -> &[Notice<'static>] {
         &self.notices

@@ -1,7 +1,8 @@
-//! The clients' end of the socket: blocking, std only. Asks and is answered; or subscribes and is told.
+//! The client's end of the socket: blocking, `std` only. One request and its response, or a subscription.
 //!
-//! Never starts a daemon: a service manager does that on the connection itself, and where there is none
-//! [`how_to_start`] says what to run. Called by the commands; knows the protocol's frame, not what is done with it.
+//! Never starts a daemon: a service manager does that when a client connects, and without one [`start_hint`] says what
+//! to run. Called by the commands, the dashboard and `doctor`; knows the protocol's frame, not what its messages are
+//! used for.
 
 pub mod mirror;
 pub mod subscription;
@@ -19,61 +20,58 @@ use crate::codec::{self, Incoming};
 use crate::config;
 use crate::os::peer::{self, ConnectError};
 use crate::os::process;
-use crate::protocol::{
-    DaemonNotice, DaemonStopping, FETCH_LIMIT_MS, Notification, SessionChanged, SessionRemoved,
-    Snapshot, StopReason, UsageChanged,
-};
+use crate::protocol::{Notification, Snapshot, StopReason};
 
-/// How long a connection and an answer may take. A manager that has to start the daemon first needs milliseconds; a
-/// daemon that hangs is to be told from one that is slow.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection and a response may take. A service manager starts the daemon within milliseconds, so a daemon
+/// that needs longer hangs.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest line taken from the daemon, in bytes: a snapshot of as many sessions as it may remember.
-const LONGEST_LINE: u64 = 256 * 1024 * 1024;
+/// The longest line accepted from the daemon, in bytes: a snapshot of the most sessions that it keeps.
+const MAX_LINE: u64 = 256 * 1024 * 1024;
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// There is no daemon to talk to.
-    #[error("no daemon answers at {}; {}", path.display(), how_to_start())]
+    /// No daemon listens on the socket.
+    #[error("no daemon answers at {}; {}", path.display(), start_hint())]
     NoDaemon {
         /// The socket's path.
         path: PathBuf,
     },
-    /// There is one, and the connection failed.
+    /// The connection was refused by either side.
     #[error(transparent)]
     Connect(ConnectError),
-    /// The daemon said no.
+    /// The daemon answered with an error.
     #[error("{message}")]
     Refused {
         /// One of [`ErrorCode`](crate::protocol::ErrorCode).
         code: i32,
-        /// Why.
+        /// The daemon's message for people.
         message: String,
     },
-    /// Nothing came in time.
-    #[error("the daemon at {} did not answer within {} s; see its log, or restart it", path.display(), patience.as_secs())]
-    Silent {
+    /// No response came in time.
+    #[error("the daemon at {} did not answer within {} s; see its log, or restart it", path.display(), timeout.as_secs())]
+    TimedOut {
         /// The socket's path.
         path: PathBuf,
-        /// How long it had.
-        patience: Duration,
+        /// The time limit.
+        timeout: Duration,
     },
-    /// The connection ended before the answer.
+    /// The daemon closed the connection before it responded.
     #[error("the daemon at {} closed the connection before it answered; see its log", path.display())]
     Closed {
         /// The socket's path.
         path: PathBuf,
     },
-    /// What came is not the protocol.
+    /// The peer does not speak this protocol.
     #[error("what answers at {} does not speak this protocol: {source}", path.display())]
     Protocol {
         /// The socket's path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         source: serde_json::Error,
     },
-    /// The system failed the connection.
+    /// A system call on the connection failed.
     #[error("the connection to {} failed: {source}", path.display())]
     Io {
         /// The socket's path.
@@ -90,77 +88,70 @@ pub struct Client {
     socket: BufReader<UnixStream>,
     line: String,
     last_id: u64,
-    /// How long an answer may take.
-    patience: Duration,
+    /// How long a response may take.
+    timeout: Duration,
 }
 
-/// What a subscriber is told.
+/// What a subscriber receives: a snapshot, and the changes after it.
 #[derive(Debug)]
-pub enum Told {
-    /// Everything, as it is now: first, and again after each reconnection.
+pub enum Update {
+    /// The whole state: first, and again after each reconnection.
     Snapshot(Snapshot<'static>),
-    /// A session is new or has changed.
-    Changed(Box<SessionChanged<'static>>),
-    /// A session is no longer remembered.
-    Removed(SessionRemoved<'static>),
-    /// The account's limits are known better, or worse.
-    Usage(UsageChanged<'static>),
-    /// Something that a person should know.
-    Notice(DaemonNotice<'static>),
-    /// The daemon leaves.
-    Stopping(DaemonStopping),
+    /// One change.
+    Notification(Notification<'static>),
 }
 
 impl Client {
-    /// Connects to the daemon at `path`; with a service manager, that starts it.
+    /// Connects to the daemon at `path`; a service manager that holds the socket starts it.
     ///
     /// # Errors
     ///
-    /// [`ClientError::NoDaemon`], or the connection is refused by either side.
+    /// [`ClientError::NoDaemon`], or either side refuses the connection.
     pub fn connect(path: &Path) -> Result<Self, ClientError> {
-        let socket = peer::connect(path, PATIENCE).map_err(|error| match error {
+        let socket = peer::connect(path, TIMEOUT).map_err(|error| match error {
             ConnectError::NoDaemon { path, .. } => ClientError::NoDaemon { path },
             other => ClientError::Connect(other),
         })?;
-        Ok(Self::over(path, socket))
+        Ok(Self::from_stream(path, socket))
     }
 
-    /// A client over a connection to `path` that [`peer::connect`] has made, with that one's time limit.
+    /// A client on a connection to `path` made by [`peer::connect`], which has set the socket's time limit.
     #[must_use]
-    pub fn over(path: &Path, socket: UnixStream) -> Self {
+    pub fn from_stream(path: &Path, socket: UnixStream) -> Self {
         Self {
             path: path.into(),
             socket: BufReader::new(socket),
             line: String::new(),
             last_id: 0,
-            patience: PATIENCE,
+            timeout: TIMEOUT,
         }
     }
 
-    /// Asks for what the daemon has to ask somebody else for, and waits for the answer as long as that may take.
+    /// [`call`](Self::call) with a time limit of its own, for a method that takes the daemon longer than most.
     ///
     /// # Errors
     ///
-    /// As for [`ask`](Self::ask).
-    pub fn ask_patiently<P: Serialize, R: DeserializeOwned>(
+    /// As for [`call`](Self::call).
+    pub fn call_with_timeout<P: Serialize, R: DeserializeOwned>(
         &mut self,
         method: &str,
         params: &P,
+        timeout: Duration,
     ) -> Result<R, ClientError> {
-        self.patience = PATIENCE + Duration::from_millis(FETCH_LIMIT_MS);
+        self.timeout = timeout;
         self.socket
             .get_ref()
-            .set_read_timeout(Some(self.patience))
+            .set_read_timeout(Some(self.timeout))
             .map_err(|source| self.failed(source))?;
-        self.ask(method, params)
+        self.call(method, params)
     }
 
-    /// Asks and waits for the answer.
+    /// Sends a request and waits for its result.
     ///
     /// # Errors
     ///
-    /// The daemon refused, or there was no answer.
-    pub fn ask<P: Serialize, R: DeserializeOwned>(
+    /// The daemon answered with an error, or did not answer.
+    pub fn call<P: Serialize, R: DeserializeOwned>(
         &mut self,
         method: &str,
         params: &P,
@@ -173,10 +164,10 @@ impl Client {
             .map_err(|source| self.failed(source))?;
         loop {
             self.read_line()?;
-            match codec::incoming(&self.line).map_err(|source| self.strange(source))? {
+            match codec::incoming(&self.line).map_err(|source| self.protocol_error(source))? {
                 Incoming::Result { id, result } if id == self.last_id => {
                     return serde_json::from_str(result.get())
-                        .map_err(|source| self.strange(source));
+                        .map_err(|source| self.protocol_error(source));
                 }
                 Incoming::Error { id, error } if id.is_none_or(|id| id == self.last_id) => {
                     return Err(ClientError::Refused {
@@ -192,21 +183,21 @@ impl Client {
         }
     }
 
-    /// Subscribes and hands everything told to `each`, beginning with the snapshot, until `each` says that it has had
-    /// enough (`false`) or the daemon has gone. Says how the daemon left; `None`: it did not say.
+    /// Subscribes and passes each update to `on_update`, the snapshot first, until `on_update` returns `false` or the
+    /// daemon closes the connection. Returns the reason that the daemon gave for its stop, if it gave one.
     ///
     /// # Errors
     ///
-    /// The daemon refused, or the connection failed.
+    /// The daemon answered with an error, or the connection failed.
     pub fn subscribe(
         mut self,
-        mut each: impl FnMut(Told) -> bool,
+        mut on_update: impl FnMut(Update) -> bool,
     ) -> Result<Option<StopReason>, ClientError> {
-        let snapshot = self.ask("subscribe", &serde_json::Map::new())?;
-        if !each(Told::Snapshot(snapshot)) {
+        let snapshot = self.call("subscribe", &serde_json::Map::new())?;
+        if !on_update(Update::Snapshot(snapshot)) {
             return Ok(None);
         }
-        // From here on silence is the normal case.
+        // Updates come only when something changes.
         self.socket
             .get_ref()
             .set_read_timeout(None)
@@ -218,42 +209,37 @@ impl Client {
                 Err(ClientError::Closed { .. }) => return Ok(stopping),
                 Err(error) => return Err(error),
             }
-            let told = match codec::incoming(&self.line).map_err(|source| self.strange(source))? {
-                Incoming::Notification(Notification::SessionChanged(changed)) => {
-                    Told::Changed(changed)
-                }
-                Incoming::Notification(Notification::SessionRemoved(removed)) => {
-                    Told::Removed(removed)
-                }
-                Incoming::Notification(Notification::UsageChanged(usage)) => Told::Usage(usage),
-                Incoming::Notification(Notification::DaemonNotice(notice)) => Told::Notice(notice),
-                Incoming::Notification(Notification::DaemonStopping(last)) => {
-                    stopping = Some(last.reason);
-                    Told::Stopping(last)
-                }
-                Incoming::Result { .. } | Incoming::Error { .. } | Incoming::Unknown => continue,
-            };
-            if !each(told) {
+            let notification =
+                match codec::incoming(&self.line).map_err(|source| self.protocol_error(source))? {
+                    Incoming::Notification(notification) => notification,
+                    Incoming::Result { .. } | Incoming::Error { .. } | Incoming::Unknown => {
+                        continue;
+                    }
+                };
+            if let Notification::DaemonStopping(last) = &notification {
+                stopping = Some(last.reason);
+            }
+            if !on_update(Update::Notification(notification)) {
                 return Ok(stopping);
             }
         }
     }
 
-    /// True if the daemon's process id names it here, too: who listens, the daemon or its manager, is in this process's
-    /// pid namespace.
+    /// True if the daemon's process id is valid here: the process that listens (the daemon or its service manager) is in
+    /// this process's pid namespace.
     #[must_use]
     pub fn sees_daemon(&self) -> bool {
         process::is_in_namespace(peer::pid(self.socket.get_ref()))
     }
 
-    /// Waits until the daemon closes the connection: it has gone.
-    pub fn wait_for_end(mut self) {
+    /// Waits until the daemon closes the connection, as it does when it exits.
+    pub fn wait_until_closed(mut self) {
         while self.read_line().is_ok() {}
     }
 
     fn read_line(&mut self) -> Result<(), ClientError> {
         self.line.clear();
-        let mut limited = io::Read::take(&mut self.socket, LONGEST_LINE);
+        let mut limited = io::Read::take(&mut self.socket, MAX_LINE);
         match limited.read_line(&mut self.line) {
             Ok(_) if self.line.ends_with('\n') => Ok(()),
             Ok(_) => Err(ClientError::Closed {
@@ -266,9 +252,9 @@ impl Client {
     fn failed(&self, source: io::Error) -> ClientError {
         let path = self.path.clone();
         match source.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Silent {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::TimedOut {
                 path,
-                patience: self.patience,
+                timeout: self.timeout,
             },
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
                 ClientError::Closed { path }
@@ -277,7 +263,7 @@ impl Client {
         }
     }
 
-    fn strange(&self, source: serde_json::Error) -> ClientError {
+    fn protocol_error(&self, source: serde_json::Error) -> ClientError {
         ClientError::Protocol {
             path: self.path.clone(),
             source,
@@ -285,9 +271,9 @@ impl Client {
     }
 }
 
-/// What a person can do where no daemon answers: one line.
+/// How to start a daemon on this system: one line for people.
 #[must_use]
-pub fn how_to_start() -> &'static str {
+pub fn start_hint() -> &'static str {
     if cfg!(target_os = "macos") || has_user_manager() {
         "set it up with `agent-console install`, or start it by hand with `agent-console daemon --daemonize`"
     } else {
@@ -295,7 +281,7 @@ pub fn how_to_start() -> &'static str {
     }
 }
 
-/// True if a systemd user manager runs for this user: `$XDG_RUNTIME_DIR/systemd/private` is its own socket.
+/// True if a systemd user manager runs for this user: `$XDG_RUNTIME_DIR/systemd/private` is its socket.
 fn has_user_manager() -> bool {
     config::variable("XDG_RUNTIME_DIR")
         .is_some_and(|directory| Path::new(&directory).join("systemd/private").exists())

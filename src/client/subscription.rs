@@ -1,74 +1,77 @@
-//! A subscription that outlives the daemon it began with: connects again after a crash or a restart, later and later,
-//! but not after a deliberate stop, because the connection would start the daemon again.
+//! A subscription that outlives the daemon: it reconnects after a crash or a restart, with growing pauses, but not after
+//! a deliberate stop, because under a service manager the connection would start the daemon again.
 //!
-//! Used by whoever watches for long: `watch`, `wait`, `bar --follow`, the dashboard. Blocking; knows nothing of what is
-//! done with what it hears.
+//! Used by `watch`, `wait`, `bar --follow` and the dashboard. Blocking; knows nothing of what the updates are used for.
 
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::client::{Client, ClientError, Told};
+use crate::client::{Client, ClientError, Update};
 use crate::protocol::{ErrorCode, StopReason};
 
-/// The first and the longest pause before connecting again.
+/// The first and the longest pause before a reconnection.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// What a follower hears.
+/// The message for people when the connection is lost: once per loss, not once per attempt.
+pub const LOST: &str = "the daemon is gone; connecting again";
+
+/// What a subscription reports.
 #[derive(Debug)]
-pub enum Heard {
-    /// What the daemon told: a snapshot first, and again after each connection.
-    Told(Told),
-    /// The daemon is gone and does not answer; it is tried again after this pause.
+pub enum Event {
+    /// An update: a snapshot first, and again after each connection.
+    Update(Update),
+    /// The daemon is gone and does not answer.
     Lost {
-        /// How long that is.
+        /// How long until the next attempt.
         pause: Duration,
     },
 }
 
-/// Why the following came to an end.
+/// Why a subscription ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// The follower has had enough.
-    Enough,
-    /// The daemon was stopped, or left because nobody needed it.
+pub enum End {
+    /// The caller cancelled it.
+    Cancelled,
+    /// The daemon was stopped, or exited because it was idle.
     Stopped,
 }
 
-/// Follows the daemon at `socket`, beginning with `client`, until `each` breaks or the daemon is stopped on purpose.
+/// Subscribes to the daemon at `socket` over `client`, and again after each loss, until `on_event` breaks or the daemon
+/// is stopped on purpose.
 ///
 /// # Errors
 ///
 /// The daemon refuses, or the connection fails otherwise than by its end.
-pub fn follow(
+pub fn subscribe_forever(
     mut client: Client,
     socket: &Path,
-    mut each: impl FnMut(Heard) -> ControlFlow<()>,
-) -> Result<Ended, ClientError> {
+    mut on_event: impl FnMut(Event) -> ControlFlow<()>,
+) -> Result<End, ClientError> {
     loop {
-        let mut enough = false;
-        let ended = client.subscribe(|told| {
-            enough = each(Heard::Told(told)).is_break();
-            !enough
+        let mut cancelled = false;
+        let ended = client.subscribe(|update| {
+            cancelled = on_event(Event::Update(update)).is_break();
+            !cancelled
         });
-        if enough {
-            return Ok(Ended::Enough);
+        if cancelled {
+            return Ok(End::Cancelled);
         }
         match ended {
-            Ok(Some(StopReason::Stop | StopReason::Idle)) => return Ok(Ended::Stopped),
-            // Dropped, crashed, restarted, or leaving as it was subscribed to.
+            Ok(Some(StopReason::Stop | StopReason::Idle)) => return Ok(End::Stopped),
+            // Dropped, crashed or restarted, or it exited while the subscription was made.
             Ok(Some(StopReason::Signal | StopReason::Unknown) | None)
             | Err(ClientError::Closed { .. } | ClientError::Io { .. }) => {}
-            // Reached while it leaves for good: it is being stopped.
+            // It accepted the connection while it was being stopped.
             Err(ClientError::Refused { code, .. }) if code == ErrorCode::Stopping as i32 => {
-                return Ok(Ended::Stopped);
+                return Ok(End::Stopped);
             }
             Err(error) => return Err(error),
         }
         let mut pause = PAUSE.0;
         client = loop {
-            if each(Heard::Lost { pause }).is_break() {
-                return Ok(Ended::Enough);
+            if on_event(Event::Lost { pause }).is_break() {
+                return Ok(End::Cancelled);
             }
             std::thread::sleep(pause);
             match Client::connect(socket) {

@@ -1,17 +1,26 @@
-//! `completions`: a script that completes the command line in a shell, for both names of the program. Made from the
-//! grammar; asks no daemon.
+//! `completions`: a shell's completion script for both names of the program, made from the grammar. Needs no daemon.
 
 use std::io::Write;
 
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-/// For which shell.
+/// The options of `completions`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The shell that is to read the script
+    /// The shell
     shell: Shell,
 }
+
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str = "The script completes both names, agent-console and acd.
+
+Examples:
+  source <(agent-console completions bash)      in ~/.bashrc
+  source <(agent-console completions zsh)       in ~/.zshrc, after compinit
+  agent-console completions fish | source       in ~/.config/fish/config.fish
+  eval (agent-console completions elvish | slurp)                            in rc.elv
+  agent-console completions powershell | Out-String | Invoke-Expression      in $PROFILE";
 
 pub(super) fn run(
     options: &Options,
@@ -19,7 +28,7 @@ pub(super) fn run(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let name = match options.shell {
-        // With a hyphen in its name nothing completes after a command: <https://github.com/clap-rs/clap/issues/6421>.
+        // With a hyphen in the name no completion follows a command: <https://github.com/clap-rs/clap/issues/6421>.
         Shell::Bash => "acd",
         _ => "agent-console",
     };
@@ -30,8 +39,8 @@ pub(super) fn run(
     Ok(())
 }
 
-/// The script with the other name added, each shell's own way. A second script for it would take as long again at each
-/// start of a shell, and zsh looks at the first line of a file only.
+/// Adds the other name to the script, in the shell's own way. A second script would double the time that a shell's start
+/// takes, and zsh reads the first line of a file only.
 fn with_both_names(shell: Shell, script: &str) -> String {
     match shell {
         Shell::Bash => script.replace("-o default acd\n", "-o default acd agent-console\n"),

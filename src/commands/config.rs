@@ -12,6 +12,12 @@ use anyhow::{Context, bail};
 
 use crate::config::{self, Config, FileConfig, Source, TEMPLATE};
 
+/// Shown below `config --help`.
+pub(super) const EXAMPLES: &str = "Examples:
+  agent-console config init               create a commented file with the defaults
+  agent-console config check              check the file after a change
+  agent-console config show               print the settings in effect, and the source of each";
+
 /// Prints the configuration file's path, whether or not the file is there.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use similar::ChangeTag;
 use similar::algorithms::{Capture, Replace, myers};
 use similar::udiff::UnifiedHunkHeader;
 
-use crate::format::plain;
+use crate::format::sanitize;
 use crate::install::file::Change;
 
 /// Lines shown around each change.
@@ -15,7 +15,7 @@ const CONTEXT: usize = 3;
 
 /// Writes the change as `diff -u` does; what is not text is replaced by signs for it.
 pub(super) fn print(out: &mut impl Write, change: &Change, colour: bool) -> io::Result<()> {
-    let path = plain(&change.path.to_string_lossy());
+    let path = sanitize(&change.path.to_string_lossy());
     let (before, after) = (text(change.before.as_ref()), text(change.after.as_ref()));
     let name = |side: &Option<Vec<u8>>| match side {
         Some(_) => path.as_str(),
@@ -45,7 +45,11 @@ pub(super) fn print(out: &mut impl Write, change: &Change, colour: bool) -> io::
             };
             let text = line.value().trim_end_matches(['\r', '\n']);
             // Tabs are what text has and a terminal shows.
-            let text = text.split('\t').map(plain).collect::<Vec<_>>().join("\t");
+            let text = text
+                .split('\t')
+                .map(sanitize)
+                .collect::<Vec<_>>()
+                .join("\t");
             paint(out, colour, code, &format!("{sign}{text}"))?;
             if !line.value().ends_with('\n') {
                 writeln!(out, "\\ No newline at end of file")?;

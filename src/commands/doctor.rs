@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::bail;
 use serde::Serialize;
 
-use super::Json;
+use super::args::Json;
 use crate::doctor::{self, Check, Level};
 use crate::format;
 
@@ -18,6 +18,11 @@ struct Report<'a> {
     checks: &'a [Check],
 }
 
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str = "Examples:
+  agent-console doctor                    show what is wrong, and the command that fixes it
+  agent-console doctor --json             the same for a script";
+
 pub(super) fn run(
     options: &Json,
     socket: Option<&Path>,
@@ -25,8 +30,8 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let mut checks = doctor::examine(socket);
     for check in &mut checks {
-        check.what = format::plain(&check.what);
-        check.mend = check.mend.as_deref().map(format::plain);
+        check.what = format::sanitize(&check.what);
+        check.mend = check.mend.as_deref().map(format::sanitize);
     }
     let wrong = checks
         .iter()

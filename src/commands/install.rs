@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use super::{complain, diff};
+use super::diff;
+use super::exit::print_error;
 use crate::config::variable;
 use crate::format;
 use crate::install::file::{self, Change};
@@ -131,7 +132,7 @@ impl Options {
             if let Err(error) = done.context(name)
                 && let Some(first) = failed.replace(error)
             {
-                complain(&first);
+                print_error(&first);
             }
         }
         match (failed, told.failed) {
@@ -201,12 +202,12 @@ struct Told<'a, W> {
 
 impl<W: Write> Told<'_, W> {
     fn line(&mut self, text: &str) {
-        let written = writeln!(self.out, "{}", format::plain(text));
+        let written = writeln!(self.out, "{}", format::sanitize(text));
         self.failed = self.failed.take().or(written.err());
     }
 
     fn difference(&mut self, change: &Change) {
-        let written = diff::print(self.out, change, format::coloured());
+        let written = diff::print(self.out, change, format::is_coloured());
         self.failed = self.failed.take().or(written.err());
     }
 

@@ -1,43 +1,44 @@
-//! `list`: the sessions, a row or a record each. People see them in the order of [`board`](crate::format::status), cut to the
-//! width of their terminal; scripts as the daemon tells them.
+//! `list`: a row or a record for each session. For people the rows are in [`attention_order`] and cut to the width of
+//! the terminal; scripts get the records in the daemon's order.
 
 use std::io::Write;
 
 use clap::Args;
 
 use crate::client::Client;
-use crate::format::status::{Kind, Tally, by_need};
-use crate::format::{self, Cell, Column, Cut, Screen};
+use crate::format::status::{Counts, DisplayStatus, attention_order};
+use crate::format::{self, Cell, Column, Cut, StdoutStyle};
 use crate::os::clock;
 use crate::protocol::{ListParams, ListResult, SessionRecord};
 
-/// What to list.
+/// The options of `list`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Who needs a person comes first, marked with a `!`, then who works.
-
-Examples:
-  agent-console list                                 what runs now
-  agent-console list --all                           closed sessions, too
-  agent-console list --json | jq -r '.[].cwd'        for a script, oldest first"
-)]
 pub(super) struct Options {
-    /// Closed sessions too
+    /// List closed sessions, too
     #[arg(long)]
     all: bool,
-    /// Print an array of session records
+    /// Print a JSON array of session records
     #[arg(long)]
     json: bool,
 }
 
-/// The columns; where there is no room the directory goes first, then what the session is about, then the time.
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str =
+    "The sessions that need a person come first, marked with `!`, then those at work.
+
+Examples:
+  agent-console list                                 list the open sessions
+  agent-console list --all                           list closed sessions, too
+  agent-console list --json | jq -r '.[].cwd'        for a script; the oldest session first";
+
+/// The columns. On a narrow terminal the directory is dropped first, then the summary, then the time.
 const COLUMNS: [Column; 5] = [
     Column::WHOLE,
-    Column::WHOLE.leaving(2),
-    // As much as names a process.
+    Column::WHOLE.drop_priority(2),
+    // The width of a key that is made of a process.
     Column::cut(Cut::End, 18),
-    Column::cut(Cut::Start, 12).leaving(0),
-    Column::cut(Cut::End, 10).leaving(1),
+    Column::cut(Cut::Start, 12).drop_priority(0),
+    Column::cut(Cut::End, 10).drop_priority(1),
 ];
 
 pub(super) fn run(
@@ -45,34 +46,34 @@ pub(super) fn run(
     client: &mut Client,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let mut ask = |include_closed| {
-        client.ask::<_, ListResult<'static>>("session.list", &ListParams { include_closed })
+    let mut fetch = |include_closed| {
+        client.call::<_, ListResult<'static>>("session.list", &ListParams { include_closed })
     };
-    let ListResult { mut sessions } = ask(options.all)?;
+    let ListResult { mut sessions } = fetch(options.all)?;
     if options.json {
         format::json(out, &sessions)?;
         return Ok(());
     }
-    let screen = Screen::of_stdout();
+    let stdout = StdoutStyle::detect();
     if sessions.is_empty() {
         writeln!(out, "no sessions")?;
-        if screen.terminal {
+        if stdout.terminal {
             let closed = if options.all {
                 0
             } else {
-                ask(true)?.sessions.len()
+                fetch(true)?.sessions.len()
             };
-            writeln!(out, "{}", what_next(closed))?;
+            writeln!(out, "{}", hint(closed))?;
         }
         return Ok(());
     }
-    sessions.sort_by(by_need);
-    write!(out, "{}", page(&sessions, clock::unix_ms(), screen))?;
+    sessions.sort_by(attention_order);
+    write!(out, "{}", page(&sessions, clock::unix_ms(), stdout))?;
     Ok(())
 }
 
-/// What a person who sees no session may want to do.
-fn what_next(closed: usize) -> String {
+/// What to do next if there are no sessions.
+fn hint(closed: usize) -> String {
     if closed > 0 {
         return format!("`agent-console list --all` shows {closed} closed");
     }
@@ -81,15 +82,15 @@ fn what_next(closed: usize) -> String {
         .into()
 }
 
-fn page(sessions: &[SessionRecord<'_>], now: u64, screen: Screen) -> String {
+fn page(sessions: &[SessionRecord<'_>], now: u64, stdout: StdoutStyle) -> String {
     let header = ["  STATUS", "FOR", "KEY", "DIRECTORY", "ABOUT"];
     let mut rows = vec![header.map(Cell::from).to_vec()];
     rows.extend(sessions.iter().map(|session| row(session, now)));
-    let mut page = format::fitted(&COLUMNS, &rows, screen);
-    if screen.terminal && sessions.len() > 1 {
-        let tally = format!("  {}", format::tally(&Tally::of(sessions)));
-        let room = screen.columns.unwrap_or(usize::MAX);
-        page = format!("{page}\n{}\n", format::shorten(&tally, room, Cut::End));
+    let mut page = format::render(&COLUMNS, &rows, stdout);
+    if stdout.terminal && sessions.len() > 1 {
+        let counts = format!("  {}", Counts::of(sessions).words());
+        let room = stdout.columns.unwrap_or(usize::MAX);
+        page = format!("{page}\n{}\n", format::truncate(&counts, room));
     }
     page
 }
@@ -97,12 +98,12 @@ fn page(sessions: &[SessionRecord<'_>], now: u64, screen: Screen) -> String {
 fn row(session: &SessionRecord<'_>, now: u64) -> Vec<Cell> {
     vec![
         Cell {
-            text: format!("{} {}", format::sign(session), format::status(session)),
-            style: format::style(Kind::of(session)),
+            text: format!("{} {}", format::marker(session), format::status(session)),
+            style: DisplayStatus::of(session).sgr(),
         },
         format::ago(session.since, now).into(),
-        format::plain(&session.key).into(),
+        format::sanitize(&session.key).into(),
         format::directory(session).into(),
-        format::about(session).into(),
+        format::summary(session).into(),
     ]
 }

@@ -1,4 +1,4 @@
-//! `man`: the manual, made from the grammar: the program's page, or a page for each command. Asks no daemon.
+//! `man`: the manual, made from the grammar: the program's page, or a page for each command. Needs no daemon.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,19 +9,24 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-/// The page of the short name: the other one.
+/// The page of the short name refers to the other one.
 const SHORT: &str = ".so man1/agent-console.1\n";
 
-/// What begins the examples in the text after a command's options.
-const EXAMPLES: &str = "Examples:\n";
+/// The heading of the examples in the text below a command's options.
+const EXAMPLES_HEADING: &str = "Examples:\n";
 
-/// Where to.
+/// The options of `man`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Write a page for each command into this directory, which is made if need be
+    /// Write a page for each command into this directory, and create it if needed
     #[arg(long, value_name = "DIRECTORY")]
     dir: Option<PathBuf>,
 }
+
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str = "Examples:
+  agent-console man | man -l -            read it without installing it
+  agent-console man --dir ~/.local/share/man/man1    then: man agent-console-list";
 
 pub(super) fn run(options: &Options, grammar: Command, out: &mut impl Write) -> anyhow::Result<()> {
     let mut grammar = grammar.disable_help_subcommand(true);
@@ -34,12 +39,12 @@ pub(super) fn run(options: &Options, grammar: Command, out: &mut impl Write) -> 
         .with_context(|| format!("cannot make {}", directory.display()))?;
     let pages = write_all(&grammar, directory)?;
     write(directory, "acd.1", SHORT.as_bytes())?;
-    let directory = crate::format::plain(&directory.display().to_string());
+    let directory = crate::format::sanitize(&directory.display().to_string());
     writeln!(out, "wrote {} pages to {directory}", pages + 1)?;
     Ok(())
 }
 
-/// Writes the page of a command and of those below it; how many.
+/// Writes the pages of a command and its subcommands; returns their number.
 fn write_all(command: &Command, directory: &Path) -> anyhow::Result<usize> {
     let mut text = Vec::new();
     page(command, &mut text)?;
@@ -66,7 +71,7 @@ fn title(command: &Command) -> &str {
         .unwrap_or_else(|| command.get_name())
 }
 
-/// Renders a page. The library would run the examples together into a paragraph, so that section is made here.
+/// Renders a page. The library would join the examples into a paragraph, so that section is made here.
 fn page(command: &Command, out: &mut dyn Write) -> io::Result<()> {
     let source = format!("agent-console {}", env!("CARGO_PKG_VERSION"));
     let man = Man::new(command.clone())
@@ -82,7 +87,7 @@ fn page(command: &Command, out: &mut dyn Write) -> io::Result<()> {
     }
     let after = command.get_after_help().map(ToString::to_string);
     let after = after.unwrap_or_default();
-    let (notes, examples) = after.split_once(EXAMPLES).unwrap_or((&after, ""));
+    let (notes, examples) = after.split_once(EXAMPLES_HEADING).unwrap_or((&after, ""));
     let mut roff = Roff::new();
     if !notes.trim().is_empty() {
         roff.control("SH", ["NOTES"]);

@@ -1,14 +1,15 @@
-//! One file a command: what a person types, done with blocking std IO. Called by `main` once the hook is ruled out.
+//! The command line: one file for each command, with blocking `std` IO. Called by `main` if the command is not `hook`.
 //!
-//! This file owns the command line's grammar and the one table from error to exit code.
+//! This file owns the grammar of the command line and starts the command.
 
+mod args;
 mod bar;
 mod completions;
 pub mod config;
 mod demo;
 mod diff;
 mod doctor;
-mod examples;
+mod exit;
 mod explain;
 mod get;
 mod install;
@@ -25,36 +26,59 @@ mod usage;
 mod wait;
 mod watch;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::client::{Client, ClientError};
+use self::args::{Json, OneSession};
+use crate::client::Client;
 use crate::config::socket_path;
 use crate::daemon::{self, listener::launchd::ActivateSocket};
 use crate::dashboard;
 use crate::hook;
-use crate::protocol::SessionParams;
 
-/// Something failed.
-const FAILURE: u8 = 1;
-/// The command line is wrong: clap's own code.
-const USAGE: u8 = 2;
-/// There is no daemon to reach.
-const NO_DAEMON: u8 = 3;
-/// What was waited for did not come in time: what timeout(1) says, too.
-const TIMED_OUT: u8 = 124;
+const PROGRAM_EXAMPLES: &str =
+    "Exit status: 0 success, 1 failure, 2 wrong usage, 3 no daemon answers, 124 time-out (wait).
 
-/// Knows what every coding agent on this machine is doing.
+Examples:
+  agent-console demo                      play recorded agents to a private daemon
+  agent-console install --dry-run         show what `install` would change
+  agent-console                           show every session, full-screen
+  agent-console list                      list the open sessions
+  agent-console next                      show the session that has needed you for longest
+  agent-console wait --any --for attention && notify-send 'An agent needs you'
+  agent-console bar --format tmux         print a line for a status bar
+  agent-console report build working      report a job of your own";
+
+const DAEMON_EXAMPLES: &str = "Examples:
+  agent-console daemon                    run in the foreground, until Ctrl-C
+  agent-console daemon --daemonize        run in the background; print the process id
+  agent-console daemon --socket /run/x    listen on another socket";
+
+const DASHBOARD_EXAMPLES: &str = "The last line shows the most useful keys, `?` shows all of them.
+
+Examples:
+  agent-console                           the same, on a terminal
+  agent-console demo                      the same, with recorded agents
+  tmux split-window -h agent-console dashboard";
+
+const HOOK_EXAMPLES: &str =
+    "It prints nothing and always exits 0. `agent-console install` registers it with the agents.
+
+Examples:
+  agent-console hook < event.json         pass on an event of Claude Code";
+
+/// Shows what every coding agent on this machine is doing.
 ///
-/// Agents' hooks report to a daemon that a service manager starts on the first connection; these commands ask it.
+/// The agents' hooks send events to a daemon, which a service manager starts on the first connection. These commands
+/// query the daemon.
 #[derive(Debug, Parser)]
-#[command(name = "agent-console", version, after_help = examples::PROGRAM)]
+#[command(name = "agent-console", version, after_help = PROGRAM_EXAMPLES)]
 struct Cli {
-    /// The daemon's socket [default: `$AGENT_CONSOLE_SOCKET`, the configuration's, /tmp/agent-console.sock]
+    /// The daemon's socket [default: `$AGENT_CONSOLE_SOCKET`, `socket` in the configuration, or /tmp/agent-console.sock]
     #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
     #[command(subcommand)]
@@ -63,81 +87,85 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the service: on the socket that a service manager passes, else on one of its own
-    #[command(after_help = examples::DAEMON)]
+    /// Run the daemon, on the socket of the service manager or on one of its own
+    #[command(after_help = DAEMON_EXAMPLES)]
     Daemon {
-        /// Go to the background; return once it listens, and print its process id
+        /// Run in the background: return when the daemon listens, and print its process id
         #[arg(long)]
         daemonize: bool,
     },
-    /// Report an agent's event, read from standard input; what agents call
-    #[command(after_help = examples::HOOK)]
+    /// Send an agent's event from standard input to the daemon; agents call this
+    #[command(after_help = HOOK_EXAMPLES)]
     Hook {
-        /// Which agent calls
+        /// The agent that calls
         #[arg(default_value = "claude-code")]
         agent: String,
     },
-    /// Show every session, full-screen; what the bare command does on a terminal
-    #[command(after_help = examples::DASHBOARD)]
+    /// Show every session, full-screen; the default command on a terminal
+    #[command(after_help = DASHBOARD_EXAMPLES)]
     Dashboard,
     /// List the sessions
+    #[command(after_help = list::EXAMPLES)]
     List(list::Options),
     /// Show one session
     #[command(after_help = get::EXAMPLES)]
     Get(OneSession),
-    /// Show why a session has the status it has: the evidence, oldest to newest
-    #[command(after_help = examples::EXPLAIN)]
+    /// Show the evidence for a session's status, the oldest first
+    #[command(after_help = explain::EXAMPLES)]
     Explain(OneSession),
-    /// Show each change as it comes
+    /// Print each change as it happens
+    #[command(after_help = watch::EXAMPLES)]
     Watch(watch::Options),
     /// Wait until sessions need a person, or are idle, waiting or closed
+    #[command(after_help = wait::EXAMPLES)]
     Wait(wait::Options),
-    /// Show who has needed a person for longest, and where to find it
+    /// Show the session that has needed a person for longest, and its terminal
+    #[command(after_help = next::EXAMPLES)]
     Next(next::Options),
-    /// Draw Claude Code's status line, and report what it knows
+    /// Draw Claude Code's status line, and send its data to the daemon
     #[command(after_help = statusline::EXAMPLES)]
     Statusline(statusline::Options),
-    /// Show the account's limits
+    /// Show the limits of the account
     #[command(after_help = usage::EXAMPLES)]
     Usage(usage::Options),
-    /// Tell how the daemon is
+    /// Show the state of the daemon
     #[command(after_help = status::EXAMPLES)]
     Status(Json),
     /// Set a session's status from a script
-    #[command(after_help = examples::REPORT)]
+    #[command(after_help = report::EXAMPLES)]
     Report(report::Options),
-    /// Forget a session
-    #[command(after_help = examples::REMOVE)]
+    /// Remove a session from the daemon's memory
+    #[command(after_help = remove::EXAMPLES)]
     Remove(OneSession),
     /// Stop the daemon; warns if dashboards are connected
-    #[command(after_help = examples::STOP)]
+    #[command(after_help = stop::EXAMPLES)]
     Stop(stop::Options),
-    /// Look after the configuration file
-    #[command(after_help = examples::CONFIG)]
+    /// Show, check or create the configuration file
+    #[command(after_help = config::EXAMPLES)]
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Put the service files, the agents' hooks and the status line in place
+    /// Install the service files, the agents' hooks and the status line
     #[command(after_help = install::EXAMPLES)]
     Install(install::Options),
-    /// Take away what `install` put in place
+    /// Remove what `install` has installed
     #[command(after_help = uninstall::EXAMPLES)]
     Uninstall(install::Options),
-    /// Tell what is wrong with the installation, and what mends it
-    #[command(after_help = examples::DOCTOR)]
+    /// Check the installation, and show how to fix it
+    #[command(after_help = doctor::EXAMPLES)]
     Doctor(Json),
-    /// Print one line for a status bar: how many wait, how many work
-    #[command(after_help = examples::BAR)]
+    /// Print one line for a status bar: how many sessions wait, and how many work
+    #[command(after_help = bar::EXAMPLES)]
     Bar(bar::Options),
-    /// Print a script that completes the command line in a shell
-    #[command(after_help = examples::COMPLETIONS)]
+    /// Print a shell's completion script
+    #[command(after_help = completions::EXAMPLES)]
     Completions(completions::Options),
     /// Print the manual, or write a page for each command
-    #[command(after_help = examples::MAN)]
+    #[command(after_help = man::EXAMPLES)]
     Man(man::Options),
-    /// Show it at work: recorded agents, played to a private daemon
-    #[command(after_help = examples::DEMO)]
+    /// Play recorded agents to a private daemon
+    #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Options),
 }
 
@@ -145,53 +173,27 @@ enum Command {
 enum ConfigCommand {
     /// Print the file's path
     Path,
-    /// Print the settings in force and where each comes from
+    /// Print the settings in effect, and the source of each
     Show,
-    /// Tell whether the file is right
+    /// Check the file for mistakes
     Check,
-    /// Write a commented file to start from
+    /// Create a commented file with the defaults
     Init,
 }
 
-/// For a command whose answer a script reads.
-#[derive(Debug, Args)]
-struct Json {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// For a command about one session.
-#[derive(Debug, Args)]
-struct OneSession {
-    /// A key, a session id, or a unique prefix of either
-    session: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-impl OneSession {
-    fn params(&self) -> SessionParams {
-        SessionParams {
-            session: self.session.clone(),
-        }
-    }
-}
-
-/// Reads the command line and does what it says. `launchd`: launchd's call, where there is launchd.
+/// Parses the command line and runs the command. `launchd`: launchd's function for its sockets, on macOS.
 #[must_use]
 pub fn run(launchd: Option<ActivateSocket>) -> ExitCode {
     let cli = match Cli::try_parse().or_else(or_dashboard) {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed pipe (`--help | head`) is not worth a complaint.
+            // A closed pipe (`--help | head`) is no error.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
         }
     };
     let done = match &cli.command {
-        // Its status is its own to say.
+        // It has exit statuses of its own.
         Command::Statusline(options) => {
             let out = &mut io::stdout().lock();
             Ok(statusline::run(options, cli.socket.as_deref(), out))
@@ -199,10 +201,10 @@ pub fn run(launchd: Option<ActivateSocket>) -> ExitCode {
         Command::Usage(options) if options.fetch => usage::fetch(&mut io::stdout().lock()),
         _ => execute(cli, launchd).map(|()| ExitCode::SUCCESS),
     };
-    done.unwrap_or_else(|error| exit_code(&error))
+    done.unwrap_or_else(|error| exit::report(&error))
 }
 
-/// A command line without a command is the dashboard's, where there is a terminal for one.
+/// Without a command it is the dashboard, if there is a terminal.
 fn or_dashboard(error: clap::Error) -> Result<Cli, clap::Error> {
     let bare = matches!(
         error.kind(),
@@ -210,7 +212,7 @@ fn or_dashboard(error: clap::Error) -> Result<Cli, clap::Error> {
     );
     if bare && io::stdin().is_terminal() && io::stdout().is_terminal() {
         let line = std::env::args_os().chain(["dashboard".into()]);
-        // What lacks a command of its own (`config`) has no such command.
+        // `config` without a command has no command `dashboard`.
         return Cli::try_parse_from(line).map_err(|_| error);
     }
     Err(error)
@@ -228,7 +230,7 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
             daemonize,
             launchd,
         }),
-        // Dealt with in `main`, unless an option came before the word.
+        // `main` runs it, unless an option precedes the word.
         Command::Hook { agent } => {
             hook::run(&agent, socket.as_deref());
             Ok(())
@@ -241,7 +243,7 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
         Command::Wait(options) => wait::run(&options, &socket_path(socket.as_deref())?.path, out),
         Command::Next(options) => next::run(&options, &mut connect()?, out),
         Command::Status(options) => status::run(&options, &mut connect()?, out),
-        // Dealt with in `run`.
+        // `run` runs it.
         Command::Statusline(_) => Ok(()),
         Command::Usage(options) => usage::run(&options, &mut connect()?, out),
         Command::Report(options) => report::run(&options, &mut connect()?, out),
@@ -263,57 +265,12 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
     }
 }
 
-/// The one table from error to exit code; says what is wrong on standard error.
-fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        let kind = match cause.downcast_ref::<serde_json::Error>() {
-            // It does not name the error that it stands for as its source.
-            Some(error) => error.io_error_kind(),
-            None => cause.downcast_ref().map(io::Error::kind),
-        };
-        kind == Some(io::ErrorKind::BrokenPipe)
-    };
-    // Whoever read our output has had enough.
-    if error.chain().any(broken_pipe) {
-        return ExitCode::SUCCESS;
-    }
-    complain(error);
-    match error.downcast_ref::<ClientError>() {
-        Some(ClientError::NoDaemon { .. }) => ExitCode::from(NO_DAEMON),
-        _ if error.is::<wait::TimedOut>() => ExitCode::from(TIMED_OUT),
-        _ => ExitCode::from(FAILURE),
-    }
-}
-
-/// Says on standard error what is wrong, and shows the place where there is one.
-fn complain(error: &anyhow::Error) {
-    // Many an error says itself what its cause says.
-    let causes = error.chain().map(ToString::to_string);
-    let text = causes.reduce(|text, cause| {
-        if text.ends_with(&cause) {
-            text
-        } else {
-            format!("{text}: {cause}")
-        }
-    });
-    let text = text.unwrap_or_default();
-    let mut complaint = format!("agent-console: {}", crate::format::plain(&text));
-    if let Some(snippet) = error
-        .downcast_ref::<crate::config::ConfigError>()
-        .and_then(crate::config::ConfigError::snippet)
-    {
-        complaint = format!("{complaint}\n{}", crate::format::plain_lines(&snippet));
-    }
-    // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{complaint}");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_grammar_is_sound() {
+    fn the_grammar_is_valid() {
         Cli::command().debug_assert();
     }
 }

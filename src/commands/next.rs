@@ -1,4 +1,4 @@
-//! `next`: the session that has needed a person for longest, and where to find it.
+//! `next`: the session that has needed a person for longest, and its terminal.
 
 use std::io::Write;
 
@@ -6,23 +6,25 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::client::Client;
-use crate::format::status::{Kind, by_need};
-use crate::format::{self, Screen};
+use crate::format::status::attention_order;
+use crate::format::{self, Field, StdoutStyle};
 use crate::os::clock;
 use crate::protocol::{ListParams, ListResult, SessionRecord};
 
-/// How to show it.
+/// The options of `next`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status 1 if nobody needs you.
-
-Examples:
-  agent-console next
-  agent-console next --json | jq -r .cwd")]
 pub(super) struct Options {
-    /// Print the session's record
+    /// Print the session's record as JSON
     #[arg(long)]
     json: bool,
 }
+
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str = "The exit status is 1 if no session needs you.
+
+Examples:
+  agent-console next
+  agent-console next --json | jq -r .cwd";
 
 pub(super) fn run(
     options: &Options,
@@ -32,48 +34,40 @@ pub(super) fn run(
     let params = ListParams {
         include_closed: false,
     };
-    let ListResult { sessions } = client.ask::<_, ListResult<'static>>("session.list", &params)?;
+    let ListResult { sessions } = client.call::<_, ListResult<'static>>("session.list", &params)?;
     let Some(session) = sessions
         .into_iter()
         .filter(|session| session.attention)
-        .min_by(by_need)
+        .min_by(attention_order)
     else {
-        bail!("nobody needs you");
+        bail!("no session needs you");
     };
     if options.json {
         format::json(out, &session)?;
     } else {
-        let screen = Screen::of_stdout();
         write!(
             out,
             "{}",
-            format::table(&rows(&session, clock::unix_ms(), screen))
+            format::table(&rows(&session, clock::unix_ms(), StdoutStyle::detect()))
         )?;
     }
     Ok(())
 }
 
-fn rows(session: &SessionRecord<'_>, now: u64, screen: Screen) -> Vec<Vec<String>> {
-    let status = screen.paint(format::style(Kind::of(session)), &format::status(session));
-    let text = |text: Option<&str>| text.map(format::plain).unwrap_or_default();
-    let mut rows = vec![
-        ("key", format::plain(&session.key)),
-        (
-            "status",
-            format!("{status} for {}", format::ago(session.since, now)),
-        ),
-        ("reason", text(session.reason.as_deref())),
-        ("title", text(session.title.as_deref())),
+fn rows(session: &SessionRecord<'_>, now: u64, stdout: StdoutStyle) -> Vec<Vec<String>> {
+    const FIELDS: [(&str, Field); 4] = [
+        ("key", Field::Key),
+        ("status", Field::Status),
+        ("reason", Field::Reason),
+        ("title", Field::Title),
     ];
+    let mut rows: Vec<_> = format::fields(&FIELDS, session, now).collect();
     if session.cwd.is_some() {
         rows.push(("directory", format::directory(session)));
     }
     if let Some(terminal) = &session.terminal {
-        rows.extend(format::whereabouts(terminal));
-        rows.extend(format::way_there(terminal).map(|command| ("go there", command)));
+        rows.extend(format::location(terminal));
+        rows.extend(format::jump_command(terminal).map(|command| ("go there", command)));
     }
-    rows.into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| vec![name.into(), value])
-        .collect()
+    format::named_rows(rows, session, stdout)
 }

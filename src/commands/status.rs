@@ -1,19 +1,19 @@
-//! `status`: how the daemon is.
+//! `status`: the state of the daemon.
 
 use std::io::Write;
 
-use super::Json;
+use super::args::Json;
 use crate::client::Client;
 use crate::format;
 use crate::protocol::StatusResult;
 
-/// Examples for `status --help`.
+/// Shown below `status --help`.
 pub(super) const EXAMPLES: &str = "Examples:
   agent-console status
   agent-console status --json | jq .sessions.waiting";
 
 pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> anyhow::Result<()> {
-    let status: StatusResult<'static> = client.ask("daemon.status", &serde_json::Map::new())?;
+    let status: StatusResult<'static> = client.call("daemon.status", &serde_json::Map::new())?;
     if options.json {
         format::json(out, &status)?;
         return Ok(());
@@ -43,8 +43,8 @@ pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> 
             "socket",
             format!(
                 "{} ({})",
-                format::plain(&status.socket),
-                format::plain(&status.origin)
+                format::sanitize(&status.socket),
+                format::sanitize(&status.origin)
             ),
         ),
         (

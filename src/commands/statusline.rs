@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::Args;
 use rustix::io::Errno;
 
-use super::complain;
+use super::exit::print_error;
 use crate::agents::claude_code::{self, Shown};
 use crate::limits::Limit;
 use crate::os::clock;
@@ -66,7 +66,9 @@ pub(super) fn run(options: &Options, socket: Option<&Path>, out: &mut impl Write
     match holding(&payload) {
         Ok(input) => become_command(program, arguments, input),
         Err(error) => {
-            complain(&anyhow::Error::new(error).context("cannot pass the status line's input on"));
+            print_error(
+                &anyhow::Error::new(error).context("cannot pass the status line's input on"),
+            );
             ExitCode::from(NOT_RUN)
         }
     }
@@ -77,7 +79,7 @@ pub(super) fn run(options: &Options, socket: Option<&Path>, out: &mut impl Write
 fn become_command(program: &OsStr, arguments: &[OsString], input: OwnedFd) -> ExitCode {
     let error = Command::new(program).args(arguments).stdin(input).exec();
     let not_found = error.kind() == io::ErrorKind::NotFound;
-    complain(&anyhow::anyhow!(
+    print_error(&anyhow::anyhow!(
         "cannot run {}: {error}; mend what follows `--` in `statusLine` of Claude Code's settings",
         program.display()
     ));
@@ -121,14 +123,14 @@ fn nameless() -> io::Result<File> {
 /// A line of our own: model, context, cost, limits, as far as they are known.
 fn line(payload: &[u8], now: u64) -> String {
     let shown = claude_code::shown(&String::from_utf8_lossy(payload));
-    format::plain(&parts(&shown, now).join(" · "))
+    format::sanitize(&parts(&shown, now).join(" · "))
 }
 
 fn parts(shown: &Shown, now: u64) -> Vec<String> {
     let limit = |limit: &Limit| {
         let used = format!(
             "{} {:.0} %",
-            format::window(&limit.name),
+            format::window_name(&limit.name),
             limit.used_percent
         );
         match limit.resets_at.and_then(|at| at.checked_sub(now)) {

@@ -36,7 +36,7 @@ pub(super) fn run(options: install::Options, out: &mut impl Write) -> anyhow::Re
         && let Ok(left) = hooks::state(&claude_directory()?)
     {
         for note in notes(parts, &left) {
-            writeln!(out, "{}", format::plain(&format!("note: {note}")))?;
+            writeln!(out, "{}", format::sanitize(&format!("note: {note}")))?;
         }
     }
     Ok(())

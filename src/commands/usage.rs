@@ -1,8 +1,9 @@
-//! `usage`: the account's limits, as a line with a gauge each, or as an object. `usage --fetch` asks the account's service
-//! itself, in this process: what the daemon starts as its child.
+//! `usage`: the account's limits: a line with a gauge for each window, or a JSON object. `usage --fetch` fetches them from
+//! the account's service in this process; the daemon runs it as a child.
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -11,33 +12,37 @@ use crate::client::Client;
 use crate::format;
 use crate::limits::Fetched;
 use crate::os::clock;
+use crate::protocol::FETCH_LIMIT_MS;
 use crate::protocol::{Usage, UsageResult, UsageSource, UsageState, UsageWindow};
 
-/// How to tell the limits.
+/// The options of `usage`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Have the daemon ask the account's service first; what is ten seconds old counts as new
+    /// Fetch the limits from the account's service first, unless they are less than ten seconds old
     #[arg(long)]
     refresh: bool,
-    /// Ask the account's service in this process and print a JSON line; what the daemon runs
+    /// Fetch the limits in this process and print a JSON line; the daemon runs this
     #[arg(long, conflicts_with_all = ["json", "refresh"])]
     pub(super) fetch: bool,
 }
 
-/// Examples for `usage --help`.
+/// Shown below `usage --help`.
 pub(super) const EXAMPLES: &str =
-    "While a dashboard is open the account's service is asked every 3 minutes; see docs/usage.md for what is sent,
-and how to switch it off.
+    "While a dashboard is open, the daemon fetches the limits from the account's service every 3 minutes. docs/usage.md
+shows what it sends, and how to switch it off.
 
 Examples:
-  agent-console usage              what is known of the account's limits
-  agent-console usage --refresh    the same, asked anew
+  agent-console usage              show the last known limits
+  agent-console usage --refresh    fetch the limits, and show them
   agent-console usage --json | jq '.usage.windows[] | select(.used_percent > 90)'";
 
-/// Characters that a gauge is wide.
+/// The time limit of `--refresh`: the account's service, which the daemon asks, and what any other response may take.
+const REFRESH_TIMEOUT: Duration = Duration::from_millis(FETCH_LIMIT_MS + 10_000);
+
+/// The width of a gauge in characters.
 const GAUGE: usize = 20;
 
 pub(super) fn run(
@@ -47,9 +52,9 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let none = serde_json::Map::new();
     let result: UsageResult<'static> = if options.refresh {
-        client.ask_patiently("usage.refresh", &none)?
+        client.call_with_timeout("usage.refresh", &none, REFRESH_TIMEOUT)?
     } else {
-        client.ask("usage.get", &none)?
+        client.call("usage.get", &none)?
     };
     if options.json {
         format::json(out, &result)?;
@@ -59,7 +64,7 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Asks the service; exit status 1 if it has not told the limits.
+/// Fetches the limits and prints the result; exit status 1 if the fetch failed.
 pub(super) fn fetch(out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let fetched = limits::fetch();
     serde_json::to_writer(&mut *out, &fetched)?;
@@ -79,7 +84,7 @@ fn page(usage: Option<&Usage<'_>>, now: u64) -> String {
     let rows: Vec<_> = windows.map(|window| row(window, now)).collect();
     let mut page = format::table(&rows) + &state(usage, now) + "\n";
     if let Some(message) = &usage.message {
-        page = page + "the service: " + &format::plain(message) + "\n";
+        page = page + "the service: " + &format::sanitize(message) + "\n";
     }
     if let Some(at) = usage.retry_at.filter(|at| *at > now) {
         page = page + "it is asked again in " + &format::remaining(at - now) + "\n";
@@ -87,7 +92,7 @@ fn page(usage: Option<&Usage<'_>>, now: u64) -> String {
     page
 }
 
-/// How well the limits are known, since when, and from where.
+/// The state of the limits, their age, and their source.
 fn state(usage: &Usage<'_>, now: u64) -> String {
     let mut text = usage.state.as_str().replace('_', " ");
     if let Some(at) = usage.fetched_at {
@@ -104,10 +109,10 @@ fn state(usage: &Usage<'_>, now: u64) -> String {
     }
 }
 
-/// A window: its name, a gauge with a mark for how far it has run, the figure, when it begins anew, and whether it will
-/// last until then.
+/// A window: its name, a gauge with a mark at the elapsed time, the figure, when it resets, and whether the limit is used
+/// faster than time passes.
 fn row(window: &UsageWindow<'_>, now: u64) -> Vec<String> {
-    let name = format::window(&window.name);
+    let name = format::window_name(&window.name);
     let elapsed = window.elapsed_percent(now);
     let mut rest = Vec::new();
     match window.resets_at {
@@ -161,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_reads_a_line_for_each_window_and_how_well_it_is_known() {
+    fn there_is_a_line_for_each_window_and_one_for_the_state() {
         let page = page(Some(&usage()), NOW);
         let lines: Vec<_> = page.lines().map(str::trim_end).collect();
         assert_eq!(

@@ -1,7 +1,7 @@
-//! `watch`: each change as it comes, a line each, until the daemon is stopped on purpose.
+//! `watch`: a line for each change, until the daemon is stopped on purpose.
 //!
-//! Scripts get every notification. People get a line where what they would see has changed: most notifications only
-//! bring new evidence for a status that stays.
+//! Scripts get every notification. People get a line when the text shown of a session changes: most notifications only
+//! bring new evidence for the same status.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -12,52 +12,53 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use crate::client::subscription::{Heard, follow};
-use crate::client::{Client, Told};
-use crate::format::status::{Kind, by_need};
-use crate::format::{self, Cell, Column, Cut, Screen};
+use crate::client::subscription::{self, LOST, subscribe_forever};
+use crate::client::{Client, Update};
+use crate::format::status::{DisplayStatus, attention_order};
+use crate::format::{self, Cell, Column, Cut, StdoutStyle};
 use crate::os::clock;
-use crate::protocol::{SessionRecord, Snapshot, Status};
+use crate::protocol::{Notification, SessionRecord, Snapshot, Status};
 
-/// How to show it.
+/// The options of `watch`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Begins with the sessions that are open; the first column is the time since then. Ends when the
-daemon is stopped, not when it is restarted.
-
-Examples:
-  agent-console watch
-  agent-console watch --json | jq -r 'select(.session.attention) | .session.cwd'"
-)]
 pub(super) struct Options {
-    /// Print a JSON object a line: first the snapshot, then each event
+    /// Print one JSON object per line: first the snapshot, then each event
     #[arg(long)]
     json: bool,
 }
 
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str =
+    "It begins with the open sessions. The first column is the time since the start. It ends when the daemon is
+stopped, but not when it is restarted.
+
+Examples:
+  agent-console watch
+  agent-console watch --json | jq -r 'select(.session.attention) | .session.cwd'";
+
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
-    let mut people = People {
+    let mut view = View {
         began: clock::monotonic(),
         shown: BTreeMap::new(),
-        begun: false,
+        has_snapshot: false,
         key_width: KEY_WIDTH.0,
         page: String::new(),
     };
     let mut failure = None;
     let mut lost = false;
-    follow(Client::connect(socket)?, socket, |heard| {
-        let done = match heard {
-            Heard::Told(told) => {
+    subscribe_forever(Client::connect(socket)?, socket, |event| {
+        let done = match event {
+            subscription::Event::Update(update) => {
                 lost = false;
                 if options.json {
-                    json(&told, out)
+                    json(&update, out)
                 } else {
-                    out.write_all(people.tell(&told).as_bytes())
+                    out.write_all(view.lines(&update).as_bytes())
                         .and_then(|()| out.flush())
                 }
             }
-            Heard::Lost { .. } if std::mem::replace(&mut lost, true) => Ok(()),
-            Heard::Lost { .. } => writeln!(io::stderr(), "{LOST}"),
+            subscription::Event::Lost { .. } if std::mem::replace(&mut lost, true) => Ok(()),
+            subscription::Event::Lost { .. } => writeln!(io::stderr(), "{LOST}"),
         };
         failure = done.err();
         if failure.is_some() {
@@ -69,80 +70,88 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// What is said once for each time that the daemon is gone.
-pub(super) const LOST: &str = "the daemon is gone; connecting again";
-
 /// One line of `watch --json`.
 #[derive(Serialize)]
-struct Event<'a, T> {
+struct JsonLine<'a, T> {
     event: &'static str,
     #[serde(flatten)]
-    told: &'a T,
+    params: &'a T,
 }
 
-fn json(told: &Told, out: &mut impl Write) -> io::Result<()> {
-    fn event<T: Serialize>(event: &'static str, told: &T, out: &mut impl Write) -> io::Result<()> {
-        format::json(out, &Event { event, told })
+fn json(update: &Update, out: &mut impl Write) -> io::Result<()> {
+    fn line<T: Serialize>(event: &'static str, params: &T, out: &mut impl Write) -> io::Result<()> {
+        format::json(out, &JsonLine { event, params })
     }
-    match told {
-        Told::Snapshot(told) => event("snapshot", told, out),
-        Told::Changed(told) => event("session.changed", &**told, out),
-        Told::Removed(told) => event("session.removed", told, out),
-        Told::Usage(told) => event("usage.changed", told, out),
-        Told::Notice(told) => event("daemon.notice", told, out),
-        Told::Stopping(told) => event("daemon.stopping", told, out),
+    match update {
+        Update::Snapshot(snapshot) => line("snapshot", snapshot, out),
+        Update::Notification(notification) => match notification {
+            Notification::SessionChanged(params) => line("session.changed", &**params, out),
+            Notification::SessionRemoved(params) => line("session.removed", params, out),
+            Notification::UsageChanged(params) => line("usage.changed", params, out),
+            Notification::DaemonNotice(params) => line("daemon.notice", params, out),
+            Notification::DaemonStopping(params) => line("daemon.stopping", params, out),
+        },
     }?;
     out.flush()
 }
 
-/// The widest time: `11h59m59s`.
+/// The width of the widest time: `11h59m59s`.
 const TIME_WIDTH: usize = 9;
 
-/// The widest status and its sign: `! waiting: permission`.
+/// The width of the widest status with its marker: `! waiting: permission`.
 const STATUS_WIDTH: usize = 21;
 
-/// How wide the column of keys is at least and at most: one of a process in another namespace fits.
+/// The least and the greatest width of the column of keys: the key of a process in another namespace fits.
 const KEY_WIDTH: (usize, usize) = (8, 32);
 
-/// What people see, line by line.
-struct People {
+/// The lines for people.
+struct View {
     began: Instant,
-    /// What was shown of each session last: its status and what it is about.
+    /// The text last shown of each session: its status and its summary.
     shown: BTreeMap<String, [String; 2]>,
-    /// The first snapshot has been told.
-    begun: bool,
-    /// How wide the column of keys is.
+    /// The first snapshot has arrived.
+    has_snapshot: bool,
+    /// The width of the column of keys.
     key_width: usize,
-    /// The lines that are to be shown now.
+    /// The lines not yet printed.
     page: String,
 }
 
-impl People {
-    /// The lines for what was told.
-    fn tell(&mut self, told: &Told) -> String {
-        match told {
-            Told::Snapshot(snapshot) => self.snapshot(snapshot),
-            Told::Changed(changed) => self.session(&changed.session),
-            Told::Removed(removed) => {
-                self.shown.remove(&*removed.key);
-                self.line("  removed", &format::plain(&removed.key));
-            }
-            // Bars and dashboards show them; here they would drown what happens.
-            Told::Usage(_) => {}
-            Told::Notice(told) => {
-                self.line("  notice", &format::notice(&told.notice, clock::unix_ms()));
-            }
-            Told::Stopping(told) => {
-                self.line("  stopping", &format!("{:?}", told.reason).to_lowercase());
-            }
+impl View {
+    /// The lines for an update; often none.
+    fn lines(&mut self, update: &Update) -> String {
+        match update {
+            Update::Snapshot(snapshot) => self.snapshot(snapshot),
+            Update::Notification(notification) => self.notification(notification),
         }
         std::mem::take(&mut self.page)
     }
 
+    fn notification(&mut self, notification: &Notification<'_>) {
+        match notification {
+            Notification::SessionChanged(changed) => self.session(&changed.session),
+            Notification::SessionRemoved(removed) => {
+                self.shown.remove(&*removed.key);
+                self.line("  removed", &format::sanitize(&removed.key));
+            }
+            // Bars and dashboards show the limits; here their lines would hide those about sessions.
+            Notification::UsageChanged(_) => {}
+            Notification::DaemonNotice(params) => {
+                self.line(
+                    "  notice",
+                    &format::notice(&params.notice, clock::unix_ms()),
+                );
+            }
+            Notification::DaemonStopping(params) => {
+                self.line("  stopping", &format!("{:?}", params.reason).to_lowercase());
+            }
+        }
+    }
+
     fn snapshot(&mut self, snapshot: &Snapshot<'_>) {
         let mut sessions: Vec<_> = snapshot.sessions.iter().collect();
-        sessions.sort_by(|a, b| by_need(a, b));
-        if self.begun {
+        sessions.sort_by(|a, b| attention_order(a, b));
+        if self.has_snapshot {
             let count = sessions.len();
             let s = if count == 1 { "" } else { "s" };
             self.line("  connected", &format!("{count} session{s}"));
@@ -151,43 +160,43 @@ impl People {
                 self.line("  notice", &format::notice(notice, clock::unix_ms()));
             }
         }
-        // All at once, so that the keys line up from the first line on.
+        // Before the first line, so that all keys line up.
         for session in &sessions {
-            self.make_room(session);
+            self.widen_key_column(session);
         }
         for session in sessions {
-            // What was over before is no news.
+            // A session that was closed before has not changed.
             if session.status == Status::Closed && !self.shown.contains_key(&*session.key) {
-                self.shown.insert(session.key.to_string(), seen(session));
+                self.shown.insert(session.key.to_string(), shown(session));
             } else {
                 self.session(session);
             }
         }
-        self.begun = true;
+        self.has_snapshot = true;
     }
 
-    /// A line, if what a person sees of the session has changed.
+    /// A line, if the text shown of the session has changed.
     fn session(&mut self, session: &SessionRecord<'_>) {
-        let now = seen(session);
+        let now = shown(session);
         if self.shown.get(&*session.key) == Some(&now) {
             return;
         }
-        self.make_room(session);
-        let [status, about] = now.clone();
+        self.widen_key_column(session);
+        let [status, summary] = now.clone();
         self.shown.insert(session.key.to_string(), now);
         let status = Cell {
             text: status,
-            style: format::style(Kind::of(session)),
+            style: DisplayStatus::of(session).sgr(),
         };
         let key = Column::cut(Cut::End, 12).padded(self.key_width);
-        let columns = [key, Column::cut(Cut::End, 10).leaving(0)];
-        let rest = [format::plain(&session.key).into(), about.into()];
+        let columns = [key, Column::cut(Cut::End, 10).drop_priority(0)];
+        let rest = [format::sanitize(&session.key).into(), summary.into()];
         self.cells(status, &columns, rest);
     }
 
-    fn make_room(&mut self, session: &SessionRecord<'_>) {
+    fn widen_key_column(&mut self, session: &SessionRecord<'_>) {
         if session.status != Status::Closed {
-            let width = format::width(&format::plain(&session.key));
+            let width = format::width(&format::sanitize(&session.key));
             self.key_width = self.key_width.max(width.min(KEY_WIDTH.1));
         }
     }
@@ -196,7 +205,7 @@ impl People {
         self.cells(word.into(), &[Column::cut(Cut::End, 10)], [text.into()]);
     }
 
-    /// A line of the time, a word and what else there is.
+    /// A line: the time, a word and the rest.
     fn cells<const N: usize>(&mut self, word: Cell, columns: &[Column; N], rest: [Cell; N]) {
         let elapsed = clock::monotonic().saturating_duration_since(self.began);
         let elapsed = format::precise(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
@@ -205,15 +214,15 @@ impl People {
         all.extend(columns);
         let mut row = vec![time.into(), word];
         row.extend(rest);
-        // Asked anew for each line: a person changes the window's size.
-        self.page += &format::fitted(&all, &[row], Screen::of_stdout());
+        // Read for each line, because the terminal's size changes.
+        self.page += &format::render(&all, &[row], StdoutStyle::detect());
     }
 }
 
-/// What a person sees of a session, beside its key.
-fn seen(session: &SessionRecord<'_>) -> [String; 2] {
+/// The text shown of a session, beside its key.
+fn shown(session: &SessionRecord<'_>) -> [String; 2] {
     [
-        format!("{} {}", format::sign(session), format::status(session)),
-        format::about(session),
+        format!("{} {}", format::marker(session), format::status(session)),
+        format::summary(session),
     ]
 }

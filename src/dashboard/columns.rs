@@ -1,27 +1,28 @@
-//! Which columns the list has at which width, and what is in them. Pure.
+//! Which columns the list has at which width, and their text. Pure.
 //!
-//! What a person acts upon stays to the last: the status, how long, and why. At 40 columns these are all; the title
-//! comes with 64, at 80 nothing is missing but the model and the agent's name.
+//! The columns that a person acts on are always there: the status, its age and its reason. At 40 columns these are all;
+//! the title appears at 64, and at 80 only the model and the agent's name are missing.
 
-use super::text;
+use std::path::Path;
+
 use crate::format;
 use crate::protocol::SessionRecord;
 
 /// Between two columns.
 const GAP: usize = 2;
 
-/// What a column says.
+/// What a column shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Sign and word.
+    /// Symbol and word.
     Status,
-    /// How long it has been so.
+    /// How long the status has lasted.
     For,
-    /// What it waits for or does.
+    /// The reason of the status.
     Why,
-    /// What it is about.
+    /// The session's title.
     Title,
-    /// Where.
+    /// The working directory.
     Directory,
     /// How full the model's context is.
     Context,
@@ -41,7 +42,7 @@ pub(super) struct Column {
 }
 
 impl Content {
-    /// What stands above it.
+    /// The text above the column.
     pub(super) const fn heading(self) -> &'static str {
         match self {
             Self::Status => "  STATUS",
@@ -56,12 +57,12 @@ impl Content {
         }
     }
 
-    /// Numbers end where their column ends.
+    /// Numbers are aligned to the right.
     pub(super) const fn is_number(self) -> bool {
         matches!(self, Self::For | Self::Context | Self::Running)
     }
 
-    /// From which width of the list on it is there.
+    /// The least width of the list at which the column is shown.
     const fn from(self) -> usize {
         match self {
             Self::Status | Self::For | Self::Why => 0,
@@ -74,7 +75,7 @@ impl Content {
         }
     }
 
-    /// Its width, or its share of what the others leave.
+    /// Its width, or its share of the width that the others leave.
     const fn size(self) -> Size {
         match self {
             Self::Status => Size::Fixed(10),
@@ -93,7 +94,7 @@ enum Size {
     Share(usize),
 }
 
-/// In the order in which they stand.
+/// In the order of the list.
 const ALL: [Content; 9] = [
     Content::Status,
     Content::For,
@@ -106,7 +107,7 @@ const ALL: [Content; 9] = [
     Content::Agent,
 ];
 
-/// The columns of a list of this width, which they fill.
+/// The columns of a list of this width; together they fill it.
 pub(super) fn columns(width: usize) -> Vec<Column> {
     let shown: Vec<_> = ALL.into_iter().filter(|one| one.from() <= width).collect();
     let mut left = width.saturating_sub(GAP * (shown.len() - 1));
@@ -121,7 +122,7 @@ pub(super) fn columns(width: usize) -> Vec<Column> {
         Size::Fixed(fixed) => fixed,
         Size::Share(share) => {
             let width = left * share / shares;
-            // Nothing is lost to rounding.
+            // The last share takes what rounding has left.
             left -= width;
             shares -= share;
             width
@@ -146,40 +147,40 @@ pub(super) fn edges(columns: &[Column]) -> impl Iterator<Item = (usize, Column)>
     })
 }
 
-/// What `column` says of `session`, fitted; nothing for the status, which has signs and colours of its own.
-/// `titled`: whether there is a column for the title; without one it stands in for a reason that is not there.
+/// The text of a cell, cut to its column's width; empty for the status, which the list draws itself. `titled`: whether
+/// there is a column for the title; without one the title takes the place of a missing reason.
 pub(super) fn cell(
     column: Column,
     session: &SessionRecord<'_>,
-    home: Option<&str>,
+    home: Option<&Path>,
     now: u64,
     titled: bool,
 ) -> String {
-    let title = || format::plain(session.title.as_deref().unwrap_or_default());
+    let title = || format::sanitize(session.title.as_deref().unwrap_or_default());
     let whole = match column.content {
         Content::Status => return String::new(),
         Content::For => format::ago(session.since, now),
-        Content::Why => match text::why(session) {
-            why if why.is_empty() && !titled => title(),
-            why => why,
+        Content::Why => match format::reason(session) {
+            reason if reason.is_empty() && !titled => title(),
+            reason => reason,
         },
         Content::Title => title(),
         Content::Directory => {
-            let path = text::directory(session.cwd.as_deref().unwrap_or_default(), home);
-            return text::fit_end(&path, column.width).into_owned();
+            let path = format::abbreviate_home(session.cwd.as_deref().unwrap_or_default(), home);
+            return format::truncate_start(&path, column.width).into_owned();
         }
         Content::Context => session
             .context_percent
             .map(|percent| format!("{percent:.0}%"))
             .unwrap_or_default(),
         Content::Running => running(session),
-        Content::Model => text::model(session.model.as_deref().unwrap_or_default()),
-        Content::Agent => format::plain(&session.agent),
+        Content::Model => format::model(session.model.as_deref().unwrap_or_default()),
+        Content::Agent => format::sanitize(&session.agent),
     };
-    text::fit(&whole, column.width).into_owned()
+    format::truncate(&whole, column.width).into_owned()
 }
 
-/// Subagents, and background shells after a plus.
+/// The number of subagents, and after a plus that of background shells.
 fn running(session: &SessionRecord<'_>) -> String {
     match (session.subagents, session.background) {
         (0, 0) => String::new(),

@@ -1,28 +1,25 @@
-//! The full-screen view: what every session is doing, those that need a person on top.
+//! The full-screen view: every session in a row, those that need a person on top.
 //!
 //! ```text
 //! keys, mouse ──▶ thread ─┐
-//! signals ──────▶ thread ─┼─▶ one queue ─▶ app.update(event, now) ─▶ action ─▶ terminal, questions
+//! signals ──────▶ thread ─┼─▶ one queue ─▶ update(model, event, now) ─▶ action ─▶ terminal, requests
 //! daemon ───────▶ thread ─┘                     │ one owner
 //!                                               ▼
-//!                                    view::draw(app) ─▶ cells that differ ─▶ one write
+//!                                  view::draw(model) ─▶ cells that differ ─▶ one write
 //! ```
 //!
-//! This file is the loop: it owns the state, the screen and the time, and decides nothing. It draws when something has
-//! happened (a key at once, what the daemon tells at most thirty times a second), and when a clock on the screen reads
-//! differently, at most once a second; in between it sleeps. Called by `dashboard` and the bare command.
+//! This file is the loop: it owns the model, the screen and the time, and decides nothing. It draws after an event (a key
+//! at once, updates from the daemon at most thirty times a second), and when an age on the screen changes, at most once a
+//! second; in between it sleeps. Called by `dashboard` and the bare command.
 
-mod app;
-mod areas;
 mod columns;
-mod detail;
-mod keys;
-mod link;
+mod daemon_io;
+mod layout;
+mod model;
 pub mod terminal;
 #[cfg(test)]
 mod testing;
-mod text;
-mod theme;
+mod update;
 mod view;
 
 use std::io::{self, IsTerminal};
@@ -39,25 +36,25 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use self::app::{Action, App, Event};
-use self::link::Question;
+use self::daemon_io::Request;
+use self::model::Model;
 use self::terminal::Screen;
-use self::theme::Theme;
+use self::update::{Action, Event, prepare, update};
 use crate::config::variable;
 use crate::format;
 use crate::os::clock;
 
-/// How many events may wait. With a terminal that takes nothing more (Ctrl-S) the daemon's threads then wait, too, and
-/// the daemon drops this dashboard instead of this process growing.
+/// How many events may wait. If the terminal blocks (Ctrl-S), the threads that send them block, too, and the daemon drops
+/// this dashboard; this process does not grow.
 const QUEUE: usize = 1024;
 
-/// The least time between two pictures that nobody pressed a key for.
+/// The least time between two pictures, except after a key.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// The least time between two pictures for clocks only.
+/// The least time between two pictures that differ in ages only.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How long giving the terminal back may take before a signal ends the program without.
+/// How long restoring the terminal may take; after that a signal ends the program without it.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What the loop waits for.
@@ -65,11 +62,11 @@ const GRACE: Duration = Duration::from_secs(1);
 enum Message {
     Event(Event),
     Signal(i32),
-    /// No key will come any more.
-    Deaf(io::Error),
+    /// Reading keys failed.
+    InputFailed(io::Error),
 }
 
-/// Shows the sessions of the daemon at `socket` until a person or a signal says that it is enough.
+/// Shows the sessions of the daemon at `socket` until a person quits or a signal ends it.
 ///
 /// # Errors
 ///
@@ -86,41 +83,38 @@ pub fn run(socket: &Path) -> anyhow::Result<()> {
         );
     }
     let (sender, inbox) = mpsc::sync_channel(QUEUE);
-    // Before the terminal is taken: from then on each of them has to give it back.
+    // Before the terminal's modes change: from then on each signal must restore them.
     catch_signals(sender.clone()).context("catching signals")?;
     let mut screen = Screen::open().context("taking the terminal")?;
-    let theme = Theme {
-        coloured: format::coloured(),
-    };
     let home = variable("HOME").and_then(|home| home.into_string().ok());
-    let app = App::new(theme, home, screen.size()?);
+    let model = Model::new(format::is_coloured(), home, screen.size()?);
     let (wake, woken) = mpsc::channel();
-    let (ask, questions) = mpsc::channel();
-    start(sender.clone(), socket, move |socket, tell| {
-        link::listen(socket, &woken, tell);
+    let (requests, received) = mpsc::channel();
+    start(sender.clone(), socket, move |socket, send| {
+        daemon_io::subscribe(socket, &woken, send);
     });
-    start(sender.clone(), socket, move |socket, tell| {
-        link::ask(socket, &questions, tell);
+    start(sender.clone(), socket, move |socket, send| {
+        daemon_io::serve_requests(socket, &received, send);
     });
     thread::spawn(move || read_keys(&sender));
     let shell = Shell {
-        app,
+        model,
         screen: &mut screen,
         inbox,
         wake,
-        ask,
+        requests,
     };
     let ended = shell.serve();
     let left = screen.leave();
     match ended? {
-        // As whoever sent it expects: ended by it, not merely after it.
+        // The parent must see that the signal ended this process.
         End::Signal(signal) => emulate_default_handler(signal)?,
         End::Quit => left?,
     }
     Ok(())
 }
 
-/// A thread that talks to the daemon and puts what it hears into the queue.
+/// Starts a thread that talks to the daemon and puts events into the queue.
 fn start(
     sender: SyncSender<Message>,
     socket: &Path,
@@ -130,17 +124,17 @@ fn start(
     thread::spawn(move || work(&socket, &|event| sender.send(Message::Event(event)).is_ok()));
 }
 
-/// A thread that puts signals into the queue. What ends the program ends it also where the loop cannot, because the
-/// terminal takes nothing more.
+/// Starts a thread that puts signals into the queue. A signal that ends the program does so even if the loop is blocked
+/// by the terminal.
 fn catch_signals(sender: SyncSender<Message>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT])?;
     thread::spawn(move || {
         for signal in signals.forever() {
-            let told = sender.try_send(Message::Signal(signal)).is_ok();
+            let sent = sender.try_send(Message::Signal(signal)).is_ok();
             if matches!(signal, SIGTSTP | SIGCONT) {
                 continue;
             }
-            if told {
+            if sent {
                 thread::sleep(GRACE);
             }
             let _ = crossterm::terminal::disable_raw_mode();
@@ -160,9 +154,9 @@ fn read_keys(sender: &SyncSender<Message>) {
             Ok(Input::Resize(columns, rows)) => Message::Event(Event::Resized(columns, rows)),
             Ok(Input::Paste(text)) => Message::Event(Event::Pasted(text)),
             Ok(Input::FocusGained | Input::FocusLost) => continue,
-            Err(error) => Message::Deaf(error),
+            Err(error) => Message::InputFailed(error),
         };
-        let last = matches!(message, Message::Deaf(_));
+        let last = matches!(message, Message::InputFailed(_));
         if sender.send(message).is_err() || last {
             return;
         }
@@ -175,20 +169,20 @@ enum End {
     Signal(i32),
 }
 
-/// The loop's own.
+/// What the loop owns.
 struct Shell<'a> {
-    app: App,
+    model: Model,
     screen: &'a mut Screen,
     inbox: Receiver<Message>,
     wake: Sender<()>,
-    ask: Sender<Question>,
+    requests: Sender<Request>,
 }
 
 impl Shell<'_> {
     fn serve(mut self) -> anyhow::Result<End> {
         let mut drawn = self.draw()?;
         let mut ticked = drawn;
-        // Whether something has happened that the screen does not show yet.
+        // The screen does not show the last events yet.
         let mut stale = false;
         loop {
             let deadline = if stale {
@@ -221,14 +215,14 @@ impl Shell<'_> {
                 stale = true;
                 let ended = match message {
                     Message::Event(event) => {
-                        at_once |= !matches!(event, Event::Told(_));
+                        at_once |= !matches!(event, Event::Update(_));
                         self.take(event)?
                     }
                     Message::Signal(signal) => {
                         at_once = true;
                         self.signal(signal)?
                     }
-                    Message::Deaf(error) => return Err(error).context("reading keys"),
+                    Message::InputFailed(error) => return Err(error).context("reading keys"),
                 };
                 if let Some(ended) = ended {
                     return Ok(ended);
@@ -242,26 +236,26 @@ impl Shell<'_> {
         }
     }
 
-    /// When a clock on the screen is to be drawn.
+    /// When to draw an age that changes by then.
     fn next_tick(&self, ticked: Instant) -> Option<Instant> {
-        let left = self.app.next_tick()?.saturating_sub(clock::unix_ms());
+        let left = self.model.next_tick()?.saturating_sub(clock::unix_ms());
         let due = clock::monotonic().checked_add(Duration::from_millis(left))?;
         Some(due.max(ticked + SECOND))
     }
 
     fn draw(&mut self) -> anyhow::Result<Instant> {
         let size = self.screen.size()?;
-        let resized = (size != self.app.size()).then_some(Event::Resized(size.0, size.1));
+        let resized = (size != self.model.size()).then_some(Event::Resized(size.0, size.1));
         self.take(resized.unwrap_or(Event::Tick))?;
-        if let Some(action) = self.app.settle() {
+        if let Some(action) = prepare(&mut self.model) {
             self.perform(action)?;
         }
-        self.screen.draw(&self.app).context("drawing")?;
+        self.screen.draw(&self.model).context("drawing")?;
         Ok(clock::monotonic())
     }
 
     fn take(&mut self, event: Event) -> anyhow::Result<Option<End>> {
-        match self.app.update(event, clock::unix_ms()) {
+        match update(&mut self.model, event, clock::unix_ms()) {
             Some(action) => self.perform(action),
             None => Ok(None),
         }
@@ -273,8 +267,8 @@ impl Shell<'_> {
             Action::Suspend => self.suspend()?,
             Action::Redraw => self.screen.redraw()?,
             Action::Copy(text) => self.screen.copy(&text)?,
-            Action::Explain(key) => self.ask.send(Question::Explain(key))?,
-            Action::Remove(key) => self.ask.send(Question::Remove(key))?,
+            Action::Explain(key) => self.requests.send(Request::Explain(key))?,
+            Action::Remove(key) => self.requests.send(Request::Remove(key))?,
             Action::Connect => self.wake.send(())?,
         }
         Ok(None)
@@ -293,22 +287,22 @@ impl Shell<'_> {
         Ok(None)
     }
 
-    /// Ctrl-Z: the whole job stops, as if the terminal had sent the signal. The terminal is given back first, because
-    /// the shell takes it as soon as the job's other processes have stopped; this one follows when its own copy of the
-    /// signal comes by.
+    /// Ctrl-Z: stops the whole job, as if the terminal had sent the signal. Restores the terminal first, because the shell
+    /// takes it as soon as the job's other processes have stopped; this process stops at its own copy of the signal.
     fn suspend(&mut self) -> anyhow::Result<()> {
         if has_job_control()? {
             self.screen.leave()?;
             kill_current_process_group(Signal::TSTP)?;
         } else {
-            self.app.say("there is no shell to come back from".into());
+            self.model
+                .set_status("there is no shell to come back from".into());
         }
         Ok(())
     }
 }
 
-/// Whether there is a shell that can resume this job: who leads the session, or is in its leader's group (the command of
-/// a terminal's window, say), would be stopped for ever.
+/// Whether there is a shell that can resume this job. A session leader, or a process in its group (the command of a
+/// terminal's window, say), would stay stopped for ever.
 fn has_job_control() -> io::Result<bool> {
     let session: Pid = getsid(None)?;
     Ok(getpgrp() != session)

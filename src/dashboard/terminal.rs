@@ -1,7 +1,7 @@
-//! The terminal, taken and given back: however the program ends, the shell finds it as it was.
+//! The terminal's modes, set at the start and restored however the program ends.
 //!
-//! Owns raw mode, the alternate screen, the mouse, and the panic hook that gives all of it back (a release build aborts
-//! on a panic and runs no destructor). Signals are the loop's: it calls `Screen::leave`. Knows nothing of what is
+//! Owns raw mode, the alternate screen, the mouse, and the panic hook that restores all of it (a release build aborts
+//! on a panic and runs no destructor). The loop handles signals and calls `Screen::leave`. Knows nothing of what is
 //! drawn.
 
 use std::io::{self, BufWriter, Write};
@@ -16,16 +16,16 @@ use ratatui::Terminal;
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::layout::Rect;
 
-use crate::dashboard::app::App;
+use crate::dashboard::model::Model;
 use crate::dashboard::view;
 
-/// What is asked of the terminal besides: buttons and the wheel, with coordinates beyond 223 (xterm's modes 1000 and 1006). Not every movement of the mouse
-/// (1003): nothing follows it, and each would wake this process. And pasted text as such (2004), not as keys.
+/// Further modes: mouse buttons and the wheel, with coordinates beyond 223 (xterm's 1000 and 1006), and bracketed paste
+/// (2004). Not mouse movements (1003): nothing uses them, and each would wake this process.
 const MODES: &[u8] = b"\x1b[?1000h\x1b[?1006h\x1b[?2004h";
 const NO_MODES: &[u8] = b"\x1b[?2004l\x1b[?1006l\x1b[?1000l";
 
-/// Standard output, without the lock and the line buffer of the standard library's: a panic on one thread must not
-/// wait for another that draws.
+/// Standard output without the standard library's lock and line buffer: a panic on one thread must not wait for another
+/// that draws.
 #[derive(Debug)]
 struct Output;
 
@@ -39,7 +39,7 @@ impl Write for Output {
     }
 }
 
-/// The terminal while the dashboard has it.
+/// The terminal in the dashboard's modes.
 #[derive(Debug)]
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Output>>>,
@@ -47,7 +47,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal. From now on a panic gives it back first.
+    /// Sets the terminal's modes. From now on a panic restores them first.
     ///
     /// # Errors
     ///
@@ -55,10 +55,10 @@ impl Screen {
     pub fn open() -> io::Result<Self> {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            let _ = give_back();
+            let _ = restore();
             before(panic);
         }));
-        // As much as a whole screen with all its colours takes: one write, one picture.
+        // Large enough for a whole screen with colours, so that each picture is one write.
         let output = BufWriter::with_capacity(64 * 1024, Output);
         let mut screen = Self {
             terminal: Terminal::new(CrosstermBackend::new(output))?,
@@ -68,7 +68,7 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Takes the terminal again, whatever has become of it meanwhile.
+    /// Sets the modes again, after another program has used the terminal.
     pub(super) fn enter(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
         self.taken = true;
@@ -78,15 +78,15 @@ impl Screen {
         self.redraw()
     }
 
-    /// Gives the terminal back. Once is enough; more does no harm.
+    /// Restores the terminal's modes. Does nothing the second time.
     pub(super) fn leave(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.taken) {
-            give_back()?;
+            restore()?;
         }
         Ok(())
     }
 
-    /// The next picture is drawn whole.
+    /// Has the next picture drawn in full.
     pub(super) fn redraw(&mut self) -> io::Result<()> {
         let size = self.terminal.backend().size()?;
         self.terminal
@@ -99,22 +99,22 @@ impl Screen {
         Ok((size.width, size.height))
     }
 
-    /// Draws what has changed; nothing while the terminal is somebody else's.
-    pub(super) fn draw(&mut self, app: &App) -> io::Result<()> {
+    /// Draws the cells that have changed; nothing after [`leave`](Self::leave).
+    pub(super) fn draw(&mut self, model: &Model) -> io::Result<()> {
         if !self.taken {
             return Ok(());
         }
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.draw(|frame| {
-            // Resized between two looks at it: a picture for the new size follows.
-            if app.size() == (frame.area().width, frame.area().height) {
-                view::draw(app, frame.buffer_mut());
+            // Resized since the event: a picture for the new size follows.
+            if model.size() == (frame.area().width, frame.area().height) {
+                view::draw(model, frame.buffer_mut());
             }
         })?;
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
-    /// Hands `text` to the terminal for its clipboard. Terminals that don't do that say nothing.
+    /// Sends `text` to the terminal's clipboard (OSC 52). A terminal without this gives no error.
     pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
         execute!(
             self.terminal.backend_mut(),
@@ -129,8 +129,8 @@ impl Drop for Screen {
     }
 }
 
-/// Everything that was changed, back; what fails does not keep the rest from being done.
-pub(super) fn give_back() -> io::Result<()> {
+/// Restores every mode; a failure does not prevent the rest.
+pub(super) fn restore() -> io::Result<()> {
     let mut text = Vec::new();
     text.extend_from_slice(NO_MODES);
     queue!(

@@ -1,34 +1,46 @@
-//! What the tests of the dashboard share: sessions from a few words of JSON, keys by their names.
+//! Helpers of the dashboard's tests: sessions from a few words of JSON, keys by their names.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::{Value, json};
 
-use super::app::{App, Event};
-use super::theme::Theme;
-use crate::client::Told;
+use super::model::Model;
+use super::update::{Action, Event, prepare, update};
+use crate::client::Update;
+use crate::protocol::Notification;
 
-/// A dashboard that has been told of `sessions` as the daemon would tell them.
-pub(super) fn app(size: (u16, u16), sessions: &Value) -> App {
-    let mut app = App::new(Theme { coloured: true }, Some("/home/ada".into()), size);
-    told(&mut app, snapshot(sessions));
-    app
+/// A dashboard that has received a snapshot of `sessions`.
+pub(super) fn model(size: (u16, u16), sessions: &Value) -> Model {
+    let mut model = Model::new(true, Some("/home/ada".into()), size);
+    apply(&mut model, snapshot(sessions));
+    model
 }
 
-pub(super) fn told(app: &mut App, told: Told) {
-    app.update(Event::Told(told), app.now);
-    app.settle();
+/// Applies an event at the time of the last one.
+pub(super) fn send(model: &mut Model, event: Event) -> Option<Action> {
+    let now = model.now;
+    update(model, event, now)
 }
 
-pub(super) fn snapshot(sessions: &Value) -> Told {
+pub(super) fn apply(model: &mut Model, update: Update) {
+    send(model, Event::Update(update));
+    prepare(model);
+}
+
+pub(super) fn snapshot(sessions: &Value) -> Update {
     let sessions: Vec<_> = sessions.as_array().unwrap().iter().map(record).collect();
     let snapshot = json!({"seq": 1, "sessions": sessions});
-    Told::Snapshot(serde_json::from_value(snapshot).unwrap())
+    Update::Snapshot(serde_json::from_value(snapshot).unwrap())
+}
+
+pub(super) fn notify(model: &mut Model, notification: Notification<'static>) {
+    apply(model, Update::Notification(notification));
 }
 
 /// The session is now like this.
-pub(super) fn changed(app: &mut App, session: &Value) {
+pub(super) fn changed(model: &mut Model, session: &Value) {
     let changed = json!({"seq": 2, "session": record(session)});
-    told(app, Told::Changed(serde_json::from_value(changed).unwrap()));
+    let changed = serde_json::from_value(changed).unwrap();
+    notify(model, Notification::SessionChanged(changed));
 }
 
 /// What every record has, and what `given` says.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::socket::Seen;
 use super::{Check, LIMIT, Ways, own_programs, reload, unasked, within};
-use crate::client::{Client, ClientError, Told};
+use crate::client::{Client, ClientError, Update};
 use crate::install::program::same_file;
 use crate::os::clock;
 use crate::protocol::{self, HelloParams, HelloResult, Snapshot, StatusResult};
@@ -62,26 +62,26 @@ pub(super) fn ask(path: &Path, connection: UnixStream) -> Result<Answers, String
 
 fn exchange(path: &Path, connection: UnixStream) -> Result<Answers, String> {
     let told = |error: ClientError| match error {
-        ClientError::Silent { .. } => format!("it does not answer within {} s", LIMIT.as_secs()),
+        ClientError::TimedOut { .. } => format!("it does not answer within {} s", LIMIT.as_secs()),
         error => error.to_string(),
     };
     let began = clock::monotonic();
-    let mut client = Client::over(path, connection);
+    let mut client = Client::from_stream(path, connection);
     let params = HelloParams {
         client: Some("agent-console doctor".into()),
         version: Some(VERSION.into()),
     };
-    let hello: HelloResult<'static> = client.ask("hello", &params).map_err(told)?;
+    let hello: HelloResult<'static> = client.call("hello", &params).map_err(told)?;
     let took = began.elapsed();
     let nothing = serde_json::Map::new();
-    let status: StatusResult<'static> = client.ask("daemon.status", &nothing).map_err(told)?;
+    let status: StatusResult<'static> = client.call("daemon.status", &nothing).map_err(told)?;
     let started =
         hello.origin != SELF_BOUND && u128::from(status.uptime_ms) <= began.elapsed().as_millis();
     let seen = client.sees_daemon();
     let mut snapshot = None;
     client
-        .subscribe(|told| {
-            if let Told::Snapshot(first) = told {
+        .subscribe(|update| {
+            if let Update::Snapshot(first) = update {
                 snapshot = Some(first);
             }
             false

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{is_harmful, plain};
+use super::text::{is_unsafe, sanitize};
 use crate::config::variable;
 use crate::protocol::{SessionRecord, Terminal};
 
@@ -10,29 +10,29 @@ use crate::protocol::{SessionRecord, Terminal};
 pub(crate) fn directory(session: &SessionRecord<'_>) -> String {
     let home = variable("HOME");
     match session.cwd.as_deref() {
-        Some(cwd) => plain(&tilde(cwd, home.as_deref().map(Path::new))),
+        Some(cwd) => abbreviate_home(cwd, home.as_deref().map(Path::new)),
         None => "-".into(),
     }
 }
 
-/// The path with `home` as `~`.
-fn tilde(path: &str, home: Option<&Path>) -> String {
+/// The path, safe on a terminal, with `home` as `~`.
+pub(crate) fn abbreviate_home(path: &str, home: Option<&Path>) -> String {
     let below = home
         .filter(|home| home.parent().is_some())
         .and_then(|home| Path::new(path).strip_prefix(home).ok());
     match below.and_then(Path::to_str) {
         Some("") => "~".into(),
-        Some(below) => format!("~/{below}"),
-        None => path.into(),
+        Some(below) => format!("~/{}", sanitize(below)),
+        None => sanitize(path),
     }
 }
 
-/// The terminal and what runs in it, each with its name: `tmux` and `pane %3`.
-pub(crate) fn whereabouts(terminal: &Terminal) -> Vec<(&'static str, String)> {
+/// The terminal and the multiplexers in it, each with a name: `tmux` and `pane %3`.
+pub(crate) fn location(terminal: &Terminal) -> Vec<(&'static str, String)> {
     let mut places = Vec::new();
     let mut add = |name, what: &str, value: &Option<Box<str>>| {
         if let Some(value) = value.as_deref() {
-            places.push((name, format!("{what}{}", plain(value))));
+            places.push((name, format!("{what}{}", sanitize(value))));
         }
     };
     add("terminal", "", &terminal.tty);
@@ -45,16 +45,34 @@ pub(crate) fn whereabouts(terminal: &Terminal) -> Vec<(&'static str, String)> {
     places
 }
 
-/// The command that goes to the session, where it runs in tmux: for a shell of this process's surroundings. `None`
-/// where what the session says of its place is not what tmux would have told it.
-pub(crate) fn way_there(terminal: &Terminal) -> Option<String> {
+/// The same in one line: `/dev/pts/3, tmux %3`.
+pub(crate) fn terminal_line(terminal: &Terminal) -> String {
+    let parts = [
+        ("", &terminal.tty),
+        ("", &terminal.term_program),
+        ("tmux ", &terminal.tmux_pane),
+        ("zellij ", &terminal.zellij_session),
+        ("pane ", &terminal.zellij_pane),
+        ("wezterm ", &terminal.wezterm_pane),
+        ("kitty ", &terminal.kitty_window),
+        ("iTerm ", &terminal.iterm_session),
+    ];
+    let parts = parts
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}{}", sanitize(value.as_deref()?))));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// The shell command that shows the session's tmux pane, from this process's terminal. `None` without tmux, or if the
+/// session's values are not of the form that tmux sets.
+pub(crate) fn jump_command(terminal: &Terminal) -> Option<String> {
     let here = variable("TMUX");
     let here = here.as_ref().and_then(|tmux| tmux.to_str());
     tmux_command(terminal, here)
 }
 
-/// `here`: our own `$TMUX`, the server's socket and two numbers. A client of the same server switches; anybody else
-/// attaches a new one (tmux(1), both take a pane as their target).
+/// `here`: this process's `$TMUX`, which is the server's socket and two numbers. A client of the same server switches;
+/// from elsewhere a new client attaches (tmux(1): both take a pane as their target).
 fn tmux_command(terminal: &Terminal, here: Option<&str>) -> Option<String> {
     let pane = terminal.tmux_pane.as_deref()?;
     let number = pane.strip_prefix('%')?;
@@ -62,8 +80,8 @@ fn tmux_command(terminal: &Terminal, here: Option<&str>) -> Option<String> {
         return None;
     }
     let server = match terminal.tmux.as_deref() {
-        Some(socket) if !socket.starts_with('/') || socket.contains(is_harmful) => return None,
-        Some(socket) => format!(" -S {}", quoted(socket)),
+        Some(socket) if !socket.starts_with('/') || socket.contains(is_unsafe) => return None,
+        Some(socket) => format!(" -S {}", shlex::try_quote(socket).ok()?),
         None => String::new(),
     };
     let here = here.and_then(|tmux| tmux.rsplitn(3, ',').nth(2));
@@ -75,36 +93,28 @@ fn tmux_command(terminal: &Terminal, here: Option<&str>) -> Option<String> {
     Some(format!("tmux{server} {verb} -t {pane}"))
 }
 
-/// The text as one word of a POSIX shell's.
-fn quoted(text: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,".contains(c);
-    if !text.is_empty() && text.chars().all(bare) {
-        text.into()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn home_is_a_tilde() {
+    fn the_home_directory_is_a_tilde() {
         let home = Some(Path::new("/home/ada"));
         for (path, home, shown) in [
             ("/home/ada", home, "~"),
+            ("/home/ada", Some(Path::new("/home/ada/")), "~"),
+            ("/a\u{1b}[2J", None, "/a\u{fffd}[2J"),
             ("/home/ada/src/x", home, "~/src/x"),
             ("/home/adam", home, "/home/adam"),
             ("/src", Some(Path::new("/")), "/src"),
             ("/src", None, "/src"),
         ] {
-            assert_eq!(tilde(path, home), shown);
+            assert_eq!(abbreviate_home(path, home), shown);
         }
     }
 
     #[test]
-    fn the_way_to_a_pane_is_a_command_that_nothing_can_be_slipped_into() {
+    fn the_command_for_a_pane_allows_no_injection() {
         let terminal = |tmux: Option<&str>, pane: &str| Terminal {
             tmux: tmux.map(Into::into),
             tmux_pane: Some(pane.into()),
@@ -127,7 +137,7 @@ mod tests {
         );
         assert_eq!(
             tmux_command(&terminal(Some("/tmp/a b'; rm -rf ~;'"), "%3"), None).as_deref(),
-            Some(r"tmux -S '/tmp/a b'\''; rm -rf ~;'\''' attach-session -t %3")
+            Some(r#"tmux -S "/tmp/a b'; rm -rf ~;'" attach-session -t %3"#)
         );
         for (tmux, pane) in [
             (Some("/tmp/x\u{1b}[2J"), "%3"),

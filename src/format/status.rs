@@ -1,19 +1,19 @@
-//! What a person wants to know of many sessions at once: which first, and how many of each.
+//! Many sessions at a glance: their order, their statuses, how many of each, and the colour of each.
 //!
-//! One order and one tally for every view: the dashboard, `list`, `next`, `bar`. Pure.
+//! The one order and the one table of colours and symbols of every view: the dashboard, `list`, `next`, `bar`. Pure.
 
 use std::cmp::{Ordering, Reverse};
 
 use crate::protocol::{SessionRecord, Status};
 
-/// Orders sessions as a person should see them: those that need a person first, whoever has needed one for longest on
-/// top; then those at work, longest first; then idle ones and closed ones, the latest first.
+/// The order for people: first the sessions that need a person, the one that has done so for longest on top; then those
+/// at work, the longest first; then idle ones, then closed ones, the latest first.
 #[must_use]
-pub(crate) fn by_need(a: &SessionRecord<'_>, b: &SessionRecord<'_>) -> Ordering {
+pub(crate) fn attention_order(a: &SessionRecord<'_>, b: &SessionRecord<'_>) -> Ordering {
     rank(a).cmp(&rank(b)).then_with(|| a.key.cmp(&b.key))
 }
 
-/// The group, and the place in it.
+/// The group, and the order in it.
 fn rank(session: &SessionRecord<'_>) -> (u8, u64, Reverse<u64>) {
     let oldest_first = |group| (group, session.since, Reverse(0));
     let latest_first = |group, at| (group, 0, Reverse(at));
@@ -27,27 +27,27 @@ fn rank(session: &SessionRecord<'_>) -> (u8, u64, Reverse<u64>) {
     }
 }
 
-/// What a person tells apart at a glance: a status, and whether an idle session has been looked at since its turn ended.
+/// The statuses that views tell apart: those of the protocol, and `Finished` for an idle session that needs attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Waits for a person.
+pub(crate) enum DisplayStatus {
+    /// It waits for a person.
     Waiting,
     /// Its last turn failed.
     Failed,
-    /// Has finished a turn that nobody has looked at.
+    /// It has finished a turn since a person last typed.
     Finished,
-    /// Works.
+    /// A turn runs.
     Working,
-    /// Is idle, and seen.
+    /// No turn runs, and it needs no attention.
     Idle,
-    /// Is over.
+    /// The session is over.
     Closed,
-    /// Has a status of which this client doesn't know the word.
+    /// A status of a newer daemon that this client doesn't know.
     Unknown,
 }
 
-impl Kind {
-    /// The kind that a session is of.
+impl DisplayStatus {
+    /// The status of a session.
     #[must_use]
     pub(crate) fn of(session: &SessionRecord<'_>) -> Self {
         match session.status {
@@ -56,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// What a status alone says: whether a turn has been looked at is not in it.
+    /// The status of the protocol alone, which does not tell `Finished` from `Idle`.
     #[must_use]
     pub(crate) fn of_status(status: Status) -> Self {
         match status {
@@ -82,42 +82,127 @@ impl Kind {
             Self::Unknown => "unknown",
         }
     }
+
+    /// A symbol of one column.
+    pub(crate) const fn symbol(self) -> &'static str {
+        match self {
+            Self::Waiting => "●",
+            Self::Failed => "✗",
+            Self::Finished => "✓",
+            Self::Working => "▸",
+            Self::Idle => "○",
+            Self::Closed => "·",
+            Self::Unknown => "?",
+        }
+    }
+
+    /// One column of a timeline.
+    pub(crate) const fn timeline_symbol(self) -> &'static str {
+        match self {
+            Self::Waiting => "▒",
+            Self::Failed => "✗",
+            Self::Working => "█",
+            Self::Finished | Self::Idle => "─",
+            Self::Closed | Self::Unknown => "·",
+        }
+    }
+
+    /// Whether a person should look; shown in bold.
+    pub(crate) const fn needs_person(self) -> bool {
+        matches!(self, Self::Waiting | Self::Failed | Self::Finished)
+    }
+
+    /// Its colour; `None`: that of other text.
+    pub(crate) const fn colour(self) -> Option<Colour> {
+        match self {
+            Self::Waiting => Some(Colour::Yellow),
+            Self::Failed => Some(Colour::Red),
+            Self::Finished => Some(Colour::Green),
+            Self::Working => Some(Colour::Cyan),
+            Self::Idle | Self::Closed | Self::Unknown => None,
+        }
+    }
+
+    /// Its style on a terminal, as the parameters of ECMA-48's SGR.
+    pub(crate) const fn sgr(self) -> &'static str {
+        match self {
+            Self::Waiting => "1;33",
+            Self::Failed => "1;31",
+            Self::Finished => "1;32",
+            Self::Working => "36",
+            Self::Idle | Self::Unknown => "",
+            Self::Closed => "2",
+        }
+    }
 }
 
-/// How many sessions there are of each kind that a person tells apart.
+/// The colours of statuses, as terminals name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Yellow,
+    Red,
+    Green,
+    Cyan,
+}
+
+impl Colour {
+    /// The colour where there is no palette, legible on dark and on light: red, green, blue in hexadecimal.
+    pub(crate) const fn rgb(self) -> &'static str {
+        match self {
+            Self::Yellow => "d79921",
+            Self::Red => "e0524d",
+            Self::Green => "7a9f35",
+            Self::Cyan => "3f9fa8",
+        }
+    }
+}
+
+/// How many sessions there are of each status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    /// They wait for a person.
+pub(crate) struct Counts {
     pub(crate) waiting: usize,
-    /// Their last turn failed.
     pub(crate) failed: usize,
-    /// They have finished a turn that nobody has looked at.
     pub(crate) finished: usize,
-    /// They work.
     pub(crate) working: usize,
-    /// They are idle, and seen; or of a kind that is not known.
+    /// Idle, or of an unknown status.
     pub(crate) idle: usize,
-    /// They are over.
     pub(crate) closed: usize,
 }
 
-impl Tally {
-    /// Counts them.
+impl Counts {
+    /// Counts the sessions.
     pub(crate) fn of<'a, 'r: 'a>(
         sessions: impl IntoIterator<Item = &'a SessionRecord<'r>>,
     ) -> Self {
-        let mut tally = Self::default();
+        let mut counts = Self::default();
         for session in sessions {
-            *match Kind::of(session) {
-                Kind::Waiting => &mut tally.waiting,
-                Kind::Failed => &mut tally.failed,
-                Kind::Finished => &mut tally.finished,
-                Kind::Working => &mut tally.working,
-                Kind::Idle | Kind::Unknown => &mut tally.idle,
-                Kind::Closed => &mut tally.closed,
+            *match DisplayStatus::of(session) {
+                DisplayStatus::Waiting => &mut counts.waiting,
+                DisplayStatus::Failed => &mut counts.failed,
+                DisplayStatus::Finished => &mut counts.finished,
+                DisplayStatus::Working => &mut counts.working,
+                DisplayStatus::Idle | DisplayStatus::Unknown => &mut counts.idle,
+                DisplayStatus::Closed => &mut counts.closed,
             } += 1;
         }
-        tally
+        counts
+    }
+
+    /// The counts above 0 in words: `2 waiting · 5 working`.
+    pub(crate) fn words(&self) -> String {
+        let counts = [
+            (self.waiting, DisplayStatus::Waiting),
+            (self.failed, DisplayStatus::Failed),
+            (self.finished, DisplayStatus::Finished),
+            (self.working, DisplayStatus::Working),
+            (self.idle, DisplayStatus::Idle),
+            (self.closed, DisplayStatus::Closed),
+        ];
+        let words = counts.iter().filter(|(count, _)| *count > 0);
+        let words: Vec<_> = words
+            .map(|(count, status)| format!("{count} {}", status.word()))
+            .collect();
+        words.join(" · ")
     }
 }
 
@@ -137,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_needed_a_person_for_longest_is_on_top() {
+    fn the_session_that_has_needed_a_person_for_longest_is_first() {
         let mut sessions = [
             session("closed-early", "closed", false, 1),
             session("closed-late", "closed", false, 2),
@@ -149,7 +234,7 @@ mod tests {
             session("finished", "idle", true, 8),
             session("failed", "error", true, 7),
         ];
-        sessions.sort_by(by_need);
+        sessions.sort_by(attention_order);
         let keys: Vec<_> = sessions.iter().map(|session| &*session.key).collect();
         assert_eq!(
             keys,
@@ -165,14 +250,42 @@ mod tests {
                 "closed-early"
             ]
         );
-        let tally = Tally::of(&sessions);
+        let counts = Counts::of(&sessions);
         assert_eq!(
             (
-                tally.waiting + tally.failed + tally.finished,
-                tally.working,
-                tally.idle
+                counts.waiting + counts.failed + counts.finished,
+                counts.working,
+                counts.idle
             ),
             (3, 2, 2)
         );
+    }
+
+    #[test]
+    fn counts_of_none_are_left_out() {
+        let two = Counts {
+            waiting: 2,
+            working: 5,
+            ..Counts::default()
+        };
+        assert_eq!(two.words(), "2 waiting · 5 working");
+        assert_eq!(Counts::default().words(), "");
+    }
+
+    #[test]
+    fn a_style_has_the_colour_of_its_status_and_is_bold_if_it_needs_a_person() {
+        use DisplayStatus::{Closed, Failed, Finished, Idle, Unknown, Waiting, Working};
+        for status in [Waiting, Failed, Finished, Working, Idle, Closed, Unknown] {
+            let sgr = status.sgr();
+            assert_eq!(sgr.starts_with("1;"), status.needs_person(), "{sgr}");
+            let colour = match status.colour() {
+                Some(Colour::Red) => Some("31"),
+                Some(Colour::Green) => Some("32"),
+                Some(Colour::Yellow) => Some("33"),
+                Some(Colour::Cyan) => Some("36"),
+                None => None,
+            };
+            assert_eq!(sgr.split(';').find(|part| part.len() == 2), colour);
+        }
     }
 }

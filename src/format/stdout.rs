@@ -3,22 +3,21 @@
 use std::io::{self, IsTerminal};
 
 use crate::config::variable;
-use crate::format::status::Kind;
 
-/// Where the text goes. By default: nowhere that takes colours or has a width.
+/// What the text goes to. The default is a file: no colours, no width.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Screen {
-    /// A person sits in front of it.
+pub(crate) struct StdoutStyle {
+    /// It is a terminal.
     pub(crate) terminal: bool,
-    /// It takes colours and wants them.
+    /// Colours are wanted.
     pub(crate) coloured: bool,
-    /// How many columns a line may have; `None`: any.
+    /// The terminal's width in columns; `None` if there is no limit.
     pub(crate) columns: Option<usize>,
 }
 
-impl Screen {
+impl StdoutStyle {
     /// Standard output as it is now; a terminal's width changes.
-    pub(crate) fn of_stdout() -> Self {
+    pub(crate) fn detect() -> Self {
         let terminal = io::stdout().is_terminal();
         let size = if terminal {
             rustix::termios::tcgetwinsize(io::stdout()).ok()
@@ -27,8 +26,8 @@ impl Screen {
         };
         Self {
             terminal,
-            coloured: coloured(),
-            // A terminal that does not know says 0.
+            coloured: is_coloured(),
+            // A terminal that does not know its size reports 0.
             columns: size
                 .map(|size| usize::from(size.ws_col))
                 .filter(|columns| *columns > 0),
@@ -45,21 +44,10 @@ impl Screen {
     }
 }
 
-/// Whether standard output takes colours and wants them: a terminal, and not refused (<https://no-color.org>).
-pub(crate) fn coloured() -> bool {
+/// Whether standard output gets colours: it is a terminal that has them, and `NO_COLOR` (<https://no-color.org>) is not
+/// set.
+pub(crate) fn is_coloured() -> bool {
     io::stdout().is_terminal()
         && variable("NO_COLOR").is_none()
         && variable("TERM").is_some_and(|terminal| terminal != "dumb")
-}
-
-/// The style of a kind's status word: yellow, red and cyan need a person, and are bold.
-pub(crate) const fn style(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Waiting => "1;33",
-        Kind::Failed => "1;31",
-        Kind::Finished => "1;36",
-        Kind::Working => "32",
-        Kind::Idle | Kind::Unknown => "",
-        Kind::Closed => "2",
-    }
 }

@@ -1,6 +1,6 @@
 //! The figures of `docs/architecture.md`: `cargo bench --bench figures [-- SECTION...]`, a minute and a half in all.
 //!
-//! Sections: `binary`, `start`, `hook`, `latency`, `throughput`, `memory`. Everything is measured on the real program,
+//! Sections: `binary`, `start`, `hook`, `latency`, `throughput`, `memory`, `dashboard`. Everything is measured on the real program,
 //! built as for release, in a directory of its own. Absolute times depend on the machine and its mood, so each stands
 //! beside a floor that was measured in the same loop, in turns: what the system takes for the same work with nothing
 //! of ours in it. Prints a Markdown table; asserts nothing but that the work was done.
@@ -16,6 +16,8 @@
 
 #[cfg(target_os = "linux")]
 mod daemon;
+#[cfg(target_os = "linux")]
+mod dashboard;
 #[cfg(target_os = "linux")]
 mod memory;
 #[cfg(target_os = "linux")]
@@ -59,13 +61,14 @@ fn main() {
     let load = load.split(' ').next().unwrap_or_default();
     println!("{cores} cores, load {load} before\n");
     println!("| what | figure | floor in the same run | limit |\n|---|---|---|---|");
-    let sections: [(&str, Section); 6] = [
+    let sections: [(&str, Section); 7] = [
         ("binary", processes::binary),
         ("start", processes::start),
         ("hook", processes::hook),
         ("latency", traffic::latency),
         ("throughput", traffic::throughput),
         ("memory", memory::rows),
+        ("dashboard", dashboard::rows),
     ];
     for (name, measure) in sections {
         if wanted.is_empty() || wanted.iter().any(|section| section == name) {

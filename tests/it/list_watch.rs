@@ -97,7 +97,7 @@ fn a_terminal_gets_colours_and_no_line_that_it_would_fold() {
         "{list}"
     );
     assert!(
-        rows[2].starts_with("\u{1b}[32m  working\u{1b}[0m             "),
+        rows[2].starts_with("\u{1b}[36m  working\u{1b}[0m             "),
         "{list}"
     );
     assert!(
@@ -129,7 +129,7 @@ fn a_terminal_gets_colours_and_no_line_that_it_would_fold() {
         on_terminal(&place, 80, "", "next")
             .contains("\u{1b}[1;33mwaiting: permission\u{1b}[0m for")
     );
-    assert!(on_terminal(&place, 80, "", "get works").contains("\u{1b}[32mworking\u{1b}[0m for"));
+    assert!(on_terminal(&place, 80, "", "get works").contains("\u{1b}[36mworking\u{1b}[0m for"));
     // A script's output is a script's on a terminal, too.
     assert!(on_terminal(&place, 20, "", "list --json").starts_with("[{\"key\":\"works\""));
 }

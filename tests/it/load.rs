@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use agent_console::client::mirror::Mirror;
-use agent_console::client::{Client, Told};
-use agent_console::protocol::SessionRecord;
+use agent_console::client::{Client, Update};
+use agent_console::protocol::{Notification, SessionRecord};
 use serde_json::json;
 
 use crate::support::{Bystanders, Place, Sleeper, open_many, until};
@@ -25,22 +25,24 @@ fn dashboard(place: &Place, subscribed: &AtomicUsize) -> Mirror {
     let mut mirror = Mirror::default();
     let client = Client::connect(&place.socket()).unwrap();
     client
-        .subscribe(|told| {
-            let seq = match &told {
-                Told::Snapshot(_) => {
+        .subscribe(|update| {
+            let seq = match &update {
+                Update::Snapshot(_) => {
                     subscribed.fetch_add(1, Ordering::Relaxed);
                     None
                 }
-                Told::Changed(changed) => Some(changed.seq),
-                Told::Removed(removed) => Some(removed.seq),
-                Told::Usage(told) => Some(told.seq),
-                Told::Notice(notice) => Some(notice.seq),
-                Told::Stopping(stopping) => Some(stopping.seq),
+                Update::Notification(notification) => Some(match notification {
+                    Notification::SessionChanged(changed) => changed.seq,
+                    Notification::SessionRemoved(removed) => removed.seq,
+                    Notification::UsageChanged(usage) => usage.seq,
+                    Notification::DaemonNotice(notice) => notice.seq,
+                    Notification::DaemonStopping(stopping) => stopping.seq,
+                }),
             };
             if let Some(seq) = seq {
                 assert_eq!(seq, mirror.seq() + 1, "a gap");
             }
-            mirror.apply(told);
+            mirror.apply(update);
             mirror.get(LAST).is_none()
         })
         .unwrap();

@@ -20,7 +20,7 @@ fn who_has_needed_a_person_for_longest_is_next() {
         let output = place.run(arguments);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(output.stdout.is_empty());
-        assert_eq!(output.stderr, b"agent-console: nobody needs you\n");
+        assert_eq!(output.stderr, b"agent-console: no session needs you\n");
     }
     place.ok(&[
         "report",

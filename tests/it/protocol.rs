@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use agent_console::client::Told;
+use agent_console::client::Update;
 use agent_console::client::mirror::Mirror;
 use agent_console::codec::{self, Incoming};
 use agent_console::os::process;
@@ -221,16 +221,10 @@ fn later_notifications_are_understood() {
         let Incoming::Notification(notification) = read else {
             panic!("not known: {line}");
         };
-        mirror.apply(match notification {
-            Notification::SessionChanged(changed) => Told::Changed(changed),
-            Notification::SessionRemoved(removed) => Told::Removed(removed),
-            Notification::UsageChanged(usage) => Told::Usage(usage),
-            Notification::DaemonNotice(notice) => Told::Notice(notice),
-            Notification::DaemonStopping(stopping) => {
-                reasons.push(stopping.reason);
-                Told::Stopping(stopping)
-            }
-        });
+        if let Notification::DaemonStopping(stopping) = &notification {
+            reasons.push(stopping.reason);
+        }
+        mirror.apply(Update::Notification(notification));
     }
     assert_eq!(reasons, [StopReason::Unknown]);
     assert_eq!(mirror.seq(), 17);

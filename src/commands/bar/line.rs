@@ -1,16 +1,16 @@
-//! What is in a bar's line, in each bar's own language. Pure.
+//! A bar's line, in each bar's own format. Pure.
 //!
-//! Only Waybar's tooltip and `json` hold text from agents; everything else is our own words and numbers, so there is
-//! nothing in it that a bar could take for an order.
+//! Only Waybar's tooltip and `json` hold text from agents. The rest consists of fixed words and numbers, so it cannot
+//! hold markup that a bar would interpret.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::format;
-use crate::format::status::{Kind, Tally, by_need};
+use crate::format::status::{Colour, Counts, DisplayStatus, attention_order};
 use crate::protocol::{SessionRecord, Status, Usage, WaitingFor};
 
-/// Which bar reads it.
+/// The bar that reads the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// tmux's status line, with its style tags
@@ -19,58 +19,56 @@ pub(super) enum Format {
     Waybar,
     /// polybar's script module, with its colour tags
     Polybar,
-    /// i3blocks and i3bar: JSON that their own protocol knows
+    /// i3blocks and i3bar: a JSON block of i3bar's protocol
     I3blocks,
     /// Arguments of `sketchybar --set NAME`
     Sketchybar,
-    /// Plain words
+    /// Plain text
     Plain,
-    /// The numbers, and the sessions that need a person
+    /// JSON: the counts, the limits, and the sessions that need a person
     Json,
 }
 
-/// The most sessions that a tooltip names: it has to fit on a screen.
+/// The most sessions in a tooltip, so that it fits on a screen.
 const TOOLTIP_ROWS: usize = 12;
 
-/// tmux's style for a kind, in the terminal's own colours. Both of a pair: a status line is green at first, and may be
-/// anything. What needs nobody looks as the rest of the line does.
-const fn tmux_style(kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Waiting => Some("fg=black,bg=yellow"),
-        Kind::Failed => Some("fg=white,bg=red"),
-        Kind::Finished => Some("fg=black,bg=cyan"),
-        Kind::Working | Kind::Idle | Kind::Closed | Kind::Unknown => None,
+/// tmux's style for a status that needs a person, in the terminal's colours. It sets both foreground and background,
+/// because the line may have any; bright green, because tmux's own line is green by default. `None`: the line's style.
+fn tmux_style(status: DisplayStatus) -> Option<&'static str> {
+    let colour = status.colour().filter(|_| status.needs_person())?;
+    Some(match colour {
+        Colour::Yellow => "fg=black,bg=yellow",
+        Colour::Red => "fg=white,bg=red",
+        Colour::Green => "fg=black,bg=brightgreen",
+        Colour::Cyan => "fg=black,bg=cyan",
+    })
+}
+
+/// A status's colour where there is no palette: red, green, blue in hexadecimal.
+const fn rgb(status: DisplayStatus) -> &'static str {
+    match status.colour() {
+        Some(colour) => colour.rgb(),
+        None => "8a8a8a",
     }
 }
 
-/// Its colour where there is no palette, to be read on dark and on light: red, green, blue.
-const fn rgb(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Waiting => "d79921",
-        Kind::Failed => "e0524d",
-        Kind::Finished => "3f9fa8",
-        Kind::Working => "7a9f35",
-        Kind::Idle | Kind::Closed | Kind::Unknown => "8a8a8a",
-    }
-}
-
-/// What there is, the most urgent first. Idle ones are worth a word only where there is nothing else.
-fn parts(tally: Tally) -> Vec<(usize, Kind)> {
+/// The counts above 0, the most urgent first. Idle sessions count only if there are no others.
+fn parts(counts: Counts) -> Vec<(usize, DisplayStatus)> {
     let mut parts = vec![
-        (tally.waiting, Kind::Waiting),
-        (tally.failed, Kind::Failed),
-        (tally.finished, Kind::Finished),
-        (tally.working, Kind::Working),
+        (counts.waiting, DisplayStatus::Waiting),
+        (counts.failed, DisplayStatus::Failed),
+        (counts.finished, DisplayStatus::Finished),
+        (counts.working, DisplayStatus::Working),
     ];
     parts.retain(|(count, _)| *count > 0);
-    if parts.is_empty() && tally.idle > 0 {
-        parts.push((tally.idle, Kind::Idle));
+    if parts.is_empty() && counts.idle > 0 {
+        parts.push((counts.idle, DisplayStatus::Idle));
     }
     parts
 }
 
-/// The line for these sessions, without its end; for `None` the one where no daemon runs. Where there are any, the
-/// account's limit that is nearest has the last word.
+/// The line for these sessions, without its line feed; `None` means that no daemon answers. If there are sessions, the
+/// account limit that is used most comes last.
 pub(super) fn line<'a>(
     format: Format,
     sessions: Option<impl Iterator<Item = &'a SessionRecord<'static>>>,
@@ -79,54 +77,54 @@ pub(super) fn line<'a>(
     let connected = sessions.is_some();
     let live = |session: &&SessionRecord<'_>| session.status != Status::Closed;
     let mut sessions: Vec<_> = sessions.into_iter().flatten().filter(live).collect();
-    sessions.sort_by(|a, b| by_need(a, b));
-    let tally = Tally::of(sessions.iter().copied());
-    let parts = parts(tally);
+    sessions.sort_by(|a, b| attention_order(a, b));
+    let counts = Counts::of(sessions.iter().copied());
+    let parts = parts(counts);
     let windows = || usage.into_iter().flat_map(|usage| &usage.windows);
     let limit = windows().max_by(|a, b| a.used_percent.total_cmp(&b.used_percent));
     let limit = limit.filter(|_| !parts.is_empty()).map(|window| {
         format!(
             "{} {:.0} %",
-            format::window(&window.name),
+            format::window_name(&window.name),
             window.used_percent
         )
     });
-    let joined = |piece: fn(usize, Kind) -> String| {
-        let pieces = parts.iter().map(|(count, kind)| piece(*count, *kind));
+    let joined = |piece: fn(usize, DisplayStatus) -> String| {
+        let pieces = parts.iter().map(|(count, status)| piece(*count, *status));
         let pieces: Vec<_> = pieces.chain(limit.clone()).collect();
         pieces.join(" · ")
     };
-    let words = || joined(|count, kind| format!("{count} {}", kind.word()));
+    let words = || joined(|count, status| format!("{count} {}", status.word()));
     let first = parts.first().copied();
     match format {
         Format::Plain => words(),
-        Format::Tmux => joined(|count, kind| match tmux_style(kind) {
-            Some(style) => format!("#[{style}] {count} {} #[default]", kind.word()),
-            None => format!("{count} {}", kind.word()),
+        Format::Tmux => joined(|count, status| match tmux_style(status) {
+            Some(style) => format!("#[{style}] {count} {} #[default]", status.word()),
+            None => format!("{count} {}", status.word()),
         }),
-        Format::Polybar => {
-            joined(|count, kind| format!("%{{F#{}}}{count} {}%{{F-}}", rgb(kind), kind.word()))
-        }
+        Format::Polybar => joined(|count, status| {
+            format!("%{{F#{}}}{count} {}%{{F-}}", rgb(status), status.word())
+        }),
         Format::Sketchybar => match first {
-            Some((_, kind)) => {
+            Some((_, status)) => {
                 format!(
                     "drawing=on label=\"{}\" label.color=0xff{}",
                     words(),
-                    rgb(kind)
+                    rgb(status)
                 )
             }
             None => "drawing=off label=\"\"".into(),
         },
         Format::I3blocks => text(&I3blocks {
             full_text: words(),
-            short_text: first.map_or_else(String::new, |(count, kind)| {
-                format!("{count} {}", kind.word())
+            short_text: first.map_or_else(String::new, |(count, status)| {
+                format!("{count} {}", status.word())
             }),
-            color: first.map(|(_, kind)| format!("#{}", rgb(kind))),
+            color: first.map(|(_, status)| format!("#{}", rgb(status))),
         }),
         Format::Waybar => {
             let class = match first {
-                Some((_, kind)) => kind.word(),
+                Some((_, status)) => status.word(),
                 None if connected => "none",
                 None => "off",
             };
@@ -139,11 +137,11 @@ pub(super) fn line<'a>(
         }
         Format::Json => text(&Json {
             connected,
-            waiting: tally.waiting,
-            failed: tally.failed,
-            finished: tally.finished,
-            working: tally.working,
-            idle: tally.idle,
+            waiting: counts.waiting,
+            failed: counts.failed,
+            finished: counts.finished,
+            working: counts.working,
+            idle: counts.idle,
             limits: windows()
                 .map(|window| Limit {
                     name: &window.name,
@@ -153,14 +151,14 @@ pub(super) fn line<'a>(
             attention: sessions
                 .iter()
                 .filter(|session| session.attention)
-                .map(|session| Needy::from(*session))
+                .map(|session| AttentionEntry::from(*session))
                 .collect(),
         }),
     }
 }
 
-/// The line where no daemon runs.
-pub(super) fn off(format: Format) -> String {
+/// The line while no daemon answers.
+pub(super) fn disconnected(format: Format) -> String {
     line(format, None::<std::iter::Empty<_>>, None)
 }
 
@@ -173,7 +171,7 @@ struct Waybar {
     class: &'static str,
 }
 
-/// i3bar's block (<https://i3wm.org/docs/i3bar-protocol.html>), as far as it says something here.
+/// i3bar's block (<https://i3wm.org/docs/i3bar-protocol.html>): the members used here.
 #[derive(Serialize)]
 struct I3blocks {
     full_text: String,
@@ -182,7 +180,7 @@ struct I3blocks {
     color: Option<String>,
 }
 
-/// For scripts: nothing in it changes from one moment to the next by itself.
+/// For scripts: no field changes with time alone.
 #[derive(Serialize)]
 struct Json<'a> {
     /// Whether a daemon answers.
@@ -192,10 +190,10 @@ struct Json<'a> {
     finished: usize,
     working: usize,
     idle: usize,
-    /// The account's limits, as far as they are known.
+    /// The account's limits; empty if they are not known.
     limits: Vec<Limit<'a>>,
-    /// Whoever has needed a person for longest comes first.
-    attention: Vec<Needy<'a>>,
+    /// The session that has needed a person for longest comes first.
+    attention: Vec<AttentionEntry<'a>>,
 }
 
 /// One window of the account's limits.
@@ -207,7 +205,7 @@ struct Limit<'a> {
 
 /// A session that needs a person.
 #[derive(Serialize)]
-struct Needy<'a> {
+struct AttentionEntry<'a> {
     key: &'a str,
     agent: &'a str,
     status: Status,
@@ -222,7 +220,7 @@ struct Needy<'a> {
     cwd: Option<&'a str>,
 }
 
-impl<'a> From<&'a SessionRecord<'static>> for Needy<'a> {
+impl<'a> From<&'a SessionRecord<'static>> for AttentionEntry<'a> {
     fn from(session: &'a SessionRecord<'static>) -> Self {
         Self {
             key: &session.key,
@@ -237,12 +235,12 @@ impl<'a> From<&'a SessionRecord<'static>> for Needy<'a> {
     }
 }
 
-/// JSON on one line. These types have string keys and no numbers that are none, so it can't fail.
+/// JSON on one line. These types have string keys and finite numbers, so it can't fail.
 fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// A row a session, the most urgent on top, in Pango's markup.
+/// A row for each session, the most urgent first, in Pango's markup.
 fn tooltip(sessions: &[&SessionRecord<'_>]) -> String {
     let mut rows: Vec<_> = sessions
         .iter()
@@ -255,7 +253,7 @@ fn tooltip(sessions: &[&SessionRecord<'_>]) -> String {
     rows.join("\n")
 }
 
-/// Status, name, and what there is to say, as far as each says something new.
+/// Status, name and summary; the summary only if it differs from the name.
 fn row(session: &SessionRecord<'_>) -> String {
     let name = session
         .title
@@ -268,17 +266,17 @@ fn row(session: &SessionRecord<'_>) -> String {
                 .find(|part| !part.is_empty())
         })
         .unwrap_or(&session.key);
-    let name = format::plain(name);
-    let about = format::about(session);
+    let name = format::sanitize(name);
+    let summary = format::summary(session);
     let mut row = format!("{}  {}", format::status(session), name);
-    if !about.is_empty() && about != name {
-        row = format!("{row}  {about}");
+    if !summary.is_empty() && summary != name {
+        row = format!("{row}  {summary}");
     }
     escape_markup(&row)
 }
 
-/// As `g_markup_escape_text` does (<https://docs.gtk.org/glib/func.markup_escape_text.html>); what is no character of a
-/// document is gone already.
+/// Escapes as `g_markup_escape_text` does (<https://docs.gtk.org/glib/func.markup_escape_text.html>); control characters
+/// are replaced before.
 fn escape_markup(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

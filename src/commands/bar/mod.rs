@@ -1,7 +1,6 @@
-//! `bar`: one line for a status bar, once or anew with each change that shows.
+//! `bar`: one line for a status bar, once or after each change that the line shows.
 //!
-//! What a bar shows stands there until the next line, so there is one for every case: where no daemon runs it is an empty
-//! one. [`mod@line`] says what is in it.
+//! A bar shows a line until the next one, so every case has a line: without a daemon it is empty. [`mod@line`] makes it.
 
 mod line;
 #[cfg(test)]
@@ -19,58 +18,69 @@ use clap::Args;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use self::line::{Format, line};
+use super::exit::print_error;
 use crate::client::mirror::Mirror;
-use crate::client::subscription::{Ended, Heard, follow};
+use crate::client::subscription::{self, subscribe_forever};
 use crate::client::{Client, ClientError};
 use crate::protocol::{ListParams, ListResult, Usage, UsageResult};
 
-/// How long `--follow` waits where nobody answers, before it looks again.
+/// How long `--follow` waits for a daemon before it tries again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How to print it.
+/// The options of `bar`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// For which bar
+    /// The format of the line
     #[arg(long, value_name = "BAR", default_value = "plain")]
     format: Format,
-    /// Print another line whenever it changes, until the bar closes its end
+    /// Print another line whenever it changes, until the bar closes the pipe
     #[arg(long)]
     follow: bool,
 }
+
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str =
+    "docs/bars.md shows how to use it in tmux, Waybar, polybar, i3blocks and SketchyBar.
+Without a daemon the line is empty and the exit status is 0.
+
+Examples:
+  agent-console bar                       2 waiting · 5 working
+  agent-console bar --format waybar --follow
+  set -g status-right '#(agent-console bar --format tmux --follow)'    in ~/.tmux.conf";
 
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     if options.follow {
         return print_changes(options.format, socket, out);
     }
-    let (told, failure) = match ask(socket) {
-        Ok(result) => (Some(result), None),
-        // Not an error: the daemon leaves when nobody needs it.
+    let (state, failure) = match fetch(socket) {
+        Ok(state) => (Some(state), None),
+        // Not an error: an idle daemon exits.
         Err(ClientError::NoDaemon { .. }) => (None, None),
         Err(error) => (None, Some(error)),
     };
-    let sessions = told.as_ref().map(|(list, _)| list.sessions.iter());
-    let usage = told.as_ref().and_then(|(_, usage)| usage.as_ref());
+    let sessions = state.as_ref().map(|(list, _)| list.sessions.iter());
+    let usage = state.as_ref().and_then(|(_, usage)| usage.as_ref());
     writeln!(out, "{}", line(options.format, sessions, usage))?;
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-type Told = (ListResult<'static>, Option<Usage<'static>>);
+type State = (ListResult<'static>, Option<Usage<'static>>);
 
-fn ask(socket: &Path) -> Result<Told, ClientError> {
+fn fetch(socket: &Path) -> Result<State, ClientError> {
     let mut client = Client::connect(socket)?;
     let include_closed = false;
-    let list = client.ask("session.list", &ListParams { include_closed })?;
-    let limits: UsageResult<'static> = client.ask("usage.get", &serde_json::Map::new())?;
+    let list = client.call("session.list", &ListParams { include_closed })?;
+    let limits: UsageResult<'static> = client.call("usage.get", &serde_json::Map::new())?;
     Ok((list, limits.usage))
 }
 
 /// What wakes the printer.
 enum Event {
-    /// The line as it is to be now; often it is the one that stands there.
+    /// The line for the present state; often the same as before.
     Line(String),
-    /// Not worth a line, but somebody who reads a log should know.
+    /// An error for standard error; the line is not affected.
     Failed(ClientError),
-    /// Nobody reads any more.
+    /// The reader of standard output is gone.
     Closed,
 }
 
@@ -82,9 +92,9 @@ fn print_changes(format: Format, socket: &Path, out: &mut impl Write) -> anyhow:
         let _ = closed.send(Event::Closed);
     });
     let socket = socket.to_path_buf();
-    thread::spawn(move || listen(format, &socket, &sender));
+    thread::spawn(move || send_lines(format, &socket, &sender));
     let mut shown = None;
-    let mut complaint = String::new();
+    let mut last_error = String::new();
     for event in events {
         match event {
             Event::Line(line) => {
@@ -95,9 +105,9 @@ fn print_changes(format: Format, socket: &Path, out: &mut impl Write) -> anyhow:
                 }
             }
             Event::Failed(error) => {
-                let again = std::mem::replace(&mut complaint, error.to_string());
-                if complaint != again {
-                    super::complain(&error.into());
+                let before = std::mem::replace(&mut last_error, error.to_string());
+                if last_error != before {
+                    print_error(&error.into());
                 }
             }
             Event::Closed => break,
@@ -106,63 +116,62 @@ fn print_changes(format: Format, socket: &Path, out: &mut impl Write) -> anyhow:
     Ok(())
 }
 
-/// Waits until nobody can read standard output any more: the bar has gone, and would not be missed before the next change
-/// otherwise.
+/// Waits until the reader of standard output is gone. Without this the end of the bar would show only at the next write.
 fn wait_until_closed() {
     let out = io::stdout();
-    // Nothing is asked for: an error and a hang-up are told unasked. A file has neither.
+    // poll(2) reports an error and a hang-up without being asked to. A file has neither.
     let mut ends = [PollFd::new(&out, PollFlags::empty())];
     while poll(&mut ends, None).is_err_and(|error| error == rustix::io::Errno::INTR) {}
 }
 
-/// Tells of every line, and never gives up: a bar that its command has left starts it again at once, or never.
-fn listen(format: Format, socket: &Path, events: &Sender<Event>) {
-    let tell = |event| match events.send(event) {
+/// Sends a line for each update, for ever: a bar whose command exits starts it again at once, or never.
+fn send_lines(format: Format, socket: &Path, events: &Sender<Event>) {
+    let send = |event| match events.send(event) {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
     };
-    let off = || tell(Event::Line(line::off(format)));
+    let disconnected = || send(Event::Line(line::disconnected(format)));
     loop {
         let before = identity(socket);
         let ended = Client::connect(socket).and_then(|client| {
             let mut mirror = Mirror::default();
             let mut attempts = 0;
-            follow(client, socket, |heard| match heard {
-                Heard::Told(told) => {
+            subscribe_forever(client, socket, |event| match event {
+                subscription::Event::Update(update) => {
                     attempts = 0;
-                    mirror.apply(told);
-                    tell(Event::Line(line(
+                    mirror.apply(update);
+                    send(Event::Line(line(
                         format,
                         Some(mirror.sessions()),
                         mirror.usage(),
                     )))
                 }
-                Heard::Lost { .. } => {
+                subscription::Event::Lost { .. } => {
                     attempts += 1;
-                    // The first attempt comes in no time, and a restart is nothing to see.
+                    // The first attempt comes after 100 ms: a restart does not show.
                     if attempts > 1 {
-                        off()
+                        disconnected()
                     } else {
                         ControlFlow::Continue(())
                     }
                 }
             })
         });
-        if off().is_break() {
+        if disconnected().is_break() {
             return;
         }
         match ended {
-            Ok(Ended::Enough) => return,
-            // A connection would start it again where a manager holds the socket. One that is bound anew is a sign that
-            // it is wanted again.
-            Ok(Ended::Stopped) => {
+            Ok(subscription::End::Cancelled) => return,
+            // Under a service manager a connection would start the daemon again. A new socket means that someone else
+            // has started it.
+            Ok(subscription::End::Stopped) => {
                 while before.is_some() && identity(socket) == before {
                     thread::sleep(PAUSE);
                 }
             }
             Err(ClientError::NoDaemon { .. }) => thread::sleep(PAUSE),
             Err(error) => {
-                if tell(Event::Failed(error)).is_break() {
+                if send(Event::Failed(error)).is_break() {
                     return;
                 }
                 thread::sleep(PAUSE);
@@ -171,8 +180,13 @@ fn listen(format: Format, socket: &Path, events: &Sender<Event>) {
     }
 }
 
-/// Which socket it is; `None`: there is none.
+/// What identifies the socket's file; `None` if there is none.
 fn identity(socket: &Path) -> Option<(u64, u64, i64, i64)> {
-    let found = std::fs::symlink_metadata(socket).ok()?;
-    Some((found.dev(), found.ino(), found.ctime(), found.ctime_nsec()))
+    let metadata = std::fs::symlink_metadata(socket).ok()?;
+    Some((
+        metadata.dev(),
+        metadata.ino(),
+        metadata.ctime(),
+        metadata.ctime_nsec(),
+    ))
 }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::line::{Format, line, off};
+use super::line::{Format, disconnected, line};
 use crate::protocol::SessionRecord;
 
 fn session(key: &str, fields: Value) -> SessionRecord<'static> {
@@ -51,7 +51,7 @@ fn each_bar_is_told_in_its_own_language() {
     );
     assert_eq!(
         of(Format::Polybar, &sessions[..2]),
-        "%{F#d79921}1 waiting%{F-} · %{F#7a9f35}1 working%{F-}"
+        "%{F#d79921}1 waiting%{F-} · %{F#3f9fa8}1 working%{F-}"
     );
     assert_eq!(
         of(Format::Sketchybar, &sessions[..2]),
@@ -124,20 +124,23 @@ fn json_holds_the_numbers_and_who_needs_a_person_for_longest_first() {
 fn nothing_to_say_is_an_empty_and_valid_line() {
     for format in [Format::Plain, Format::Tmux, Format::Polybar] {
         assert_eq!(
-            (of(format, &[]), off(format)),
+            (of(format, &[]), disconnected(format)),
             (String::new(), String::new())
         );
     }
-    assert_eq!(off(Format::Sketchybar), "drawing=off label=\"\"");
-    assert_eq!(off(Format::I3blocks), r#"{"full_text":"","short_text":""}"#);
+    assert_eq!(disconnected(Format::Sketchybar), "drawing=off label=\"\"");
+    assert_eq!(
+        disconnected(Format::I3blocks),
+        r#"{"full_text":"","short_text":""}"#
+    );
     let class = |line: String| {
         let told: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&told["text"], &told["tooltip"]), (&json!(""), &json!("")));
         told["class"].clone()
     };
     assert_eq!(class(of(Format::Waybar, &[])), "none");
-    assert_eq!(class(off(Format::Waybar)), "off");
-    let told: Value = serde_json::from_str(&off(Format::Json)).unwrap();
+    assert_eq!(class(disconnected(Format::Waybar)), "off");
+    let told: Value = serde_json::from_str(&disconnected(Format::Json)).unwrap();
     assert_eq!(
         (&told["connected"], &told["attention"]),
         (&json!(false), &json!([]))

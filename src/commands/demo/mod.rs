@@ -31,6 +31,14 @@ fn speed(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str = "The demo does not touch your files, and leaves nothing behind.
+
+Examples:
+  agent-console demo                      play several agents, with the dashboard
+  agent-console demo --plain              play one of them, with a line for each change
+  agent-console demo --plain --speed 4    play it four times as fast as it was recorded";
+
 pub(super) fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
     if options.plain || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         plain::run(options.speed, out)?;

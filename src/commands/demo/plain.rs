@@ -9,13 +9,14 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::sandbox::{Actor, Stage};
 use super::scenario::{CAST, Part};
-use crate::client::Told;
+use crate::client::Update;
 use crate::format;
 use crate::os::clock;
+use crate::protocol::Notification;
 
 /// What wakes the player.
 enum Event {
-    Told(Box<Told>),
+    Updated(Box<Update>),
     /// The connection to the private daemon has ended.
     Ended,
     Interrupted(i32),
@@ -53,7 +54,7 @@ fn subscribe(stage: &Stage, events: Sender<Event>) -> anyhow::Result<()> {
     let client = stage.connect()?;
     std::thread::spawn(move || {
         // Nobody takes it any more where the player has ended first.
-        let _ = client.subscribe(|told| events.send(Event::Told(Box::new(told))).is_ok());
+        let _ = client.subscribe(|update| events.send(Event::Updated(Box::new(update))).is_ok());
         let _ = events.send(Event::Ended);
     });
     Ok(())
@@ -99,10 +100,10 @@ impl<W: Write> Screen<'_, W> {
     fn show_until(&mut self, due: Instant, events: &Receiver<Event>) -> anyhow::Result<()> {
         loop {
             match events.recv_timeout(due.saturating_duration_since(clock::monotonic())) {
-                Ok(Event::Told(told)) => {
-                    if let Told::Changed(changed) = *told {
+                Ok(Event::Updated(update)) => {
+                    if let Update::Notification(Notification::SessionChanged(changed)) = *update {
                         let status = format::status(&changed.session);
-                        let text = format!("{status:<19}  {}", format::about(&changed.session));
+                        let text = format!("{status:<19}  {}", format::summary(&changed.session));
                         // The evidence changes with every event; a person sees what it comes to.
                         if text != self.last {
                             self.line(text.trim_end())?;

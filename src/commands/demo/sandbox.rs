@@ -77,7 +77,7 @@ impl Stage {
             return Ok(());
         }
         let stopped = Client::connect(&self.set.socket()).and_then(|mut client| {
-            client.ask::<_, serde_json::Value>("daemon.stop", &StopParams { force: false })
+            client.call::<_, serde_json::Value>("daemon.stop", &StopParams { force: false })
         });
         if stopped.is_err() {
             // It is past asking.

@@ -1,114 +1,116 @@
-//! When a wait is over: pure, but for looking up processes.
+//! When a wait is over. Pure, except that it looks up processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::What;
-use crate::client::Told;
+use crate::client::Update;
 use crate::client::mirror::Mirror;
 use crate::format;
-use crate::format::status::by_need;
+use crate::format::status::attention_order;
 use crate::os::process::{self, ProcessId};
-use crate::protocol::{SessionRecord, Status};
+use crate::protocol::{Notification, SessionRecord, Status};
 
-/// Whom to wait for.
+/// The sessions to wait for.
 #[derive(Debug)]
-pub(super) enum Whom {
-    /// Whoever is open or will be.
-    Anyone,
-    /// All that are open at the beginning, together.
-    EveryOpen,
-    /// One of these.
-    OneOf(Vec<SessionRecord<'static>>),
-    /// All of these, together.
-    EachOf(Vec<SessionRecord<'static>>),
+pub(super) enum Target {
+    /// Any session that is open now or later.
+    AnySession,
+    /// All sessions that are open at the start, at the same time.
+    AllOpen,
+    /// Any of these.
+    AnyOf(Vec<SessionRecord<'static>>),
+    /// All of these, at the same time.
+    AllOf(Vec<SessionRecord<'static>>),
 }
 
-/// Whether it is time.
+/// Whether the wait is over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Not yet.
     Pending,
-    /// These are as asked.
+    /// The sessions with these keys are in the wanted state.
     True(Vec<String>),
-    /// It cannot come true any more; why.
+    /// The condition can no longer come true; the message says why.
     Never(String),
 }
 
-/// How it stands with one session.
-enum Stand<'a> {
+/// What is known of one session.
+enum Presence<'a> {
     Known(&'a SessionRecord<'static>),
-    /// It was removed, or its process ended while the daemon was away: as good as closed.
+    /// It was removed, or its process ended while the daemon was away: counts as closed.
     Gone,
-    /// The daemon does not know it: it was started anew, and nobody has told it of the session yet.
-    Unheard,
+    /// A restarted daemon has no report of it yet.
+    Unreported,
 }
 
-/// A wait as far as it has come.
+/// A wait, and the state it has seen so far.
 #[derive(Debug)]
 pub(super) struct Wait {
     what: What,
-    /// One is enough.
-    one: bool,
-    /// The keys were not named: they are those that are found open.
-    found: Option<Found>,
-    /// Whom to wait for; each with its process, if that can be seen from here.
+    /// One session is enough.
+    any: bool,
+    /// Which open sessions belong to the target; `None`: the command line names the sessions.
+    membership: Option<Membership>,
+    /// The keys of the target's sessions; each with its process, if it is in this pid namespace.
     keys: BTreeMap<String, Option<ProcessId>>,
     /// Those of them that are gone.
     gone: BTreeSet<String>,
     mirror: Mirror,
-    begun: bool,
+    has_snapshot: bool,
 }
 
-/// Which of the sessions that are open are meant.
+/// Which open sessions belong to a target that names none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum Membership {
     /// Those of the first snapshot.
-    AtFirst,
-    /// All that ever come.
-    Ever,
+    FirstSnapshot,
+    /// Those of any update.
+    Growing,
 }
 
 impl Wait {
-    pub(super) fn new(what: What, whom: Whom) -> Self {
-        let (one, found, named) = match whom {
-            Whom::Anyone => (true, Some(Found::Ever), Vec::new()),
-            Whom::EveryOpen => (false, Some(Found::AtFirst), Vec::new()),
-            Whom::OneOf(sessions) => (true, None, sessions),
-            Whom::EachOf(sessions) => (false, None, sessions),
+    pub(super) fn new(what: What, target: Target) -> Self {
+        let (any, membership, named) = match target {
+            Target::AnySession => (true, Some(Membership::Growing), Vec::new()),
+            Target::AllOpen => (false, Some(Membership::FirstSnapshot), Vec::new()),
+            Target::AnyOf(sessions) => (true, None, sessions),
+            Target::AllOf(sessions) => (false, None, sessions),
         };
         Self {
             what,
-            one,
-            found,
+            any,
+            membership,
             keys: named.iter().map(entry).collect(),
             gone: BTreeSet::new(),
             mirror: Mirror::default(),
-            begun: false,
+            has_snapshot: false,
         }
     }
 
-    /// Whether the first snapshot has been taken in.
-    pub(super) fn has_begun(&self) -> bool {
-        self.begun
+    /// Whether the first snapshot has arrived.
+    pub(super) fn has_snapshot(&self) -> bool {
+        self.has_snapshot
     }
 
-    /// Takes in what the daemon told.
-    pub(super) fn take(&mut self, told: Told) {
-        let removed = match &told {
-            Told::Removed(removed) => Some(removed.key.to_string()),
-            _ => None,
+    /// Applies an update.
+    pub(super) fn apply(&mut self, update: Update) {
+        let removed = match &update {
+            Update::Notification(Notification::SessionRemoved(removed)) => {
+                Some(removed.key.to_string())
+            }
+            Update::Snapshot(_) | Update::Notification(_) => None,
         };
-        let is_snapshot = matches!(told, Told::Snapshot(_));
-        self.mirror.apply(told);
+        let is_snapshot = matches!(update, Update::Snapshot(_));
+        self.mirror.apply(update);
         if let Some(key) = removed.filter(|key| self.keys.contains_key(key)) {
             self.gone.insert(key);
         }
         self.gone.retain(|key| self.mirror.get(key).is_none());
         if is_snapshot {
-            self.miss();
+            self.mark_missing();
         }
-        match self.found {
-            Some(Found::AtFirst) if self.begun => {}
+        match self.membership {
+            Some(Membership::FirstSnapshot) if self.has_snapshot => {}
             Some(_) => {
                 let open = |session: &&SessionRecord<'_>| session.status != Status::Closed;
                 for session in self.mirror.sessions().filter(open) {
@@ -119,40 +121,41 @@ impl Wait {
             }
             None => {}
         }
-        self.begun = true;
+        self.has_snapshot = true;
     }
 
-    /// Finds out what became of those that a snapshot lacks. One of the daemon that named them: they were removed. One
-    /// of a daemon that was started anew: it knows only what it has been told of since.
-    fn miss(&mut self) {
+    /// Marks as gone the sessions that a snapshot lacks. The first snapshot is of the daemon that resolved the names, so
+    /// they were removed since. A later one may be of a restarted daemon, which has no report of them yet unless their
+    /// process has ended.
+    fn mark_missing(&mut self) {
         for (key, process) in &self.keys {
-            let over = !self.begun || process.is_some_and(|process| !runs(process));
+            let over = !self.has_snapshot || process.is_some_and(|process| !runs(process));
             if over && self.mirror.get(key).is_none() {
                 self.gone.insert(key.clone());
             }
         }
     }
 
-    /// The session as it is known; `None`: it is gone.
+    /// The session; `None` if the daemon does not know it.
     pub(super) fn session(&self, key: &str) -> Option<&SessionRecord<'static>> {
         self.mirror.get(key)
     }
 
-    fn stand(&self, key: &str) -> Stand<'_> {
+    fn presence(&self, key: &str) -> Presence<'_> {
         match self.mirror.get(key) {
-            Some(session) => Stand::Known(session),
-            None if self.gone.contains(key) => Stand::Gone,
-            None => Stand::Unheard,
+            Some(session) => Presence::Known(session),
+            None if self.gone.contains(key) => Presence::Gone,
+            None => Presence::Unreported,
         }
     }
 
-    /// Whether it is as asked.
+    /// Whether the session is in the wanted state.
     fn holds(&self, key: &str) -> bool {
-        let status = match self.stand(key) {
-            Stand::Known(session) if self.what == What::Attention => return session.attention,
-            Stand::Known(session) => session.status,
-            Stand::Gone => Status::Closed,
-            Stand::Unheard => return false,
+        let status = match self.presence(key) {
+            Presence::Known(session) if self.what == What::Attention => return session.attention,
+            Presence::Known(session) => session.status,
+            Presence::Gone => Status::Closed,
+            Presence::Unreported => return false,
         };
         match self.what {
             What::Attention => false,
@@ -162,32 +165,32 @@ impl Wait {
         }
     }
 
-    /// Whether it is over without having been as asked.
-    fn hopeless(&self, key: &str) -> bool {
-        let over = match self.stand(key) {
-            Stand::Known(session) => session.status == Status::Closed,
-            Stand::Gone => true,
-            Stand::Unheard => false,
+    /// Whether the session is over and not in the wanted state.
+    fn is_impossible(&self, key: &str) -> bool {
+        let over = match self.presence(key) {
+            Presence::Known(session) => session.status == Status::Closed,
+            Presence::Gone => true,
+            Presence::Unreported => false,
         };
         over && !self.holds(key)
     }
 
-    /// Whether it is time.
+    /// Whether the wait is over.
     pub(super) fn verdict(&self) -> Verdict {
         let mut waited: Vec<_> = self.keys.keys().map(String::as_str).collect();
-        // Those that are known, as `list` has them; those that are gone last.
+        // In the order of `list`; sessions that are gone last.
         waited.sort_by(|a, b| match (self.mirror.get(a), self.mirror.get(b)) {
-            (Some(a), Some(b)) => by_need(a, b),
+            (Some(a), Some(b)) => attention_order(a, b),
             (a, b) => b.is_some().cmp(&a.is_some()),
         });
         let over: Vec<_> = waited
             .iter()
             .copied()
-            .filter(|key| self.hopeless(key))
+            .filter(|key| self.is_impossible(key))
             .collect();
-        if self.found.is_some() {
-            // Who was not named and goes is not missed.
-            waited.retain(|key| !self.hopeless(key));
+        if self.membership.is_some() {
+            // A session that the command line does not name may close.
+            waited.retain(|key| !self.is_impossible(key));
         }
         let holding: Vec<_> = waited
             .iter()
@@ -195,27 +198,27 @@ impl Wait {
             .filter(|key| self.holds(key))
             .collect();
         let owned = |keys: &[&str]| Verdict::True(keys.iter().map(|key| (*key).into()).collect());
-        if self.one {
+        if self.any {
             if let Some(first) = holding.first() {
                 return owned(&[first]);
             }
-            if self.found.is_none() && over.len() == waited.len() {
-                return Verdict::Never(self.in_vain(&over));
+            if self.membership.is_none() && over.len() == waited.len() {
+                return Verdict::Never(self.impossible_message(&over));
             }
         } else if holding.len() == waited.len() && (over.is_empty() || !waited.is_empty()) {
             return owned(&holding);
-        } else if !over.is_empty() && (self.found.is_none() || waited.is_empty()) {
-            return Verdict::Never(self.in_vain(&over));
+        } else if !over.is_empty() && (self.membership.is_none() || waited.is_empty()) {
+            return Verdict::Never(self.impossible_message(&over));
         }
         Verdict::Pending
     }
 
-    fn in_vain(&self, over: &[&str]) -> String {
+    fn impossible_message(&self, over: &[&str]) -> String {
         let what = match self.what {
             What::Attention => "need a person",
             What::Idle | What::Waiting | What::Closed => "wait for a person",
         };
-        let keys: Vec<_> = over.iter().map(|key| format::plain(key)).collect();
+        let keys: Vec<_> = over.iter().map(|key| format::sanitize(key)).collect();
         let is = if keys.len() == 1 { "is" } else { "are" };
         format!(
             "{} {is} closed and will not {what}; `agent-console list` shows who is open",
@@ -223,26 +226,26 @@ impl Wait {
         )
     }
 
-    /// How it stands with those that are not as asked, for a person who has waited in vain.
-    pub(super) fn still(&self) -> String {
-        /// More would be no message.
+    /// The sessions that are not in the wanted state yet, for the message after a time-out: `: build is working`.
+    pub(super) fn pending_message(&self) -> String {
+        /// The most sessions that the message names.
         const NAMED: usize = 3;
-        if self.found == Some(Found::Ever) {
+        if self.membership == Some(Membership::Growing) {
             return String::new();
         }
         let not_yet = self
             .keys
             .keys()
-            .filter(|key| !self.holds(key) && !self.hopeless(key));
+            .filter(|key| !self.holds(key) && !self.is_impossible(key));
         let mut words: Vec<_> = not_yet
             .map(|key| {
-                let stand = match self.stand(key) {
-                    Stand::Known(session) => format::status(session),
-                    Stand::Gone | Stand::Unheard => {
-                        "not heard of since the daemon's restart".into()
+                let state = match self.presence(key) {
+                    Presence::Known(session) => format::status(session),
+                    Presence::Gone | Presence::Unreported => {
+                        "not reported since the daemon's restart".into()
                     }
                 };
-                format!("{} is {stand}", format::plain(key))
+                format!("{} is {state}", format::sanitize(key))
             })
             .collect();
         if words.len() > NAMED {
@@ -259,7 +262,7 @@ fn entry(session: &SessionRecord<'_>) -> (String, Option<ProcessId>) {
         .pid
         .zip(session.process_start)
         .map(|(pid, start)| ProcessId { pid, start });
-    // One of another pid namespace, or of another machine, cannot be asked after.
+    // A process of another pid namespace or machine cannot be looked up.
     (
         session.key.to_string(),
         process.filter(|process| runs(*process)),
@@ -285,9 +288,9 @@ mod tests {
         .unwrap()
     }
 
-    fn snapshot(seq: u64, sessions: &[(&str, &str)]) -> Told {
+    fn snapshot(seq: u64, sessions: &[(&str, &str)]) -> Update {
         let sessions = sessions.iter().map(|(key, status)| session(key, status));
-        Told::Snapshot(Snapshot {
+        Update::Snapshot(Snapshot {
             usage: None,
             seq,
             sessions: sessions.collect(),
@@ -295,15 +298,17 @@ mod tests {
         })
     }
 
-    /// What comes of a first snapshot and changes after it.
+    /// The verdict after a first snapshot and some changes; pending before the last of them.
     fn verdict(mut wait: Wait, first: &[(&str, &str)], then: &[(&str, &str)]) -> Verdict {
-        wait.take(snapshot(0, first));
+        wait.apply(snapshot(0, first));
         for (seq, (key, status)) in (1..).zip(then) {
             assert_eq!(wait.verdict(), Verdict::Pending, "before {key} {status}");
-            wait.take(Told::Changed(Box::new(SessionChanged {
-                seq,
-                session: session(key, status),
-            })));
+            wait.apply(Update::Notification(Notification::SessionChanged(
+                Box::new(SessionChanged {
+                    seq,
+                    session: session(key, status),
+                }),
+            )));
         }
         wait.verdict()
     }
@@ -313,31 +318,31 @@ mod tests {
     }
 
     #[test]
-    fn anyone_is_whoever_was_seen_open() {
-        let wait = |what| Wait::new(what, Whom::Anyone);
+    fn any_session_is_one_that_was_seen_open() {
+        let wait = |what| Wait::new(what, Target::AnySession);
         let yes = |key: &str| Verdict::True(vec![key.into()]);
         let over = [("old", "closed")];
         assert_eq!(verdict(wait(What::Closed), &over, &[]), Verdict::Pending);
         let then = [("new", "working"), ("new", "closed")];
         assert_eq!(verdict(wait(What::Closed), &over, &then), yes("new"));
         assert_eq!(verdict(wait(What::Idle), &over, &then), yes("new"));
-        // Whoever closes is not missed, and may come back.
+        // A session that closes is ignored, and may come back.
         let then = [("new", "working"), ("new", "closed"), ("new", "waiting")];
         assert_eq!(verdict(wait(What::Attention), &[], &then), yes("new"));
     }
 
     #[test]
-    fn what_cannot_come_true_is_not_waited_for() {
+    fn an_impossible_condition_ends_the_wait() {
         let never = |verdict| matches!(verdict, Verdict::Never(_));
         let two = [("a", "working"), ("b", "working")];
         let [a, b] = [("a", "closed"), ("b", "closed")];
         for what in [What::Attention, What::Waiting] {
-            let each = Wait::new(what, Whom::EachOf(these(&["a", "b"])));
+            let each = Wait::new(what, Target::AllOf(these(&["a", "b"])));
             assert!(never(verdict(each, &two, &[a])));
-            let one = || Wait::new(what, Whom::OneOf(these(&["a", "b"])));
+            let one = || Wait::new(what, Target::AnyOf(these(&["a", "b"])));
             assert_eq!(verdict(one(), &two, &[a]), Verdict::Pending);
             assert!(never(verdict(one(), &two, &[a, b])));
-            let open = || Wait::new(what, Whom::EveryOpen);
+            let open = || Wait::new(what, Target::AllOpen);
             assert!(never(verdict(open(), &two, &[a, b])));
             assert_eq!(
                 verdict(open(), &two, &[a, ("b", "waiting")]),
@@ -347,18 +352,18 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_started_anew_has_not_removed_whom_it_does_not_know() {
-        let mut wait = Wait::new(What::Closed, Whom::EachOf(these(&["a"])));
-        wait.take(snapshot(5, &[("a", "working")]));
-        wait.take(snapshot(0, &[]));
+    fn a_restarted_daemon_has_not_removed_the_sessions_it_lacks() {
+        let mut wait = Wait::new(What::Closed, Target::AllOf(these(&["a"])));
+        wait.apply(snapshot(5, &[("a", "working")]));
+        wait.apply(snapshot(0, &[]));
         assert_eq!(wait.verdict(), Verdict::Pending);
         assert_eq!(
-            wait.still(),
-            ": a is not heard of since the daemon's restart"
+            wait.pending_message(),
+            ": a is not reported since the daemon's restart"
         );
-        // The same daemon, on the other hand, has.
-        let mut wait = Wait::new(What::Closed, Whom::EachOf(these(&["a"])));
-        wait.take(snapshot(5, &[]));
+        // The same daemon has.
+        let mut wait = Wait::new(What::Closed, Target::AllOf(these(&["a"])));
+        wait.apply(snapshot(5, &[]));
         assert_eq!(wait.verdict(), Verdict::True(vec!["a".into()]));
     }
 }

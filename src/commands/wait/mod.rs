@@ -1,8 +1,8 @@
-//! `wait`: blocks until sessions are as asked, then says which.
+//! `wait`: blocks until sessions are in the wanted state, then prints them.
 //!
-//! What is waited for is a state and not an edge, so what is so already is not waited for. Nothing is polled: a thread
-//! follows the daemon, and this one sleeps until it is told something or the time is over. The rules are in [`Wait`],
-//! which is pure but for the question whether a process that the daemon has forgotten still runs.
+//! It waits for a state, not for a change: a session that is in the state already ends the wait at once. It does not
+//! poll: a thread subscribes to the daemon, and the main thread sleeps until an update arrives or the time is over. The
+//! rules are in [`condition`], which is pure except that it looks up processes.
 
 mod condition;
 
@@ -16,96 +16,96 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use thiserror::Error;
 
-use self::condition::{Verdict, Wait, Whom};
-use super::watch::LOST;
-use crate::client::subscription::{Ended, Heard, follow};
-use crate::client::{Client, ClientError, how_to_start};
+use self::condition::{Target, Verdict, Wait};
+use crate::client::subscription::{self, LOST, subscribe_forever};
+use crate::client::{Client, ClientError, start_hint};
 use crate::format;
 use crate::os::clock;
 use crate::protocol::{RemoveResult, SessionParams, SessionResult};
 
-/// Whom to wait for, and what for.
+/// The options of `wait`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "What is so already is not waited for. A line for each session that is as asked tells which:
-one with --any, all of them otherwise; with --json its record. `idle` is also true of a session that failed or was
-closed, `closed` of one that was removed (with --json: {\"removed\": KEY}).
-
-Exit status: 0, 124 when the time is over, 1 when it cannot come true any more or the daemon was stopped.
-
-Examples:
-  agent-console wait && notify-send 'an agent needs you'
-  agent-console wait build --for idle --timeout 10min
-  agent-console wait --all --for idle && systemctl suspend"
-)]
 pub(super) struct Options {
-    /// Keys, session ids, or unique prefixes of either: all of them, unless `--any`
+    /// Keys, session ids, or unique prefixes of them; waits for all of them, unless --any is given
     #[arg(value_name = "SESSION")]
     sessions: Vec<String>,
-    /// Any of the sessions; without SESSION any there is or will be [default without SESSION]
+    /// Wait for any one of the sessions; without SESSION for any open or new one [default without SESSION]
     #[arg(long, conflicts_with = "all")]
     any: bool,
-    /// All of the sessions, at the same time; without SESSION all that are open now
+    /// Wait until all of the sessions are in the state at the same time; without SESSION all that are open now
     #[arg(long)]
     all: bool,
-    /// What to wait for
+    /// The state to wait for
     #[arg(long = "for", value_name = "WHAT", default_value = "attention")]
     what: What,
-    /// How long at most: seconds, or a duration such as `90s` or `5min` [default: for ever]
+    /// The time limit: seconds, or a duration such as 90s or 5min [default: none]
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_negative_numbers = true)]
     timeout: Option<Duration>,
-    /// Print a session's record a line
+    /// Print the sessions' records, one JSON object per line
     #[arg(long)]
     json: bool,
 }
 
-/// What is waited for.
+/// Shown below `--help`.
+pub(super) const EXAMPLES: &str =
+    "A session that is in the state already ends the wait at once. `wait` prints a line for each session that ended the
+wait: one with --any, else all; with --json its record. `idle` includes failed and closed sessions, `closed` includes
+removed ones (with --json: {\"removed\": KEY}).
+
+Exit status: 0; 124 after the time-out; 1 if the state can no longer be reached or the daemon was stopped.
+
+Examples:
+  agent-console wait && notify-send 'an agent needs you'
+  agent-console wait build --for idle --timeout 10min
+  agent-console wait --all --for idle && systemctl suspend";
+
+/// The wanted state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// It needs a person: it waits, failed, or has finished a turn that nobody has looked at
+    /// It needs a person: it waits, has failed, or has finished a turn since a person last typed
     Attention,
-    /// It neither works nor waits: idle, failed or closed
+    /// It neither works nor waits: it is idle, failed or closed
     Idle,
     /// It waits for a person's answer
     Waiting,
-    /// It is over
+    /// It is closed
     Closed,
 }
 
 /// The time is over. Has an exit code of its own.
 #[derive(Debug, Error)]
-#[error("not within {}{still}", humantime::format_duration(*patience))]
+#[error("not within {}{pending}", humantime::format_duration(*timeout))]
 pub(super) struct TimedOut {
-    patience: Duration,
-    /// How it stands with who was waited for.
-    still: String,
+    timeout: Duration,
+    /// The sessions that are not in the wanted state, and the state that each is in.
+    pending: String,
 }
 
-/// What the follower's thread says.
+/// What the subscription's thread sends.
 enum Event {
-    Heard(Heard),
-    Ended(Result<Ended, ClientError>),
+    Subscription(subscription::Event),
+    Ended(Result<subscription::End, ClientError>),
 }
 
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let began = clock::monotonic();
     let deadline = options
         .timeout
-        .and_then(|patience| began.checked_add(patience));
+        .and_then(|timeout| began.checked_add(timeout));
     let mut client = Client::connect(socket)?;
-    let mut wait = Wait::new(options.what, whom(options, &mut client)?);
-    let events = listen(client, socket);
+    let mut wait = Wait::new(options.what, target(options, &mut client)?);
+    let events = subscribe(client, socket);
     let mut lost = false;
     loop {
         let event = match deadline {
-            // What is so already counts, however short the time.
-            Some(deadline) if wait.has_begun() => {
+            // Not before the first snapshot: a state that holds already counts, however short the time.
+            Some(deadline) if wait.has_snapshot() => {
                 let left = deadline.saturating_duration_since(clock::monotonic());
                 match events.recv_timeout(left) {
                     Err(RecvTimeoutError::Timeout) => {
-                        let patience = options.timeout.unwrap_or_default();
-                        let still = wait.still();
-                        return Err(TimedOut { patience, still }.into());
+                        let timeout = options.timeout.unwrap_or_default();
+                        let pending = wait.pending_message();
+                        return Err(TimedOut { timeout, pending }.into());
                     }
                     event => event.ok(),
                 }
@@ -113,16 +113,16 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
             _ => events.recv().ok(),
         };
         match event {
-            Some(Event::Heard(Heard::Told(told))) => {
+            Some(Event::Subscription(subscription::Event::Update(update))) => {
                 lost = false;
-                wait.take(told);
+                wait.apply(update);
                 match wait.verdict() {
                     Verdict::Pending => {}
-                    Verdict::True(keys) => return tell(options, &wait, &keys, out),
+                    Verdict::True(keys) => return print(options, &wait, &keys, out),
                     Verdict::Never(why) => bail!("{why}"),
                 }
             }
-            Some(Event::Heard(Heard::Lost { .. })) => {
+            Some(Event::Subscription(subscription::Event::Lost { .. })) => {
                 if !std::mem::replace(&mut lost, true) {
                     writeln!(io::stderr(), "{LOST}")?;
                 }
@@ -131,20 +131,20 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
             Some(Event::Ended(Ok(_))) | None => {
                 bail!(
                     "the daemon was stopped before it came true; {}",
-                    how_to_start()
+                    start_hint()
                 )
             }
         }
     }
 }
 
-/// Whom the command line means, by key: the daemon says whom a name stands for, or that it stands for nobody.
-fn whom(options: &Options, client: &mut Client) -> Result<Whom, ClientError> {
+/// The sessions that the command line names; the daemon resolves each name, or refuses it.
+fn target(options: &Options, client: &mut Client) -> Result<Target, ClientError> {
     if options.sessions.is_empty() {
         return Ok(if options.all {
-            Whom::EveryOpen
+            Target::AllOpen
         } else {
-            Whom::Anyone
+            Target::AnySession
         });
     }
     let mut sessions = Vec::new();
@@ -152,34 +152,34 @@ fn whom(options: &Options, client: &mut Client) -> Result<Whom, ClientError> {
         let params = SessionParams {
             session: name.clone(),
         };
-        let found: SessionResult<'static> = client.ask("session.get", &params)?;
+        let found: SessionResult<'static> = client.call("session.get", &params)?;
         sessions.push(found.session);
     }
     Ok(if options.any {
-        Whom::OneOf(sessions)
+        Target::AnyOf(sessions)
     } else {
-        Whom::EachOf(sessions)
+        Target::AllOf(sessions)
     })
 }
 
-/// Follows the daemon on a thread of its own, which ends with the process if not before.
-fn listen(client: Client, socket: &Path) -> mpsc::Receiver<Event> {
+/// Subscribes on a thread of its own, which ends with the process if not before.
+fn subscribe(client: Client, socket: &Path) -> mpsc::Receiver<Event> {
     let (sender, events) = mpsc::channel();
     let socket = socket.to_owned();
     std::thread::spawn(move || {
-        let ended = follow(client, &socket, |heard| {
-            match sender.send(Event::Heard(heard)) {
+        let ended = subscribe_forever(client, &socket, |event| {
+            match sender.send(Event::Subscription(event)) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
             }
         });
-        // Nobody listens any more.
+        // An error means that the receiver is gone, and the process with it.
         let _ = sender.send(Event::Ended(ended));
     });
     events
 }
 
-fn tell(
+fn print(
     options: &Options,
     wait: &Wait,
     keys: &[String],
@@ -189,10 +189,10 @@ fn tell(
         match wait.session(key) {
             Some(session) if options.json => format::json(out, session)?,
             Some(session) => {
-                let about = format::about(session);
+                let summary = format::summary(session);
                 let line = format!(
-                    "{}  {}  {}  {about}",
-                    format::plain(key),
+                    "{}  {}  {}  {summary}",
+                    format::sanitize(key),
                     format::status(session),
                     format::directory(session),
                 );
@@ -202,7 +202,7 @@ fn tell(
                 let removed = key.into();
                 format::json(out, &RemoveResult { removed })?;
             }
-            None => writeln!(out, "{}  gone", format::plain(key))?,
+            None => writeln!(out, "{}  gone", format::sanitize(key))?,
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{CoreHarness, MINUTE, NAMESPACE};
 use crate::agents;
-use crate::client::Told;
+use crate::client::Update;
 use crate::client::mirror::Mirror;
 use crate::codec::{self, Decoded, Incoming, Refusal, Request};
 use crate::core::lifecycle::STALE_AFTER_MS;
@@ -21,8 +21,8 @@ use crate::event::{
 use crate::limits::{Failure, Fetched, Limit, Problem};
 use crate::os::process::ProcessId;
 use crate::protocol::{
-    ErrorCode, FETCH_LIMIT_MS, HelloParams, ListParams, Notification, SessionParams, SetParams,
-    Snapshot, Status, StatusResult, StopParams, WaitingFor,
+    ErrorCode, FETCH_LIMIT_MS, HelloParams, ListParams, SessionParams, SetParams, Snapshot, Status,
+    StatusResult, StopParams, WaitingFor,
 };
 
 /// The processes that agents and scripts run in.
@@ -463,14 +463,10 @@ struct Client {
     mirror: Option<Mirror>,
 }
 
-fn told(line: &[u8]) -> Told {
+fn told(line: &[u8]) -> Update {
     let text = std::str::from_utf8(line).unwrap();
     match codec::incoming(text).unwrap() {
-        Incoming::Notification(Notification::SessionChanged(changed)) => Told::Changed(changed),
-        Incoming::Notification(Notification::SessionRemoved(removed)) => Told::Removed(removed),
-        Incoming::Notification(Notification::UsageChanged(usage)) => Told::Usage(usage),
-        Incoming::Notification(Notification::DaemonNotice(notice)) => Told::Notice(notice),
-        Incoming::Notification(Notification::DaemonStopping(stopping)) => Told::Stopping(stopping),
+        Incoming::Notification(notification) => Update::Notification(notification),
         other => panic!("{other:?} is no notification"),
     }
 }
@@ -862,7 +858,7 @@ impl Shell {
             let snapshot: Snapshot<'static> =
                 serde_json::from_value(message["result"].clone()).unwrap();
             let mirror = entry.mirror.get_or_insert_default();
-            mirror.apply(Told::Snapshot(snapshot));
+            mirror.apply(Update::Snapshot(snapshot));
         }
         id
     }
@@ -912,7 +908,7 @@ impl Shell {
         for client in self.clients.values().filter(|client| client.subscribed) {
             if let Some(mirror) = &client.mirror {
                 let mut fresh = Mirror::default();
-                fresh.apply(Told::Snapshot(snapshot.clone()));
+                fresh.apply(Update::Snapshot(snapshot.clone()));
                 assert_eq!(*mirror, fresh, "mirror == store");
             }
         }

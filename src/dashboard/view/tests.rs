@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::variable;
-use crate::dashboard::app::Event;
-use crate::dashboard::testing::{app, key, snapshot, told};
-use crate::dashboard::theme::Theme;
+use crate::dashboard::testing::{apply, key, model, notify, snapshot};
+use crate::dashboard::update::{Event, prepare, update};
+use crate::protocol::Notification;
 
 const NOW: u64 = 1_800_000_000_000;
 
@@ -49,32 +49,32 @@ fn sessions() -> Value {
     ])
 }
 
-fn at(size: (u16, u16), keys: &str) -> App {
-    let mut app = app(size, &sessions());
-    press(&mut app, keys);
-    app
+fn at(size: (u16, u16), keys: &str) -> Model {
+    let mut model = model(size, &sessions());
+    press(&mut model, keys);
+    model
 }
 
-fn press(app: &mut App, keys: &str) {
-    app.update(Event::Tick, NOW);
+fn press(model: &mut Model, keys: &str) {
+    update(model, Event::Tick, NOW);
     for name in keys.split_whitespace() {
-        app.update(Event::Key(key(name)), NOW);
+        update(model, Event::Key(key(name)), NOW);
     }
-    app.settle();
+    prepare(model);
 }
 
-fn drawn(app: &App) -> Terminal<TestBackend> {
-    let (columns, rows) = app.size();
+fn drawn(model: &Model) -> Terminal<TestBackend> {
+    let (columns, rows) = model.size();
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
     terminal
-        .draw(|frame| draw(app, frame.buffer_mut()))
+        .draw(|frame| draw(model, frame.buffer_mut()))
         .unwrap();
     terminal
 }
 
 /// The text of the screen; a wide character stands for its two columns.
-fn text(app: &App) -> String {
-    let terminal = drawn(app);
+fn text(model: &Model) -> String {
+    let terminal = drawn(model);
     let buffer = terminal.backend().buffer();
     let mut text = String::new();
     for y in 0..buffer.area.height {
@@ -83,7 +83,7 @@ fn text(app: &App) -> String {
         while x < buffer.area.width {
             let symbol = buffer[(x, y)].symbol();
             line.push_str(symbol);
-            x += u16::try_from(text::width(symbol).max(1)).unwrap();
+            x += u16::try_from(format::width(symbol).max(1)).unwrap();
         }
         text.push_str(line.trim_end());
         text.push('\n');
@@ -94,8 +94,8 @@ fn text(app: &App) -> String {
 /// Holds the screen against the file of this name. `UPDATE_SNAPSHOTS=1` writes the files anew, to be read before they
 /// are committed.
 #[track_caller]
-fn is(name: &str, app: &App) {
-    let shown = text(app);
+fn is(name: &str, model: &Model) {
+    let shown = text(model);
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/dashboard/{name}.txt"));
     if variable("UPDATE_SNAPSHOTS").is_some() {
@@ -119,7 +119,7 @@ fn the_list() {
 
 #[test]
 fn the_detail() {
-    let mut app = at((80, 40), "j j enter");
+    let mut model = at((80, 40), "j j enter");
     let explained = json!({
         "session": {"key": "", "agent": "", "status": "idle", "since": 0, "started_at": 0},
         "steps": [
@@ -132,26 +132,31 @@ fn the_detail() {
     });
     let explained = serde_json::from_value(explained).unwrap();
     let key = "claude-code-4711-90210".into();
-    app.update(Event::Explained(key, Ok(Box::new(explained))), NOW);
-    is("detail", &app);
+    update(
+        &mut model,
+        Event::Explained(key, Ok(Box::new(explained))),
+        NOW,
+    );
+    is("detail", &model);
     // The end of it, where there is no room for all.
-    let mut app = at((80, 24), "j j enter pagedown pagedown pagedown");
-    let scrolled = text(&app);
+    let mut model = at((80, 24), "j j enter pagedown pagedown pagedown");
+    let scrolled = text(&model);
     assert!(scrolled.contains("1h ago ○ idle"), "{scrolled}");
-    press(&mut app, "pageup pageup pageup");
-    assert!(text(&app).contains("● waiting for 2m"));
+    press(&mut model, "pageup pageup pageup");
+    assert!(text(&model).contains("● waiting for 2m"));
 }
 
 #[test]
 fn the_rest() {
     is("help", &at((80, 24), "?"));
     is("filter", &at((80, 24), "/ l o g"));
-    let mut empty = app((80, 24), &json!([]));
+    let mut empty = model((80, 24), &json!([]));
     press(&mut empty, "");
     is("empty", &empty);
     let mut lost = at((80, 24), "");
     let pause = Duration::from_millis(1600);
-    lost.update(
+    update(
+        &mut lost,
         Event::Lost {
             pause,
             advice: None,
@@ -163,13 +168,13 @@ fn the_rest() {
 
 #[test]
 fn colour_and_word_say_the_same_and_colour_can_be_refused() {
-    let mut app = at((80, 24), "");
-    let colours = |app: &App| {
-        let terminal = drawn(app);
-        let rows = app.areas().rows;
+    let mut model = at((80, 24), "");
+    let colours = |model: &Model| {
+        let terminal = drawn(model);
+        let rows = model.areas().rows;
         let buffer = terminal.backend().buffer();
         let colours: Vec<_> = (rows.top()..rows.bottom())
-            .take(app.rows.len())
+            .take(model.rows.len())
             .map(|y| buffer[(3, y)].fg)
             .collect();
         assert!(buffer.content.iter().all(|cell| cell.bg == Color::Reset));
@@ -183,9 +188,9 @@ fn colour_and_word_say_the_same_and_colour_can_be_refused() {
         Color::Cyan,
         Color::Reset,
     ];
-    assert_eq!(colours(&app), expected);
-    app.theme = Theme { coloured: false };
-    assert_eq!(colours(&app), [Color::Reset; 6]);
+    assert_eq!(colours(&model), expected);
+    model.coloured = false;
+    assert_eq!(colours(&model), [Color::Reset; 6]);
 }
 
 #[test]
@@ -204,17 +209,21 @@ fn nothing_from_outside_reaches_the_screen_as_a_control_character() {
         session[field] = evil.into();
     }
     session["terminal"] = json!({"tty": evil, "tmux_pane": evil});
-    let mut app = app((200, 50), &json!([session]));
-    press(&mut app, "enter");
-    app.update(Event::Explained(evil.into(), Err(evil.into())), NOW);
+    let mut model = model((200, 50), &json!([session]));
+    press(&mut model, "enter");
+    update(
+        &mut model,
+        Event::Explained(evil.into(), Err(evil.into())),
+        NOW,
+    );
     for keys in ["", "d", "x y", "/ \u{1b} \u{202e}"] {
-        press(&mut app, keys);
-        let screen = text(&app);
-        let harmful = |c: char| c != '\n' && format::plain(&c.to_string()) != c.to_string();
+        press(&mut model, keys);
+        let screen = text(&model);
+        let harmful = |c: char| c != '\n' && format::sanitize(&c.to_string()) != c.to_string();
         assert!(!screen.contains(harmful), "{screen:?}");
     }
-    app.update(Event::Failed(evil.into()), NOW);
-    assert!(!text(&app).contains('\u{1b}'));
+    update(&mut model, Event::Failed(evil.into()), NOW);
+    assert!(!text(&model).contains('\u{1b}'));
 }
 
 #[test]
@@ -226,16 +235,16 @@ fn a_screenful_is_drawn_fast() {
             one
         })
         .collect();
-    let mut app = app((200, 50), &Value::from(many));
-    press(&mut app, "enter");
-    let mut terminal = drawn(&app);
+    let mut model = model((200, 50), &Value::from(many));
+    press(&mut model, "enter");
+    let mut terminal = drawn(&model);
     let mut times: Vec<_> = (0..50)
         .map(|_| {
-            told(&mut app, snapshot(&sessions()));
+            apply(&mut model, snapshot(&sessions()));
             let began = clock();
-            app.settle();
+            prepare(&mut model);
             terminal
-                .draw(|frame| draw(&app, frame.buffer_mut()))
+                .draw(|frame| draw(&model, frame.buffer_mut()))
                 .unwrap();
             clock().duration_since(began)
         })
@@ -268,10 +277,10 @@ fn the_accounts_limits_are_in_the_header() {
         (58, "5h 42 %"),
         (40, ""),
     ] {
-        let mut app = at((columns, 24), "");
+        let mut model = at((columns, 24), "");
         let usage = serde_json::from_value(usage.clone()).unwrap();
-        told(&mut app, crate::client::Told::Usage(usage));
-        let header = text(&app).lines().next().unwrap().to_owned();
+        notify(&mut model, Notification::UsageChanged(usage));
+        let header = text(&model).lines().next().unwrap().to_owned();
         assert_eq!(header.contains('%'), !shown.is_empty(), "{header}");
         assert!(header.ends_with(shown), "{header}");
     }
@@ -298,12 +307,12 @@ fn the_header_says_when_the_limits_cannot_be_had() {
         ("unavailable", "disabled", vec![], "agent-console"),
     ] {
         let usage = json!({"seq": 2, "usage": {"state": state, "code": code, "windows": windows}});
-        let mut app = at((110, 24), "");
-        told(
-            &mut app,
-            crate::client::Told::Usage(serde_json::from_value(usage).unwrap()),
+        let mut model = at((110, 24), "");
+        notify(
+            &mut model,
+            Notification::UsageChanged(serde_json::from_value(usage).unwrap()),
         );
-        let header = text(&app).lines().next().unwrap().to_owned();
+        let header = text(&model).lines().next().unwrap().to_owned();
         assert!(header.ends_with(shown), "{header}");
     }
 }

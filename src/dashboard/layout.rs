@@ -1,26 +1,26 @@
-//! Where everything is on a screen of a given size: one answer for who draws and for who is clicked on. Pure.
+//! The layout of a screen of a given size, for the view and for mouse clicks. Pure.
 
 use ratatui::layout::Rect;
 
-/// From this width on the detail has a panel of its own beside the list.
+/// From this width on the detail is beside the list.
 const BESIDE: u16 = 110;
 
-/// The rectangles of the screen; what is not shown is empty.
+/// The rectangles of the screen; a part that is not shown is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Areas {
     /// The counts.
     pub(super) header: Rect,
-    /// What is wrong with the connection.
+    /// The state of the connection, if it is not live.
     pub(super) banner: Rect,
     /// The list's column headings.
     pub(super) headings: Rect,
-    /// A row a session.
+    /// A row for each session.
     pub(super) rows: Rect,
-    /// All about the selected session.
+    /// The detail of the selected session.
     pub(super) detail: Rect,
     /// The daemon's last notice.
     pub(super) notice: Rect,
-    /// What keys do.
+    /// Hints about keys.
     pub(super) footer: Rect,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn areas(size: (u16, u16), detail: bool, banner: bool, notice: bool) 
     };
     let header = from_top(true);
     let banner = from_top(banner);
-    // Air, where there is enough of it.
+    // A blank line, if there is room.
     if height >= 20 {
         top += 1;
     }

@@ -1,0 +1,109 @@
+//! The first line: how many sessions are in each status, and the account's limits.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::theme;
+use super::theme::{FAINT, STRONG};
+use crate::dashboard::model::{ConnectionState, Model};
+use crate::format;
+use crate::format::status::DisplayStatus;
+use crate::protocol::UsageState;
+
+pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let sessions = &model.counts;
+    let counts = [
+        (DisplayStatus::Waiting, sessions.waiting),
+        (DisplayStatus::Failed, sessions.failed),
+        (DisplayStatus::Finished, sessions.finished),
+        (DisplayStatus::Working, sessions.working),
+        (DisplayStatus::Idle, sessions.idle),
+        (
+            DisplayStatus::Closed,
+            if model.show_closed {
+                sessions.closed
+            } else {
+                0
+            },
+        ),
+    ];
+    let counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+    // On a narrow terminal the symbols are left out; what does not fit at the end matters least.
+    let roomy: usize = counts
+        .iter()
+        .map(|(status, count)| status.word().len() + count.to_string().len() + 5)
+        .sum();
+    let roomy = roomy < usize::from(area.width);
+    let mut line = Line::default();
+    for (status, count) in counts {
+        let text = if roomy {
+            format!(" {} {count} {} ", status.symbol(), status.word())
+        } else {
+            format!(" {count} {}", status.word())
+        };
+        if line.width() + format::width(&text) > usize::from(area.width) {
+            break;
+        }
+        line.push_span(Span::styled(text, theme(model).status(status)));
+    }
+    if line.spans.is_empty() {
+        line.push_span(Span::styled(
+            match model.connection {
+                ConnectionState::Connecting => " connecting …",
+                _ => " no open sessions",
+            },
+            FAINT,
+        ));
+    }
+    let used = line.width();
+    line.render(area, buffer);
+    let room = usize::from(area.width).saturating_sub(used);
+    let fits = |text: &str| text.chars().count() < room;
+    let name = "agent-console ".to_owned();
+    // The first that fits: the limits with gauges, as figures, the one used most, or the program's name.
+    let right = [
+        limits(model, usize::MAX, Some(GAUGE)),
+        limits(model, usize::MAX, None),
+        limits(model, 1, None),
+        Some(name),
+    ];
+    if let Some(text) = right.into_iter().flatten().find(|text| fits(text)) {
+        Line::styled(text, STRONG)
+            .right_aligned()
+            .render(area, buffer);
+    }
+}
+
+/// The width of a gauge in characters.
+const GAUGE: usize = 10;
+
+/// The account's limits, at most `most` of them, the one used most first: `5h ####|..... 42 %`. A `?` marks old values, a
+/// word in brackets a failure. `None`: nothing to show.
+fn limits(model: &Model, most: usize, gauge: Option<usize>) -> Option<String> {
+    let usage = model.usage()?;
+    let mut windows: Vec<_> = usage.windows.iter().collect();
+    if windows.len() > most {
+        windows.sort_by(|a, b| b.used_percent.total_cmp(&a.used_percent));
+    }
+    let windows = windows.into_iter().take(most).map(|window| {
+        let name = format::window_name(&window.name);
+        let bar = gauge.map_or(String::new(), |width| {
+            let elapsed = window.elapsed_percent(model.now);
+            format!("{} ", format::gauge(window.used_percent, elapsed, width))
+        });
+        format!("{name} {bar}{:.0} %", window.used_percent)
+    });
+    let text = windows.collect::<Vec<_>>().join("  ");
+    let word = usage.state.as_str().replace('_', " ");
+    match usage.state {
+        UsageState::Ok if text.is_empty() => None,
+        UsageState::Ok => Some(format!("{text} ")),
+        UsageState::Stale | UsageState::Unknown => Some(format!("{text} ? ")),
+        _ if !text.is_empty() => Some(format!("{text} ({word}) ")),
+        // Not an error: there is no account, or fetching is switched off.
+        _ if matches!(usage.code.as_deref(), Some("no_credentials" | "disabled")) => None,
+        _ => Some(format!("limits {word} ")),
+    }
+}

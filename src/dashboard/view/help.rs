@@ -1,0 +1,140 @@
+//! What keys do: the help page, and the hints in the last line.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::theme::{FAINT, STRONG};
+use super::{page, theme};
+use crate::dashboard::model::{Mode, Model};
+use crate::format;
+
+/// The help page: keys, and what they do.
+const HELP: [(&str, &str); 15] = [
+    ("↑ ↓  k j", "choose a session"),
+    ("Home End  g G", "choose the first or the last"),
+    ("PgUp PgDn", "move by a page; in the detail: scroll"),
+    ("Enter", "open or close the detail: history, evidence"),
+    (
+        "/",
+        "filter, by any word shown; Enter keeps it, Esc drops it",
+    ),
+    ("c", "show or hide closed sessions"),
+    ("d", "forget the session; asks if it is still open"),
+    ("y", "copy the command that resumes it (OSC 52)"),
+    ("Esc", "close the detail, drop the filter, dismiss a notice"),
+    ("Ctrl-L", "redraw the screen"),
+    ("Ctrl-Z", "suspend; `fg` resumes"),
+    ("q  Ctrl-C", "quit"),
+    ("click", "choose a session; again: open the detail"),
+    ("wheel", "scroll"),
+    ("Shift-drag", "select text, as without a dashboard"),
+];
+
+pub(super) fn draw(area: Rect, buffer: &mut Buffer) {
+    let width = usize::from(area.width);
+    let column = if width < 60 { 14 } else { 20 };
+    let lines = HELP.map(|(key, what)| {
+        Line::from(vec![
+            Span::styled(format!("{key:column$}"), STRONG),
+            Span::raw(what),
+        ])
+    });
+    page(lines.into(), area, buffer);
+}
+
+/// The last line: what the most useful keys do, or a question, or a status message.
+pub(super) fn footer(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let width = usize::from(area.width);
+    let room = width.saturating_sub(2);
+    let line = match &model.mode {
+        Mode::Filter => Line::from(vec![
+            Span::styled(" / ", STRONG),
+            Span::raw(
+                format::truncate_start(&format::sanitize(&model.filter), room.saturating_sub(30))
+                    .into_owned(),
+            ),
+            Span::styled(" ", Style::new().add_modifier(Modifier::REVERSED)),
+            Span::styled(format!("  {}  Enter keep  Esc drop", matches(model)), FAINT),
+        ]),
+        Mode::Confirm(key) => {
+            let word = model
+                .session(key)
+                .map_or("gone", |session| session.status.as_str());
+            let question = format!("y/n  Forget {}? It is {word}.", format::sanitize(key));
+            Line::styled(
+                format!(" {}", format::truncate(&question, room)),
+                theme(model).notice(),
+            )
+        }
+        Mode::Help => keys(&[("any key", "back")], &[], width),
+        Mode::List => match model.status() {
+            Some(message) => Line::styled(format!(" {}", format::truncate(message, room)), STRONG),
+            None if model.detail => keys(
+                &[
+                    ("↑↓", "choose"),
+                    ("PgDn", "scroll"),
+                    ("Enter", "close"),
+                    ("y", "copy"),
+                    ("d", "forget"),
+                    ("/", "filter"),
+                ],
+                &[("?", "help"), ("q", "quit")],
+                width,
+            ),
+            None => {
+                let closed = if model.show_closed {
+                    "hide closed"
+                } else {
+                    "closed"
+                };
+                let found = matches(model);
+                let filter = if model.filter.is_empty() {
+                    None
+                } else {
+                    Some([("/", &*found), ("Esc", "all")])
+                };
+                let mut first: Vec<_> = filter.into_iter().flatten().collect();
+                first.extend([("↑↓", "choose"), ("Enter", "open")]);
+                if filter.is_none() {
+                    first.push(("/", "filter"));
+                }
+                first.extend([("c", closed), ("y", "copy"), ("d", "forget")]);
+                keys(&first, &[("?", "help"), ("q", "quit")], width)
+            }
+        },
+    };
+    line.render(area, buffer);
+}
+
+/// How many sessions match the filter.
+fn matches(model: &Model) -> String {
+    match model.rows.len() {
+        0 => "none match".into(),
+        1 => "1 matches".into(),
+        many => format!("{many} match"),
+    }
+}
+
+/// Keys and what they do: as many of `first` as fit, and all of `last`.
+fn keys(first: &[(&str, &str)], last: &[(&str, &str)], width: usize) -> Line<'static> {
+    let size = |(key, what): &(&str, &str)| format::width(key) + format::width(what) + 3;
+    let mut left = width.saturating_sub(1 + last.iter().map(size).sum::<usize>());
+    let mut spans = vec![Span::raw(" ")];
+    let fits = first
+        .iter()
+        .take_while(|one| match left.checked_sub(size(one)) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
+        });
+    for (key, what) in fits.chain(last) {
+        spans.push(Span::styled(key.to_string(), STRONG));
+        spans.push(Span::styled(format!(" {what}  "), FAINT));
+    }
+    Line::from(spans)
+}

@@ -1,0 +1,72 @@
+//! The account's limits as text: short names of their windows, gauges, and notices about them. Pure.
+
+use super::duration::remaining;
+use super::text::sanitize;
+use crate::protocol::Notice;
+
+/// A window of the account's limits, by a short name: `5h`, `7d`, `7d sonnet`.
+pub(crate) fn window_name(name: &str) -> String {
+    match name {
+        "five_hour" => "5h".into(),
+        "seven_day" => "7d".into(),
+        other => sanitize(&other.replacen("seven_day_", "7d ", 1)),
+    }
+}
+
+/// `width` characters, filled from the left up to `used` (percent), with `|` at `elapsed` (percent).
+pub(crate) fn gauge(used: f64, elapsed: Option<f64>, width: usize) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a place among a few"
+    )]
+    let place = |percent: f64| (percent.clamp(0.0, 100.0) / 100.0 * width as f64).round() as usize;
+    let mark = elapsed.map(|elapsed| place(elapsed).min(width.saturating_sub(1)));
+    let cell = |at| match at {
+        _ if mark == Some(at) => '|',
+        _ if at < place(used) => '#',
+        _ => '.',
+    };
+    (0..width).map(cell).collect()
+}
+
+/// How full a model's context is, as a bar and a figure; any use shows.
+pub(crate) fn context_gauge(percent: f32) -> String {
+    const CELLS: u8 = 20;
+    let full = (0..CELLS)
+        .filter(|cell| f32::from(*cell) * 100.0 < percent * f32::from(CELLS))
+        .count();
+    let rest = usize::from(CELLS) - full;
+    format!("{}{} {percent:.0}%", "█".repeat(full), "░".repeat(rest))
+}
+
+/// A notice in one line; one about a window of the account's limits says when it resets.
+pub(crate) fn notice(notice: &Notice<'_>, now: u64) -> String {
+    let text = sanitize(&notice.message);
+    let resets_at = notice.window.as_ref().and_then(|window| window.resets_at);
+    match resets_at.filter(|at| *at > now) {
+        Some(at) => format!("{text}, resets in {}", remaining(at - now)),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gauge_is_filled_up_to_the_use_and_marked_at_the_elapsed_time() {
+        assert_eq!(gauge(0.0, None, 20), "....................");
+        assert_eq!(gauge(50.0, Some(25.0), 20), "#####|####..........");
+        assert_eq!(gauge(130.0, Some(100.0), 20), "###################|");
+        assert_eq!(gauge(50.0, Some(50.0), 0), "");
+    }
+
+    #[test]
+    fn the_context_is_a_bar_that_is_full_at_a_hundred() {
+        assert!(context_gauge(0.0).starts_with("░░"));
+        assert_eq!(context_gauge(100.0), "████████████████████ 100%");
+        assert_eq!(context_gauge(250.0), "████████████████████ 250%");
+    }
+}

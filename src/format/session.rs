@@ -1,0 +1,186 @@
+//! A session as text: its status, a summary, and its fields by name. Pure; every text is safe on a terminal.
+
+use super::duration::ago;
+use super::status::DisplayStatus;
+use super::stdout::StdoutStyle;
+use super::text::sanitize;
+use crate::protocol::{SessionRecord, Status, WaitingFor};
+
+/// The status in words: `waiting: permission`.
+pub(crate) fn status(session: &SessionRecord<'_>) -> String {
+    status_words(session.status, session.waiting_for)
+}
+
+/// The same, of any status.
+pub(crate) fn status_words(status: Status, waiting_for: Option<WaitingFor>) -> String {
+    match waiting_for {
+        Some(what) => format!("{}: {}", status.as_str(), what.as_str()),
+        None => status.as_str().into(),
+    }
+}
+
+/// One line about a session: the reason of its status, else its title.
+pub(crate) fn summary(session: &SessionRecord<'_>) -> String {
+    let text = match session.status {
+        Status::Closed => session.end_reason.as_deref(),
+        _ => session.reason.as_deref().or(session.title.as_deref()),
+    };
+    sanitize(text.unwrap_or_default())
+}
+
+/// The reason of the status in one line; that of a waiting session begins with what it waits for.
+pub(crate) fn reason(session: &SessionRecord<'_>) -> String {
+    let reason = match session.status {
+        Status::Closed => session.end_reason.as_deref(),
+        _ => session.reason.as_deref(),
+    };
+    let reason = sanitize(reason.unwrap_or_default());
+    match session.waiting_for.map(WaitingFor::as_str) {
+        Some(what) if reason.is_empty() => what.into(),
+        Some(what) if !reason.starts_with(what) => format!("{what}: {reason}"),
+        _ => reason,
+    }
+}
+
+/// `!` before a session that needs a person, so that this does not depend on colour.
+pub(crate) fn marker(session: &SessionRecord<'_>) -> char {
+    if session.attention { '!' } else { ' ' }
+}
+
+/// A model's name without the vendor's prefix and the date: `claude-opus-4-1-20250805` is `opus-4-1`.
+pub(crate) fn model(name: &str) -> String {
+    let name = name.strip_prefix("claude-").unwrap_or(name);
+    let date = |part: &str| part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let name = match name.rsplit_once('-') {
+        Some((short, last)) if date(last) => short,
+        _ => name,
+    };
+    sanitize(name)
+}
+
+/// What runs beside the turn: `2 subagents, 1 background shell`; empty if nothing does.
+fn running(session: &SessionRecord<'_>) -> String {
+    let part = |count: u32, one: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        many => Some(format!("{many} {one}s")),
+    };
+    let parts = [
+        part(session.subagents, "subagent"),
+        part(session.background, "background shell"),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// A field of a session that is one line of text. Each view lists the fields that it shows, with their names there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Field {
+    Key,
+    /// `working for 3m`
+    Status,
+    /// `needed`, or nothing.
+    Attention,
+    Reason,
+    Title,
+    /// The whole path.
+    Directory,
+    Agent,
+    /// `claude-code, process 4711`
+    AgentProcess,
+    SessionId,
+    PreviousSessionIds,
+    Process,
+    Model,
+    /// `42 % used`
+    Context,
+    /// `$1.50`
+    Cost,
+    PermissionMode,
+    Subagents,
+    BackgroundShells,
+    Running,
+    Started,
+    EndReason,
+    Ended,
+}
+
+impl Field {
+    /// The field's text; empty if it is not known, or 0. `now`: ms since the Unix epoch.
+    pub(crate) fn value(self, session: &SessionRecord<'_>, now: u64) -> String {
+        let text = |text: Option<&str>| text.map(sanitize).unwrap_or_default();
+        let count = |count: u32| match count {
+            0 => String::new(),
+            _ => count.to_string(),
+        };
+        let since = |at: u64| format!("{} ago", ago(at, now));
+        let optional = |value: Option<String>| value.unwrap_or_default();
+        match self {
+            Self::Key => sanitize(&session.key),
+            Self::Status => format!("{} for {}", status(session), ago(session.since, now)),
+            Self::Attention if session.attention => "needed".into(),
+            Self::Attention => String::new(),
+            Self::Reason => text(session.reason.as_deref()),
+            Self::Title => text(session.title.as_deref()),
+            Self::Directory => text(session.cwd.as_deref()),
+            Self::Agent => sanitize(&session.agent),
+            Self::AgentProcess => match session.pid {
+                Some(pid) => format!("{}, process {pid}", sanitize(&session.agent)),
+                None => sanitize(&session.agent),
+            },
+            Self::SessionId => text(session.session_id.as_deref()),
+            Self::PreviousSessionIds => sanitize(&session.previous_session_ids.join(" ")),
+            Self::Process => optional(session.pid.map(|pid| pid.to_string())),
+            Self::Model => text(session.model.as_deref()),
+            Self::Context => {
+                let percent = session.context_percent;
+                optional(percent.map(|percent| format!("{percent:.0} % used")))
+            }
+            Self::Cost => optional(session.cost_usd.map(|dollars| format!("${dollars:.2}"))),
+            Self::PermissionMode => text(session.permission_mode.as_deref()),
+            Self::Subagents => count(session.subagents),
+            Self::BackgroundShells => count(session.background),
+            Self::Running => running(session),
+            Self::Started => since(session.started_at),
+            Self::EndReason => text(session.end_reason.as_deref()),
+            Self::Ended => optional(session.ended_at.map(since)),
+        }
+    }
+}
+
+/// The fields that have a value, each with its name.
+pub(crate) fn fields<'a>(
+    fields: &'a [(&'static str, Field)],
+    session: &'a SessionRecord<'_>,
+    now: u64,
+) -> impl Iterator<Item = (&'static str, String)> + 'a {
+    fields
+        .iter()
+        .map(move |(name, field)| (*name, field.value(session, now)))
+        .filter(|(_, value)| !value.is_empty())
+}
+
+/// Rows for [`table`](super::table()): names and values, the status in its colour.
+pub(crate) fn named_rows(
+    fields: Vec<(&'static str, String)>,
+    session: &SessionRecord<'_>,
+    stdout: StdoutStyle,
+) -> Vec<Vec<String>> {
+    let words = status(session);
+    let painted = stdout.paint(DisplayStatus::of(session).sgr(), &words);
+    let row = |(name, value): (&str, String)| match value.strip_prefix(&words) {
+        Some(rest) if name == "status" => vec![name.into(), format!("{painted}{rest}")],
+        _ => vec![name.into(), value],
+    };
+    fields.into_iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_has_a_short_name() {
+        assert_eq!(model("claude-opus-4-1-20250805"), "opus-4-1");
+        assert_eq!(model("gpt-5"), "gpt-5");
+    }
+}

@@ -1,0 +1,92 @@
+//! `watch --json`: each change, across a crash and a restart, until a stop.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use serde_json::{Value, json};
+
+use super::{SUCCESS, fields};
+use crate::support::Place;
+
+/// A running `watch --json`, which is killed when its test ends.
+struct Watch {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Watch {
+    fn start(place: &Place) -> Self {
+        let mut child = place
+            .command(["watch", "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn next(&mut self) -> Option<Value> {
+        let line = self.lines.next()?.unwrap();
+        Some(serde_json::from_str(&line).unwrap())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn watch_tells_each_change_outlives_a_crash_and_ends_with_a_stop() {
+    let place = Place::new();
+    let mut daemon = place.daemon();
+    let before = place.json(&["report", "before", "idle", "--json"]);
+    let mut watch = Watch::start(&place);
+    let snapshot = watch.next().unwrap();
+    assert_eq!(fields(&snapshot), ["event", "notices", "seq", "sessions"]);
+    assert_eq!(snapshot["event"], "snapshot");
+    assert_eq!(snapshot["sessions"], json!([before]));
+    let seq = snapshot["seq"].as_u64().unwrap();
+
+    let after = place.json(&["report", "after", "working", "--json"]);
+    assert_eq!(
+        watch.next().unwrap(),
+        json!({"event": "session.changed", "seq": seq + 1, "session": after})
+    );
+    place.ok(&["remove", "after"]);
+    assert_eq!(
+        watch.next().unwrap(),
+        json!({"event": "session.removed", "seq": seq + 2, "key": "after"})
+    );
+    daemon.signal("HUP");
+    let notice = watch.next().unwrap();
+    assert_eq!(notice["event"], "daemon.notice");
+    assert_eq!(notice["code"], "config_loaded");
+
+    daemon.signal("KILL");
+    daemon.wait();
+    let mut daemon = place.daemon();
+    let again = watch.next().unwrap();
+    assert_eq!(again["event"], "snapshot");
+    assert_eq!(again["sessions"], json!([]));
+
+    // A restart, as a service manager would do it.
+    daemon.signal("TERM");
+    daemon.wait();
+    let stopping = watch.next().unwrap();
+    assert_eq!(stopping["event"], "daemon.stopping");
+    assert_eq!(stopping["reason"], "signal");
+    let mut daemon = place.daemon();
+    assert_eq!(watch.next().unwrap()["event"], "snapshot");
+
+    place.ok(&["stop"]);
+    assert_eq!(daemon.wait(), Some(0));
+    let stopping = watch.next().unwrap();
+    assert_eq!(stopping["event"], "daemon.stopping");
+    assert_eq!(stopping["reason"], "stop");
+    assert_eq!(watch.next(), None);
+    assert_eq!(watch.child.wait().unwrap().code(), Some(SUCCESS));
+}
