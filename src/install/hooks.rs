@@ -1,9 +1,9 @@
 //! The hooks and the status line in the agents' settings: which events, which files.
 //!
-//! Owns the table of events, the place of the settings, and the small file beside the daemon's log that remembers how to
-//! undo an installation exactly; never more of the settings than white space and our own commands, since they may hold
-//! secrets. Both parts change one file, and do so at once. Knows nothing of JSON text (`settings`) nor of how files are
-//! replaced (`file`). Called by `commands::install`, `commands::uninstall` and `commands::doctor`.
+//! Owns the table of events, the settings' path, and the record beside the daemon's log by which an installation is undone
+//! exactly. The record holds white space and the commands that were replaced, which may hold secrets: it is its owner's
+//! only, like the settings. Both parts are one change of the settings. Knows nothing of JSON text (`settings`) nor of how
+//! files are replaced (`file`). Called by `commands::install`, `commands::uninstall` and `commands::doctor`.
 
 use std::path::{Path, PathBuf, absolute};
 

@@ -1,19 +1,17 @@
-//! An agent's settings as text: what is ours in, what is ours out, everything else byte for byte as it was. Pure.
+//! Edits of an agent's settings as text: our hooks and our status line in and out, everything else byte for byte. Pure.
 //!
-//! Owns the outermost object, and that both parts of what is ours come and go by as few edits of the text as possible:
-//! `hooks` and `status_line` each know one of its members. `json` finds the places, `letters` those within a string,
-//! `ours` knows our hooks, `shell` commands. Knows neither files nor which events there are. Called by `install::hooks`.
+//! Owns the outermost object; `hooks` and `status_line` each edit one of its members. `json` finds the places, `own_hook`
+//! recognises our hooks, `shell` our calls in commands, `former` what earlier versions wrote. Knows neither files nor
+//! which events there are. Called by `install::hooks`.
 //!
-//! Undoing needs the text, and beyond that a [`Memory`] of white space, of which containers were made for us, and of
-//! how our own program was called; nothing else of the text is ever kept.
+//! Undoing takes the text and a record: white space, which containers were added, and the commands that were replaced.
 //!
-//! As Claude Code 2.1.330 reads its settings, so are they read here: strict JSON, after a byte order mark; text of
-//! white space only is as good as `{}`; of a repeated key the last counts. Where it would not take what we put in,
-//! installing is refused.
+//! Settings are read as Claude Code 2.1.330 reads them: strict JSON, after a byte order mark; only white space counts as
+//! `{}`; of a repeated key the last counts. Where it would ignore what is added, installing is refused.
 
+mod former;
 mod hooks;
 mod json;
-mod letters;
 mod own_hook;
 mod shell;
 mod status_line;
@@ -25,7 +23,7 @@ use hooks::Hooks;
 pub use hooks::{Found, HooksMemory, Replaced};
 use json::{Edits, Node, Style, Tree};
 use status_line::StatusLine;
-pub use status_line::{Called, StatusLineMemory};
+pub use status_line::{Called, StatusLineUndo};
 
 /// White space by JSON's grammar.
 const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -82,7 +80,7 @@ pub struct Memory {
     pub hooks: Option<HooksMemory>,
     /// The status line; `None`: it was not touched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_line: Option<StatusLineMemory>,
+    pub status_line: Option<StatusLineUndo>,
 }
 
 impl Memory {
@@ -180,7 +178,7 @@ pub fn install(
     let of_hooks = memory.and_then(|memory| memory.hooks.as_ref());
     let of_line = memory.and_then(|memory| memory.status_line.as_ref());
     let hooks_known = of_hooks.filter(|memory| hooks.bears_out(memory));
-    let line_known = of_line.filter(|memory| line.bears_out(memory));
+    let line_undo = of_line.and_then(|record| line.undo(record));
     let mut plan = Plan::default();
     let hooks_memory = match wanted.events {
         None => of_hooks.cloned(),
@@ -191,12 +189,12 @@ pub fn install(
     };
     let line_memory = match wanted.status_line {
         Want::No => of_line.cloned(),
-        Want::IfThere => line.retarget(program, line_known, &mut plan),
-        Want::Yes => Some(line.install(body, program, line_known, &mut plan)?),
+        Want::IfThere => line.retarget(program, line_undo.as_ref(), &mut plan),
+        Want::Yes => Some(line.install(body, program, line_undo.as_ref(), &mut plan)?),
     };
     let earlier = memory
         .map(|memory| &memory.root)
-        .filter(|_| hooks_known.is_some() || line_known.is_some());
+        .filter(|_| hooks_known.is_some() || line_undo.is_some());
     let (root_memory, text) = if plan.new.is_empty() {
         let as_before = earlier.cloned().unwrap_or(Before::Filled);
         (as_before, format!("{mark}{}", plan.edits.apply(body)))

@@ -29,7 +29,7 @@ impl Ours<'_> {
         }
         Some(match &self.rest {
             None => quote(program),
-            Some(rest) => quote(&format!("{}{rest}", shell::word(program))),
+            Some(rest) => quote(&format!("{}{rest}", shell::quote(program))),
         })
     }
 }
@@ -73,7 +73,7 @@ fn recognise<'a>(handler: &Node<'a>) -> Option<(Node<'a>, String, Option<String>
             (call.program, Some(rest))
         }
     };
-    shell::is_ours(&program).then_some((command, program, rest))
+    shell::is_own_program(&program).then_some((command, program, rest))
 }
 
 /// `hooks` of ours alone.
