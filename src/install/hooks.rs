@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf, absolute};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use super::checksum::checksum;
 use super::file::{Change, missing_directories, read};
 use super::settings::{self, Called, Memory, Parts, SettingsError, Wanted};
 use crate::agents::{self, claude_code};
@@ -141,9 +142,10 @@ impl Place {
         let settings = absolute(config_dir)
             .with_context(|| format!("cannot find {}", config_dir.display()))?
             .join("settings.json");
-        let key = fingerprint(settings.as_os_str().as_encoded_bytes());
+        // The same in every version of this program, or earlier records would be lost.
+        let key = checksum(settings.as_os_str().as_encoded_bytes());
         Ok(Self {
-            memory: state_dir.map(|base| base.join(format!("hooks-{key:016x}.json"))),
+            memory: state_dir.map(|base| base.join(format!("hooks-{key}.json"))),
             settings,
         })
     }
@@ -304,13 +306,6 @@ fn extend(paths: &mut Vec<PathBuf>, more: impl IntoIterator<Item = PathBuf>) {
             paths.push(path);
         }
     }
-}
-
-/// FNV-1a: names a file, so it must be the same in every version of this program; nothing rests on its strength.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]
