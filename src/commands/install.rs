@@ -15,7 +15,7 @@ use crate::config::variable;
 use crate::format;
 use crate::install::file::{self, Change};
 use crate::install::service::{self, Plan, Step};
-use crate::install::settings::{Want, Wanted};
+use crate::install::settings::{Request, StatusLineRequest};
 use crate::install::{hooks, program};
 
 /// What to install or to take away, and whether only to show it.
@@ -63,13 +63,13 @@ pub(super) fn run(
     let parts = options.parts;
     let unnamed = !parts.any();
     let hooks = parts.hooks || unnamed;
-    let wanted = Wanted {
-        events: hooks.then_some(&hooks::EVENTS),
+    let request = Request {
+        hooks: hooks.then_some(hooks::CLAUDE_CODE),
         status_line: match parts.statusline {
-            true => Want::Yes,
+            true => StatusLineRequest::Install,
             // What it looks like is a person's choice; that it can be run is not.
-            false if unnamed => Want::IfThere,
-            false => Want::No,
+            false if unnamed => StatusLineRequest::Update,
+            false => StatusLineRequest::Keep,
         },
     };
     let parts = Parts {
@@ -81,7 +81,7 @@ pub(super) fn run(
         parts,
         out,
         || service::plan_install(&program, socket),
-        || hooks::plan_install(&claude_directory()?, &program, &wanted),
+        || hooks::plan_install(&claude_directory()?, &program, &request),
     )
 }
 

@@ -5,20 +5,20 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::install::file::apply_all;
-use crate::install::settings::Want;
+use crate::install::settings::StatusLineRequest;
 
 /// A home, where a configuration directory and a state directory may be.
 struct Home(TempDir);
 
 const PROGRAM: &str = "/usr/local/bin/agent-console";
 
-const HOOKS: Wanted<'_> = Wanted {
-    events: Some(&EVENTS),
-    status_line: Want::No,
+const HOOKS: Request<'_> = Request {
+    hooks: Some(CLAUDE_CODE),
+    status_line: StatusLineRequest::Keep,
 };
-const BOTH: Wanted<'_> = Wanted {
-    events: Some(&EVENTS),
-    status_line: Want::Yes,
+const BOTH: Request<'_> = Request {
+    hooks: Some(CLAUDE_CODE),
+    status_line: StatusLineRequest::Install,
 };
 const EVERYTHING: Parts = Parts {
     hooks: true,
@@ -50,13 +50,13 @@ impl Home {
         fs::read_to_string(self.settings()).unwrap()
     }
 
-    fn place(&self) -> Place {
+    fn files(&self) -> Files {
         let state = self.path(".local/state/agent-console");
-        Place::new(&self.path(".claude"), Some(state)).unwrap()
+        Files::new(&self.path(".claude"), Some(state)).unwrap()
     }
 
-    fn memory(&self) -> PathBuf {
-        self.place().memory.unwrap()
+    fn record(&self) -> PathBuf {
+        self.files().record.unwrap()
     }
 
     fn install(&self) -> Vec<Change> {
@@ -64,11 +64,11 @@ impl Home {
     }
 
     fn install_for(&self, program: &str) -> Vec<Change> {
-        apply_all(|| self.place().plan_install(Path::new(program), &HOOKS)).unwrap()
+        apply_all(|| self.files().plan_install(Path::new(program), &HOOKS)).unwrap()
     }
 
     fn uninstall(&self) -> Vec<Change> {
-        apply_all(|| self.place().plan_uninstall(EVERYTHING)).unwrap()
+        apply_all(|| self.files().plan_uninstall(EVERYTHING)).unwrap()
     }
 
     /// Every path there, with what the files hold.
@@ -107,25 +107,25 @@ fn nothing_remains_whatever_there_was() {
         let before = home.all();
         assert!(!home.install().is_empty());
         assert_eq!(
-            home.place()
+            home.files()
                 .plan_install(Path::new(PROGRAM), &HOOKS)
                 .unwrap(),
             []
         );
-        let state = home.place().state().unwrap();
+        let state = home.files().state().unwrap();
         assert_eq!(
             (state.missing, state.programs),
             (vec![], vec![PathBuf::from(PROGRAM)])
         );
-        assert_eq!(fs::metadata(home.memory()).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(home.record()).unwrap().mode() & 0o777, 0o600);
         assert!(
-            !fs::read_to_string(home.memory())
+            !fs::read_to_string(home.record())
                 .unwrap()
                 .contains("s3cret")
         );
         home.uninstall();
         assert_eq!(home.all(), before);
-        assert_eq!(home.place().plan_uninstall(EVERYTHING).unwrap(), []);
+        assert_eq!(home.files().plan_uninstall(EVERYTHING).unwrap(), []);
     }
 }
 
@@ -153,21 +153,21 @@ fn both_parts_share_a_change_and_a_memory() {
             Home::with(r#"{"statusLine": {"type": "command", "command": "KEY=s3cret x"}}"#),
         ] {
             let before = home.all();
-            let plan = || home.place().plan_install(Path::new(PROGRAM), &BOTH);
+            let plan = || home.files().plan_install(Path::new(PROGRAM), &BOTH);
             let changed: Vec<_> = apply_all(plan)
                 .unwrap()
                 .into_iter()
                 .map(|change| change.path)
                 .collect();
-            assert_eq!(changed, [home.memory(), home.settings()]);
+            assert_eq!(changed, [home.record(), home.settings()]);
             assert_eq!(plan().unwrap(), []);
-            let line = home.place().state().unwrap().status_line.unwrap();
+            let line = home.files().state().unwrap().status_line.unwrap();
             assert_eq!((&*line.program, line.ours), (PROGRAM, true));
             // It holds a person's command, which may hold secrets.
-            assert_eq!(fs::metadata(home.memory()).unwrap().mode() & 0o777, 0o600);
+            assert_eq!(fs::metadata(home.record()).unwrap().mode() & 0o777, 0o600);
             for &parts in order {
-                apply_all(|| home.place().plan_uninstall(parts)).unwrap();
-                let state = home.place().state().unwrap();
+                apply_all(|| home.files().plan_uninstall(parts)).unwrap();
+                let state = home.files().state().unwrap();
                 assert_eq!(state.programs.is_empty(), parts.hooks);
                 assert_eq!(state.status_line.is_none(), parts.status_line);
             }
@@ -181,7 +181,7 @@ fn both_parts_share_a_change_and_a_memory() {
 fn a_memory_of_hooks_alone_is_read() {
     let home = Home::with("{\n}\n");
     home.install();
-    let memory = fs::read_to_string(home.memory()).unwrap();
+    let memory = fs::read_to_string(home.record()).unwrap();
     let value: serde_json::Value = serde_json::from_str(&memory).unwrap();
     let keys: Vec<_> = value["memory"].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["events", "hooks", "replaced", "root"]);
@@ -264,7 +264,7 @@ fn another_program_and_back_is_undone_to_the_first_text() {
     for program in [PROGRAM, "/elsewhere/agent-console", PROGRAM] {
         home.install_for(program);
         assert_eq!(
-            home.place().state().unwrap().programs,
+            home.files().state().unwrap().programs,
             [PathBuf::from(program)]
         );
     }
@@ -288,12 +288,12 @@ fn without_or_with_an_unreadable_memory_all_of_ours_go() {
         let before = home.text();
         home.install();
         match spoil {
-            None => fs::remove_file(home.memory()).unwrap(),
-            Some(text) => fs::write(home.memory(), text).unwrap(),
+            None => fs::remove_file(home.record()).unwrap(),
+            Some(text) => fs::write(home.record(), text).unwrap(),
         }
         home.uninstall();
         assert_eq!(home.text(), before);
-        assert!(!home.memory().exists());
+        assert!(!home.record().exists());
     }
 }
 
@@ -302,7 +302,7 @@ fn each_configuration_directory_has_a_memory_of_its_own() {
     let home = Home::new();
     let state = home.path("state");
     let places =
-        ["one", "two"].map(|name| Place::new(&home.path(name), Some(state.clone())).unwrap());
+        ["one", "two"].map(|name| Files::new(&home.path(name), Some(state.clone())).unwrap());
     for place in &places {
         apply_all(|| place.plan_install(Path::new(PROGRAM), &HOOKS)).unwrap();
     }
@@ -330,7 +330,7 @@ fn what_cannot_be_understood_is_left_alone() {
         fs::create_dir(home.path(".claude")).unwrap();
         fs::write(home.settings(), text).unwrap();
         let before = home.all();
-        let place = home.place();
+        let place = home.files();
         for error in [
             place
                 .plan_install(Path::new(PROGRAM), &HOOKS)
@@ -346,7 +346,7 @@ fn what_cannot_be_understood_is_left_alone() {
     let home = Home::new();
     fs::create_dir_all(home.settings()).unwrap();
     let error = home
-        .place()
+        .files()
         .plan_install(Path::new(PROGRAM), &HOOKS)
         .unwrap_err();
     assert!(
@@ -354,7 +354,7 @@ fn what_cannot_be_understood_is_left_alone() {
         "{error}"
     );
     let error = Home::new()
-        .place()
+        .files()
         .plan_install(Path::new("agent-console"), &HOOKS)
         .unwrap_err();
     assert!(error.to_string().contains("must be absolute"), "{error}");
@@ -366,7 +366,7 @@ fn a_quicker_writer_is_waited_for() {
     let home = Home::with("{}");
     let mut quicker = Some("{\n\t\"theirs\": 1,\n\t\"hooks\": {\n\t\t\"Stop\": []\n\t}\n}\n");
     let made = apply_all(|| {
-        let plan = home.place().plan_install(Path::new(PROGRAM), &HOOKS);
+        let plan = home.files().plan_install(Path::new(PROGRAM), &HOOKS);
         if let Some(text) = quicker.take() {
             fs::write(home.settings(), text).unwrap();
         }

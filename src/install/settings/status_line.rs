@@ -127,7 +127,7 @@ impl<'a> StatusLine<'a> {
         undo: Option<&StatusLineUndo>,
         plan: &mut Plan<'_>,
     ) -> Result<StatusLineUndo, SettingsError> {
-        if let Some(undo) = self.retarget(program, undo, plan) {
+        if let Some(undo) = self.update(program, undo, plan) {
             return Ok(undo);
         }
         let Some((_, value)) = &self.place else {
@@ -143,8 +143,8 @@ impl<'a> StatusLine<'a> {
         Ok(replaced(command.raw, &new))
     }
 
-    /// If `install` or a person put our call there, makes it call `program`.
-    pub(super) fn retarget(
+    /// If it calls our program, brings that call up to date.
+    pub(super) fn update(
         &self,
         program: &str,
         undo: Option<&StatusLineUndo>,

@@ -2,22 +2,26 @@ mod parts;
 mod properties;
 mod schema;
 mod status_line;
+mod upgrade;
 
 use super::json::quote;
 use super::*;
 
 const EVENTS: [&str; 2] = ["Stop", "PreToolUse"];
 const PROGRAM: &str = "/opt/agent-console";
-const HOOKS: Wanted<'_> = hooks(&EVENTS);
+const HOOKS: Request<'_> = hooks(&EVENTS);
 const ONLY_HOOKS: Parts = Parts {
     hooks: true,
     status_line: false,
 };
 
-const fn hooks<'a>(events: &'a [&'a str]) -> Wanted<'a> {
-    Wanted {
-        events: Some(events),
-        status_line: Want::No,
+const fn hooks<'a>(events: &'a [&'a str]) -> Request<'a> {
+    Request {
+        hooks: Some(HookRequest {
+            agent: "claude-code",
+            events,
+        }),
+        status_line: StatusLineRequest::Keep,
     }
 }
 
@@ -25,10 +29,10 @@ const fn hooks<'a>(events: &'a [&'a str]) -> Wanted<'a> {
 fn installed(text: &str) -> String {
     let done = install(text, &HOOKS, PROGRAM, None).unwrap();
     assert_eq!(
-        uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(),
+        uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(),
         text
     );
-    let again = install(&done.text, &HOOKS, PROGRAM, Some(&done.memory)).unwrap();
+    let again = install(&done.text, &HOOKS, PROGRAM, Some(&done.record)).unwrap();
     assert_eq!(again, done);
     done.text
 }
@@ -36,7 +40,7 @@ fn installed(text: &str) -> String {
 /// The text with one of ours, on one line, in place of each `@`.
 fn ours(text: &str) -> String {
     let group = format!(
-        r#"{{"hooks":[{{"type":"command","command":"{PROGRAM}","args":["hook"],"timeout":5}}]}}"#
+        r#"{{"hooks":[{{"type":"command","command":"{PROGRAM}","args":["hook","claude-code"],"timeout":5}}]}}"#
     );
     text.replace('@', &group)
 }
@@ -97,14 +101,15 @@ fn new_text_follows_the_files_indentation_and_line_ends() {
                 .join(end)
                 + last
         };
-        let group: [(usize, &str); 11] = [
+        let group: [(usize, &str); 12] = [
             (3, "{"),
             (4, r#""hooks": ["#),
             (5, "{"),
             (6, r#""type": "command","#),
             (6, r#""command": "/opt/agent-console","#),
             (6, r#""args": ["#),
-            (7, r#""hook""#),
+            (7, r#""hook","#),
+            (7, r#""claude-code""#),
             (6, "],"),
             (6, r#""timeout": 5"#),
             (5, "}"),
@@ -253,7 +258,7 @@ fn a_hook_that_a_person_wrote_is_not_doubled_and_gets_its_command_back() {
         first.text.matches("hook").count(),
         text.matches("hook").count() + 2
     );
-    let second = install(&first.text, &HOOKS, PROGRAM, Some(&first.memory)).unwrap();
+    let second = install(&first.text, &HOOKS, PROGRAM, Some(&first.record)).unwrap();
     assert!(
         second
             .text
@@ -262,7 +267,7 @@ fn a_hook_that_a_person_wrote_is_not_doubled_and_gets_its_command_back() {
     assert!(!second.text.contains("/new/"));
     for done in [first, second] {
         assert_eq!(
-            uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(),
+            uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(),
             text
         );
     }
@@ -278,7 +283,7 @@ fn a_program_of_any_name_is_called_and_known_again() {
         program
     );
     assert_eq!(
-        uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(),
+        uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(),
         text
     );
 }
@@ -287,10 +292,10 @@ fn a_program_of_any_name_is_called_and_known_again() {
 fn another_program_takes_the_place_of_the_first() {
     let text = "{\n  \"hooks\": {\n    \"Stop\": []\n  }\n}\n";
     let first = install(text, &HOOKS, "/first/agent-console", None).unwrap();
-    let second = install(&first.text, &HOOKS, PROGRAM, Some(&first.memory)).unwrap();
+    let second = install(&first.text, &HOOKS, PROGRAM, Some(&first.record)).unwrap();
     assert_eq!(second.text, first.text.replace("/first", "/opt"));
     assert_eq!(
-        uninstall(&second.text, ONLY_HOOKS, Some(&second.memory)).unwrap(),
+        uninstall(&second.text, ONLY_HOOKS, Some(&second.record)).unwrap(),
         text
     );
 }

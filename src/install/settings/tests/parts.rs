@@ -7,25 +7,25 @@ use proptest::sample::select;
 use super::super::*;
 use super::hooks;
 use super::properties::{body, command, files, hand, is_refused, junk, text};
-use crate::install::hooks::EVENTS;
+use crate::install::hooks::{CLAUDE_CODE, EVENTS};
 
 const PROGRAMS: [&str; 3] = [
     "/usr/local/bin/agent-console",
     "/with blank/it's/acd",
     r#"/"/agent-console"#,
 ];
-const HOOKS: Wanted<'_> = hooks(&EVENTS);
-const LINE: Wanted<'_> = Wanted {
-    events: None,
-    status_line: Want::Yes,
+const HOOKS: Request<'_> = hooks(&EVENTS);
+const LINE: Request<'_> = Request {
+    hooks: None,
+    status_line: StatusLineRequest::Install,
 };
-const PLAIN: Wanted<'_> = Wanted {
-    events: Some(&EVENTS),
-    status_line: Want::IfThere,
+const PLAIN: Request<'_> = Request {
+    hooks: Some(CLAUDE_CODE),
+    status_line: StatusLineRequest::Update,
 };
-const BOTH: Wanted<'_> = Wanted {
-    events: Some(&EVENTS),
-    status_line: Want::Yes,
+const BOTH: Request<'_> = Request {
+    hooks: Some(CLAUDE_CODE),
+    status_line: StatusLineRequest::Install,
 };
 const ALL: Parts = Parts {
     hooks: true,
@@ -41,7 +41,7 @@ const FIRST_LINE: Parts = Parts {
 };
 
 /// What was installed is taken out as `first`, and then the rest; parts that were never put in are left alone.
-fn undone(text: &str, first: Parts, mut memory: Memory) -> String {
+fn undone(text: &str, first: Parts, mut memory: UndoRecord) -> String {
     let mut text = text.to_owned();
     for parts in [first, ALL] {
         let parts = Parts {
@@ -55,7 +55,7 @@ fn undone(text: &str, first: Parts, mut memory: Memory) -> String {
     text
 }
 
-fn remembered(memory: &Memory) -> Memory {
+fn remembered(memory: &UndoRecord) -> UndoRecord {
     serde_json::from_str(&serde_json::to_string(memory).unwrap()).unwrap()
 }
 
@@ -71,19 +71,19 @@ proptest! {
         let mut done: Option<Installed> = None;
         for (wanted, program) in steps {
             let before = done.as_ref().map_or(&*text, |done| &done.text);
-            let memory = done.as_ref().map(|done| &done.memory);
+            let memory = done.as_ref().map(|done| &done.record);
             let Ok(next) = install(before, &wanted, program, memory) else {
                 continue;
             };
-            let again = install(&next.text, &wanted, program, Some(&next.memory)).unwrap();
+            let again = install(&next.text, &wanted, program, Some(&next.record)).unwrap();
             prop_assert_eq!(&again, &next);
             let seen = StatusLine::read(&read_root(body(&next.text)).unwrap()).called();
-            prop_assert!(wanted.status_line != Want::Yes || seen.is_some(), "{}", next.text);
-            prop_assert_eq!(&remembered(&next.memory), &next.memory);
+            prop_assert!(wanted.status_line != StatusLineRequest::Install || seen.is_some(), "{}", next.text);
+            prop_assert_eq!(&remembered(&next.record), &next.record);
             done = Some(next);
         }
         if let Some(done) = done {
-            prop_assert_eq!(undone(&done.text, first, done.memory), text);
+            prop_assert_eq!(undone(&done.text, first, done.record), text);
         }
     }
 
@@ -116,14 +116,14 @@ proptest! {
             return Ok(());
         };
         // In a status line that we made nothing of others' stays.
-        let made = done.memory.status_line == Some(StatusLineUndo::Added);
+        let made = done.record.status_line == Some(StatusLineUndo::Added);
         prop_assume!(!(place == 2 && made));
         let (Some(meanwhile), Some(expected)) = (add(&done.text), add(&text)) else {
             return Ok(());
         };
-        let again = install(&meanwhile, &wanted, PROGRAMS[0], Some(&done.memory)).unwrap();
+        let again = install(&meanwhile, &wanted, PROGRAMS[0], Some(&done.record)).unwrap();
         prop_assert_eq!(&again.text, &meanwhile);
-        prop_assert_eq!(undone(&again.text, first, again.memory), expected);
+        prop_assert_eq!(undone(&again.text, first, again.record), expected);
     }
 
     /// Without the record the settings alone are enough to give a command back, in its plainest writing.
@@ -136,7 +136,7 @@ proptest! {
         if inspect(&text, &[]).unwrap().status_line.is_none() {
             prop_assert_eq!(&uninstall(&done.text, FIRST_LINE, None).unwrap(), &plain);
         }
-        prop_assert_eq!(&uninstall(&done.text, FIRST_LINE, Some(&done.memory)).unwrap(), &text);
+        prop_assert_eq!(&uninstall(&done.text, FIRST_LINE, Some(&done.record)).unwrap(), &text);
         prop_assert!(inspect(&done.text, &[]).unwrap().status_line.is_some());
     }
 

@@ -12,9 +12,9 @@ use super::{ONLY_HOOKS, hooks, schema};
 use crate::install::hooks::EVENTS;
 
 const PROGRAM: &str = "/usr/local/bin/agent-console";
-const HOOKS: Wanted<'_> = hooks(&EVENTS);
+const HOOKS: Request<'_> = hooks(&EVENTS);
 
-fn of_hooks(memory: &Memory) -> &HooksMemory {
+fn of_hooks(memory: &UndoRecord) -> &HooksUndo {
     memory.hooks.as_ref().unwrap()
 }
 
@@ -433,30 +433,30 @@ proptest! {
             }
         };
         prop_assert!(!is_refused(&text));
-        prop_assert_eq!(&uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(), &text);
+        prop_assert_eq!(&uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(), &text);
 
         // Every event has one of ours, and all call the program; nothing else has changed.
         let found = inspect(&done.text, &EVENTS).unwrap().found;
         prop_assert!(EVENTS.iter().all(|event| found.iter().any(|found| found.event == *event)));
         prop_assert_eq!(calls(&done.text, PROGRAM), found.len());
         let there = inspect(&text, &EVENTS).map_or(0, |there| there.found.len());
-        prop_assert_eq!(found.len(), there + of_hooks(&done.memory).events.len());
+        prop_assert_eq!(found.len(), there + of_hooks(&done.record).events.len());
         if let Ok(value) = serde_json::from_str(body(&done.text)) {
             let valid = serde_json::from_str(body(&text)).map_or(true, |before| schema::valid(&before));
             prop_assert_eq!(valid, schema::valid(&value), "{}", done.text);
         }
 
         // Again: nothing. With another program, and back: as if it had been that at first.
-        prop_assert_eq!(&install(&done.text, &HOOKS, PROGRAM, Some(&done.memory)).unwrap(), &done);
-        let other = install(&done.text, &HOOKS, "/elsewhere/acd", Some(&done.memory)).unwrap();
+        prop_assert_eq!(&install(&done.text, &HOOKS, PROGRAM, Some(&done.record)).unwrap(), &done);
+        let other = install(&done.text, &HOOKS, "/elsewhere/acd", Some(&done.record)).unwrap();
         prop_assert_eq!(calls(&other.text, PROGRAM), 0);
-        prop_assert_eq!(&uninstall(&other.text, ONLY_HOOKS, Some(&other.memory)).unwrap(), &text);
-        let back = install(&other.text, &HOOKS, PROGRAM, Some(&other.memory)).unwrap();
-        prop_assert_eq!(&uninstall(&back.text, ONLY_HOOKS, Some(&back.memory)).unwrap(), &text);
+        prop_assert_eq!(&uninstall(&other.text, ONLY_HOOKS, Some(&other.record)).unwrap(), &text);
+        let back = install(&other.text, &HOOKS, PROGRAM, Some(&other.record)).unwrap();
+        prop_assert_eq!(&uninstall(&back.text, ONLY_HOOKS, Some(&back.record)).unwrap(), &text);
 
         // The memory survives being written down.
-        let written = serde_json::to_string(&done.memory).unwrap();
-        prop_assert_eq!(&serde_json::from_str::<Memory>(&written).unwrap(), &done.memory);
+        let written = serde_json::to_string(&done.record).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<UndoRecord>(&written).unwrap(), &done.record);
 
         // Without the memory none of ours remains, and a second time there is nothing to do.
         let bare = uninstall(&done.text, ONLY_HOOKS, None).unwrap();
@@ -472,7 +472,7 @@ proptest! {
         }
         let half = &text[..cut];
         if let Ok(done) = install(half, &HOOKS, PROGRAM, None) {
-            prop_assert_eq!(uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(), half);
+            prop_assert_eq!(uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(), half);
         } else {
             prop_assert!(inspect(half, &EVENTS).is_err());
         }
@@ -504,11 +504,11 @@ proptest! {
         };
         let done = install(&text, &HOOKS, PROGRAM, None).unwrap();
         let meanwhile = add(&done.text).unwrap();
-        prop_assert_eq!(&uninstall(&meanwhile, ONLY_HOOKS, Some(&done.memory)).unwrap(), &expected);
+        prop_assert_eq!(&uninstall(&meanwhile, ONLY_HOOKS, Some(&done.record)).unwrap(), &expected);
         // Installing anew in between does no harm.
-        let again = install(&meanwhile, &HOOKS, PROGRAM, Some(&done.memory)).unwrap();
+        let again = install(&meanwhile, &HOOKS, PROGRAM, Some(&done.record)).unwrap();
         prop_assert_eq!(&again.text, &meanwhile);
-        prop_assert_eq!(&uninstall(&again.text, ONLY_HOOKS, Some(&again.memory)).unwrap(), &expected);
+        prop_assert_eq!(&uninstall(&again.text, ONLY_HOOKS, Some(&again.record)).unwrap(), &expected);
     }
 
     #[test]
@@ -517,14 +517,14 @@ proptest! {
         let done = install(&text, &HOOKS, PROGRAM, None).unwrap();
         let meddled = edits.iter().fold(Doc::read(body(&done.text)), meddle);
         let reformatted = hand.write(&meddled);
-        let left = uninstall(&reformatted, ONLY_HOOKS, Some(&done.memory)).unwrap();
+        let left = uninstall(&reformatted, ONLY_HOOKS, Some(&done.record)).unwrap();
         let left = Doc::read(&left);
-        prop_assert_eq!(without_ours(left.clone(), &done.memory), without_ours(meddled, &done.memory));
+        prop_assert_eq!(without_ours(left.clone(), &done.record), without_ours(meddled, &done.record));
         for (event, list) in effective_events(&left) {
-            if of_hooks(&done.memory).events.contains_key(&event) {
+            if of_hooks(&done.record).events.contains_key(&event) {
                 let Doc::List(groups) = list else { continue };
                 prop_assert!(!groups.iter().any(|group| hooks_of(group).iter().any(is_ours)), "{event}");
-                prop_assert!(!groups.is_empty() || of_hooks(&done.memory).events[&event] != Before::Missing, "{event}");
+                prop_assert!(!groups.is_empty() || of_hooks(&done.record).events[&event] != Prior::Missing, "{event}");
             }
         }
     }
@@ -612,7 +612,7 @@ fn is_ours(handler: &Doc) -> bool {
 
 /// The document without hooks of ours in the events that they were added to, with the commands of other people's given
 /// back, and without what is empty then.
-fn without_ours(doc: Doc, memory: &Memory) -> Doc {
+fn without_ours(doc: Doc, memory: &UndoRecord) -> Doc {
     let effective = effective_events(&doc);
     let Doc::Object(mut members) = doc else {
         return doc;

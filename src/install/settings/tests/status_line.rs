@@ -2,9 +2,9 @@
 
 use super::*;
 
-const LINE: Wanted<'_> = Wanted {
-    events: None,
-    status_line: Want::Yes,
+const LINE: Request<'_> = Request {
+    hooks: None,
+    status_line: StatusLineRequest::Install,
 };
 const ONLY_LINE: Parts = Parts {
     hooks: false,
@@ -27,8 +27,8 @@ fn wrapped(command: &str, plain: &str) -> String {
         old: command.to_owned(),
         new: new.to_owned(),
     };
-    assert_eq!(done.memory.status_line, Some(undo), "{command}");
-    let memory = Some(&done.memory);
+    assert_eq!(done.record.status_line, Some(undo), "{command}");
+    let memory = Some(&done.record);
     assert_eq!(install(&done.text, &LINE, PROGRAM, memory).unwrap(), done);
     assert_eq!(uninstall(&done.text, ONLY_LINE, memory).unwrap(), text);
     let plain = with(&quote(plain));
@@ -55,12 +55,12 @@ fn where_there_is_none_one_is_added_and_goes() {
         let done = install(text, &LINE, PROGRAM, None).unwrap();
         assert_eq!(done.text, expected);
         assert_eq!(
-            uninstall(&done.text, ONLY_LINE, Some(&done.memory)).unwrap(),
+            uninstall(&done.text, ONLY_LINE, Some(&done.record)).unwrap(),
             text
         );
         // Where it is not asked for it is not made.
-        let unasked = Wanted {
-            status_line: Want::IfThere,
+        let unasked = Request {
+            status_line: StatusLineRequest::Update,
             ..LINE
         };
         assert_eq!(install(text, &unasked, PROGRAM, None).unwrap().text, text);
@@ -134,11 +134,11 @@ fn a_call_that_a_person_wrote_is_not_doubled_and_gets_its_program_back() {
         let text = with(command);
         let done = install(&text, &LINE, PROGRAM, None).unwrap();
         assert_eq!(done.text, with(now));
-        let moved = install(&done.text, &LINE, "/new/acd", Some(&done.memory)).unwrap();
+        let moved = install(&done.text, &LINE, "/new/acd", Some(&done.record)).unwrap();
         assert_eq!(moved.text, with(&now.replace(PROGRAM, "/new/acd")));
         for done in [&done, &moved] {
             assert_eq!(
-                uninstall(&done.text, ONLY_LINE, Some(&done.memory)).unwrap(),
+                uninstall(&done.text, ONLY_LINE, Some(&done.record)).unwrap(),
                 text
             );
         }
@@ -161,7 +161,7 @@ fn a_command_that_only_speaks_of_ours_is_wrapped_like_any_other() {
         for program in [PROGRAM, "/a b/acd"] {
             let done = install(&text, &LINE, program, None).unwrap();
             assert!(done.text.contains(" statusline -- sh -c "), "{}", done.text);
-            let memory = Some(&done.memory);
+            let memory = Some(&done.record);
             assert_eq!(uninstall(&done.text, ONLY_LINE, memory).unwrap(), text);
             let plain = uninstall(&done.text, ONLY_LINE, None).unwrap();
             assert_eq!(plain, text.replace(r"\/", "/"));
@@ -194,7 +194,7 @@ fn a_wrapper_that_was_edited_since() {
     ] {
         assert_eq!(done.text.matches(ours).count(), 1);
         let text = done.text.replace(ours, edited);
-        let undone = uninstall(&text, ONLY_LINE, Some(&done.memory)).unwrap();
+        let undone = uninstall(&text, ONLY_LINE, Some(&done.record)).unwrap();
         assert_eq!(undone, line.replace("~/bin/line", left));
         let still = inspect(&undone, &[]).unwrap().status_line;
         assert_eq!(still.is_some(), left.starts_with("/opt/agent-console"));
@@ -203,7 +203,7 @@ fn a_wrapper_that_was_edited_since() {
     // Nothing but ours is left of it.
     let text = done.text.replace(" -- sh -c '~/bin/line'", "");
     assert_eq!(
-        uninstall(&text, ONLY_LINE, Some(&done.memory)).unwrap(),
+        uninstall(&text, ONLY_LINE, Some(&done.record)).unwrap(),
         "{}"
     );
 }
