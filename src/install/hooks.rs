@@ -16,9 +16,9 @@ use super::settings::{self, Called, HookRequest, Parts, Request, SettingsError, 
 use crate::agents::{self, claude_code};
 use crate::config::{variable, xdg_base};
 
-/// The events that Claude Code is asked to tell of: every one that says something about a session's status. Never
-/// `MessageDisplay`, which comes with every few lines of an answer, nor `WorktreeCreate`, whose hook is expected to do
-/// the work. Names that a version of Claude Code does not know are ignored by it.
+/// The events of Claude Code that get a hook: every one that bears on a session's status. Not `MessageDisplay`, which
+/// comes with every few lines of an answer, nor `WorktreeCreate`, whose hook is expected to do the work. Claude Code
+/// ignores names that its version does not know.
 pub const EVENTS: [&str; 18] = [
     "SessionStart",
     "UserPromptSubmit",
@@ -40,7 +40,7 @@ pub const EVENTS: [&str; 18] = [
     "SessionEnd",
 ];
 
-/// What Claude Code is asked for.
+/// The hooks in Claude Code's settings.
 pub const CLAUDE_CODE: HookRequest<'static> = HookRequest {
     agent: "claude-code",
     events: &EVENTS,
@@ -49,7 +49,7 @@ pub const CLAUDE_CODE: HookRequest<'static> = HookRequest {
 /// The version of the record; another version's is ignored.
 const VERSION: u32 = 1;
 
-/// Both files are for their owner only: settings may hold keys.
+/// Both files are their owner's only: settings may hold keys.
 const MODE: u32 = 0o600;
 
 /// What of ours is in an agent's settings.

@@ -90,7 +90,7 @@ impl Home {
 }
 
 #[test]
-fn nothing_remains_whatever_there_was() {
+fn uninstall_restores_every_file() {
     let homes = [
         Home::new(),
         Home::with(""),
@@ -131,7 +131,7 @@ fn nothing_remains_whatever_there_was() {
 
 /// Hooks and status line are one change of the settings, and go together or one by one.
 #[test]
-fn both_parts_share_a_change_and_a_memory() {
+fn both_parts_share_a_change_and_a_record() {
     const HOOKS_FIRST: [Parts; 2] = [
         Parts {
             status_line: false,
@@ -176,9 +176,9 @@ fn both_parts_share_a_change_and_a_memory() {
     }
 }
 
-/// What was remembered before there was a status line to remember.
+/// A record from before `install` knew the status line.
 #[test]
-fn a_memory_of_hooks_alone_is_read() {
+fn a_record_of_hooks_alone_is_read() {
     let home = Home::with("{\n}\n");
     home.install();
     let memory = fs::read_to_string(home.record()).unwrap();
@@ -190,7 +190,7 @@ fn a_memory_of_hooks_alone_is_read() {
 }
 
 #[test]
-fn directories_that_others_use_since_stay() {
+fn directories_with_other_files_stay() {
     let home = Home::new();
     home.install();
     fs::write(home.path(".claude/history"), "").unwrap();
@@ -211,7 +211,7 @@ fn directories_that_others_use_since_stay() {
 }
 
 #[test]
-fn a_new_settings_file_that_others_wrote_to_stays_without_ours() {
+fn a_settings_file_that_install_made_stays_with_what_others_wrote() {
     let home = Home::new();
     home.install();
     let theirs = home.text().replacen('{', "{\n  \"model\": \"opus\",", 1);
@@ -220,7 +220,7 @@ fn a_new_settings_file_that_others_wrote_to_stays_without_ours() {
     assert_eq!(home.text(), "{\n  \"model\": \"opus\"\n}\n");
     assert!(!home.path(".local").exists());
 
-    // Taken out by hand, all of them: what was made for them goes all the same.
+    // All hooks removed by hand: what was made for them is still removed.
     let home = Home::new();
     home.install();
     fs::write(home.settings(), "{ }\n").unwrap();
@@ -229,7 +229,7 @@ fn a_new_settings_file_that_others_wrote_to_stays_without_ours() {
 }
 
 #[test]
-fn links_of_dotfile_managers_stay() {
+fn symbolic_links_stay() {
     let home = Home::new();
     for directory in [".claude", "dotfiles"] {
         fs::create_dir(home.path(directory)).unwrap();
@@ -256,7 +256,7 @@ fn links_of_dotfile_managers_stay() {
 }
 
 #[test]
-fn another_program_and_back_is_undone_to_the_first_text() {
+fn a_program_that_moves_twice_is_undone_to_the_first_text() {
     let home = Home::with(
         "{\"hooks\": {\"Stop\": [{\"hooks\": [{\"type\": \"command\", \"command\": \"acd hook\"}]}]}}",
     );
@@ -270,13 +270,13 @@ fn another_program_and_back_is_undone_to_the_first_text() {
     }
     home.uninstall();
     assert_eq!(home.all(), before);
-    // What a person wrote was there before; asked once more, it goes as well.
+    // The hook that a person wrote was there before; a second `uninstall` removes it, too.
     home.uninstall();
     assert_eq!(home.text(), "{}");
 }
 
 #[test]
-fn without_or_with_an_unreadable_memory_all_of_ours_go() {
+fn without_a_readable_record_every_hook_of_ours_is_removed() {
     for spoil in [
         None,
         Some(""),
@@ -298,7 +298,7 @@ fn without_or_with_an_unreadable_memory_all_of_ours_go() {
 }
 
 #[test]
-fn each_configuration_directory_has_a_memory_of_its_own() {
+fn each_configuration_directory_has_a_record_of_its_own() {
     let home = Home::new();
     let state = home.path("state");
     let places =
@@ -314,7 +314,7 @@ fn each_configuration_directory_has_a_memory_of_its_own() {
 }
 
 #[test]
-fn what_cannot_be_understood_is_left_alone() {
+fn settings_that_cannot_be_read_are_not_changed() {
     for (text, expected) in [
         (
             &b"{\n  \"a\": 1,\n}"[..],
@@ -360,9 +360,9 @@ fn what_cannot_be_understood_is_left_alone() {
     assert!(error.to_string().contains("must be absolute"), "{error}");
 }
 
-/// Another program writes between the plan and the change: nothing of it is lost, and undoing is exact all the same.
+/// Another program writes between the plan and the change: its text is kept, and undoing is still exact.
 #[test]
-fn a_quicker_writer_is_waited_for() {
+fn a_concurrent_writer_loses_nothing() {
     let home = Home::with("{}");
     let mut quicker = Some("{\n\t\"theirs\": 1,\n\t\"hooks\": {\n\t\t\"Stop\": []\n\t}\n}\n");
     let made = apply_all(|| {
@@ -382,7 +382,7 @@ fn a_quicker_writer_is_waited_for() {
 }
 
 #[test]
-fn the_table_has_what_tells_of_a_status_and_nothing_that_costs() {
+fn no_event_is_listed_twice_or_costs_much() {
     for never in ["MessageDisplay", "WorktreeCreate"] {
         assert!(!EVENTS.contains(&never));
     }

@@ -51,7 +51,7 @@ pub struct FoundHook {
     pub program: String,
 }
 
-/// `hooks`, the one that counts.
+/// The member `hooks`; the last, if it is repeated.
 pub(super) struct Hooks<'a> {
     /// Which member of the outermost object it is, and its value.
     place: Option<(usize, Node<'a>)>,
@@ -149,7 +149,6 @@ impl<'a> Hooks<'a> {
             return HooksUndo::of_new(request.events);
         };
         let mut undo = undo.cloned().unwrap_or_else(HooksUndo::of_nothing);
-        // Of hooks that were there before only the program is replaced.
         self.name_agent(body, request.agent, &undo, style, &mut plan.edits);
         let mut new = Vec::new();
         for &event in request.events {
@@ -178,7 +177,8 @@ impl<'a> Hooks<'a> {
         undo
     }
 
-    /// Puts the agent's name into the hooks that an earlier version added without it.
+    /// Puts the agent's name into the hooks that an earlier version added without it. Of hooks that were there before,
+    /// only the program is ever replaced.
     fn name_agent(
         &self,
         body: &str,

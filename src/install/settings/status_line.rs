@@ -48,7 +48,7 @@ pub struct Called {
     pub ours: bool,
 }
 
-/// `statusLine`, the one that counts.
+/// The member `statusLine`; the last, if it is repeated.
 pub(super) struct StatusLine<'a> {
     /// Which member of the outermost object it is, and its value.
     place: Option<(usize, Node<'a>)>,

@@ -1,4 +1,4 @@
-//! `--statusline`: the wrapper around a person's own status line, which shows the same with it and after it.
+//! `--statusline`: the call around a person's own status line, which shows the same with it and after it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -77,7 +77,7 @@ fn line_of(file: &Path) -> String {
 }
 
 #[test]
-fn the_status_line_goes_in_and_out_without_a_trace() {
+fn the_status_line_is_installed_and_uninstalled_byte_for_byte() {
     for text in SETTINGS.iter().chain(&WITH_LINE) {
         let place = Place::new();
         let file = settings(&place);
@@ -113,7 +113,7 @@ fn the_status_line_goes_in_and_out_without_a_trace() {
 }
 
 #[test]
-fn hooks_and_status_line_are_one_change_and_go_one_by_one() {
+fn hooks_and_status_line_are_one_change_and_can_be_removed_one_by_one() {
     for text in SETTINGS.iter().chain(&WITH_LINE) {
         for first in ["--hooks", "--statusline"] {
             let place = Place::new();
@@ -136,9 +136,9 @@ fn hooks_and_status_line_are_one_change_and_go_one_by_one() {
     }
 }
 
-/// Who asks for hooks gets hooks; what people see changes when they ask for that.
+/// Only `--statusline` changes what people see.
 #[test]
-fn it_is_touched_only_when_asked_for() {
+fn the_status_line_is_changed_only_on_request() {
     let place = Place::new();
     let file = settings(&place);
     fs::write(&file, WITH_LINE[0]).unwrap();
@@ -194,7 +194,7 @@ fn a_status_line_that_claude_code_would_not_take_is_refused() {
 }
 
 #[test]
-fn a_program_that_has_moved_is_followed_and_undone_all_the_same() {
+fn a_program_that_has_moved_is_followed_and_still_undone() {
     for text in [SETTINGS[1], WITH_LINE[1]] {
         let place = Place::new();
         let file = settings(&place);
@@ -223,7 +223,7 @@ fn a_program_that_has_moved_is_followed_and_undone_all_the_same() {
 }
 
 #[test]
-fn a_call_by_hand_comes_back_and_what_was_edited_is_told() {
+fn a_call_by_hand_is_restored_and_an_edited_one_is_named() {
     let place = Place::new();
     let file = settings(&place);
     let by_hand =
@@ -258,7 +258,7 @@ fn a_call_by_hand_comes_back_and_what_was_edited_is_told() {
 }
 
 #[test]
-fn every_command_shows_the_same_with_the_wrapper_and_after_it() {
+fn every_command_shows_the_same_with_our_call_and_after_it() {
     const COMMANDS: [&str; 36] = [
         "~/bin/line",
         "  ~/bin/line -a  --b=c ",
@@ -322,7 +322,7 @@ fn every_command_shows_the_same_with_the_wrapper_and_after_it() {
 /// Under a shell that gives its place to the last command, as bash does and `exec` has every shell do.
 /// Under a shell that gives its place to the last command, as bash does and `exec` has every shell do.
 #[test]
-fn a_signal_reaches_the_command_and_the_status_is_its_own() {
+fn signals_and_exit_status_are_the_commands_own() {
     let place = Place::new();
     let file = settings(&place);
     let wrapped = |command: &str| {

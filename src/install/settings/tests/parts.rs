@@ -1,12 +1,13 @@
-//! Hooks and status line together, for any settings: whatever order they come and go in, nothing is left.
+//! Hooks and status line together, for any settings: in any order of installing and uninstalling, nothing is left.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::super::*;
+use super::generate::{command, hand, junk, text};
 use super::hooks;
-use super::properties::{body, command, files, hand, is_refused, junk, text};
+use super::properties::{body, files, is_refused};
 use crate::install::hooks::{CLAUDE_CODE, EVENTS};
 
 const PROGRAMS: [&str; 3] = [
@@ -40,30 +41,30 @@ const FIRST_LINE: Parts = Parts {
     status_line: true,
 };
 
-/// What was installed is taken out as `first`, and then the rest; parts that were never put in are left alone.
-fn undone(text: &str, first: Parts, mut memory: UndoRecord) -> String {
+/// Uninstalls the parts `first`, then the rest; parts that were never installed are left alone.
+fn undone(text: &str, first: Parts, mut record: UndoRecord) -> String {
     let mut text = text.to_owned();
     for parts in [first, ALL] {
         let parts = Parts {
-            hooks: parts.hooks && memory.hooks.is_some(),
-            status_line: parts.status_line && memory.status_line.is_some(),
+            hooks: parts.hooks && record.hooks.is_some(),
+            status_line: parts.status_line && record.status_line.is_some(),
         };
-        text = uninstall(&text, parts, Some(&memory)).unwrap();
-        memory.forget(parts);
+        text = uninstall(&text, parts, Some(&record)).unwrap();
+        record.forget(parts);
     }
-    assert!(memory.is_empty());
+    assert!(record.is_empty());
     text
 }
 
-fn remembered(memory: &UndoRecord) -> UndoRecord {
-    serde_json::from_str(&serde_json::to_string(memory).unwrap()).unwrap()
+fn reread(record: &UndoRecord) -> UndoRecord {
+    serde_json::from_str(&serde_json::to_string(record).unwrap()).unwrap()
 }
 
 proptest! {
     #![proptest_config(files(1_000))]
 
     #[test]
-    fn whatever_comes_in_whatever_order_goes_byte_for_byte(
+    fn any_order_is_undone_byte_for_byte(
         text in text(),
         steps in vec((select(&[HOOKS, LINE, PLAIN, BOTH]), select(&PROGRAMS)), 1..4),
         first in select(&[ALL, FIRST_HOOKS, FIRST_LINE]),
@@ -79,7 +80,7 @@ proptest! {
             prop_assert_eq!(&again, &next);
             let seen = StatusLine::read(&read_root(body(&next.text)).unwrap()).called();
             prop_assert!(wanted.status_line != StatusLineRequest::Install || seen.is_some(), "{}", next.text);
-            prop_assert_eq!(&remembered(&next.record), &next.record);
+            prop_assert_eq!(&reread(&next.record), &next.record);
             done = Some(next);
         }
         if let Some(done) = done {
@@ -89,7 +90,7 @@ proptest! {
 
     /// Others reorder nothing, but write beside ours: before and behind it, and within the status line.
     #[test]
-    fn what_others_write_beside_ours_stays_byte_for_byte(
+    fn text_of_others_beside_ours_stays_byte_for_byte(
         text in text(),
         wanted in select(&[HOOKS, LINE, BOTH]),
         added in junk(),
@@ -115,7 +116,7 @@ proptest! {
         let Ok(done) = install(&text, &wanted, PROGRAMS[0], None) else {
             return Ok(());
         };
-        // In a status line that we made nothing of others' stays.
+        // What others add to a status line of ours is removed with it.
         let made = done.record.status_line == Some(StatusLineUndo::Added);
         prop_assume!(!(place == 2 && made));
         let (Some(meanwhile), Some(expected)) = (add(&done.text), add(&text)) else {
@@ -141,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_refused_is_refused_for_its_own_part(text in text()) {
+    fn each_part_is_refused_for_itself_alone(text in text()) {
         let shape = |wanted| install(&text, &wanted, PROGRAMS[0], None).is_err();
         prop_assert_eq!(shape(HOOKS), is_refused(&text));
         prop_assert_eq!(shape(PLAIN), is_refused(&text));

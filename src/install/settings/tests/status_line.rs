@@ -37,7 +37,7 @@ fn wrapped(command: &str, plain: &str) -> String {
 }
 
 #[test]
-fn where_there_is_none_one_is_added_and_goes() {
+fn a_status_line_is_added_and_removed() {
     for (text, expected) in [
         (
             "{}",
@@ -58,7 +58,7 @@ fn where_there_is_none_one_is_added_and_goes() {
             uninstall(&done.text, ONLY_LINE, Some(&done.record)).unwrap(),
             text
         );
-        // Where it is not asked for it is not made.
+        // An update alone does not add it.
         let unasked = Request {
             status_line: StatusLineRequest::Update,
             ..LINE
@@ -68,7 +68,7 @@ fn where_there_is_none_one_is_added_and_goes() {
 }
 
 #[test]
-fn a_command_goes_behind_ours_as_one_word_for_a_shell() {
+fn a_command_becomes_one_word_for_a_shell() {
     for (command, plain, expected) in [
         (
             r#""~\/bin/line  --a=b ""#,
@@ -107,7 +107,7 @@ fn half_a_surrogate_pair_is_one_replacement_character() {
 }
 
 #[test]
-fn a_call_that_a_person_wrote_is_not_doubled_and_gets_its_program_back() {
+fn a_call_that_a_person_wrote_is_not_doubled_and_is_restored() {
     for (command, now, without) in [
         (
             r#""acd statusline""#,
@@ -124,7 +124,7 @@ fn a_call_that_a_person_wrote_is_not_doubled_and_gets_its_program_back() {
             r#""/opt/agent-console statusline --socket /x --  ~/x | y""#,
             Some(r#"" ~/x | y""#),
         ),
-        // Nothing that could be taken apart.
+        // A form that `uninstall` cannot take apart.
         (
             r#""acd statusline | cut -c1-9""#,
             r#""/opt/agent-console statusline | cut -c1-9""#,
@@ -148,7 +148,7 @@ fn a_call_that_a_person_wrote_is_not_doubled_and_gets_its_program_back() {
 }
 
 #[test]
-fn a_command_that_only_speaks_of_ours_is_wrapped_like_any_other() {
+fn a_command_that_does_not_begin_with_our_call_is_wrapped_like_any_other() {
     for command in [
         r#""sh -c 'acd statusline'""#,
         r#""~\/bin/line # was: acd statusline""#,
@@ -170,12 +170,12 @@ fn a_command_that_only_speaks_of_ours_is_wrapped_like_any_other() {
 }
 
 #[test]
-fn a_wrapper_that_was_edited_since() {
+fn a_call_that_was_edited_since_is_undone_as_far_as_possible() {
     let line = with(r#""~/bin/line""#);
     let done = install(&line, &LINE, PROGRAM, None).unwrap();
     let ours = "/opt/agent-console statusline -- sh -c '~/bin/line'";
     for (edited, left) in [
-        // Their own command, or what they made of it.
+        // The person's own command, or what they made of it.
         ("/x/y", "/x/y"),
         ("/opt/agent-console statusline -- a | b", "a | b"),
         (
@@ -200,7 +200,7 @@ fn a_wrapper_that_was_edited_since() {
         assert_eq!(still.is_some(), left.starts_with("/opt/agent-console"));
         assert!(still.is_none_or(|called| !called.ours));
     }
-    // Nothing but ours is left of it.
+    // Only our call is left.
     let text = done.text.replace(" -- sh -c '~/bin/line'", "");
     assert_eq!(
         uninstall(&text, ONLY_LINE, Some(&done.record)).unwrap(),
@@ -209,7 +209,7 @@ fn a_wrapper_that_was_edited_since() {
 }
 
 #[test]
-fn what_claude_code_would_not_take_is_refused_with_its_place() {
+fn what_claude_code_would_refuse_is_refused_with_its_place() {
     for (line, expected) in [
         ("5", "1:16: statusLine is a number, not an object"),
         ("null", "1:16: statusLine is null, not an object"),
@@ -228,7 +228,7 @@ fn what_claude_code_would_not_take_is_refused_with_its_place() {
         let text = format!(r#"{{"statusLine": {line}}}"#);
         let error = install(&text, &LINE, PROGRAM, None).unwrap_err();
         assert_eq!(error.to_string(), expected);
-        // For the hooks it is no matter, and to take out there is nothing.
+        // It does not prevent hooks, and there is nothing to uninstall.
         install(&text, &HOOKS, PROGRAM, None).unwrap();
         assert_eq!(uninstall(&text, ONLY_LINE, None).unwrap(), text);
         assert_eq!(inspect(&text, &EVENTS).unwrap().status_line, None);
