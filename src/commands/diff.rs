@@ -1,4 +1,4 @@
-//! A planned change as a unified diff, for a person who wants to see it first.
+//! A planned change as a unified diff, for `--dry-run`.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use crate::install::file::Change;
 /// Lines shown around each change.
 const CONTEXT: usize = 3;
 
-/// Writes the change as `diff -u` does; what is not text is replaced by signs for it.
+/// Writes the change as `diff -u` does; control characters are replaced.
 pub(super) fn print(out: &mut impl Write, change: &Change, colour: bool) -> io::Result<()> {
     let path = sanitize(&change.path.to_string_lossy());
     let (before, after) = (text(change.before.as_ref()), text(change.after.as_ref()));
@@ -67,7 +67,7 @@ fn lines(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()
 }
 
-/// A line, in a colour of the terminal's if wanted (ECMA-48, SGR).
+/// Writes a line, with colour by SGR (ECMA-48) if wanted.
 fn paint(out: &mut impl Write, colour: bool, code: &str, line: &str) -> io::Result<()> {
     if colour && !code.is_empty() {
         writeln!(out, "\u{1b}[{code}m{line}\u{1b}[0m")
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_as_diff_u_does_and_steers_no_terminal() {
+    fn it_has_the_form_of_diff_u_without_control_characters() {
         assert_eq!(
             shown(
                 Some("1\n2\n3\n4\n5\n\t\u{1b}6\r\n7"),

@@ -1,8 +1,7 @@
-//! `install`: the service's files, and the hooks and the status line in the agents' settings, put in place or shown
-//! first.
+//! `install`: puts the service's files, the hooks and the status line in place, or shows what it would do.
 //!
-//! Also owns how a plan is carried out and told, for `uninstall`. Service and settings are two steps: where one fails,
-//! the other is still done.
+//! Also owns how a plan is carried out and printed, for `uninstall`. Service and settings are two steps: if one fails, the
+//! other is still done.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use crate::config::variable;
 use crate::format;
 use crate::install::file::{self, Change};
 use crate::install::service::{self, Plan, Step};
-use crate::install::settings::{Want, Wanted};
+use crate::install::settings::{Request, StatusLineRequest};
 use crate::install::{hooks, program};
 
 /// What to install or to take away, and whether only to show it.
@@ -46,12 +45,12 @@ pub(super) struct Parts {
 /// Examples for `install --help`.
 pub(super) const EXAMPLES: &str =
     "Without --service, --hooks or --statusline it is service and hooks. Running it again changes nothing, unless the
-program has moved or is newer. A status line that you have is kept: its command runs behind ours, and shows the same.
+program has moved or is newer. A status line that you have is kept: ours runs its command, and shows the same.
 
 Examples:
   agent-console install --dry-run      what it would do
   agent-console install                service and hooks
-  agent-console install --statusline   the status line, which tells of context, cost and the account's limits
+  agent-console install --statusline   the status line, which shows context, cost and the account's limits
   agent-console install --hooks        hooks alone, to start the daemon by hand
   agent-console uninstall              takes away what it put there, and nothing else";
 
@@ -64,13 +63,13 @@ pub(super) fn run(
     let parts = options.parts;
     let unnamed = !parts.any();
     let hooks = parts.hooks || unnamed;
-    let wanted = Wanted {
-        events: hooks.then_some(&hooks::EVENTS),
+    let request = Request {
+        hooks: hooks.then_some(hooks::CLAUDE_CODE),
         status_line: match parts.statusline {
-            true => Want::Yes,
-            // What it looks like is a person's choice; that it can be run is not.
-            false if unnamed => Want::IfThere,
-            false => Want::No,
+            true => StatusLineRequest::Install,
+            // Whether to have it is a person's choice; its program's path is not.
+            false if unnamed => StatusLineRequest::Update,
+            false => StatusLineRequest::Keep,
         },
     };
     let parts = Parts {
@@ -82,7 +81,7 @@ pub(super) fn run(
         parts,
         out,
         || service::plan_install(&program, socket),
-        || hooks::plan_install(&claude_directory()?, &program, &wanted),
+        || hooks::plan_install(&claude_directory()?, &program, &request),
     )
 }
 
@@ -98,7 +97,7 @@ impl Parts {
         self.service || self.hooks || self.statusline
     }
 
-    /// Those in the agents' settings, in a person's words.
+    /// What is in the agents' settings, as people call it.
     fn in_settings(self) -> Option<&'static str> {
         match (self.hooks, self.statusline) {
             (true, true) => Some("hooks and status line"),
@@ -110,7 +109,7 @@ impl Parts {
 }
 
 impl Options {
-    /// Carries out the plans for `parts`. A failure of the first is told at once, that of the last is the answer.
+    /// Carries out the plans for `parts`. If both fail, the first error is printed and the last one returned.
     pub(super) fn carry_out(
         self,
         parts: Parts,
@@ -118,52 +117,56 @@ impl Options {
         service: impl FnOnce() -> anyhow::Result<Plan>,
         settings: impl FnMut() -> anyhow::Result<Vec<Change>>,
     ) -> anyhow::Result<()> {
-        let mut told = Told { out, failed: None };
-        if let Some(note) = whose_home() {
-            told.line(&format!("note: {note}"));
+        let mut progress = Progress { out, failed: None };
+        if let Some(note) = sudo_note() {
+            progress.line(&format!("note: {note}"));
         }
         let mut failed = None;
         if parts.service {
-            let done = service().and_then(|plan| self.carry_out_service(&plan, &mut told));
+            let done = service().and_then(|plan| self.carry_out_service(&plan, &mut progress));
             failed = done.context("service").err();
         }
         if let Some(name) = parts.in_settings() {
-            let done = self.carry_out_settings(name, settings, &mut told);
+            let done = self.carry_out_settings(name, settings, &mut progress);
             if let Err(error) = done.context(name)
                 && let Some(first) = failed.replace(error)
             {
                 print_error(&first);
             }
         }
-        match (failed, told.failed) {
+        match (failed, progress.failed) {
             (Some(error), _) => Err(error),
             (None, Some(error)) => Err(error.into()),
             (None, None) => Ok(()),
         }
     }
 
-    fn carry_out_service(self, plan: &Plan, told: &mut Told<impl Write>) -> anyhow::Result<()> {
+    fn carry_out_service(
+        self,
+        plan: &Plan,
+        progress: &mut Progress<impl Write>,
+    ) -> anyhow::Result<()> {
         for note in &plan.notes {
-            told.line(&format!("note: {note}"));
+            progress.line(&format!("note: {note}"));
         }
         for step in &plan.steps {
             match step {
-                Step::Change(change) if self.dry_run => told.difference(change),
+                Step::Change(change) if self.dry_run => progress.difference(change),
                 Step::Change(change) => {
                     change.apply()?;
-                    told.done(change);
+                    progress.done(change);
                 }
                 Step::Run(words) if self.dry_run => {
-                    told.line(&format!("would run {}", words.join(" ")));
+                    progress.line(&format!("would run {}", words.join(" ")));
                 }
                 Step::Run(words) => {
                     service::run(words)?;
-                    told.line(&format!("ran {}", words.join(" ")));
+                    progress.line(&format!("ran {}", words.join(" ")));
                 }
             }
         }
         if plan.steps.is_empty() {
-            told.line("service: nothing to do");
+            progress.line("service: nothing to do");
         }
         Ok(())
     }
@@ -172,35 +175,35 @@ impl Options {
         self,
         name: &str,
         mut plan: impl FnMut() -> anyhow::Result<Vec<Change>>,
-        told: &mut Told<impl Write>,
+        progress: &mut Progress<impl Write>,
     ) -> anyhow::Result<()> {
         let changes = if self.dry_run {
             let changes = plan()?;
             for change in &changes {
-                told.difference(change);
+                progress.difference(change);
             }
             changes
         } else {
             let changes = file::apply_all(plan)?;
             for change in &changes {
-                told.done(change);
+                progress.done(change);
             }
             changes
         };
         if changes.is_empty() {
-            told.line(&format!("{name}: nothing to do"));
+            progress.line(&format!("{name}: nothing to do"));
         }
         Ok(())
     }
 }
 
-/// What the person is told. Where nobody listens any more (`install | head -1`) the work is not left half done.
-struct Told<'a, W> {
+/// Prints what was done. A closed pipe (`install | head -1`) does not stop the work.
+struct Progress<'a, W> {
     out: &'a mut W,
     failed: Option<io::Error>,
 }
 
-impl<W: Write> Told<'_, W> {
+impl<W: Write> Progress<'_, W> {
     fn line(&mut self, text: &str) {
         let written = writeln!(self.out, "{}", format::sanitize(text));
         self.failed = self.failed.take().or(written.err());
@@ -221,8 +224,8 @@ impl<W: Write> Told<'_, W> {
     }
 }
 
-/// Root by `sudo` may mean either home, and gets the one that `HOME` names.
-fn whose_home() -> Option<String> {
+/// Root by `sudo` may mean either home; `HOME` decides, and this note says which.
+fn sudo_note() -> Option<String> {
     let user = variable("SUDO_USER").filter(|user| user != "root")?;
     if !rustix::process::geteuid().is_root() {
         return None;

@@ -1,10 +1,10 @@
-//! `statusline`: what Claude Code runs to draw its status line. Reports what the JSON on standard input knows (model,
-//! context, cost, the account's limits) and then is the user's own command, with the same input, or prints a line of
-//! ours.
+//! `statusline`: what Claude Code runs to draw its status line. Reports the JSON on standard input (model, context, cost,
+//! the account's limits) to the daemon, and then executes the user's own command with the same input, or prints a line of
+//! our own.
 //!
 //! A status line is drawn many times a minute and must never fail: what cannot be read or reported is left out. The
-//! command takes this process's place (execve(2)), so that its output, its status, and what a signal does to it are its
-//! own, and nothing of ours runs beside it: Claude Code kills a run that a newer one overtakes.
+//! command replaces this process (execve(2)), so that output, exit status and signals are its own, and no process of ours
+//! runs beside it: Claude Code kills a run that is still going when the next one begins.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -24,14 +24,14 @@ use crate::limits::Limit;
 use crate::os::clock;
 use crate::{format, hook};
 
-/// How long the report may take: a daemon that is there takes it in well under a millisecond.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How long the report may take: a daemon that runs takes it in well under a millisecond.
+const TIMEOUT: Duration = Duration::from_millis(50);
 
-/// The exit statuses of a shell, and of env(1), for a command that is not there and for one that cannot be run.
+/// The exit statuses of a shell, and of env(1), for a command that does not exist and for one that cannot be run.
 const NOT_FOUND: u8 = 127;
 const NOT_RUN: u8 = 126;
 
-/// The command whose line is wanted.
+/// The command that draws the line.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The status line's command, which gets the same input; without it a line of our own is printed
@@ -40,31 +40,31 @@ pub(super) struct Options {
 }
 
 /// For `statusline --help`.
-pub(super) const EXAMPLES: &str = r#"COMMAND takes this process's place: its output and exit status are its own. `agent-console install --statusline`
+pub(super) const EXAMPLES: &str = r#"COMMAND replaces this process: its output and exit status are its own. `agent-console install --statusline`
 puts it into Claude Code's settings, around the command that is there.
 
 Examples:
   "statusLine": {"type": "command", "command": "agent-console statusline"}
       in Claude Code's settings.json
   "statusLine": {"type": "command", "command": "agent-console statusline -- ~/bin/my-line"}
-      around a command of your own"#;
+      with a command of your own"#;
 
-/// Never comes back from a COMMAND that can be run.
+/// Does not return from a COMMAND that can be run.
 pub(super) fn run(options: &Options, socket: Option<&Path>, out: &mut impl Write) -> ExitCode {
     let mut payload = Vec::new();
-    // What cannot be read to its end may still be a status line.
+    // On an error, what was read may still be a whole status line.
     let _ = io::stdin().lock().read_to_end(&mut payload);
-    let report = || hook::report("claude-code", socket, &payload, PATIENCE);
+    let report = || hook::report("claude-code", socket, &payload, TIMEOUT);
     let Some((program, arguments)) = options.command.split_first() else {
         let line = line(&payload, clock::unix_ms());
-        // Where it cannot be shown there is nobody to tell.
+        // Without a reader there is no way to report an error.
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
         report();
         return ExitCode::SUCCESS;
     };
     report();
-    match holding(&payload) {
-        Ok(input) => become_command(program, arguments, input),
+    match stdin_from(&payload) {
+        Ok(input) => exec(program, arguments, input),
         Err(error) => {
             print_error(
                 &anyhow::Error::new(error).context("cannot pass the status line's input on"),
@@ -74,21 +74,21 @@ pub(super) fn run(options: &Options, socket: Option<&Path>, out: &mut impl Write
     }
 }
 
-/// The command in place of this process. The standard library gives it an empty signal mask and SIGPIPE's default, as
-/// it would have them without us. Answers only if there is no such command.
-fn become_command(program: &OsStr, arguments: &[OsString], input: OwnedFd) -> ExitCode {
+/// Replaces this process by the command. The standard library gives it an empty signal mask and SIGPIPE's default, as it
+/// would have without us. Returns only if the command cannot be run.
+fn exec(program: &OsStr, arguments: &[OsString], input: OwnedFd) -> ExitCode {
     let error = Command::new(program).args(arguments).stdin(input).exec();
     let not_found = error.kind() == io::ErrorKind::NotFound;
     print_error(&anyhow::anyhow!(
-        "cannot run {}: {error}; mend what follows `--` in `statusLine` of Claude Code's settings",
+        "cannot run {}: {error}; correct what follows `--` in `statusLine` of Claude Code's settings",
         program.display()
     ));
     ExitCode::from(if not_found { NOT_FOUND } else { NOT_RUN })
 }
 
-/// A standard input that gives `bytes` and ends: a pipe where they fit into it, since nobody is left to fill it later,
-/// else a file without a name.
-fn holding(bytes: &[u8]) -> io::Result<OwnedFd> {
+/// A standard input with these bytes: a pipe if they fit into it, since no process is left to fill it later, else an
+/// anonymous file.
+fn stdin_from(bytes: &[u8]) -> io::Result<OwnedFd> {
     let (reader, writer) = io::pipe()?;
     rustix::io::ioctl_fionbio(&writer, true)?;
     let mut left = bytes;
@@ -97,7 +97,7 @@ fn holding(bytes: &[u8]) -> io::Result<OwnedFd> {
             Ok(written) => left = &left[written..],
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
-                let mut file = nameless()?;
+                let mut file = anonymous_file()?;
                 file.write_all(bytes)?;
                 file.rewind()?;
                 return Ok(file.into());
@@ -108,19 +108,19 @@ fn holding(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(reader.into())
 }
 
-/// In memory, which is there even where no disk can be written.
+/// In memory, so that it works where no disk can be written.
 #[cfg(target_os = "linux")]
-fn nameless() -> io::Result<File> {
+fn anonymous_file() -> io::Result<File> {
     use rustix::fs::{MemfdFlags, memfd_create};
     Ok(memfd_create("statusline", MemfdFlags::CLOEXEC)?.into())
 }
 
 #[cfg(not(target_os = "linux"))]
-fn nameless() -> io::Result<File> {
+fn anonymous_file() -> io::Result<File> {
     tempfile::tempfile()
 }
 
-/// A line of our own: model, context, cost, limits, as far as they are known.
+/// Our own line: model, context, cost, limits, as far as they are known.
 fn line(payload: &[u8], now: u64) -> String {
     let shown = claude_code::shown(&String::from_utf8_lossy(payload));
     format::sanitize(&parts(&shown, now).join(" · "))
@@ -186,16 +186,16 @@ mod tests {
         }
     }
 
-    /// What is held is read back to the last byte, from a pipe or a file.
+    /// Every byte is read back, from a pipe or a file.
     #[test]
-    fn any_size_is_held() {
+    fn input_of_any_size_is_passed_on() {
         for size in [0, 1, 4096, 65_536, 65_537, 3_000_000] {
             let bytes: Vec<u8> = (0..size)
                 .map(|at: u32| at.to_le_bytes()[0] ^ at.to_le_bytes()[1])
                 .collect();
             let mut read = Vec::new();
-            let mut held = File::from(holding(&bytes).unwrap());
-            held.read_to_end(&mut read).unwrap();
+            let mut input = File::from(stdin_from(&bytes).unwrap());
+            input.read_to_end(&mut read).unwrap();
             assert!(read == bytes, "{size}");
         }
     }

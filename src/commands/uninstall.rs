@@ -1,4 +1,4 @@
-//! `uninstall`: takes away what `install` put in place, and nothing else.
+//! `uninstall`: removes what `install` put in place, and nothing else.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ Examples:
   agent-console uninstall --dry-run     what it would do
   agent-console uninstall               everything; then `cargo uninstall agent-console`
   agent-console uninstall --statusline  your own status line is alone again
-  agent-console uninstall --hooks       agents report no more, the service stays";
+  agent-console uninstall --hooks       the hooks; the service stays";
 
 pub(super) fn run(options: install::Options, out: &mut impl Write) -> anyhow::Result<()> {
     let all = !options.parts.any();
@@ -30,7 +30,7 @@ pub(super) fn run(options: install::Options, out: &mut impl Write) -> anyhow::Re
     options.carry_out(parts, out, service::plan_uninstall, || {
         hooks::plan_uninstall(&claude_directory()?, in_settings)
     })?;
-    // Settings of another shape hold nothing of ours.
+    // Settings of a wrong shape hold nothing of ours.
     if !options.dry_run
         && (parts.hooks || parts.statusline)
         && let Ok(left) = hooks::state(&claude_directory()?)
@@ -42,7 +42,7 @@ pub(super) fn run(options: install::Options, out: &mut impl Write) -> anyhow::Re
     Ok(())
 }
 
-/// What still calls this program, and how to be rid of that, too.
+/// What in the settings still calls this program, and how to remove that, too.
 fn notes(parts: install::Parts, left: &hooks::State) -> Vec<String> {
     let settings = left.settings.display();
     let mut notes = Vec::new();
@@ -50,7 +50,7 @@ fn notes(parts: install::Parts, left: &hooks::State) -> Vec<String> {
         notes.extend(left.programs.iter().map(|program| {
             let program = program.display();
             format!(
-                "hooks in {settings} that were there before `install` still call {program}; `agent-console uninstall --hooks` once more takes them, too"
+                "hooks in {settings} that were there before `install` still call {program}; `agent-console uninstall --hooks` once more removes them, too"
             )
         }));
     }
@@ -58,7 +58,7 @@ fn notes(parts: install::Parts, left: &hooks::State) -> Vec<String> {
         let program = &called.program;
         notes.push(if called.ours {
             format!(
-                "the status line in {settings} that was there before `install` still calls {program}; `agent-console uninstall --statusline` once more takes that off, too"
+                "the status line in {settings} that was there before `install` still calls {program}; `agent-console uninstall --statusline` once more removes that call, too"
             )
         } else {
             format!(

@@ -1,7 +1,8 @@
-//! One file's change: what is there, what is to be there, and the step between, which happens whole or not at all.
+//! One file's change: its contents before and after, and the replacement, which happens whole or not at all.
 //!
-//! Owns the rules for touching a file that belongs to somebody else: through symbolic links, which stay; mode and owner
-//! kept; never written over what another program wrote meanwhile. Knows nothing of what the bytes mean. `hooks` and
+//! Owns the rules for changing a file that other programs write, too: symbolic links are followed and stay; mode and owner
+//! are kept; what another program wrote since the change was planned is never overwritten. Knows nothing of what the bytes
+//! mean. `hooks` and
 //! `service` plan the changes, `commands::install` and `commands::uninstall` show or apply them.
 
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
@@ -19,7 +20,7 @@ use thiserror::Error;
 /// The largest file that is read or written, in bytes: far above any settings file, far below what memory holds.
 pub const LIMIT: u64 = 16 * 1024 * 1024;
 
-/// How often [`apply_all`] plans before it gives up on a file that others keep writing.
+/// How often [`apply_all`] plans before it gives up on a file that other programs keep writing.
 pub const TRIES: usize = 5;
 
 /// Symbolic links followed one after the other; Linux's own limit.
@@ -30,26 +31,26 @@ const LINKS: usize = 40;
 pub struct Change {
     /// The file as a person names it; may be a symbolic link, which stays one.
     pub path: PathBuf,
-    /// What it held when the change was planned; `None`: there was none.
+    /// Its contents when the change was planned; `None`: there was no file.
     pub before: Option<Vec<u8>>,
-    /// What it is to hold; `None`: it is to be removed.
+    /// Its contents afterwards; `None`: it is removed.
     pub after: Option<Vec<u8>>,
-    /// The mode of a file that is made anew, such as 0o600; one that is there keeps its own.
+    /// The mode of a new file, such as 0o600; a file that is there keeps its own.
     pub mode: u32,
-    /// Directories that go with a removed file, in this order, as far as they are empty then: those made for it.
+    /// Directories that were made for the file and are removed with it, in this order, as far as they are empty.
     pub prune: Vec<PathBuf>,
 }
 
-/// Why a file was left as it was.
+/// Why a file was not changed.
 #[derive(Debug, Error)]
 pub enum FileError {
-    /// Somebody else has written it since the change was planned: plan again.
+    /// Another program has written it since the change was planned: plan again.
     #[error("{} was changed by another program meanwhile", path.display())]
     Changed {
         /// Which.
         path: PathBuf,
     },
-    /// Something else has its name.
+    /// The path names something other than a file.
     #[error("{} is {what}, not a file", path.display())]
     NotAFile {
         /// Which.
@@ -63,7 +64,7 @@ pub enum FileError {
         /// Which.
         path: PathBuf,
     },
-    /// Replacing it would take it from its owner.
+    /// Replacing it would change its owner.
     #[error("{} belongs to user {owner}; run this as that user", path.display())]
     NotOurs {
         /// Which.
@@ -71,29 +72,29 @@ pub enum FileError {
         /// Its owner's user id.
         owner: u32,
     },
-    /// The system refuses.
+    /// A system call failed.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
         /// What was tried, such as `read`.
         what: &'static str,
         /// On which file.
         path: PathBuf,
-        /// What it says.
+        /// Its error.
         source: io::Error,
     },
 }
 
-/// What a file holds, through symbolic links; `None` if there is none (also behind a dangling link).
+/// A file's contents, through symbolic links; `None` without a file (also behind a dangling link).
 ///
 /// # Errors
 ///
 /// The system refuses, it is no regular file, or it is larger than [`LIMIT`].
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
-    // Asked first, because opening a device can do something, and asked again of what was opened.
+    // Checked first, because opening a device can have effects, and again on what was opened.
     match fs::metadata(path) {
         Ok(found) => regular(path, &found)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(refused("read", path, error)),
+        Err(error) => return Err(io_error("read", path, error)),
     }
     let opened = File::options()
         .read(true)
@@ -102,20 +103,20 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(refused("read", path, error)),
+        Err(error) => return Err(io_error("read", path, error)),
     };
-    let found = file.metadata().map_err(|why| refused("read", path, why))?;
+    let found = file.metadata().map_err(|why| io_error("read", path, why))?;
     regular(path, &found)?;
     let mut bytes = Vec::new();
     file.take(LIMIT + 1)
         .read_to_end(&mut bytes)
-        .map_err(|why| refused("read", path, why))?;
+        .map_err(|why| io_error("read", path, why))?;
     within_limit(path, &bytes)?;
     Ok(Some(bytes))
 }
 
-/// Plans and applies, and plans again where another program was quicker, [`TRIES`] times in all. Answers every change
-/// that was made, in order.
+/// Plans and applies, and plans again where another program has written since, [`TRIES`] times in all. Returns the
+/// changes that were made, in order.
 ///
 /// # Errors
 ///
@@ -138,8 +139,8 @@ pub fn apply_all(
     }
 }
 
-/// The directories that would have to be made for `path` to be, the deepest first; what a later [`Change::prune`] takes
-/// away again. Follows `path` if it is a dangling link.
+/// The directories that must be made before a file at `path`, the deepest first; a later [`Change::prune`] removes them
+/// again. Follows `path` if it is a dangling link.
 #[must_use]
 pub fn missing_directories(path: &Path) -> Vec<PathBuf> {
     let Ok(target) = resolve(path) else {
@@ -161,11 +162,11 @@ impl Change {
     }
 
     /// Carries it out: into a temporary file beside the target, which then takes its place, with its mode and owner.
-    /// Directories on the way are made (0700). What root makes anew belongs to whom the directory around it belongs to.
+    /// Missing directories are made (0700). What root makes belongs to the owner of the directory around it.
     ///
     /// # Errors
     ///
-    /// [`FileError::Changed`] if the file no longer holds `before`; the system refuses. The file is as it was then.
+    /// [`FileError::Changed`] if the file no longer holds `before`; a system call fails. The file is then as it was.
     pub fn apply(&self) -> Result<(), FileError> {
         if self.is_empty() {
             return Ok(());
@@ -177,7 +178,7 @@ impl Change {
         }
     }
 
-    /// The file that is to be, beside the target under a name of its own; removed when dropped.
+    /// The new file, beside the target under a temporary name; removed when dropped.
     fn prepare(&self, target: &Path, after: &[u8]) -> Result<NamedTempFile, FileError> {
         within_limit(&self.path, after)?;
         self.unchanged(target)?;
@@ -185,24 +186,24 @@ impl Change {
         if self.before.is_none() {
             make_directories(directory)?;
         } else {
-            // A rename would get around the file's own mode.
+            // A rename would ignore the file's own mode.
             access(target, Access::WRITE_OK)
-                .map_err(|why| refused("write", &self.path, why.into()))?;
+                .map_err(|why| io_error("write", &self.path, why.into()))?;
         }
-        let beside = |why| refused("write into", directory, bare(why));
+        let beside = |why| io_error("write into", directory, without_temp_path(why));
         let mut temporary = tempfile::Builder::new()
             .prefix(".agent-console-")
             .tempfile_in(directory)
             .map_err(beside)?;
         let file = temporary.as_file_mut();
         file.write_all(after).map_err(beside)?;
-        self.dress(file, target)?;
+        self.copy_owner_and_mode(file, target)?;
         file.sync_all().map_err(beside)?;
         Ok(temporary)
     }
 
-    /// The last look and the rename. A file that is made anew is never put over another; for one that is there some
-    /// microseconds between the two remain, which no system call for it closes everywhere.
+    /// The last check and the rename. A new file never replaces another; for a file that is there, microseconds remain
+    /// between the two, which no portable system call closes.
     fn replace(&self, target: &Path, temporary: NamedTempFile) -> Result<(), FileError> {
         self.unchanged(target)?;
         if self.before.is_none() {
@@ -210,22 +211,22 @@ impl Change {
                 .persist_noclobber(target)
                 .map_err(|error| match error.error.kind() {
                     io::ErrorKind::AlreadyExists => self.changed(),
-                    _ => refused("write", &self.path, error.error),
+                    _ => io_error("write", &self.path, error.error),
                 })?;
         } else {
             temporary
                 .persist(target)
-                .map_err(|error| refused("replace", &self.path, error.error))?;
+                .map_err(|error| io_error("replace", &self.path, error.error))?;
         }
         sync(directory_of(target))
     }
 
     fn remove(&self, target: &Path) -> Result<(), FileError> {
         self.unchanged(target)?;
-        fs::remove_file(target).map_err(|why| refused("remove", &self.path, why))?;
+        fs::remove_file(target).map_err(|why| io_error("remove", &self.path, why))?;
         sync(directory_of(target))?;
         for directory in &self.prune {
-            // One that others have put something into stays, and so do those around it.
+            // One that is not empty stays, and so do those around it.
             if fs::remove_dir(directory).is_err() {
                 break;
             }
@@ -233,15 +234,16 @@ impl Change {
         Ok(())
     }
 
-    /// Gives the new file the owner and the mode of the one that it replaces, or those of a new one.
-    fn dress(&self, file: &File, target: &Path) -> Result<(), FileError> {
-        let failed = |why| refused("write", &self.path, why);
+    /// Gives the new file the owner and the mode of the one that it replaces, or those that a new one gets.
+    fn copy_owner_and_mode(&self, file: &File, target: &Path) -> Result<(), FileError> {
+        let failed = |why| io_error("write", &self.path, why);
         let ours = file.metadata().map_err(failed)?;
         let (owner, group, mode) = if self.before.is_some() {
             let old = fs::metadata(target).map_err(|_| self.changed())?;
             (old.uid(), old.gid(), old.mode() & 0o7777)
         } else {
-            let (owner, group) = heir(directory_of(target)).unwrap_or((ours.uid(), ours.gid()));
+            let (owner, group) =
+                inherited_owner(directory_of(target)).unwrap_or((ours.uid(), ours.gid()));
             (owner, group, self.mode)
         };
         if ours.uid() != owner && fchown(file, Some(owner), None).is_err() {
@@ -252,15 +254,15 @@ impl Change {
         }
         let mut mode = mode;
         if ours.gid() != group && fchown(file, None, Some(group)).is_err() {
-            // Not a member of its group: ours must not get the rights that were that group's.
+            // Not a member of its group: the user's own group must not get the rights of that group.
             mode &= !0o070 | ((mode & 0o007) << 3);
         }
-        // After the owner: changing that takes bits away.
+        // After the owner: changing that clears bits.
         file.set_permissions(Permissions::from_mode(mode))
             .map_err(failed)
     }
 
-    /// The file still holds what the plan was made from, in the place that the plan was made for.
+    /// The file still holds what the plan was made from, at the same place.
     fn unchanged(&self, target: &Path) -> Result<(), FileError> {
         if read(target)? == self.before && resolve(&self.path)? == target {
             Ok(())
@@ -276,7 +278,7 @@ impl Change {
     }
 }
 
-fn refused(what: &'static str, path: &Path, source: io::Error) -> FileError {
+fn io_error(what: &'static str, path: &Path, source: io::Error) -> FileError {
     FileError::Io {
         what,
         path: path.to_owned(),
@@ -284,8 +286,8 @@ fn refused(what: &'static str, path: &Path, source: io::Error) -> FileError {
     }
 }
 
-/// The reason without the temporary file's name, which nobody knows.
-fn bare(error: io::Error) -> io::Error {
+/// The error without the temporary file's path, which means nothing to a person.
+fn without_temp_path(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::PermissionDenied
         | io::ErrorKind::ReadOnlyFilesystem
@@ -324,7 +326,7 @@ fn within_limit(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     })
 }
 
-/// Where the links end: the file's own name, whether it is there or not.
+/// Where the links end: the file's own path, whether it is there or not.
 fn resolve(path: &Path) -> Result<PathBuf, FileError> {
     let mut target = path.to_owned();
     for _ in 0..LINKS {
@@ -337,10 +339,10 @@ fn resolve(path: &Path) -> Result<PathBuf, FileError> {
             {
                 return Ok(target);
             }
-            Err(error) => return Err(refused("read", path, error)),
+            Err(error) => return Err(io_error("read", path, error)),
         }
     }
-    Err(refused("read", path, Errno::LOOP.into()))
+    Err(io_error("read", path, Errno::LOOP.into()))
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -350,9 +352,9 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// Whom a file that root makes in `directory` shall belong to: an installer run with `sudo` must not leave settings
-/// behind that their user cannot read. `None` for everybody else.
-fn heir(directory: &Path) -> Option<(u32, u32)> {
+/// The owner and group of a file that root makes in `directory`: an installer run with `sudo` must not leave settings
+/// that their user cannot read. `None` for other users.
+fn inherited_owner(directory: &Path) -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
@@ -361,7 +363,7 @@ fn heir(directory: &Path) -> Option<(u32, u32)> {
 }
 
 fn make_directories(directory: &Path) -> Result<(), FileError> {
-    let failed = |why| refused("make the directory", directory, why);
+    let failed = |why| io_error("make the directory", directory, why);
     match fs::metadata(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
@@ -372,14 +374,14 @@ fn make_directories(directory: &Path) -> Result<(), FileError> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(failed(error)),
-        Ok(()) => match heir(around) {
+        Ok(()) => match inherited_owner(around) {
             Some((owner, group)) => lchown(directory, Some(owner), Some(group)).map_err(failed),
             None => Ok(()),
         },
     }
 }
 
-/// Makes a new name survive a crash.
+/// Makes a directory's entries survive a crash.
 fn sync(directory: &Path) -> Result<(), FileError> {
     match File::open(directory).and_then(|opened| opened.sync_all()) {
         // Some file systems have no fsync for directories; one may write to a directory that one may not read.
@@ -391,7 +393,7 @@ fn sync(directory: &Path) -> Result<(), FileError> {
                     | io::ErrorKind::PermissionDenied
             ) =>
         {
-            Err(refused("write into", directory, error))
+            Err(io_error("write into", directory, error))
         }
         _ => Ok(()),
     }

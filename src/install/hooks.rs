@@ -1,23 +1,24 @@
 //! The hooks and the status line in the agents' settings: which events, which files.
 //!
-//! Owns the table of events, the place of the settings, and the small file beside the daemon's log that remembers how to
-//! undo an installation exactly; never more of the settings than white space and our own commands, since they may hold
-//! secrets. Both parts change one file, and do so at once. Knows nothing of JSON text (`settings`) nor of how files are
-//! replaced (`file`). Called by `commands::install`, `commands::uninstall` and `commands::doctor`.
+//! Owns the table of events, the settings' path, and the record beside the daemon's log by which an installation is undone
+//! exactly. The record holds white space and the commands that were replaced, which may hold secrets: it is its owner's
+//! only, like the settings. Both parts are one change of the settings. Knows nothing of JSON text (`settings`) nor of how
+//! files are replaced (`file`). Called by `commands::install`, `commands::uninstall` and `commands::doctor`.
 
 use std::path::{Path, PathBuf, absolute};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use super::checksum::checksum;
 use super::file::{Change, missing_directories, read};
-use super::settings::{self, Called, Memory, Parts, SettingsError, Wanted};
+use super::settings::{self, Called, HookRequest, Parts, Request, SettingsError, UndoRecord};
 use crate::agents::{self, claude_code};
 use crate::config::{variable, xdg_base};
 
-/// The events that Claude Code is asked to tell of: every one that says something about a session's status. Never
-/// `MessageDisplay`, which comes with every few lines of an answer, nor `WorktreeCreate`, whose hook is expected to do
-/// the work. Names that a version of Claude Code does not know are ignored by it.
+/// The events of Claude Code that get a hook: every one that bears on a session's status. Not `MessageDisplay`, which
+/// comes with every few lines of an answer, nor `WorktreeCreate`, whose hook is expected to do the work. Claude Code
+/// ignores names that its version does not know.
 pub const EVENTS: [&str; 18] = [
     "SessionStart",
     "UserPromptSubmit",
@@ -39,32 +40,38 @@ pub const EVENTS: [&str; 18] = [
     "SessionEnd",
 ];
 
-/// The version of what is remembered; another one's is as good as none.
+/// The hooks in Claude Code's settings.
+pub const CLAUDE_CODE: HookRequest<'static> = HookRequest {
+    agent: "claude-code",
+    events: &EVENTS,
+};
+
+/// The version of the record; another version's is ignored.
 const VERSION: u32 = 1;
 
-/// Both files are for their owner only: settings may hold keys.
+/// Both files are their owner's only: settings may hold keys.
 const MODE: u32 = 0o600;
 
-/// How what is ours stands in an agent's settings.
+/// What of ours is in an agent's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// The settings file.
     pub settings: PathBuf,
-    /// Events that are to be registered and are not, in order of the table.
+    /// Events without a hook of ours, in order of the table.
     pub missing: Vec<&'static str>,
     /// Programs that our hooks there call, each once; empty if there are none.
     pub programs: Vec<PathBuf>,
-    /// How the status line there calls this program, if it does.
+    /// The status line's call of our program, if it has one.
     pub status_line: Option<Called>,
     /// `disableAllHooks` is set there: nothing runs.
     pub disabled: bool,
 }
 
-/// What is remembered of an installation.
+/// The record of an installation, as it is on disk.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Remembered {
+struct UndoFile {
     version: u32,
-    /// The settings that it is about, for whoever looks into the file.
+    /// The settings' path, for people who read the file.
     settings: String,
     /// There was no settings file.
     made_file: bool,
@@ -72,10 +79,11 @@ struct Remembered {
     made_directories: Vec<PathBuf>,
     /// Directories that were made for this file, the deepest first.
     made_own_directories: Vec<PathBuf>,
-    memory: Memory,
+    #[serde(rename = "memory")]
+    record: UndoRecord,
 }
 
-impl Remembered {
+impl UndoFile {
     fn to_bytes(&self) -> anyhow::Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');
@@ -89,8 +97,8 @@ pub fn config_dir() -> Option<PathBuf> {
     agents::config_dir(claude_code::CONFIG_DIR, variable)
 }
 
-/// The change that puts what is wanted, calling `program`, into the settings below `config_dir`, and those that remember
-/// how to undo it. Empty changes are left out: none at all means that everything is in place.
+/// Plans the change that puts what is requested, calling `program`, into the settings below `config_dir`, and the change
+/// of its undo record. Empty changes are left out: none at all means that everything is in place.
 ///
 /// # Errors
 ///
@@ -98,57 +106,57 @@ pub fn config_dir() -> Option<PathBuf> {
 pub fn plan_install(
     config_dir: &Path,
     program: &Path,
-    wanted: &Wanted<'_>,
+    request: &Request<'_>,
 ) -> anyhow::Result<Vec<Change>> {
-    Place::new(config_dir, state_dir())?.plan_install(program, wanted)
+    Files::new(config_dir, state_dir())?.plan_install(program, request)
 }
 
-/// The change that takes what is ours out of the settings below `config_dir`: what was installed, and gives what a person
-/// had written before its program back. Where no installation of a part is remembered, all of it that is ours, whatever
-/// program it calls.
+/// Plans the change that takes `parts` out of the settings below `config_dir` and restores the commands that `install`
+/// replaced. Without a record of a part, all of it that is ours is taken out, whatever program it calls.
 ///
 /// # Errors
 ///
 /// The settings are not JSON, or unreadable.
 pub fn plan_uninstall(config_dir: &Path, parts: Parts) -> anyhow::Result<Vec<Change>> {
-    Place::new(config_dir, state_dir())?.plan_uninstall(parts)
+    Files::new(config_dir, state_dir())?.plan_uninstall(parts)
 }
 
-/// How what is ours stands below `config_dir`.
+/// Finds what of ours is in the settings below `config_dir`.
 ///
 /// # Errors
 ///
-/// The settings are not JSON, or of a shape in which Claude Code would not see hooks; unreadable.
+/// The settings are not JSON, or of a shape in which Claude Code would ignore hooks; unreadable.
 pub fn state(config_dir: &Path) -> anyhow::Result<State> {
-    Place::new(config_dir, None)?.state()
+    Files::new(config_dir, None)?.state()
 }
 
-/// Where this program keeps what it remembers.
+/// Where the records are.
 fn state_dir() -> Option<PathBuf> {
     let base = xdg_base(variable("XDG_STATE_HOME"), variable("HOME"), ".local/state")?;
     Some(base.join("agent-console"))
 }
 
-/// The two files.
-struct Place {
+/// The paths of an agent's settings and of their undo record.
+struct Files {
     settings: PathBuf,
     /// Named after the settings' path; `None` without a home.
-    memory: Option<PathBuf>,
+    record: Option<PathBuf>,
 }
 
-impl Place {
+impl Files {
     fn new(config_dir: &Path, state_dir: Option<PathBuf>) -> anyhow::Result<Self> {
         let settings = absolute(config_dir)
             .with_context(|| format!("cannot find {}", config_dir.display()))?
             .join("settings.json");
-        let key = fingerprint(settings.as_os_str().as_encoded_bytes());
+        // The same in every version of this program, or earlier records would be lost.
+        let key = checksum(settings.as_os_str().as_encoded_bytes());
         Ok(Self {
-            memory: state_dir.map(|base| base.join(format!("hooks-{key:016x}.json"))),
+            record: state_dir.map(|base| base.join(format!("hooks-{key}.json"))),
             settings,
         })
     }
 
-    fn plan_install(&self, program: &Path, wanted: &Wanted<'_>) -> anyhow::Result<Vec<Change>> {
+    fn plan_install(&self, program: &Path, request: &Request<'_>) -> anyhow::Result<Vec<Change>> {
         let Some(program) = program.to_str().filter(|_| program.is_absolute()) else {
             bail!(
                 "an agent cannot call {}: its path must be absolute and valid UTF-8",
@@ -156,29 +164,29 @@ impl Place {
             );
         };
         let (before, text) = self.read_settings()?;
-        let (remembered_before, remembered) = self.recall()?;
-        let earlier = remembered.as_ref().map(|remembered| &remembered.memory);
-        let installed = settings::install(&text, wanted, program, earlier)
-            .map_err(|error| self.refuse(&error))?;
+        let (undo_before, undo) = self.read_record()?;
+        let earlier = undo.as_ref().map(|undo| &undo.record);
+        let installed = settings::install(&text, request, program, earlier)
+            .map_err(|error| self.settings_error(&error))?;
         let mut changes = Vec::new();
-        // First, so that there is never a change of the settings that nobody remembers.
-        if let Some(path) = &self.memory {
-            let mut now = Remembered {
+        // First, so that the settings are never changed without a record.
+        if let Some(path) = &self.record {
+            let mut now = UndoFile {
                 version: VERSION,
                 settings: self.settings.to_string_lossy().into_owned(),
                 made_file: before.is_none(),
                 made_directories: missing_directories(&self.settings),
                 made_own_directories: missing_directories(path),
-                memory: installed.memory,
+                record: installed.record,
             };
-            if let Some(earlier) = remembered {
+            if let Some(earlier) = undo {
                 now.made_file |= earlier.made_file;
                 extend(&mut now.made_directories, earlier.made_directories);
                 extend(&mut now.made_own_directories, earlier.made_own_directories);
             }
             changes.push(Change {
                 path: path.clone(),
-                before: remembered_before,
+                before: undo_before,
                 after: Some(now.to_bytes()?),
                 mode: MODE,
                 prune: Vec::new(),
@@ -197,30 +205,28 @@ impl Place {
 
     fn plan_uninstall(&self, parts: Parts) -> anyhow::Result<Vec<Change>> {
         let (before, text) = self.read_settings()?;
-        let (remembered_before, remembered) = self.recall()?;
+        let (undo_before, undo) = self.read_record()?;
         let mut after = None;
         if before.is_some() {
-            let memory = remembered.as_ref().map(|remembered| &remembered.memory);
-            let text =
-                settings::uninstall(&text, parts, memory).map_err(|error| self.refuse(&error))?;
-            let ours = remembered
-                .as_ref()
-                .is_some_and(|remembered| remembered.made_file);
-            after = Some(text.into_bytes()).filter(|after| !(ours && after.is_empty()));
+            let record = undo.as_ref().map(|undo| &undo.record);
+            let text = settings::uninstall(&text, parts, record)
+                .map_err(|error| self.settings_error(&error))?;
+            let made = undo.as_ref().is_some_and(|undo| undo.made_file);
+            after = Some(text.into_bytes()).filter(|after| !(made && after.is_empty()));
         }
-        // Its own directory goes with the last of the memories in it, whoever made it.
-        let own = self.memory.as_ref().and_then(|path| path.parent());
+        // The records' directory is removed with the last of them, even if it was there before.
+        let own = self.record.as_ref().and_then(|path| path.parent());
         let (mut made, mut made_own) = (Vec::new(), Vec::from_iter(own.map(Path::to_owned)));
-        let mut remembered_after = None;
-        if let Some(mut remembered) = remembered {
-            remembered.memory.forget(parts);
-            if !remembered.memory.is_empty() {
-                remembered_after = Some(remembered.to_bytes()?);
+        let mut undo_after = None;
+        if let Some(mut undo) = undo {
+            undo.record.forget(parts);
+            if !undo.record.is_empty() {
+                undo_after = Some(undo.to_bytes()?);
             }
-            made = remembered.made_directories;
-            extend(&mut made_own, remembered.made_own_directories);
+            made = undo.made_directories;
+            extend(&mut made_own, undo.made_own_directories);
         }
-        // The memory last: whatever fails before, it can be tried again.
+        // The record last: whatever fails before, it can be tried again.
         let mut changes = vec![Change {
             path: self.settings.clone(),
             before,
@@ -228,10 +234,10 @@ impl Place {
             mode: MODE,
             prune: made,
         }];
-        changes.extend(self.memory.as_ref().map(|path| Change {
+        changes.extend(self.record.as_ref().map(|path| Change {
             path: path.clone(),
-            before: remembered_before,
-            after: remembered_after,
+            before: undo_before,
+            after: undo_after,
             mode: MODE,
             prune: made_own,
         }));
@@ -241,8 +247,9 @@ impl Place {
 
     fn state(&self) -> anyhow::Result<State> {
         let (_, text) = self.read_settings()?;
-        let inspected = settings::inspect(&text, &EVENTS).map_err(|error| self.refuse(&error))?;
-        let heard = |event: &&str| inspected.found.iter().any(|found| found.event == **event);
+        let inspected =
+            settings::inspect(&text, &EVENTS).map_err(|error| self.settings_error(&error))?;
+        let registered = |event: &&str| inspected.found.iter().any(|found| found.event == **event);
         let mut programs = Vec::new();
         extend(
             &mut programs,
@@ -253,20 +260,23 @@ impl Place {
         );
         Ok(State {
             settings: self.settings.clone(),
-            missing: EVENTS.into_iter().filter(|event| !heard(event)).collect(),
+            missing: EVENTS
+                .into_iter()
+                .filter(|event| !registered(event))
+                .collect(),
             programs,
             status_line: inspected.status_line,
             disabled: inspected.disabled,
         })
     }
 
-    /// The settings' bytes and text; no file is as good as no text.
+    /// The settings' bytes and text; without a file the text is empty.
     fn read_settings(&self) -> anyhow::Result<(Option<Vec<u8>>, String)> {
         let bytes = read(&self.settings)?;
         let held = bytes.as_deref().unwrap_or_default();
         let text = std::str::from_utf8(held).map_err(|error| {
             let good = String::from_utf8_lossy(&held[..error.valid_up_to()]);
-            self.refuse(&SettingsError::at(
+            self.settings_error(&SettingsError::at(
                 &good,
                 good.len(),
                 "no valid UTF-8".to_owned(),
@@ -276,24 +286,24 @@ impl Place {
         Ok((bytes, text))
     }
 
-    fn refuse(&self, error: &SettingsError) -> anyhow::Error {
+    fn settings_error(&self, error: &SettingsError) -> anyhow::Error {
         anyhow::anyhow!(
-            "{}:{error}; nothing was changed, mend it and try again",
+            "{}:{error}; nothing was changed; correct it and try again",
             self.settings.display()
         )
     }
 
-    /// What is remembered, as bytes and as far as it can be understood.
-    fn recall(&self) -> anyhow::Result<(Option<Vec<u8>>, Option<Remembered>)> {
-        let Some(path) = &self.memory else {
+    /// The record's bytes, and what they mean if they can be read.
+    fn read_record(&self) -> anyhow::Result<(Option<Vec<u8>>, Option<UndoFile>)> {
+        let Some(path) = &self.record else {
             return Ok((None, None));
         };
         let bytes = read(path)?;
-        let remembered = bytes
+        let undo = bytes
             .as_deref()
             .and_then(|bytes| serde_json::from_slice(bytes).ok())
-            .filter(|remembered: &Remembered| remembered.version == VERSION);
-        Ok((bytes, remembered))
+            .filter(|undo: &UndoFile| undo.version == VERSION);
+        Ok((bytes, undo))
     }
 }
 
@@ -304,13 +314,6 @@ fn extend(paths: &mut Vec<PathBuf>, more: impl IntoIterator<Item = PathBuf>) {
             paths.push(path);
         }
     }
-}
-
-/// FNV-1a: names a file, so it must be the same in every version of this program; nothing rests on its strength.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

@@ -3,17 +3,18 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`mod@file`] | one file's change: planned, shown as a diff, carried out atomically |
-//! | [`settings`] | an agent's settings as text: what is ours in, what is ours out; pure |
-//! | [`hooks`] | which files that concerns, and what is remembered to undo it byte for byte |
+//! | [`settings`] | edits of an agent's settings as text; pure |
+//! | [`hooks`] | which files that concerns, and the record by which it is undone byte for byte |
 //! | [`service`] | which manager there is, how the service stands with it, what is to be done |
 //! | [`systemd`], [`launchd`] | each manager's files and commands |
 //! | [`socket`] | the path that daemon, hooks and clients agree on; the configuration's line for it |
-//! | [`stamp`] | how a written file is known as ours, unchanged |
+//! | [`stamp`] | how a service file is recognised as written by `install` and not edited since |
 //! | [`program`] | the path of this program that will still be right tomorrow |
 //!
 //! Everything is planned first and carried out after, so that `--dry-run` shows what would happen. Called by
 //! `commands::install`, `commands::uninstall` and `commands::doctor`; knows nothing of a running daemon.
 
+mod checksum;
 pub mod file;
 pub mod hooks;
 pub mod launchd;

@@ -1,14 +1,15 @@
-//! The mark on a file that `install` writes: whose it is, whether somebody has edited it since, and how many directories
-//! were made for it. Used by `systemd` and `launchd`.
+//! The stamp in a service file that `install` writes: that it manages the file, a checksum that shows whether the file was
+//! edited since, and how many directories were made for it. Used by `systemd` and `launchd`.
 //!
-//! A file with our mark and its checksum intact is ours, whichever version wrote it: an install may replace it, an
-//! uninstall remove it. Anything else is its user's and stays.
+//! A file with our stamp and an intact checksum is managed by `install`, whichever version wrote it: `install` may replace
+//! it and `uninstall` remove it. Any other file is the user's and stays.
 
 use std::path::{Path, PathBuf};
 
+use super::checksum::checksum;
 use super::file::{self, FileError};
 
-/// What a marked file's checksum is while it is computed.
+/// The checksum's place while it is computed.
 const BLANK: &str = "0000000000000000";
 const BEGIN: &str = "Written by `agent-console install` (directories made: ";
 const MIDDLE: &str = ", checksum ";
@@ -17,18 +18,18 @@ const REST: [&str; 2] = [
     "`agent-console uninstall` removes it. Once edited it is yours, and both leave it alone.",
 ];
 
-/// Whose a service file is.
+/// Who manages a service file.
 #[derive(Debug)]
 pub enum Found {
     /// There is none.
     Nothing,
-    /// Ours: what it holds, and how many directories were made for it.
+    /// `install`: its contents, and how many directories were made for it.
     Ours(Vec<u8>, usize),
-    /// Its user's, or edited by them.
+    /// The user, who wrote or edited it.
     Theirs,
 }
 
-/// Whose the file at `path` is. One that holds a text of `packaged` was copied from there by hand, and is ours, too.
+/// Who manages the file at `path`: `install` (its checksum is intact, or it is a copy of a `packaged` text) or the user.
 ///
 /// # Errors
 ///
@@ -46,7 +47,7 @@ pub fn find(path: &Path, packaged: &[&str]) -> Result<Found, FileError> {
     })
 }
 
-/// The mark's two lines, without a language's signs for a comment; `directories` were made for the file.
+/// The stamp's two lines, without the comment signs of the file's language; `directories` were made for the file.
 /// [`seal`] the whole text afterwards.
 #[must_use]
 pub fn lines(directories: usize) -> [String; 2] {
@@ -57,23 +58,23 @@ pub fn lines(directories: usize) -> [String; 2] {
     ]
 }
 
-/// Enters the checksum into the text that has the mark's [`lines`].
+/// Puts the checksum into a text that has the stamp's [`lines`].
 #[must_use]
 pub fn seal(text: &str) -> String {
     match locate(text) {
-        Some((_, begin)) => with_checksum(text, begin, &checksum(text)),
+        Some((_, begin)) => with_checksum(text, begin, &checksum(text.as_bytes())),
         None => text.to_owned(),
     }
 }
 
-/// The number of directories that were made for the file, if its text is ours and nobody has edited it.
+/// The number of directories that were made for the file, if it has a stamp and was not edited since.
 #[must_use]
 pub fn verify(text: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(text).ok()?;
     let (directories, begin) = locate(text)?;
     let found = text.get(begin..begin + BLANK.len())?;
     let blank = with_checksum(text, begin, BLANK);
-    (checksum(&blank) == found).then_some(directories)
+    (checksum(blank.as_bytes()) == found).then_some(directories)
 }
 
 /// The directories that were made for `file`, the deepest first.
@@ -99,26 +100,18 @@ fn with_checksum(text: &str, begin: usize, checksum: &str) -> String {
     text
 }
 
-/// FNV-1a, 64 bits: against accidents, which is all that can happen to a user's own file.
-fn checksum(text: &str) -> String {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{hash:016x}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn marked(directories: usize) -> String {
+    fn stamped(directories: usize) -> String {
         let [first, second] = lines(directories);
         seal(&format!("# {first}\n# {second}\n\n[Unit]\nA=b\n"))
     }
 
     #[test]
-    fn what_is_ours_is_known_until_it_is_edited() {
-        let text = marked(2);
+    fn a_stamped_file_is_recognised_until_it_is_edited() {
+        let text = stamped(2);
         assert_eq!(verify(text.as_bytes()), Some(2), "{text}");
         assert!(text.lines().all(|line| line.len() <= 120), "{text}");
         for edited in [
@@ -133,8 +126,6 @@ mod tests {
             assert_eq!(verify(edited.as_bytes()), None, "{edited}");
         }
         assert_eq!(verify(b"\xff"), None);
-        // The checksum is the format's: a file that an older version wrote must stay known.
-        assert_eq!(checksum("agent-console"), "f489d493251821b6");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! `install` and `uninstall`: what they leave, what they say, and that the first command afterwards finds a daemon.
+//! `install` and `uninstall`: the files that they leave, what they print, and that the first command afterwards finds a
+//! daemon.
 //!
-//! Beside a real systemd user manager, as its user, in a home with nothing but the program; and where there is none.
+//! With a real systemd user manager, as its user, in a home with nothing but the program; and without a manager.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -18,7 +19,7 @@ mod units;
 
 use home::{as_user, listing};
 
-/// The ways in which people's settings look.
+/// Settings as people write them.
 const SETTINGS: [&str; 5] = [
     "{}",
     "{\n  \"model\": \"opus\",\n  \"permissions\": {\"allow\": [\"Bash(ls:*)\"], \"deny\": []}\n}\n",
@@ -40,7 +41,7 @@ fn settings(place: &Place) -> PathBuf {
 }
 
 #[test]
-fn hooks_go_in_and_out_without_a_trace() {
+fn hooks_are_installed_and_uninstalled_byte_for_byte() {
     for text in SETTINGS {
         let place = Place::new();
         let file = settings(&place);
@@ -63,6 +64,7 @@ fn hooks_go_in_and_out_without_a_trace() {
         let installed: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
         let hook = &installed["hooks"]["UserPromptSubmit"][0]["hooks"][0];
         assert_eq!(hook["command"], program().to_str().unwrap(), "{installed}");
+        assert_eq!(hook["args"], json!(["hook", "claude-code"]), "{installed}");
         let after = listing(place.path());
         assert_eq!(place.ok(&["install", "--hooks"]), "hooks: nothing to do\n");
         assert_eq!(listing(place.path()), after);
@@ -76,9 +78,9 @@ fn hooks_go_in_and_out_without_a_trace() {
     }
 }
 
-/// What a person wrote by hand comes back at `uninstall`, which says how to be rid of it.
+/// `uninstall` restores hooks that a person wrote, and prints how to remove them.
 #[test]
-fn hooks_written_by_hand_come_back_and_go_when_asked_again() {
+fn hooks_written_by_hand_are_restored_and_removed_by_a_second_uninstall() {
     let place = Place::new();
     let file = settings(&place);
     let by_hand = json!({"hooks": {"Stop": [{"hooks": [
@@ -99,7 +101,7 @@ fn hooks_written_by_hand_come_back_and_go_when_asked_again() {
 }
 
 #[test]
-fn settings_that_are_no_json_are_left_alone_and_the_place_is_named() {
+fn settings_that_are_no_json_are_not_changed_and_the_place_is_named() {
     let place = Place::new();
     let file = settings(&place);
     fs::write(&file, "{\n  \"model\": \"opus\",,\n}\n").unwrap();
@@ -114,7 +116,7 @@ fn settings_that_are_no_json_are_left_alone_and_the_place_is_named() {
 }
 
 #[test]
-fn who_closes_the_pipe_gets_no_half_installation() {
+fn a_closed_pipe_leaves_no_half_installation() {
     let place = Place::new();
     let file = settings(&place);
     let mut command = place.command(["install", "--hooks"]);
@@ -125,7 +127,7 @@ fn who_closes_the_pipe_gets_no_half_installation() {
 }
 
 #[test]
-fn where_no_manager_answers_it_says_how_to_start_the_daemon() {
+fn without_a_manager_it_prints_how_to_start_the_daemon() {
     let place = Place::new();
     let said = place.ok(&["install", "--service", "--dry-run"]);
     assert!(
@@ -144,7 +146,7 @@ fn where_no_manager_answers_it_says_how_to_start_the_daemon() {
 }
 
 #[test]
-fn what_the_system_refuses_is_said_once() {
+fn a_system_error_is_printed_once() {
     let place = Place::new();
     let nowhere = place.path().join("file");
     fs::write(&nowhere, "").unwrap();
@@ -163,7 +165,7 @@ fn what_the_system_refuses_is_said_once() {
 }
 
 #[test]
-fn one_part_is_done_though_the_other_fails() {
+fn one_part_is_done_when_the_other_fails() {
     let place = Place::new();
     let file = settings(&place);
     fs::write(&file, "{}\n").unwrap();
@@ -191,7 +193,7 @@ fn one_part_is_done_though_the_other_fails() {
 }
 
 #[test]
-fn root_by_sudo_is_told_whose_home_it_is() {
+fn root_by_sudo_gets_a_note_on_the_home() {
     let place = Place::new();
     let output = place
         .command(["install", "--service", "--dry-run"])
@@ -211,7 +213,7 @@ fn root_by_sudo_is_told_whose_home_it_is() {
 
 /// The whole of it, as the README says.
 #[test]
-fn after_install_the_first_command_finds_a_daemon_and_after_uninstall_nothing_is_left() {
+fn after_install_a_command_finds_a_daemon_and_after_uninstall_nothing_is_left() {
     as_user(this_test!(), ":", |user| {
         fs::create_dir(user.home.join(".claude")).unwrap();
         let settings = user.home.join("dotfiles.json");
@@ -277,7 +279,7 @@ const OTHERS_SOCKET: &str =
 chown 4712 /tmp/agent-console.sock";
 
 #[test]
-fn where_another_user_has_the_path_everybody_agrees_on_one_in_the_runtime_directory() {
+fn if_another_user_has_the_path_all_use_one_in_the_runtime_directory() {
     as_user(this_test!(), OTHERS_SOCKET, |user| {
         let config = user.home.join(".config/agent-console/config.toml");
         let own = format!(
@@ -333,7 +335,7 @@ fn where_another_user_has_the_path_everybody_agrees_on_one_in_the_runtime_direct
 }
 
 #[test]
-fn a_socket_that_is_configured_is_the_services() {
+fn the_service_uses_the_configured_socket() {
     as_user(this_test!(), ":", |user| {
         let config = user.home.join(".config/agent-console/config.toml");
         fs::create_dir_all(config.parent().unwrap()).unwrap();
@@ -360,7 +362,7 @@ fn a_socket_that_is_configured_is_the_services() {
 }
 
 #[test]
-fn a_socket_given_at_install_is_everybodys() {
+fn a_socket_given_at_install_is_used_by_all() {
     as_user(this_test!(), ":", |user| {
         let before = listing(&user.home);
         user.ok(&["--socket", "/tmp/mine.sock", "install", "--service"]);
@@ -387,7 +389,7 @@ fn a_socket_given_at_install_is_everybodys() {
 }
 
 #[test]
-fn a_daemon_that_was_started_by_hand_makes_room() {
+fn the_service_takes_over_from_a_daemon_started_by_hand() {
     as_user(this_test!(), ":", |user| {
         let pid = user.ok(&["daemon", "--daemonize"]);
         assert_eq!(user.json(&["status", "--json"])["origin"], "self-bound");

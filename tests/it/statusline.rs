@@ -1,5 +1,5 @@
-//! `statusline`: the command in it is as if it ran without; what the status line knows is reported; nothing fails over a
-//! daemon that is not there, or hangs.
+//! `statusline`: its command runs as it would without us; the status line's JSON is reported; a daemon that does not run,
+//! or hangs, causes no failure.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -11,7 +11,7 @@ use crate::support::{Place, Sleeper, broken_pipe, until};
 const PAYLOAD: &str = r#"{"session_id":"s","model":{"id":"opus-5","display_name":"Opus 5"},"context_window":{"used_percentage":12},
     "cost":{"total_cost_usd":0.5},"rate_limits":{"five_hour":{"used_percentage":42,"resets_at":4102444800}}}"#;
 
-/// Starts a command as an agent does, with the input on its way.
+/// Starts a command as an agent does, while a thread writes the input.
 fn start(command: &mut Command, input: &[u8]) -> Child {
     let mut child = command
         .stdin(Stdio::piped())
@@ -20,7 +20,7 @@ fn start(command: &mut Command, input: &[u8]) -> Child {
         .spawn()
         .unwrap();
     let (mut pipe, input) = (child.stdin.take().unwrap(), input.to_owned());
-    // It may write before it has read all, and need not read what it does not want.
+    // The command may write before it has read everything, and need not read everything.
     std::thread::spawn(move || match pipe.write_all(&input) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         written => written.unwrap(),
@@ -33,7 +33,7 @@ fn draw(place: &Place, arguments: &[&str], input: &[u8]) -> Output {
     start(&mut command, input).wait_with_output().unwrap()
 }
 
-/// The command without us, in the same surroundings.
+/// The command without us, in the same environment.
 fn draw_without_us(place: &Place, words: &[&str], input: &[u8]) -> Output {
     let like = place.command([] as [&str; 0]);
     // By its path, as ours is: the standard library starts a mere name in another way, with other signals ignored.
@@ -49,8 +49,8 @@ fn draw_without_us(place: &Place, words: &[&str], input: &[u8]) -> Output {
     start(&mut command, input).wait_with_output().unwrap()
 }
 
-/// Without a daemon, with one, and with one whose queue is full because it accepts nothing.
-fn whoever_listens(body: impl Fn(&Place)) {
+/// Without a daemon, with one, and with one that accepts nothing and whose queue is full.
+fn with_any_daemon(body: impl Fn(&Place)) {
     body(&Place::new());
 
     let place = Place::new();
@@ -66,7 +66,7 @@ fn whoever_listens(body: impl Fn(&Place)) {
 }
 
 #[test]
-fn what_the_status_line_knows_reaches_the_session_and_the_limits() {
+fn the_status_line_updates_the_session_and_the_limits() {
     let place = Place::new();
     let agent = Sleeper::start();
     let _daemon = place.daemon();
@@ -96,7 +96,7 @@ fn what_the_status_line_knows_reaches_the_session_and_the_limits() {
 }
 
 #[test]
-fn a_command_is_as_it_is_without_us() {
+fn a_command_runs_as_it_does_without_us() {
     const COMMANDS: [&[&str]; 12] = [
         &[
             "sh",
@@ -116,7 +116,7 @@ fn a_command_is_as_it_is_without_us() {
         &["ls", "/proc/self/fd"],
         &["ls", "/nonexistent"],
     ];
-    whoever_listens(|place| {
+    with_any_daemon(|place| {
         for command in COMMANDS {
             // Larger than any pipe.
             for input in [PAYLOAD.to_owned(), PAYLOAD.repeat(2000)] {
@@ -130,8 +130,8 @@ fn a_command_is_as_it_is_without_us() {
 }
 
 #[test]
-fn the_input_arrives_to_the_last_byte() {
-    whoever_listens(|place| {
+fn the_command_gets_every_byte_of_the_input() {
+    with_any_daemon(|place| {
         for size in [0, 5_000, 300_000, 2_000_000] {
             let bytes = (0..size).map(|at: u32| at.wrapping_mul(0x9e37_79b9).to_be_bytes()[0]);
             let input: Vec<u8> = bytes.collect();
@@ -141,10 +141,10 @@ fn the_input_arrives_to_the_last_byte() {
     });
 }
 
-/// Nothing of ours stands between: the process that the agent knows is the command.
+/// The process that the agent started becomes the command.
 #[test]
 fn a_signal_reaches_the_command() {
-    whoever_listens(|place| {
+    with_any_daemon(|place| {
         let mut command =
             place.command(["statusline", "--", "sh", "-c", "echo $$; exec sleep 600"]);
         let mut child = Sleeper(start(&mut command, PAYLOAD.as_bytes()));
@@ -160,7 +160,7 @@ fn a_signal_reaches_the_command() {
 }
 
 #[test]
-fn a_command_whose_reader_is_gone_ends_as_it_would_alone() {
+fn a_command_with_a_closed_output_ends_as_it_would_alone() {
     let place = Place::new();
     let mut command = place.command(["statusline", "--", "yes"]);
     let status = command.stdout(broken_pipe()).status().unwrap();
@@ -168,7 +168,7 @@ fn a_command_whose_reader_is_gone_ends_as_it_would_alone() {
 }
 
 #[test]
-fn a_command_that_cannot_be_run_is_named_with_a_shells_status() {
+fn a_command_that_cannot_be_run_is_named_with_the_status_of_a_shell() {
     let place = Place::new();
     std::fs::write(place.path().join("text"), "").unwrap();
     for (command, code) in [
@@ -191,7 +191,7 @@ fn a_command_that_cannot_be_run_is_named_with_a_shells_status() {
 
 #[test]
 fn our_own_line_never_fails() {
-    whoever_listens(|place| {
+    with_any_daemon(|place| {
         for (input, line) in [
             (
                 PAYLOAD.as_bytes(),

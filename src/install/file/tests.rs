@@ -72,7 +72,7 @@ fn a_file_that_is_there_keeps_mode_and_owner() {
 }
 
 #[test]
-fn what_root_makes_in_a_users_directory_is_the_users() {
+fn a_file_that_root_makes_belongs_to_the_owner_of_the_directory() {
     let home = home();
     chown(home.path(), Some(4711), Some(4712)).unwrap();
     let path = home.path().join(".claude/settings.json");
@@ -111,7 +111,7 @@ fn links_stay_links() {
 }
 
 #[test]
-fn a_dangling_links_target_is_made_and_removed_and_the_link_stays() {
+fn the_target_of_a_dangling_link_is_made_and_removed_and_the_link_stays() {
     let home = home();
     let link = home.path().join("settings.json");
     symlink("deep/er/real.json", &link).unwrap();
@@ -142,7 +142,7 @@ fn links_in_a_circle_are_refused() {
 }
 
 #[test]
-fn what_another_program_wrote_is_never_lost() {
+fn what_another_program_wrote_is_not_overwritten() {
     let home = home();
     let path = home.path().join("settings.json");
     // Was there and has changed, or has gone; was not there and is now.
@@ -168,11 +168,11 @@ fn a_plan_is_made_again_for_a_file_that_changed() {
     let path = home.path().join("settings.json");
     fs::write(&path, "0").unwrap();
     let plans = AtomicUsize::new(0);
-    let plan = |quarrelsome: usize| {
+    let plan = |conflicts: usize| {
         let found = read(&path)?.unwrap_or_default();
         let mut after = found.clone();
         after.extend_from_slice(b"+ours");
-        if plans.fetch_add(1, Ordering::Relaxed) < quarrelsome {
+        if plans.fetch_add(1, Ordering::Relaxed) < conflicts {
             fs::write(&path, [found.as_slice(), b"+theirs"].concat())?;
         }
         anyhow::Ok(vec![Change {
@@ -192,11 +192,11 @@ fn a_plan_is_made_again_for_a_file_that_changed() {
     assert_eq!(names(home.path()), ["settings.json"]);
 }
 
-/// Whatever happens between the plan and the rename is seen, and leaves no temporary file.
+/// A change between the plan and the rename is detected, and no temporary file is left.
 #[test]
-fn the_last_look_is_just_before_the_rename() {
-    type Meddle = fn(&Path);
-    let meddlers: [(Option<&str>, Meddle); 5] = [
+fn a_change_just_before_the_rename_is_detected() {
+    type Interfere = fn(&Path);
+    let interferences: [(Option<&str>, Interfere); 5] = [
         (Some("old"), |path| fs::write(path, "theirs").unwrap()),
         (Some("old"), |path| fs::remove_file(path).unwrap()),
         (Some("old"), |path| {
@@ -206,7 +206,7 @@ fn the_last_look_is_just_before_the_rename() {
         (None, |path| fs::write(path, "theirs").unwrap()),
         (None, |path| symlink("elsewhere", path).unwrap()),
     ];
-    for (before, meddle) in meddlers {
+    for (before, interfere) in interferences {
         let home = home();
         let path = home.path().join("settings.json");
         if let Some(before) = before {
@@ -214,7 +214,7 @@ fn the_last_look_is_just_before_the_rename() {
         }
         let change = change(&path, before, Some("new"));
         let prepared = change.prepare(&path, b"new").unwrap();
-        meddle(&path);
+        interfere(&path);
         let (held, there) = (read(&path).unwrap(), fs::read_link(&path).ok());
         let error = change.replace(&path, prepared).unwrap_err();
         assert!(matches!(error, FileError::Changed { .. }), "{error}");
@@ -256,7 +256,7 @@ fn only_regular_files_are_touched_and_nothing_blocks() {
 }
 
 #[test]
-fn a_file_in_place_of_a_directory_is_said_so() {
+fn a_file_in_place_of_a_directory_is_named_in_the_error() {
     let home = home();
     fs::write(home.path().join(".claude"), "").unwrap();
     let path = home.path().join(".claude/settings.json");
@@ -384,7 +384,7 @@ fn as_user<T: Send>(user: u32, as_user: impl FnOnce() -> T + Send) -> T {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_ordinary_user_is_told_what_is_refused() {
+fn errors_of_an_ordinary_user_name_what_is_refused() {
     let home = home();
     let put = |name: &str, owner, group, bits| {
         let path = home.path().join(name);

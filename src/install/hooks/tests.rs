@@ -5,20 +5,20 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::install::file::apply_all;
-use crate::install::settings::Want;
+use crate::install::settings::StatusLineRequest;
 
 /// A home, where a configuration directory and a state directory may be.
 struct Home(TempDir);
 
 const PROGRAM: &str = "/usr/local/bin/agent-console";
 
-const HOOKS: Wanted<'_> = Wanted {
-    events: Some(&EVENTS),
-    status_line: Want::No,
+const HOOKS: Request<'_> = Request {
+    hooks: Some(CLAUDE_CODE),
+    status_line: StatusLineRequest::Keep,
 };
-const BOTH: Wanted<'_> = Wanted {
-    events: Some(&EVENTS),
-    status_line: Want::Yes,
+const BOTH: Request<'_> = Request {
+    hooks: Some(CLAUDE_CODE),
+    status_line: StatusLineRequest::Install,
 };
 const EVERYTHING: Parts = Parts {
     hooks: true,
@@ -50,13 +50,13 @@ impl Home {
         fs::read_to_string(self.settings()).unwrap()
     }
 
-    fn place(&self) -> Place {
+    fn files(&self) -> Files {
         let state = self.path(".local/state/agent-console");
-        Place::new(&self.path(".claude"), Some(state)).unwrap()
+        Files::new(&self.path(".claude"), Some(state)).unwrap()
     }
 
-    fn memory(&self) -> PathBuf {
-        self.place().memory.unwrap()
+    fn record(&self) -> PathBuf {
+        self.files().record.unwrap()
     }
 
     fn install(&self) -> Vec<Change> {
@@ -64,11 +64,11 @@ impl Home {
     }
 
     fn install_for(&self, program: &str) -> Vec<Change> {
-        apply_all(|| self.place().plan_install(Path::new(program), &HOOKS)).unwrap()
+        apply_all(|| self.files().plan_install(Path::new(program), &HOOKS)).unwrap()
     }
 
     fn uninstall(&self) -> Vec<Change> {
-        apply_all(|| self.place().plan_uninstall(EVERYTHING)).unwrap()
+        apply_all(|| self.files().plan_uninstall(EVERYTHING)).unwrap()
     }
 
     /// Every path there, with what the files hold.
@@ -90,7 +90,7 @@ impl Home {
 }
 
 #[test]
-fn nothing_remains_whatever_there_was() {
+fn uninstall_restores_every_file() {
     let homes = [
         Home::new(),
         Home::with(""),
@@ -107,31 +107,31 @@ fn nothing_remains_whatever_there_was() {
         let before = home.all();
         assert!(!home.install().is_empty());
         assert_eq!(
-            home.place()
+            home.files()
                 .plan_install(Path::new(PROGRAM), &HOOKS)
                 .unwrap(),
             []
         );
-        let state = home.place().state().unwrap();
+        let state = home.files().state().unwrap();
         assert_eq!(
             (state.missing, state.programs),
             (vec![], vec![PathBuf::from(PROGRAM)])
         );
-        assert_eq!(fs::metadata(home.memory()).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(home.record()).unwrap().mode() & 0o777, 0o600);
         assert!(
-            !fs::read_to_string(home.memory())
+            !fs::read_to_string(home.record())
                 .unwrap()
                 .contains("s3cret")
         );
         home.uninstall();
         assert_eq!(home.all(), before);
-        assert_eq!(home.place().plan_uninstall(EVERYTHING).unwrap(), []);
+        assert_eq!(home.files().plan_uninstall(EVERYTHING).unwrap(), []);
     }
 }
 
 /// Hooks and status line are one change of the settings, and go together or one by one.
 #[test]
-fn both_parts_share_a_change_and_a_memory() {
+fn both_parts_share_a_change_and_a_record() {
     const HOOKS_FIRST: [Parts; 2] = [
         Parts {
             status_line: false,
@@ -153,21 +153,21 @@ fn both_parts_share_a_change_and_a_memory() {
             Home::with(r#"{"statusLine": {"type": "command", "command": "KEY=s3cret x"}}"#),
         ] {
             let before = home.all();
-            let plan = || home.place().plan_install(Path::new(PROGRAM), &BOTH);
+            let plan = || home.files().plan_install(Path::new(PROGRAM), &BOTH);
             let changed: Vec<_> = apply_all(plan)
                 .unwrap()
                 .into_iter()
                 .map(|change| change.path)
                 .collect();
-            assert_eq!(changed, [home.memory(), home.settings()]);
+            assert_eq!(changed, [home.record(), home.settings()]);
             assert_eq!(plan().unwrap(), []);
-            let line = home.place().state().unwrap().status_line.unwrap();
+            let line = home.files().state().unwrap().status_line.unwrap();
             assert_eq!((&*line.program, line.ours), (PROGRAM, true));
-            let memory = fs::read_to_string(home.memory()).unwrap();
-            assert!(!memory.contains("s3cret"), "{memory}");
+            // It holds a person's command, which may hold secrets.
+            assert_eq!(fs::metadata(home.record()).unwrap().mode() & 0o777, 0o600);
             for &parts in order {
-                apply_all(|| home.place().plan_uninstall(parts)).unwrap();
-                let state = home.place().state().unwrap();
+                apply_all(|| home.files().plan_uninstall(parts)).unwrap();
+                let state = home.files().state().unwrap();
                 assert_eq!(state.programs.is_empty(), parts.hooks);
                 assert_eq!(state.status_line.is_none(), parts.status_line);
             }
@@ -176,12 +176,12 @@ fn both_parts_share_a_change_and_a_memory() {
     }
 }
 
-/// What was remembered before there was a status line to remember.
+/// A record from before `install` knew the status line.
 #[test]
-fn a_memory_of_hooks_alone_is_read() {
+fn a_record_of_hooks_alone_is_read() {
     let home = Home::with("{\n}\n");
     home.install();
-    let memory = fs::read_to_string(home.memory()).unwrap();
+    let memory = fs::read_to_string(home.record()).unwrap();
     let value: serde_json::Value = serde_json::from_str(&memory).unwrap();
     let keys: Vec<_> = value["memory"].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["events", "hooks", "replaced", "root"]);
@@ -190,7 +190,7 @@ fn a_memory_of_hooks_alone_is_read() {
 }
 
 #[test]
-fn directories_that_others_use_since_stay() {
+fn directories_with_other_files_stay() {
     let home = Home::new();
     home.install();
     fs::write(home.path(".claude/history"), "").unwrap();
@@ -211,7 +211,7 @@ fn directories_that_others_use_since_stay() {
 }
 
 #[test]
-fn a_new_settings_file_that_others_wrote_to_stays_without_ours() {
+fn a_settings_file_that_install_made_stays_with_what_others_wrote() {
     let home = Home::new();
     home.install();
     let theirs = home.text().replacen('{', "{\n  \"model\": \"opus\",", 1);
@@ -220,7 +220,7 @@ fn a_new_settings_file_that_others_wrote_to_stays_without_ours() {
     assert_eq!(home.text(), "{\n  \"model\": \"opus\"\n}\n");
     assert!(!home.path(".local").exists());
 
-    // Taken out by hand, all of them: what was made for them goes all the same.
+    // All hooks removed by hand: what was made for them is still removed.
     let home = Home::new();
     home.install();
     fs::write(home.settings(), "{ }\n").unwrap();
@@ -229,7 +229,7 @@ fn a_new_settings_file_that_others_wrote_to_stays_without_ours() {
 }
 
 #[test]
-fn links_of_dotfile_managers_stay() {
+fn symbolic_links_stay() {
     let home = Home::new();
     for directory in [".claude", "dotfiles"] {
         fs::create_dir(home.path(directory)).unwrap();
@@ -256,7 +256,7 @@ fn links_of_dotfile_managers_stay() {
 }
 
 #[test]
-fn another_program_and_back_is_undone_to_the_first_text() {
+fn a_program_that_moves_twice_is_undone_to_the_first_text() {
     let home = Home::with(
         "{\"hooks\": {\"Stop\": [{\"hooks\": [{\"type\": \"command\", \"command\": \"acd hook\"}]}]}}",
     );
@@ -264,19 +264,19 @@ fn another_program_and_back_is_undone_to_the_first_text() {
     for program in [PROGRAM, "/elsewhere/agent-console", PROGRAM] {
         home.install_for(program);
         assert_eq!(
-            home.place().state().unwrap().programs,
+            home.files().state().unwrap().programs,
             [PathBuf::from(program)]
         );
     }
     home.uninstall();
     assert_eq!(home.all(), before);
-    // What a person wrote was there before; asked once more, it goes as well.
+    // The hook that a person wrote was there before; a second `uninstall` removes it, too.
     home.uninstall();
     assert_eq!(home.text(), "{}");
 }
 
 #[test]
-fn without_or_with_an_unreadable_memory_all_of_ours_go() {
+fn without_a_readable_record_every_hook_of_ours_is_removed() {
     for spoil in [
         None,
         Some(""),
@@ -288,21 +288,21 @@ fn without_or_with_an_unreadable_memory_all_of_ours_go() {
         let before = home.text();
         home.install();
         match spoil {
-            None => fs::remove_file(home.memory()).unwrap(),
-            Some(text) => fs::write(home.memory(), text).unwrap(),
+            None => fs::remove_file(home.record()).unwrap(),
+            Some(text) => fs::write(home.record(), text).unwrap(),
         }
         home.uninstall();
         assert_eq!(home.text(), before);
-        assert!(!home.memory().exists());
+        assert!(!home.record().exists());
     }
 }
 
 #[test]
-fn each_configuration_directory_has_a_memory_of_its_own() {
+fn each_configuration_directory_has_a_record_of_its_own() {
     let home = Home::new();
     let state = home.path("state");
     let places =
-        ["one", "two"].map(|name| Place::new(&home.path(name), Some(state.clone())).unwrap());
+        ["one", "two"].map(|name| Files::new(&home.path(name), Some(state.clone())).unwrap());
     for place in &places {
         apply_all(|| place.plan_install(Path::new(PROGRAM), &HOOKS)).unwrap();
     }
@@ -314,7 +314,7 @@ fn each_configuration_directory_has_a_memory_of_its_own() {
 }
 
 #[test]
-fn what_cannot_be_understood_is_left_alone() {
+fn settings_that_cannot_be_read_are_not_changed() {
     for (text, expected) in [
         (
             &b"{\n  \"a\": 1,\n}"[..],
@@ -330,7 +330,7 @@ fn what_cannot_be_understood_is_left_alone() {
         fs::create_dir(home.path(".claude")).unwrap();
         fs::write(home.settings(), text).unwrap();
         let before = home.all();
-        let place = home.place();
+        let place = home.files();
         for error in [
             place
                 .plan_install(Path::new(PROGRAM), &HOOKS)
@@ -346,7 +346,7 @@ fn what_cannot_be_understood_is_left_alone() {
     let home = Home::new();
     fs::create_dir_all(home.settings()).unwrap();
     let error = home
-        .place()
+        .files()
         .plan_install(Path::new(PROGRAM), &HOOKS)
         .unwrap_err();
     assert!(
@@ -354,19 +354,19 @@ fn what_cannot_be_understood_is_left_alone() {
         "{error}"
     );
     let error = Home::new()
-        .place()
+        .files()
         .plan_install(Path::new("agent-console"), &HOOKS)
         .unwrap_err();
     assert!(error.to_string().contains("must be absolute"), "{error}");
 }
 
-/// Another program writes between the plan and the change: nothing of it is lost, and undoing is exact all the same.
+/// Another program writes between the plan and the change: its text is kept, and undoing is still exact.
 #[test]
-fn a_quicker_writer_is_waited_for() {
+fn a_concurrent_writer_loses_nothing() {
     let home = Home::with("{}");
     let mut quicker = Some("{\n\t\"theirs\": 1,\n\t\"hooks\": {\n\t\t\"Stop\": []\n\t}\n}\n");
     let made = apply_all(|| {
-        let plan = home.place().plan_install(Path::new(PROGRAM), &HOOKS);
+        let plan = home.files().plan_install(Path::new(PROGRAM), &HOOKS);
         if let Some(text) = quicker.take() {
             fs::write(home.settings(), text).unwrap();
         }
@@ -382,7 +382,7 @@ fn a_quicker_writer_is_waited_for() {
 }
 
 #[test]
-fn the_table_has_what_tells_of_a_status_and_nothing_that_costs() {
+fn no_event_is_listed_twice_or_costs_much() {
     for never in ["MessageDisplay", "WorktreeCreate"] {
         assert!(!EVENTS.contains(&never));
     }

@@ -1,8 +1,8 @@
-//! `hooks` in the settings: ours in, ours out. `settings` is the only caller, and answers for the outermost object.
+//! `hooks` in the settings: how ours get in and out. `settings` is the only caller, and edits the outermost object.
 //!
-//! A hook is put in by adding a child at the end of a list or an object, so taking it out needs the structure alone,
-//! whatever others have done around it since. What the structure cannot tell is a [`HooksMemory`]: which containers were
-//! made for us, and the white space within those that were empty. Without it, containers that end up empty go.
+//! A hook is added as a child at the end of a list or an object, so removing it needs the structure alone, whatever others
+//! have changed around it. What the structure does not show is in [`HooksUndo`]: which containers were added, and the white
+//! space within those that were empty. Without it, containers that end up empty are removed.
 //!
 //! Of a repeated key the last counts, and an entry of the wrong shape within a list of hooks is skipped, both as Claude
 //! Code does. Where it would skip more than that (`hooks`, an event), installing is refused.
@@ -13,23 +13,23 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::json::{Edits, Node, Style, Tree};
-use super::own_hook::{Ours, all, group, ours_in};
-use super::{Before, Plan, SettingsError, before, wrong};
+use super::own_hook::{OwnHook, all, group, own_hooks_in, string};
+use super::{HookRequest, Plan, Prior, SettingsError, prior, wrong};
 
 const KEY: &str = "hooks";
 
-/// What undoing needs to know beyond the text.
+/// What undoing the hooks needs to know beyond the text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HooksMemory {
+pub struct HooksUndo {
     /// `hooks`.
-    pub hooks: Before,
+    pub hooks: Prior,
     /// The events that a hook was added to. Ours elsewhere were there before.
-    pub events: BTreeMap<String, Before>,
+    pub events: BTreeMap<String, Prior>,
     /// Hooks that were there before and now call another program.
     pub replaced: Vec<Replaced>,
 }
 
-/// A hook that a person wrote, whose `command` was changed; both as JSON strings, quotes included.
+/// A hook that a person wrote and whose `command` was replaced; both as JSON strings, quotes included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replaced {
     /// The event.
@@ -44,14 +44,14 @@ pub struct Replaced {
 
 /// One of our hooks in the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The event that it hears of.
+pub struct FoundHook {
+    /// Its event.
     pub event: String,
     /// The program that it calls, as it is written there.
     pub program: String,
 }
 
-/// `hooks`, the one that counts.
+/// The member `hooks`; the last, if it is repeated.
 pub(super) struct Hooks<'a> {
     /// Which member of the outermost object it is, and its value.
     place: Option<(usize, Node<'a>)>,
@@ -68,7 +68,7 @@ struct Event<'a> {
     /// There is an earlier one of that name, which would count if this one went.
     repeated: bool,
     list: Node<'a>,
-    ours: Vec<Ours<'a>>,
+    own: Vec<OwnHook<'a>>,
 }
 
 impl<'a> Hooks<'a> {
@@ -84,7 +84,7 @@ impl<'a> Hooks<'a> {
                 name: member.key,
                 index,
                 list: member.value,
-                ours: ours_in(&member.value),
+                own: own_hooks_in(&member.value),
             });
         }
         Self {
@@ -100,11 +100,11 @@ impl<'a> Hooks<'a> {
     }
 
     /// Ours, in order.
-    pub(super) fn found(&self) -> Vec<Found> {
+    pub(super) fn found(&self) -> Vec<FoundHook> {
         let found = self.events.iter().flat_map(|event| {
-            event.ours.iter().map(|ours| Found {
+            event.own.iter().map(|own| FoundHook {
                 event: event.name.to_string(),
-                program: ours.program.clone(),
+                program: own.program.clone(),
             })
         });
         found.collect()
@@ -125,67 +125,92 @@ impl<'a> Hooks<'a> {
         }
     }
 
-    /// Whether the memory is of these hooks, and not of some that others have put back or written anew since.
-    pub(super) fn bears_out(&self, memory: &HooksMemory) -> bool {
+    /// Whether the record is of these hooks, and not of some that others have restored or rewritten since.
+    pub(super) fn matches(&self, undo: &HooksUndo) -> bool {
         self.events.iter().any(|event| {
-            let added = memory.events.contains_key(&*event.name);
-            (added && !event.ours.is_empty()) || event.replaced(memory).iter().any(Option::is_some)
+            let added = undo.events.contains_key(&*event.name);
+            (added && !event.own.is_empty()) || event.replaced(undo).iter().any(Option::is_some)
         })
     }
 
-    /// Puts a hook that calls `program` into each of `events` that has none of ours, and makes those that there are call
-    /// it. `memory` is one that is borne out.
+    /// Adds a hook that calls `program` to each event that has none of ours, and makes those that are there call it.
+    /// `undo` is a record that [`Hooks::matches`].
     pub(super) fn install<'p>(
         &self,
         body: &str,
-        events: &[&'p str],
+        request: &HookRequest<'p>,
         program: &str,
-        memory: Option<&HooksMemory>,
+        undo: Option<&HooksUndo>,
         style: &Style,
         plan: &mut Plan<'p>,
-    ) -> HooksMemory {
+    ) -> HooksUndo {
         let Some((_, hooks)) = &self.place else {
-            plan.new.push((KEY, all(events, program)));
-            return HooksMemory::of_new(events);
+            plan.new.push((KEY, all(request, program)));
+            return HooksUndo::of_new(request.events);
         };
-        let mut memory = memory.cloned().unwrap_or_else(HooksMemory::of_nothing);
+        let mut undo = undo.cloned().unwrap_or_else(HooksUndo::of_nothing);
+        self.name_agent(body, request.agent, &undo, style, &mut plan.edits);
         let mut new = Vec::new();
-        for &event in events {
+        for &event in request.events {
             let there = self.events.iter().find(|there| there.name == event);
-            if there.is_some_and(|there| !there.ours.is_empty()) {
+            if there.is_some_and(|there| !there.own.is_empty()) {
                 continue;
             }
-            let was = there.map_or(Before::Missing, |there| {
-                before(body, &there.list, memory.events.get(event))
+            let was = there.map_or(Prior::Missing, |there| {
+                prior(body, &there.list, undo.events.get(event))
             });
-            memory.events.insert(event.to_owned(), was);
+            undo.events.insert(event.to_owned(), was);
+            let group = group(request.agent, program);
             match there {
                 Some(there) => {
-                    let new = [(None, group(program))];
-                    plan.edits.append(body, &there.list, &new, style);
+                    plan.edits
+                        .append(body, &there.list, &[(None, group)], style);
                 }
-                None => new.push((Some(event), Tree::List(vec![group(program)]))),
+                None => new.push((Some(event), Tree::List(vec![group]))),
             }
         }
         if !new.is_empty() {
-            memory.hooks = before(body, hooks, Some(&memory.hooks));
+            undo.hooks = prior(body, hooks, Some(&undo.hooks));
             plan.edits.append(body, hooks, &new, style);
         }
-        self.retarget(program, &mut memory, &mut plan.edits);
-        memory
+        self.retarget(program, &mut undo, &mut plan.edits);
+        undo
+    }
+
+    /// Puts the agent's name into the hooks that an earlier version added without it. Of hooks that were there before,
+    /// only the program is ever replaced.
+    fn name_agent(
+        &self,
+        body: &str,
+        agent: &str,
+        undo: &HooksUndo,
+        style: &Style,
+        edits: &mut Edits,
+    ) {
+        let added = |event: &&Event| undo.events.contains_key(&*event.name);
+        for own in self
+            .events
+            .iter()
+            .filter(added)
+            .flat_map(|event| &event.own)
+        {
+            if let Some(arguments) = own.nameless_arguments() {
+                edits.append(body, &arguments, &[(None, string(agent))], style);
+            }
+        }
     }
 
     /// Makes every hook of ours call `program`.
-    fn retarget(&self, program: &str, memory: &mut HooksMemory, edits: &mut Edits) {
+    fn retarget(&self, program: &str, undo: &mut HooksUndo, edits: &mut Edits) {
         let mut replaced = Vec::new();
         for event in &self.events {
-            let added = memory.events.contains_key(&*event.name);
-            for (at, (ours, earlier)) in event.ours.iter().zip(event.replaced(memory)).enumerate() {
-                let new = ours
+            let added = undo.events.contains_key(&*event.name);
+            for (at, (own, earlier)) in event.own.iter().zip(event.replaced(undo)).enumerate() {
+                let new = own
                     .calling(program)
-                    .unwrap_or_else(|| ours.command.raw.to_owned());
+                    .unwrap_or_else(|| own.command.raw.to_owned());
                 let old = earlier
-                    .map_or(ours.command.raw, |earlier| &earlier.old)
+                    .map_or(own.command.raw, |earlier| &earlier.old)
                     .to_owned();
                 if !added && old != new {
                     replaced.push(Replaced {
@@ -195,35 +220,31 @@ impl<'a> Hooks<'a> {
                         new: new.clone(),
                     });
                 }
-                if new != ours.command.raw {
-                    edits.replace(ours.command.range(), new);
+                if new != own.command.raw {
+                    edits.replace(own.command.range(), new);
                 }
             }
         }
-        memory.replaced = replaced;
+        undo.replaced = replaced;
     }
 
-    /// Takes our hooks out: with a memory those that were put in, and gives those that were there before their program
-    /// back; without it, all of ours. Answers which member of the outermost object is to go.
-    pub(super) fn uninstall(
-        &self,
-        memory: Option<&HooksMemory>,
-        edits: &mut Edits,
-    ) -> Option<usize> {
+    /// Removes our hooks: by the record those that were added, restoring the commands of those that were there before;
+    /// without it, all of ours. Answers which member of the outermost object is to be removed.
+    pub(super) fn uninstall(&self, undo: Option<&HooksUndo>, edits: &mut Edits) -> Option<usize> {
         let (at, hooks) = self.place.filter(|(_, hooks)| hooks.is_object())?;
         let mut within = Edits::default();
         let mut gone = vec![false; hooks.children().len()];
         for event in &self.events {
-            let was = memory.map(|memory| (memory, memory.events.get(&*event.name)));
-            if let Some((memory, None)) = was {
-                event.restore(memory, &mut within);
+            let was = undo.map(|undo| (undo, undo.events.get(&*event.name)));
+            if let Some((undo, None)) = was {
+                event.restore(undo, &mut within);
                 continue;
             }
             let was = was.and_then(|(_, was)| was);
-            gone[event.index] = event.clear(was, &mut within);
+            gone[event.index] = event.remove_own(was, &mut within);
         }
-        let was = unless(self.repeated, memory.map(|memory| &memory.hooks));
-        if clear(&hooks, &gone, was, &mut within) {
+        let was = kept_if_repeated(self.repeated, undo.map(|undo| &undo.hooks));
+        if remove_own(&hooks, &gone, was, &mut within) {
             // What was planned within it is void.
             return Some(at);
         }
@@ -232,11 +253,11 @@ impl<'a> Hooks<'a> {
     }
 }
 
-impl HooksMemory {
+impl HooksUndo {
     /// Nothing was added.
     fn of_nothing() -> Self {
         Self {
-            hooks: Before::Filled,
+            hooks: Prior::Filled,
             events: BTreeMap::new(),
             replaced: Vec::new(),
         }
@@ -244,9 +265,9 @@ impl HooksMemory {
 
     /// There was no `hooks`.
     fn of_new(events: &[&str]) -> Self {
-        let missing = |&event: &&str| (event.to_owned(), Before::Missing);
+        let missing = |&event: &&str| (event.to_owned(), Prior::Missing);
         Self {
-            hooks: Before::Missing,
+            hooks: Prior::Missing,
             events: events.iter().map(missing).collect(),
             ..Self::of_nothing()
         }
@@ -254,43 +275,43 @@ impl HooksMemory {
 }
 
 impl Event<'_> {
-    /// For each of ours what is remembered of its command: by its place, else wherever the command is found.
-    fn replaced<'m>(&self, memory: &'m HooksMemory) -> Vec<Option<&'m Replaced>> {
-        let mut found = vec![None; self.ours.len()];
-        let here = memory
+    /// For each of ours the record of its command: by its place, else wherever the command is found.
+    fn replaced<'m>(&self, undo: &'m HooksUndo) -> Vec<Option<&'m Replaced>> {
+        let mut found = vec![None; self.own.len()];
+        let here = undo
             .replaced
             .iter()
             .filter(|replaced| replaced.event == self.name);
         let (placed, moved): (Vec<_>, Vec<_>) = here.partition(|replaced| {
-            self.ours
+            self.own
                 .get(replaced.at)
-                .is_some_and(|ours| ours.command.raw == replaced.new)
+                .is_some_and(|own| own.command.raw == replaced.new)
         });
         for replaced in placed {
             found[replaced.at] = Some(replaced);
         }
         for replaced in moved {
-            let same = |(at, ours): (usize, &Ours)| {
-                found[at].is_none() && ours.command.raw == replaced.new
+            let same = |(at, own): (usize, &OwnHook)| {
+                found[at].is_none() && own.command.raw == replaced.new
             };
-            if let Some(at) = self.ours.iter().enumerate().position(same) {
+            if let Some(at) = self.own.iter().enumerate().position(same) {
                 found[at] = Some(replaced);
             }
         }
         found
     }
 
-    /// Gives those that were there before their command back.
-    fn restore(&self, memory: &HooksMemory, edits: &mut Edits) {
-        for (ours, replaced) in self.ours.iter().zip(self.replaced(memory)) {
+    /// Restores the commands of those that were there before.
+    fn restore(&self, undo: &HooksUndo, edits: &mut Edits) {
+        for (own, replaced) in self.own.iter().zip(self.replaced(undo)) {
             if let Some(replaced) = replaced {
-                edits.replace(ours.command.range(), replaced.old.clone());
+                edits.replace(own.command.range(), replaced.old.clone());
             }
         }
     }
 
-    /// Takes ours out of the list; true if the whole event is to go.
-    fn clear(&self, was: Option<&Before>, edits: &mut Edits) -> bool {
+    /// Removes ours from the list; true if the whole event is to be removed.
+    fn remove_own(&self, was: Option<&Prior>, edits: &mut Edits) -> bool {
         let groups = self.list.elements();
         let mut gone = vec![false; groups.len()];
         let mut within = Edits::default();
@@ -299,8 +320,8 @@ impl Event<'_> {
                 continue;
             };
             let mut handlers_gone = vec![false; handlers.elements().len()];
-            for ours in self.ours.iter().filter(|ours| ours.group == at) {
-                handlers_gone[ours.handler] = true;
+            for own in self.own.iter().filter(|own| own.group == at) {
+                handlers_gone[own.handler] = true;
             }
             gone[at] = !handlers_gone.is_empty() && handlers_gone.iter().all(|&gone| gone);
             if !gone[at] {
@@ -308,22 +329,28 @@ impl Event<'_> {
             }
         }
         edits.extend(within);
-        self.list.is_list() && clear(&self.list, &gone, unless(self.repeated, was), edits)
+        self.list.is_list()
+            && remove_own(
+                &self.list,
+                &gone,
+                kept_if_repeated(self.repeated, was),
+                edits,
+            )
     }
 }
 
-/// Takes the children that are `gone` out of a container; true if it is to go itself, being empty then and made for us.
-/// What is not known to have been there before goes, too, if that is what emptied it.
-fn clear(container: &Node, gone: &[bool], was: Option<&Before>, edits: &mut Edits) -> bool {
+/// Removes the children that are `gone` from a container; true if it is to be removed itself, because it is then empty and
+/// was added. Without a record of it, it is removed if that is what emptied it.
+fn remove_own(container: &Node, gone: &[bool], was: Option<&Prior>, edits: &mut Edits) -> bool {
     let any = gone.contains(&true);
     if gone.contains(&false) {
         edits.remove(container, gone, "");
         return false;
     }
     match was {
-        Some(Before::Missing) => return true,
+        Some(Prior::Missing) => return true,
         None => return any,
-        Some(Before::Empty(blank)) if any => edits.remove(container, gone, blank),
+        Some(Prior::Empty(blank)) if any => edits.remove(container, gone, blank),
         Some(_) if any => edits.remove(container, gone, ""),
         Some(_) => {}
     }
@@ -331,9 +358,9 @@ fn clear(container: &Node, gone: &[bool], was: Option<&Before>, edits: &mut Edit
 }
 
 /// What was there before, but what is repeated does not go: what it hides would count then.
-fn unless(repeated: bool, was: Option<&Before>) -> Option<&Before> {
+fn kept_if_repeated(repeated: bool, was: Option<&Prior>) -> Option<&Prior> {
     match was {
-        None | Some(Before::Missing) if repeated => Some(&Before::Filled),
+        None | Some(Prior::Missing) if repeated => Some(&Prior::Filled),
         _ => was,
     }
 }

@@ -75,6 +75,10 @@ impl<'a> Node<'a> {
         self.raw.starts_with('[')
     }
 
+    pub(super) fn is_string(&self) -> bool {
+        self.raw.starts_with('"')
+    }
+
     /// The members of an object, in order; none of anything else.
     pub(super) fn members(&self) -> Vec<Member<'a>> {
         let pairs = if self.is_object() {
@@ -291,6 +295,36 @@ impl Style {
 /// A JSON string.
 pub(super) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// The text of a JSON string, with U+FFFD for each half of a surrogate pair, as JavaScript passes it to a program.
+pub(super) fn lossy(raw: &str) -> Option<String> {
+    let mut source = serde_json::Deserializer::from_str(raw);
+    let bytes = source.deserialize_bytes(Bytes).ok()?;
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // The first of the three bytes by which `serde_json` gives such a half.
+        if chunk.invalid().starts_with(&[0xed]) {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    Some(text)
+}
+
+/// A string that need not be valid Unicode.
+struct Bytes;
+
+impl Visitor<'_> for Bytes {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a string")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(bytes.to_owned())
+    }
 }
 
 /// What is between the quotes of a JSON string.

@@ -1,19 +1,17 @@
-//! An agent's settings as text: what is ours in, what is ours out, everything else byte for byte as it was. Pure.
+//! Edits of an agent's settings as text: our hooks and our status line in and out, everything else byte for byte. Pure.
 //!
-//! Owns the outermost object, and that both parts of what is ours come and go by as few edits of the text as possible:
-//! `hooks` and `status_line` each know one of its members. `json` finds the places, `letters` those within a string,
-//! `ours` knows our hooks, `shell` commands. Knows neither files nor which events there are. Called by `install::hooks`.
+//! Owns the outermost object; `hooks` and `status_line` each edit one of its members. `json` finds the places, `own_hook`
+//! recognises our hooks, `shell` our calls in commands, `former` what earlier versions wrote. Knows neither files nor
+//! which events there are. Called by `install::hooks`.
 //!
-//! Undoing needs the text, and beyond that a [`Memory`] of white space, of which containers were made for us, and of
-//! how our own program was called; nothing else of the text is ever kept.
+//! Undoing takes the text and a record: white space, which containers were added, and the commands that were replaced.
 //!
-//! As Claude Code 2.1.330 reads its settings, so are they read here: strict JSON, after a byte order mark; text of
-//! white space only is as good as `{}`; of a repeated key the last counts. Where it would not take what we put in,
-//! installing is refused.
+//! Settings are read as Claude Code 2.1.330 reads them: strict JSON, after a byte order mark; only white space counts as
+//! `{}`; of a repeated key the last counts. Where it would ignore what is added, installing is refused.
 
+mod former;
 mod hooks;
 mod json;
-mod letters;
 mod own_hook;
 mod shell;
 mod status_line;
@@ -22,10 +20,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use hooks::Hooks;
-pub use hooks::{Found, HooksMemory, Replaced};
+pub use hooks::{FoundHook, HooksUndo, Replaced};
 use json::{Edits, Node, Style, Tree};
 use status_line::StatusLine;
-pub use status_line::{Called, StatusLineMemory};
+pub use status_line::{Called, StatusLineUndo};
 
 /// White space by JSON's grammar.
 const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -40,7 +38,7 @@ pub struct SettingsError {
     pub line: usize,
     /// The column.
     pub column: usize,
-    /// In words, such as `hooks.Stop is a number, not a list`.
+    /// What is wrong, such as `hooks.Stop is a number, not a list`.
     pub what: String,
 }
 
@@ -58,68 +56,77 @@ impl SettingsError {
     }
 }
 
-/// A container as it was before we put something into it.
+/// A container as it was before something was added to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Before {
+pub enum Prior {
     /// It was not there.
     Missing,
-    /// In place of the outermost object there was this white space only.
+    /// In place of the outermost object there was only this white space.
     Blank(String),
-    /// It had nothing in it but this white space.
+    /// It was empty but for this white space.
     Empty(String),
-    /// It had something in it.
+    /// It had members or elements.
     Filled,
 }
 
 /// What undoing needs to know beyond the text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memory {
+pub struct UndoRecord {
     /// The outermost object.
-    pub root: Before,
-    /// The hooks; `None`: none were put in.
+    pub root: Prior,
+    /// The hooks; `None`: none were added.
     #[serde(flatten)]
-    pub hooks: Option<HooksMemory>,
-    /// The status line; `None`: it was not touched.
+    pub hooks: Option<HooksUndo>,
+    /// The status line; `None`: it was not changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_line: Option<StatusLineMemory>,
+    pub status_line: Option<StatusLineUndo>,
 }
 
-impl Memory {
-    /// Drops what is remembered of `parts`, which were taken out.
+impl UndoRecord {
+    /// Drops the record of `parts`, which were taken out.
     pub fn forget(&mut self, parts: Parts) {
         self.hooks = self.hooks.take().filter(|_| !parts.hooks);
         self.status_line = self.status_line.take().filter(|_| !parts.status_line);
     }
 
-    /// True if nothing of ours is remembered.
+    /// True if nothing is left to undo.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.hooks.is_none() && self.status_line.is_none()
     }
 }
 
-/// What is to be put in.
+/// What [`install`] puts in.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
-    /// Hooks for these events; `None`: hooks are left as they are.
-    pub events: Option<&'a [&'a str]>,
+pub struct Request<'a> {
+    /// The hooks; `None`: they are left as they are.
+    pub hooks: Option<HookRequest<'a>>,
     /// The status line.
-    pub status_line: Want,
+    pub status_line: StatusLineRequest,
 }
 
-/// How much something is wanted.
+/// Which hooks [`install`] puts in.
+#[derive(Debug, Clone, Copy)]
+pub struct HookRequest<'a> {
+    /// The agent's name, which the hook is called with.
+    pub agent: &'a str,
+    /// The events that get a hook.
+    pub events: &'a [&'a str],
+}
+
+/// What [`install`] does with the status line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
+pub enum StatusLineRequest {
     /// It is left as it is.
-    No,
-    /// Where it is there, it is to call the program.
-    IfThere,
-    /// It is to be there.
-    Yes,
+    Keep,
+    /// If it calls our program already, it is brought up to date.
+    Update,
+    /// It calls our program afterwards.
+    Install,
 }
 
-/// What is to be taken out.
+/// What [`uninstall`] takes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts {
     /// The hooks.
@@ -128,27 +135,27 @@ pub struct Parts {
     pub status_line: bool,
 }
 
-/// The text with what is ours, and how to undo that.
+/// The text after [`install`], and how to undo that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
     /// The whole text.
     pub text: String,
     /// For [`uninstall`].
-    pub memory: Memory,
+    pub record: UndoRecord,
 }
 
-/// How what is ours stands in the settings.
+/// What of ours is in the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspected {
     /// Our hooks, in order.
-    pub found: Vec<Found>,
-    /// The status line's call of ours.
+    pub found: Vec<FoundHook>,
+    /// The status line's call of our program.
     pub status_line: Option<Called>,
     /// Claude Code runs no hooks at all.
     pub disabled: bool,
 }
 
-/// What is to become of the text.
+/// Planned changes of the text.
 #[derive(Default)]
 struct Plan<'a> {
     edits: Edits,
@@ -156,17 +163,17 @@ struct Plan<'a> {
     new: Vec<(&'a str, Tree<'a>)>,
 }
 
-/// Puts in what is wanted, calling `program`, and makes what there is of it call `program`. `memory` is what an earlier
-/// call answered for these settings.
+/// Puts in what is requested, calling `program`, and makes calls that are there call `program`. `record` is the one that
+/// an earlier call gave for these settings.
 ///
 /// # Errors
 ///
-/// The text is not JSON, or of a shape in which Claude Code would not see what is ours.
+/// The text is not JSON, or of a shape in which Claude Code would ignore what is added.
 pub fn install(
     text: &str,
-    wanted: &Wanted<'_>,
+    request: &Request<'_>,
     program: &str,
-    memory: Option<&Memory>,
+    record: Option<&UndoRecord>,
 ) -> Result<Installed, SettingsError> {
     let (mark, body) = split_mark(text);
     let blank = is_blank(body);
@@ -177,33 +184,34 @@ pub fn install(
     } else {
         Style::of(body, &root)
     };
-    let of_hooks = memory.and_then(|memory| memory.hooks.as_ref());
-    let of_line = memory.and_then(|memory| memory.status_line.as_ref());
-    let hooks_known = of_hooks.filter(|memory| hooks.bears_out(memory));
-    let line_known = of_line.filter(|memory| line.bears_out(memory));
+    let hooks_record = record.and_then(|record| record.hooks.as_ref());
+    let line_record = record.and_then(|record| record.status_line.as_ref());
+    let hooks_undo = hooks_record.filter(|undo| hooks.matches(undo));
+    let line_undo = line_record.and_then(|record| line.undo(record));
     let mut plan = Plan::default();
-    let hooks_memory = match wanted.events {
-        None => of_hooks.cloned(),
-        Some(events) => {
-            hooks.check_shape(body, events)?;
-            Some(hooks.install(body, events, program, hooks_known, &style, &mut plan))
+    let new_hooks_record = match &request.hooks {
+        None => hooks_record.cloned(),
+        Some(request) => {
+            hooks.check_shape(body, request.events)?;
+            Some(hooks.install(body, request, program, hooks_undo, &style, &mut plan))
         }
     };
-    let line_memory = match wanted.status_line {
-        Want::No => of_line.cloned(),
-        Want::IfThere => line.retarget(program, line_known, &mut plan),
-        Want::Yes => Some(line.install(body, program, line_known, &mut plan)?),
+    let line_undo = line_undo.as_ref();
+    let new_line_record = match request.status_line {
+        StatusLineRequest::Keep => line_record.cloned(),
+        StatusLineRequest::Update => line.update(program, line_undo, &mut plan),
+        StatusLineRequest::Install => Some(line.install(body, program, line_undo, &mut plan)?),
     };
-    let earlier = memory
-        .map(|memory| &memory.root)
-        .filter(|_| hooks_known.is_some() || line_known.is_some());
-    let (root_memory, text) = if plan.new.is_empty() {
-        let as_before = earlier.cloned().unwrap_or(Before::Filled);
-        (as_before, format!("{mark}{}", plan.edits.apply(body)))
+    let earlier = record
+        .map(|record| &record.root)
+        .filter(|_| hooks_undo.is_some() || line_undo.is_some());
+    let (root, text) = if plan.new.is_empty() {
+        let unchanged = earlier.cloned().unwrap_or(Prior::Filled);
+        (unchanged, format!("{mark}{}", plan.edits.apply(body)))
     } else if blank {
         let tree = style.render(&Tree::Object(plan.new), Some(""));
         let filled = format!("{mark}{tree}{}", style.line_end());
-        (Before::Blank(text.to_owned()), filled)
+        (Prior::Blank(text.to_owned()), filled)
     } else {
         let new: Vec<_> = plan
             .new
@@ -211,21 +219,21 @@ pub fn install(
             .map(|(key, value)| (Some(key), value))
             .collect();
         plan.edits.append(body, &root, &new, &style);
-        let was = before(body, &root, earlier);
+        let was = prior(body, &root, earlier);
         (was, format!("{mark}{}", plan.edits.apply(body)))
     };
     Ok(Installed {
         text,
-        memory: Memory {
-            root: root_memory,
-            hooks: hooks_memory,
-            status_line: line_memory,
+        record: UndoRecord {
+            root,
+            hooks: new_hooks_record,
+            status_line: new_line_record,
         },
     })
 }
 
-/// Takes `parts` out: with the memory of [`install`] what it put in, and gives what was there before its program back;
-/// where nothing is remembered of a part, all of it that is ours.
+/// Takes `parts` out: by the record of [`install`] what it added, restoring the commands that it replaced; without a
+/// record of a part, every hook of ours or our call in the status line.
 ///
 /// # Errors
 ///
@@ -233,7 +241,7 @@ pub fn install(
 pub fn uninstall(
     text: &str,
     parts: Parts,
-    memory: Option<&Memory>,
+    record: Option<&UndoRecord>,
 ) -> Result<String, SettingsError> {
     let (mark, body) = split_mark(text);
     if is_blank(body) {
@@ -243,34 +251,34 @@ pub fn uninstall(
     let mut edits = Edits::default();
     let mut gone = vec![false; root.members().len()];
     if parts.hooks {
-        let memory = memory.and_then(|memory| memory.hooks.as_ref());
-        if let Some(at) = Hooks::read(&root).uninstall(memory, &mut edits) {
+        let record = record.and_then(|record| record.hooks.as_ref());
+        if let Some(at) = Hooks::read(&root).uninstall(record, &mut edits) {
             gone[at] = true;
         }
     }
     if parts.status_line {
-        let memory = memory.and_then(|memory| memory.status_line.as_ref());
-        if let Some(at) = StatusLine::read(&root).uninstall(memory, &mut edits) {
+        let record = record.and_then(|record| record.status_line.as_ref());
+        if let Some(at) = StatusLine::read(&root).uninstall(record, &mut edits) {
             gone[at] = true;
         }
     }
-    let blank = match memory.map(|memory| &memory.root) {
-        // Also where somebody has taken by hand what was in the object that was made for us.
-        Some(Before::Blank(text)) if root.is_object() && !gone.contains(&false) => {
+    let blank = match record.map(|record| &record.root) {
+        // Also where what was in the object that was added has been removed by hand.
+        Some(Prior::Blank(text)) if root.is_object() && !gone.contains(&false) => {
             return Ok(text.clone());
         }
-        Some(Before::Empty(blank)) => blank,
+        Some(Prior::Empty(blank)) => blank,
         _ => "",
     };
     edits.remove(&root, &gone, blank);
     Ok(format!("{mark}{}", edits.apply(body)))
 }
 
-/// How what is ours stands in the settings.
+/// Finds what of ours is in the settings.
 ///
 /// # Errors
 ///
-/// The text is not JSON, or of a shape in which Claude Code would not see hooks for `events`.
+/// The text is not JSON, or of a shape in which Claude Code would ignore hooks for `events`.
 pub fn inspect(text: &str, events: &[&str]) -> Result<Inspected, SettingsError> {
     let (_, body) = split_mark(text);
     let root = read_root(body)?;
@@ -284,7 +292,7 @@ pub fn inspect(text: &str, events: &[&str]) -> Result<Inspected, SettingsError> 
     })
 }
 
-/// The outermost object; one without members in the stead of white space.
+/// The outermost object; an empty one in place of white space.
 fn read_root(body: &str) -> Result<Node<'_>, SettingsError> {
     let root = Node::read(if is_blank(body) { "{}" } else { body })?;
     if root.is_object() {
@@ -304,16 +312,16 @@ fn wrong(body: &str, node: &Node, name: &str, expected: &str) -> SettingsError {
     SettingsError::at(body, node.start, what)
 }
 
-/// What a container is before something is put into it, `earlier` being what it was before that happened the last time.
-fn before(body: &str, container: &Node, earlier: Option<&Before>) -> Before {
+/// What a container is before something is added to it; `earlier`: what it was before something was added last time.
+fn prior(body: &str, container: &Node, earlier: Option<&Prior>) -> Prior {
     let empty = container.children().is_empty();
     match earlier {
-        Some(Before::Missing) => Before::Missing,
-        Some(Before::Empty(_) | Before::Blank(_)) if !empty => {
-            earlier.cloned().unwrap_or(Before::Filled)
+        Some(Prior::Missing) => Prior::Missing,
+        Some(Prior::Empty(_) | Prior::Blank(_)) if !empty => {
+            earlier.cloned().unwrap_or(Prior::Filled)
         }
-        _ if empty => Before::Empty(body[container.inner()].to_owned()),
-        _ => Before::Filled,
+        _ if empty => Prior::Empty(body[container.inner()].to_owned()),
+        _ => Prior::Filled,
     }
 }
 

@@ -1,52 +1,70 @@
-//! One of our hooks: what it looks like, and how it is known again whoever wrote it. `settings` is the only caller.
+//! One of our hooks: how it is written, and how it is recognised, by whatever version or person it was written.
+//! `hooks` is the only caller.
 
 use std::borrow::Cow;
 
 use super::json::{Node, Tree, quote};
-use super::shell;
+use super::{HookRequest, shell};
 
 /// How long Claude Code waits for our hook, in seconds. The hook itself takes milliseconds and gives up sooner.
 const TIMEOUT: &str = "5";
 
-/// What our hook is called with.
-const ARGUMENT: &str = "hook";
+/// What our program is called with, before the agent's name.
+const SUBCOMMAND: &str = "hook";
 
 /// A hook of ours: one handler in a group of an event's list.
-pub(super) struct Ours<'a> {
+pub(super) struct OwnHook<'a> {
+    /// Which group of the list.
     pub(super) group: usize,
+    /// Which handler of the group.
     pub(super) handler: usize,
     pub(super) command: Node<'a>,
     pub(super) program: String,
-    /// What follows the program in a command for the shell.
-    pub(super) rest: Option<String>,
+    form: Form<'a>,
 }
 
-impl Ours<'_> {
+/// How a hook calls the program.
+enum Form<'a> {
+    /// With this list of arguments, without a shell.
+    Exec(Node<'a>),
+    /// By a shell; what follows the program.
+    Shell(String),
+}
+
+impl<'a> OwnHook<'a> {
     /// The command that calls `program` instead, as a JSON string; `None` if it does already.
     pub(super) fn calling(&self, program: &str) -> Option<String> {
         if self.program == program {
             return None;
         }
-        Some(match &self.rest {
-            None => quote(program),
-            Some(rest) => quote(&format!("{}{rest}", shell::word(program))),
+        Some(match &self.form {
+            Form::Exec(_) => quote(program),
+            Form::Shell(rest) => quote(&format!("{}{rest}", shell::quote(program))),
         })
+    }
+
+    /// Its arguments, if they are those that earlier versions wrote, without an agent's name.
+    pub(super) fn nameless_arguments(&self) -> Option<Node<'a>> {
+        match self.form {
+            Form::Exec(arguments) if arguments.elements().len() == 1 => Some(arguments),
+            Form::Exec(_) | Form::Shell(_) => None,
+        }
     }
 }
 
 /// Our hooks in an event's list, in order.
-pub(super) fn ours_in<'a>(list: &Node<'a>) -> Vec<Ours<'a>> {
+pub(super) fn own_hooks_in<'a>(list: &Node<'a>) -> Vec<OwnHook<'a>> {
     let mut all = Vec::new();
     for (group_at, group) in list.elements().into_iter().enumerate() {
         let handlers = group.member("hooks").map(|handlers| handlers.elements());
         for (at, handler) in handlers.unwrap_or_default().into_iter().enumerate() {
-            if let Some((command, program, rest)) = recognise(&handler) {
-                all.push(Ours {
+            if let Some((command, program, form)) = recognise(&handler) {
+                all.push(OwnHook {
                     group: group_at,
                     handler: at,
                     command,
                     program,
-                    rest,
+                    form,
                 });
             }
         }
@@ -54,8 +72,8 @@ pub(super) fn ours_in<'a>(list: &Node<'a>) -> Vec<Ours<'a>> {
     all
 }
 
-/// The command, the program, and in a command for the shell what follows it, if the handler is one of ours.
-fn recognise<'a>(handler: &Node<'a>) -> Option<(Node<'a>, String, Option<String>)> {
+/// The command, the program and the form of the call, if the handler is one of ours.
+fn recognise<'a>(handler: &Node<'a>) -> Option<(Node<'a>, String, Form<'a>)> {
     let members = handler.members();
     // Of a repeated key the last counts.
     let field = |key| Some(members.iter().rfind(|member| member.key == key)?.value);
@@ -64,33 +82,40 @@ fn recognise<'a>(handler: &Node<'a>) -> Option<(Node<'a>, String, Option<String>
     if kind.string()? != "command" {
         return None;
     }
-    let (program, rest) = match field("args") {
-        Some(args) if args.elements().first()?.string()? == ARGUMENT => (text.into_owned(), None),
+    let (program, form) = match field("args") {
+        Some(args) if args.elements().first()?.string()? == SUBCOMMAND => {
+            (text.into_owned(), Form::Exec(args))
+        }
         Some(_) => return None,
         None => {
-            let call = shell::call(&text, ARGUMENT)?;
+            let call = shell::call(&text, SUBCOMMAND)?;
             let rest = text[call.word.end..].to_owned();
-            (call.program, Some(rest))
+            (call.program, Form::Shell(rest))
         }
     };
-    shell::is_ours(&program).then_some((command, program, rest))
+    shell::is_own_program(&program).then_some((command, program, form))
 }
 
-/// `hooks` of ours alone.
-pub(super) fn all<'a>(events: &[&'a str], program: &str) -> Tree<'a> {
-    let event = |&event: &&'a str| (event, Tree::List(vec![group(program)]));
-    Tree::Object(events.iter().map(event).collect())
+/// A whole `hooks`, with a hook for each event.
+pub(super) fn all<'a>(request: &HookRequest<'a>, program: &str) -> Tree<'a> {
+    let event = |&event: &&'a str| (event, Tree::List(vec![group(request.agent, program)]));
+    Tree::Object(request.events.iter().map(event).collect())
 }
 
-/// One of ours: in exec form (with `args`), which saves a shell at each event; without a matcher, which is for all;
-/// not `async`, so that events arrive in order.
-pub(super) fn group<'a>(program: &str) -> Tree<'a> {
-    let text = |text: &str| Tree::Raw(Cow::Owned(quote(text)));
+/// A group with one hook: in exec form (with `args`), which saves a shell at each event; without a matcher, which is for
+/// all; not `async`, so that events arrive in order.
+pub(super) fn group<'a>(agent: &str, program: &str) -> Tree<'a> {
+    let arguments = vec![string(SUBCOMMAND), string(agent)];
     let handler = Tree::Object(vec![
-        ("type", text("command")),
-        ("command", text(program)),
-        ("args", Tree::List(vec![text(ARGUMENT)])),
+        ("type", string("command")),
+        ("command", string(program)),
+        ("args", Tree::List(arguments)),
         ("timeout", Tree::Raw(Cow::Borrowed(TIMEOUT))),
     ]);
     Tree::Object(vec![("hooks", Tree::List(vec![handler]))])
+}
+
+/// A JSON string.
+pub(super) fn string<'a>(text: &str) -> Tree<'a> {
+    Tree::Raw(Cow::Owned(quote(text)))
 }

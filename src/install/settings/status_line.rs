@@ -1,46 +1,42 @@
-//! `statusLine` in the settings: our wrapper around it, and off again. `settings` is the only caller, and answers for the
-//! outermost object.
+//! `statusLine` in the settings: how our own call gets in and out. `settings` is the only caller, and edits the outermost
+//! object.
 //!
-//! Where there is none, one of ours is added. A command that is there keeps its meaning: it goes behind ours as it is
-//! where it is nothing but words, else as one word for a shell of its own. Both are edits within the JSON string as it
-//! is written, and undoing takes off exactly what was put around it, so the text alone is enough; the command may hold
-//! secrets and is never kept. What a [`StatusLineMemory`] holds of the text is how our own program was called.
+//! Without a status line one is added. A command that is there is replaced by `PROGRAM statusline -- sh -c 'COMMAND'`,
+//! so that a person still sees it; the JSON string that it was written as is kept in the [`StatusLineUndo`] and put back.
+//! Without that record the command is unquoted from the settings.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::json::{Edits, Node, Tree, escape, quote};
-use super::letters::Letters;
+use super::former::FormerUndo;
+use super::json::{Edits, Node, Tree, lossy, quote};
 use super::{Plan, SettingsError, shell, wrong};
 
 const KEY: &str = "statusLine";
 
-/// What ours is called with.
-const SUBCOMMAND: &str = "statusline";
+/// What our program is called with.
+pub(super) const SUBCOMMAND: &str = "statusline";
 
-/// What runs a command that is more than words, before that as one word.
+/// What runs a person's command, before that command as one word.
 const SHELL: &str = "sh -c ";
 
-/// A single quote within single quotes, after the first of its letters, as JSON.
-const QUOTED: &str = r"\\''";
-
-/// What undoing needs to know beyond the text.
+/// How to undo what was done to the status line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum StatusLineMemory {
+pub enum StatusLineUndo {
     /// There was none.
     Added,
-    /// There was another command, which ours is around.
-    Wrapped,
-    /// A person had written the call themselves. The program as it is written within the JSON string.
-    Found {
-        /// Before.
+    /// There was another command; both as JSON strings, quotes included.
+    Replaced {
+        /// The command before.
         old: String,
-        /// Since.
+        /// The command since.
         new: String,
     },
+    /// What earlier versions remembered.
+    #[serde(untagged)]
+    Former(FormerUndo),
 }
 
 /// The status line's call of this program.
@@ -52,256 +48,240 @@ pub struct Called {
     pub ours: bool,
 }
 
-/// `statusLine`, the one that counts.
+/// The member `statusLine`; the last, if it is repeated.
 pub(super) struct StatusLine<'a> {
     /// Which member of the outermost object it is, and its value.
     place: Option<(usize, Node<'a>)>,
-    ours: Option<Ours<'a>>,
+    /// Its command, a string.
+    command: Option<Node<'a>>,
+    own: Option<OwnCommand<'a>>,
 }
 
-/// A command that calls this program.
-struct Ours<'a> {
-    command: Node<'a>,
-    letters: Letters<'a>,
+/// A command that begins with a call of this program.
+struct OwnCommand<'a> {
+    /// As it is written.
+    raw: &'a str,
+    text: String,
     call: shell::Call,
-    /// The command begins with it.
-    first: bool,
     form: Form,
 }
 
-/// How the call stands in its command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What stands behind the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Form {
-    /// It is all of it.
+    /// Nothing but options.
     Alone,
-    /// It is around another command, which begins there.
-    Around(usize),
-    /// In a way that we never write, and cannot take apart.
+    /// This command of a person's.
+    Around(String),
+    /// What `install` never writes and `uninstall` cannot take apart.
     Other,
 }
 
 impl<'a> StatusLine<'a> {
     pub(super) fn read(root: &Node<'a>) -> Self {
         let place = root.place_of(KEY);
+        let command = place.and_then(|(_, value)| {
+            let kind = value.member("type")?.string()?;
+            value.member("command").filter(|_| kind == "command")
+        });
+        let command = command.filter(Node::is_string);
         Self {
-            ours: place.and_then(|(_, value)| Ours::read(&value)),
+            own: command.and_then(|command| OwnCommand::read(command.raw)),
+            command,
             place,
         }
     }
 
     pub(super) fn called(&self) -> Option<Called> {
-        self.ours.as_ref().map(|ours| Called {
-            program: ours.call.program.clone(),
-            ours: ours.form != Form::Other,
+        self.own.as_ref().map(|own| Called {
+            program: own.call.program.clone(),
+            ours: own.form != Form::Other,
         })
     }
 
-    /// Whether the memory is of this one, and not of one that others have written anew since.
-    pub(super) fn bears_out(&self, memory: &StatusLineMemory) -> bool {
-        self.ours.as_ref().is_some_and(|ours| match memory {
-            StatusLineMemory::Added | StatusLineMemory::Wrapped => true,
-            StatusLineMemory::Found { new, .. } => ours.program_written() == new,
+    /// What `record` comes to for the command as it is now; `None` if that is no longer one that `install` wrote. Either
+    /// `Added` or `Replaced`, the latter with the present command.
+    pub(super) fn undo(&self, record: &StatusLineUndo) -> Option<StatusLineUndo> {
+        let raw = self.command?.raw;
+        let old = match record {
+            StatusLineUndo::Replaced { old, new } if new == raw => Some(old.clone()),
+            StatusLineUndo::Former(former) => former.old(raw),
+            _ => None,
+        };
+        if let Some(old) = old {
+            return Some(replaced(&old, raw));
+        }
+        let own = self.own.as_ref()?;
+        Some(match record {
+            // A person's own call, which they have edited since.
+            StatusLineUndo::Replaced { old, .. } if is_own(old) => replaced(raw, raw),
+            _ => own.undo(),
         })
     }
 
-    /// Makes sure that it calls `program`. `memory` is one that is borne out.
+    /// Makes sure that it calls `program`. `undo` is what [`StatusLine::undo`] gave.
     pub(super) fn install(
         &self,
         body: &str,
         program: &str,
-        memory: Option<&StatusLineMemory>,
+        undo: Option<&StatusLineUndo>,
         plan: &mut Plan<'_>,
-    ) -> Result<StatusLineMemory, SettingsError> {
-        if let Some(kept) = self.retarget(program, memory, plan) {
-            return Ok(kept);
+    ) -> Result<StatusLineUndo, SettingsError> {
+        if let Some(undo) = self.update(program, undo, plan) {
+            return Ok(undo);
         }
         let Some((_, value)) = &self.place else {
             let text = |text: &str| Tree::Raw(Cow::Owned(quote(text)));
-            let command = format!("{} {SUBCOMMAND}", shell::word(program));
+            let command = format!("{} {SUBCOMMAND}", shell::quote(program));
             let members = vec![("type", text("command")), ("command", text(&command))];
             plan.new.push((KEY, Tree::Object(members)));
-            return Ok(StatusLineMemory::Added);
+            return Ok(StatusLineUndo::Added);
         };
-        let (command, letters) = check_shape(body, value)?;
-        let wrapped = wrap(&letters, program);
-        plan.edits.replace(command.inner(), wrapped);
-        Ok(StatusLineMemory::Wrapped)
+        let command = check_shape(body, value)?;
+        let new = quote(&around(program, command.raw));
+        plan.edits.replace(command.range(), new.clone());
+        Ok(replaced(command.raw, &new))
     }
 
-    /// If it calls ours, makes that call `program`.
-    pub(super) fn retarget(
+    /// If it calls our program, brings that call up to date.
+    pub(super) fn update(
         &self,
         program: &str,
-        memory: Option<&StatusLineMemory>,
+        undo: Option<&StatusLineUndo>,
         plan: &mut Plan<'_>,
-    ) -> Option<StatusLineMemory> {
-        let ours = self.ours.as_ref()?;
-        let now = ours.program_written();
-        let new = match ours.calling(program) {
-            None => now.to_owned(),
-            Some(new) => {
-                plan.edits.replace(ours.program_place(), new.clone());
-                new
-            }
+    ) -> Option<StatusLineUndo> {
+        let command = self.command?;
+        let text = match (undo, &self.own) {
+            (Some(StatusLineUndo::Replaced { old, .. }), _) if !is_own(old) => around(program, old),
+            (_, Some(own)) => own.calling(program),
+            (_, None) => return None,
         };
-        Some(match memory {
-            Some(StatusLineMemory::Found { old, .. }) => StatusLineMemory::Found {
-                old: old.clone(),
-                new,
-            },
-            Some(memory) => memory.clone(),
-            None => StatusLineMemory::Found {
-                old: now.to_owned(),
-                new,
-            },
+        let same = self.own.as_ref().is_some_and(|own| own.text == text);
+        let new = if same {
+            command.raw.to_owned()
+        } else {
+            let new = quote(&text);
+            plan.edits.replace(command.range(), new.clone());
+            new
+        };
+        Some(match undo {
+            Some(StatusLineUndo::Replaced { old, .. }) => replaced(old, &new),
+            Some(undo) => undo.clone(),
+            None => replaced(command.raw, &new),
         })
     }
 
-    /// Takes ours off: with a memory of a call that was there before only gives that its program back. Answers which
-    /// member of the outermost object is to go.
+    /// Undoes what was done: by the record, without one by what the command says. Answers which member of the outermost
+    /// object is to be removed.
     pub(super) fn uninstall(
         &self,
-        memory: Option<&StatusLineMemory>,
+        record: Option<&StatusLineUndo>,
         edits: &mut Edits,
     ) -> Option<usize> {
-        let ours = self.ours.as_ref()?;
-        match (memory, ours.form) {
-            (Some(StatusLineMemory::Found { old, new }), _) => {
-                if ours.program_written() == new {
-                    edits.replace(ours.program_place(), old.clone());
-                }
+        let undo = match record {
+            Some(record) => self.undo(record)?,
+            None => self.own.as_ref()?.undo(),
+        };
+        let command = self.command?;
+        match undo {
+            StatusLineUndo::Replaced { old, .. } if old != command.raw => {
+                edits.replace(command.range(), old);
+                None
             }
-            (_, Form::Alone) => return self.place.map(|(at, _)| at),
-            (_, Form::Around(start)) => {
-                edits.replace(ours.command.inner(), unwrap(&ours.letters, start));
-            }
-            (_, Form::Other) => {}
+            StatusLineUndo::Replaced { .. } | StatusLineUndo::Former(_) => None,
+            StatusLineUndo::Added => self.place.map(|(at, _)| at),
         }
-        None
     }
 }
 
-impl<'a> Ours<'a> {
-    fn read(value: &Node<'a>) -> Option<Self> {
-        if value.member("type")?.string()? != "command" {
-            return None;
-        }
-        let command = value.member("command")?;
-        let letters = Letters::of(&command)?;
-        let (call, first) = shell::call_within(letters.text(), SUBCOMMAND)?;
-        let form = if first {
-            form(letters.text(), call.rest)
-        } else {
-            Form::Other
-        };
+impl<'a> OwnCommand<'a> {
+    fn read(raw: &'a str) -> Option<Self> {
+        let text = lossy(raw)?;
+        let call = shell::call(&text, SUBCOMMAND)?;
         Some(Self {
-            command,
-            letters,
+            raw,
+            form: form(&text[call.rest..]),
+            text,
             call,
-            first,
-            form,
         })
     }
 
-    /// The program with its quotes, as it is written within the JSON string.
-    fn program_written(&self) -> &'a str {
-        self.letters.written(self.call.word.clone())
+    /// How to undo it, as far as the command says that itself.
+    fn undo(&self) -> StatusLineUndo {
+        match &self.form {
+            Form::Alone => StatusLineUndo::Added,
+            Form::Around(command) => replaced(&quote(command), self.raw),
+            Form::Other => replaced(self.raw, self.raw),
+        }
     }
 
-    /// Where that is in the whole text.
-    fn program_place(&self) -> Range<usize> {
-        let place = self.letters.place(self.call.word.clone());
-        self.command.start + place.start..self.command.start + place.end
-    }
-
-    /// How the call of `program` is written instead; `None` if it is called already, or would not be known again.
-    fn calling(&self, program: &str) -> Option<String> {
-        let word = shell::word(program);
+    /// The command that calls `program` instead.
+    fn calling(&self, program: &str) -> String {
         if self.call.program == program {
-            return None;
+            return self.text.clone();
         }
-        let (text, place) = (self.letters.text(), &self.call.word);
-        let new = format!("{}{word}{}", &text[..place.start], &text[place.end..]);
-        let (call, first) = shell::call_within(&new, SUBCOMMAND)?;
-        let same = call.word.start == place.start && first == self.first && call.program == program;
-        same.then(|| escape(&word))
+        let (text, word) = (&self.text, &self.call.word);
+        let program = shell::quote(program);
+        format!("{}{program}{}", &text[..word.start], &text[word.end..])
     }
 }
 
-/// How a call stands in the command that it begins; `rest`: where what follows the subcommand begins.
-fn form(text: &str, rest: usize) -> Form {
-    let blank = [' ', '\t'];
-    let mut at = rest;
-    loop {
-        let left = text[at..].trim_start_matches(blank);
-        let word = left.split(blank).next().unwrap_or_default();
-        at = text.len() - left.len() + word.len();
-        match word {
-            "" => return Form::Alone,
-            "--" => {
-                // The one blank is ours; more are the command's.
-                let start = (at + 1).min(text.len());
-                let command = text[start..].trim_start_matches(blank);
-                return if command.is_empty() {
-                    Form::Alone
-                } else if command.starts_with(['&', '|', ';', '<', '>', ')', '#', '\n']) {
-                    Form::Other
-                } else {
-                    Form::Around(start)
-                };
-            }
-            // Options.
-            _ if shell::is_plain_word(word) => {}
-            _ => return Form::Other,
-        }
+fn replaced(old: &str, new: &str) -> StatusLineUndo {
+    StatusLineUndo::Replaced {
+        old: old.to_owned(),
+        new: new.to_owned(),
     }
 }
 
-/// The command with ours before it, as it is written within a JSON string.
-fn wrap(command: &Letters, program: &str) -> String {
-    let mut wrapped = escape(&format!("{} {SUBCOMMAND} -- ", shell::word(program)));
-    if shell::is_plain(command.text()) {
-        wrapped.push_str(command.written(0..command.text().len()));
-        return wrapped;
-    }
-    wrapped.extend([SHELL, "'"]);
-    for (letter, written) in command.from(0) {
-        wrapped.push_str(written);
-        if letter == '\'' {
-            wrapped.push_str(QUOTED);
-        }
-    }
-    wrapped.push('\'');
-    wrapped
+/// Whether a command, a JSON string, begins with a call of this program.
+fn is_own(raw: &str) -> bool {
+    OwnCommand::read(raw).is_some()
 }
 
-/// The command that begins at `start`, behind ours, as it was written before [`wrap`].
-fn unwrap(wrapped: &Letters, start: usize) -> String {
-    let text = &wrapped.text()[start..];
-    unwrap_word(wrapped, start)
-        .unwrap_or_else(|| wrapped.written(start..start + text.len()).to_owned())
+/// The call of `program` around a command, a JSON string.
+fn around(program: &str, raw: &str) -> String {
+    let (program, command) = (shell::quote(program), lossy(raw).unwrap_or_default());
+    format!(
+        "{program} {SUBCOMMAND} -- {SHELL}{}",
+        shell::quote(&command)
+    )
 }
 
-/// The same where it is one word for a shell, as we write it.
-fn unwrap_word(wrapped: &Letters, start: usize) -> Option<String> {
-    let text = wrapped.text()[start..].strip_prefix(SHELL)?;
-    text.strip_prefix('\'')?.strip_suffix('\'')?;
-    let letters: Vec<_> = wrapped.from(start + SHELL.len() + 1).collect();
-    let (_, mut left) = letters.split_last()?;
-    let mut unwrapped = String::new();
-    while let [(letter, written), rest @ ..] = left {
-        unwrapped.push_str(written);
-        left = match (letter, rest) {
-            ('\'', [('\\', _), ('\'', _), ('\'', _), rest @ ..]) => rest,
-            ('\'', _) => return None,
-            _ => rest,
-        };
+/// What stands behind a call of ours, from the subcommand on.
+fn form(rest: &str) -> Form {
+    let (options, command) = match rest.split_once(" -- ") {
+        Some(parts) => parts,
+        None => (rest.strip_suffix(" --").unwrap_or(rest), ""),
+    };
+    let mut words = options.split([' ', '\t']);
+    if !words.all(|word| word != "--" && word.chars().all(is_plain)) {
+        return Form::Other;
     }
-    Some(unwrapped)
+    let begins = command.trim_start_matches([' ', '\t']);
+    if begins.is_empty() {
+        Form::Alone
+    } else if begins.starts_with(['&', '|', ';', '<', '>', ')', '#', '\n']) {
+        Form::Other
+    } else {
+        Form::Around(unquote(command).unwrap_or_else(|| command.to_owned()))
+    }
+}
+
+/// Whether a shell takes the character as it is, or replaces it wherever it begins a word (`~`).
+fn is_plain(letter: char) -> bool {
+    letter.is_alphanumeric() || "/._-+@%,:=~".contains(letter)
+}
+
+/// The command in `sh -c 'COMMAND'`, if that is all and is quoted as this or an earlier version does it.
+fn unquote(command: &str) -> Option<String> {
+    let word = command.strip_prefix(SHELL)?;
+    let command = shlex::split(word)?.pop()?;
+    let former = format!("'{}'", command.replace('\'', r"'\''"));
+    (word == shell::quote(&command) || word == former).then_some(command)
 }
 
 /// The command of a status line that Claude Code would take.
-fn check_shape<'a>(body: &str, value: &Node<'a>) -> Result<(Node<'a>, Letters<'a>), SettingsError> {
+fn check_shape<'a>(body: &str, value: &Node<'a>) -> Result<Node<'a>, SettingsError> {
     if !value.is_object() {
         return Err(wrong(body, value, KEY, "an object"));
     }
@@ -312,7 +292,8 @@ fn check_shape<'a>(body: &str, value: &Node<'a>) -> Result<(Node<'a>, Letters<'a
         return Err(SettingsError::at(body, kind.start, what));
     }
     let command = value.member("command").ok_or_else(|| missing("command"))?;
-    let letters = Letters::of(&command)
-        .ok_or_else(|| wrong(body, &command, &format!("{KEY}.command"), "a string"))?;
-    Ok((command, letters))
+    if !command.is_string() {
+        return Err(wrong(body, &command, &format!("{KEY}.command"), "a string"));
+    }
+    Ok(command)
 }

@@ -1,23 +1,28 @@
+mod generate;
 mod parts;
 mod properties;
 mod schema;
 mod status_line;
+mod upgrade;
 
 use super::json::quote;
 use super::*;
 
 const EVENTS: [&str; 2] = ["Stop", "PreToolUse"];
 const PROGRAM: &str = "/opt/agent-console";
-const HOOKS: Wanted<'_> = hooks(&EVENTS);
+const HOOKS: Request<'_> = hooks(&EVENTS);
 const ONLY_HOOKS: Parts = Parts {
     hooks: true,
     status_line: false,
 };
 
-const fn hooks<'a>(events: &'a [&'a str]) -> Wanted<'a> {
-    Wanted {
-        events: Some(events),
-        status_line: Want::No,
+const fn hooks<'a>(events: &'a [&'a str]) -> Request<'a> {
+    Request {
+        hooks: Some(HookRequest {
+            agent: "claude-code",
+            events,
+        }),
+        status_line: StatusLineRequest::Keep,
     }
 }
 
@@ -25,10 +30,10 @@ const fn hooks<'a>(events: &'a [&'a str]) -> Wanted<'a> {
 fn installed(text: &str) -> String {
     let done = install(text, &HOOKS, PROGRAM, None).unwrap();
     assert_eq!(
-        uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(),
+        uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(),
         text
     );
-    let again = install(&done.text, &HOOKS, PROGRAM, Some(&done.memory)).unwrap();
+    let again = install(&done.text, &HOOKS, PROGRAM, Some(&done.record)).unwrap();
     assert_eq!(again, done);
     done.text
 }
@@ -36,13 +41,13 @@ fn installed(text: &str) -> String {
 /// The text with one of ours, on one line, in place of each `@`.
 fn ours(text: &str) -> String {
     let group = format!(
-        r#"{{"hooks":[{{"type":"command","command":"{PROGRAM}","args":["hook"],"timeout":5}}]}}"#
+        r#"{{"hooks":[{{"type":"command","command":"{PROGRAM}","args":["hook","claude-code"],"timeout":5}}]}}"#
     );
     text.replace('@', &group)
 }
 
 #[test]
-fn on_one_line_all_stays_on_it() {
+fn a_file_on_one_line_stays_on_it() {
     let table = [
         (
             r#"{"a":1}"#,
@@ -97,14 +102,15 @@ fn new_text_follows_the_files_indentation_and_line_ends() {
                 .join(end)
                 + last
         };
-        let group: [(usize, &str); 11] = [
+        let group: [(usize, &str); 12] = [
             (3, "{"),
             (4, r#""hooks": ["#),
             (5, "{"),
             (6, r#""type": "command","#),
             (6, r#""command": "/opt/agent-console","#),
             (6, r#""args": ["#),
-            (7, r#""hook""#),
+            (7, r#""hook","#),
+            (7, r#""claude-code""#),
             (6, "],"),
             (6, r#""timeout": 5"#),
             (5, "}"),
@@ -127,7 +133,7 @@ fn new_text_follows_the_files_indentation_and_line_ends() {
 }
 
 #[test]
-fn what_was_empty_is_empty_again() {
+fn an_empty_container_is_empty_again() {
     for text in [
         "",
         " ",
@@ -151,7 +157,7 @@ fn what_was_empty_is_empty_again() {
             done.starts_with(BYTE_ORDER_MARK),
             text.starts_with(BYTE_ORDER_MARK)
         );
-        // Without the memory, too, no hook of ours remains.
+        // No hook of ours remains without the record, either.
         let bare = uninstall(&done, ONLY_HOOKS, None).unwrap();
         assert_eq!(inspect(&bare, &EVENTS).unwrap().found, []);
         assert_eq!(bare.trim_start_matches(BYTE_ORDER_MARK).trim(), "{}");
@@ -159,7 +165,7 @@ fn what_was_empty_is_empty_again() {
 }
 
 #[test]
-fn without_the_memory_only_what_is_empty_goes() {
+fn without_the_record_only_empty_containers_are_removed() {
     for (text, left) in [
         (r#"{"a": 1}"#, r#"{"a": 1}"#),
         (
@@ -178,7 +184,7 @@ fn without_the_memory_only_what_is_empty_goes() {
 }
 
 #[test]
-fn one_of_ours_is_known_whoever_wrote_it() {
+fn a_hook_of_ours_is_recognised_in_every_form() {
     let exec = |command: &str, args: &str| {
         format!(
             r#"{{"type": "command", "command": {}, "args": {args}}}"#,
@@ -236,7 +242,7 @@ fn one_of_ours_is_known_whoever_wrote_it() {
 }
 
 #[test]
-fn a_hook_that_a_person_wrote_is_not_doubled_and_gets_its_command_back() {
+fn a_hook_that_a_person_wrote_is_not_doubled_and_is_restored() {
     let text = r#"{"hooks": {"Stop": [{"matcher": "*", "hooks": [
         {"type": "command", "command": "\/old\/acd", "args": ["hook", "claude-code"], "timeout": 1},
         {"type": "command", "command": "'/old dir/agent-console' hook || true"}]}], "PreToolUse": []}}"#;
@@ -253,7 +259,7 @@ fn a_hook_that_a_person_wrote_is_not_doubled_and_gets_its_command_back() {
         first.text.matches("hook").count(),
         text.matches("hook").count() + 2
     );
-    let second = install(&first.text, &HOOKS, PROGRAM, Some(&first.memory)).unwrap();
+    let second = install(&first.text, &HOOKS, PROGRAM, Some(&first.record)).unwrap();
     assert!(
         second
             .text
@@ -262,14 +268,14 @@ fn a_hook_that_a_person_wrote_is_not_doubled_and_gets_its_command_back() {
     assert!(!second.text.contains("/new/"));
     for done in [first, second] {
         assert_eq!(
-            uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(),
+            uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(),
             text
         );
     }
 }
 
 #[test]
-fn a_program_of_any_name_is_called_and_known_again() {
+fn a_program_at_any_path_is_called_and_recognised() {
     let text = r#"{"hooks":{"Stop":[{"hooks":[{"type":"command","command":"acd hook"}]}]}}"#;
     let program = r"/it's/$HOME/acd";
     let done = install(text, &hooks(&["Stop"]), program, None).unwrap();
@@ -278,25 +284,25 @@ fn a_program_of_any_name_is_called_and_known_again() {
         program
     );
     assert_eq!(
-        uninstall(&done.text, ONLY_HOOKS, Some(&done.memory)).unwrap(),
+        uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(),
         text
     );
 }
 
 #[test]
-fn another_program_takes_the_place_of_the_first() {
+fn another_program_replaces_the_first() {
     let text = "{\n  \"hooks\": {\n    \"Stop\": []\n  }\n}\n";
     let first = install(text, &HOOKS, "/first/agent-console", None).unwrap();
-    let second = install(&first.text, &HOOKS, PROGRAM, Some(&first.memory)).unwrap();
+    let second = install(&first.text, &HOOKS, PROGRAM, Some(&first.record)).unwrap();
     assert_eq!(second.text, first.text.replace("/first", "/opt"));
     assert_eq!(
-        uninstall(&second.text, ONLY_HOOKS, Some(&second.memory)).unwrap(),
+        uninstall(&second.text, ONLY_HOOKS, Some(&second.record)).unwrap(),
         text
     );
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_place() {
+fn errors_name_the_line_and_column() {
     let table = [
         ("{\n  \"a\": 1,\n}", "3:1: no valid JSON: trailing comma"),
         ("{\n  // no\n}", "2:3: no valid JSON: key must be a string"),
@@ -344,7 +350,7 @@ fn what_is_wrong_is_said_with_its_place() {
 }
 
 #[test]
-fn disabled_hooks_are_seen() {
+fn disabled_hooks_are_reported() {
     for (text, disabled) in [
         ("", false),
         ("{}", false),
@@ -357,7 +363,7 @@ fn disabled_hooks_are_seen() {
 }
 
 #[test]
-fn megabytes_and_depths_are_no_matter() {
+fn large_and_deep_files_are_edited() {
     let rows: Vec<String> = (0..30_000)
         .map(|row| format!("    \"key {row}\": [\"\\u00e4ö\\\\ {row}\", {row}.50, {{ }}]"))
         .collect();

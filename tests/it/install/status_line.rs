@@ -1,10 +1,12 @@
-//! `--statusline`: the wrapper around a person's own status line, which shows the same with it and after it.
+//! `--statusline`: the call around a person's own status line, which shows the same with it and after it.
 
-use std::io::Write as _;
-use std::os::unix::process::CommandExt as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, ExitStatus};
 
 use super::*;
 use crate::doctor::copy;
+use crate::support::Sleeper;
 
 const PAYLOAD: &str = r#"{"session_id":"s","model":{"id":"opus"}}"#;
 
@@ -31,10 +33,9 @@ fn by(place: &Place, program: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// What the settings' status line shows, run as Claude Code does.
-fn drawn(place: &Place, file: &Path) -> Output {
-    let command = line_of(file);
-    let mut child = by(place, Path::new("/bin/sh"), &["-c", &command])
+/// A status line's command, started as Claude Code does, with the input written.
+fn start(place: &Place, command: &str) -> Child {
+    let mut child = by(place, Path::new("/bin/sh"), &["-c", command])
         .arg0("sh")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -43,7 +44,27 @@ fn drawn(place: &Place, file: &Path) -> Output {
         .unwrap();
     // It need not read it.
     let _ = child.stdin.take().unwrap().write_all(PAYLOAD.as_bytes());
-    child.wait_with_output().unwrap()
+    child
+}
+
+/// What the settings' status line shows.
+fn drawn(place: &Place, file: &Path) -> Output {
+    start(place, &line_of(file)).wait_with_output().unwrap()
+}
+
+/// What becomes of a command when the process that was started gets SIGTERM once the command has printed its own id:
+/// whether that was the same process, what it printed after, and its status.
+fn terminated(place: &Place, command: &str) -> (bool, String, ExitStatus) {
+    let mut child = Sleeper(start(place, command));
+    let mut output = BufReader::new(child.0.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let same = line.trim().parse() == Ok(child.pid());
+    let killed = Command::new("kill").arg(child.pid().to_string()).status();
+    assert!(killed.unwrap().success());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    (same, rest, child.0.wait().unwrap())
 }
 
 fn line_of(file: &Path) -> String {
@@ -56,7 +77,7 @@ fn line_of(file: &Path) -> String {
 }
 
 #[test]
-fn the_status_line_goes_in_and_out_without_a_trace() {
+fn the_status_line_is_installed_and_uninstalled_byte_for_byte() {
     for text in SETTINGS.iter().chain(&WITH_LINE) {
         let place = Place::new();
         let file = settings(&place);
@@ -71,8 +92,10 @@ fn the_status_line_goes_in_and_out_without_a_trace() {
         let ours = format!("{} statusline", program().display());
         assert!(line_of(&file).starts_with(&ours), "{}", line_of(&file));
         let after = listing(place.path());
-        let memory = after.iter().filter(|entry| entry.contains("/.local/"));
-        assert!(!memory.cloned().collect::<String>().contains("s3cret"));
+        // It holds the command, which may hold secrets.
+        let record = |entry: &&String| entry.contains("/hooks-");
+        let record = after.iter().find(record).unwrap();
+        assert!(record.contains(".json 100600 "), "{record}");
         let nothing = "status line: nothing to do\n";
         assert_eq!(place.ok(&["install", "--statusline"]), nothing);
         assert_eq!(listing(place.path()), after);
@@ -90,7 +113,7 @@ fn the_status_line_goes_in_and_out_without_a_trace() {
 }
 
 #[test]
-fn hooks_and_status_line_are_one_change_and_go_one_by_one() {
+fn hooks_and_status_line_are_one_change_and_can_be_removed_one_by_one() {
     for text in SETTINGS.iter().chain(&WITH_LINE) {
         for first in ["--hooks", "--statusline"] {
             let place = Place::new();
@@ -113,9 +136,9 @@ fn hooks_and_status_line_are_one_change_and_go_one_by_one() {
     }
 }
 
-/// Who asks for hooks gets hooks; what people see changes when they ask for that.
+/// Only `--statusline` changes what people see.
 #[test]
-fn it_is_touched_only_when_asked_for() {
+fn the_status_line_is_changed_only_on_request() {
     let place = Place::new();
     let file = settings(&place);
     fs::write(&file, WITH_LINE[0]).unwrap();
@@ -171,7 +194,7 @@ fn a_status_line_that_claude_code_would_not_take_is_refused() {
 }
 
 #[test]
-fn a_program_that_has_moved_is_followed_and_undone_all_the_same() {
+fn a_program_that_has_moved_is_followed_and_still_undone() {
     for text in [SETTINGS[1], WITH_LINE[1]] {
         let place = Place::new();
         let file = settings(&place);
@@ -200,7 +223,7 @@ fn a_program_that_has_moved_is_followed_and_undone_all_the_same() {
 }
 
 #[test]
-fn a_call_by_hand_comes_back_and_what_was_edited_is_told() {
+fn a_call_by_hand_is_restored_and_an_edited_one_is_named() {
     let place = Place::new();
     let file = settings(&place);
     let by_hand =
@@ -235,8 +258,8 @@ fn a_call_by_hand_comes_back_and_what_was_edited_is_told() {
 }
 
 #[test]
-fn every_command_shows_the_same_with_the_wrapper_and_after_it() {
-    const COMMANDS: [&str; 33] = [
+fn every_command_shows_the_same_with_our_call_and_after_it() {
+    const COMMANDS: [&str; 36] = [
         "~/bin/line",
         "  ~/bin/line -a  --b=c ",
         "~/bin/line ~ a=~",
@@ -270,6 +293,9 @@ fn every_command_shows_the_same_with_the_wrapper_and_after_it() {
         "false || ! true; echo $?",
         "echo a >&2; echo -e 'b\\tc'",
         "(exit 5)",
+        "no-such-command",
+        "sh -c 'kill -9 $$'; exit 3",
+        "yes | head -n1; ^x 'a^b!' \"c\\d\"",
     ];
     let place = Place::new();
     let file = settings(&place);
@@ -290,5 +316,42 @@ fn every_command_shows_the_same_with_the_wrapper_and_after_it() {
         assert_eq!(drawn(&place, &file), own, "{command}");
         place.ok(&["uninstall", "--statusline"]);
         assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    }
+}
+
+/// Under a shell that gives its place to the last command, as bash does and `exec` has every shell do.
+/// Under a shell that gives its place to the last command, as bash does and `exec` has every shell do.
+#[test]
+fn signals_and_exit_status_are_the_commands_own() {
+    let place = Place::new();
+    let file = settings(&place);
+    let wrapped = |command: &str| {
+        let text = json!({"statusLine": {"type": "command", "command": command}}).to_string();
+        fs::write(&file, text).unwrap();
+        place.ok(&["install", "--statusline"]);
+        format!("exec {}", line_of(&file))
+    };
+    for (command, expected) in [
+        ("echo $$; exec sleep 600", ("", Some(15), None)),
+        (
+            "trap 'echo caught; kill $!; exit 9' TERM; sleep 600 & echo $$; wait",
+            ("caught\n", None, Some(9)),
+        ),
+    ] {
+        let without = terminated(&place, command);
+        let with = terminated(&place, &wrapped(command));
+        assert_eq!(with, without, "{command}");
+        let (same, said, status) = with;
+        assert!(same);
+        assert_eq!((&*said, status.signal(), status.code()), expected);
+    }
+    for command in [
+        "kill -9 $$",
+        "echo one; kill -TERM $$; echo two",
+        "trap '' TERM; kill -TERM $$; echo ignored",
+    ] {
+        let without = start(&place, command).wait_with_output().unwrap();
+        let with = start(&place, &wrapped(command)).wait_with_output().unwrap();
+        assert_eq!(with, without, "{command}");
     }
 }

@@ -1,31 +1,32 @@
-//! Hooks and status line together, for any settings: whatever order they come and go in, nothing is left.
+//! Hooks and status line together, for any settings: in any order of installing and uninstalling, nothing is left.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::super::*;
+use super::generate::{command, hand, junk, text};
 use super::hooks;
-use super::properties::{body, command, files, hand, is_refused, junk, text};
-use crate::install::hooks::EVENTS;
+use super::properties::{body, files, is_refused};
+use crate::install::hooks::{CLAUDE_CODE, EVENTS};
 
 const PROGRAMS: [&str; 3] = [
     "/usr/local/bin/agent-console",
     "/with blank/it's/acd",
     r#"/"/agent-console"#,
 ];
-const HOOKS: Wanted<'_> = hooks(&EVENTS);
-const LINE: Wanted<'_> = Wanted {
-    events: None,
-    status_line: Want::Yes,
+const HOOKS: Request<'_> = hooks(&EVENTS);
+const LINE: Request<'_> = Request {
+    hooks: None,
+    status_line: StatusLineRequest::Install,
 };
-const PLAIN: Wanted<'_> = Wanted {
-    events: Some(&EVENTS),
-    status_line: Want::IfThere,
+const PLAIN: Request<'_> = Request {
+    hooks: Some(CLAUDE_CODE),
+    status_line: StatusLineRequest::Update,
 };
-const BOTH: Wanted<'_> = Wanted {
-    events: Some(&EVENTS),
-    status_line: Want::Yes,
+const BOTH: Request<'_> = Request {
+    hooks: Some(CLAUDE_CODE),
+    status_line: StatusLineRequest::Install,
 };
 const ALL: Parts = Parts {
     hooks: true,
@@ -40,30 +41,30 @@ const FIRST_LINE: Parts = Parts {
     status_line: true,
 };
 
-/// What was installed is taken out as `first`, and then the rest; parts that were never put in are left alone.
-fn undone(text: &str, first: Parts, mut memory: Memory) -> String {
+/// Uninstalls the parts `first`, then the rest; parts that were never installed are left alone.
+fn undone(text: &str, first: Parts, mut record: UndoRecord) -> String {
     let mut text = text.to_owned();
     for parts in [first, ALL] {
         let parts = Parts {
-            hooks: parts.hooks && memory.hooks.is_some(),
-            status_line: parts.status_line && memory.status_line.is_some(),
+            hooks: parts.hooks && record.hooks.is_some(),
+            status_line: parts.status_line && record.status_line.is_some(),
         };
-        text = uninstall(&text, parts, Some(&memory)).unwrap();
-        memory.forget(parts);
+        text = uninstall(&text, parts, Some(&record)).unwrap();
+        record.forget(parts);
     }
-    assert!(memory.is_empty());
+    assert!(record.is_empty());
     text
 }
 
-fn remembered(memory: &Memory) -> Memory {
-    serde_json::from_str(&serde_json::to_string(memory).unwrap()).unwrap()
+fn reread(record: &UndoRecord) -> UndoRecord {
+    serde_json::from_str(&serde_json::to_string(record).unwrap()).unwrap()
 }
 
 proptest! {
     #![proptest_config(files(1_000))]
 
     #[test]
-    fn whatever_comes_in_whatever_order_goes_byte_for_byte(
+    fn any_order_is_undone_byte_for_byte(
         text in text(),
         steps in vec((select(&[HOOKS, LINE, PLAIN, BOTH]), select(&PROGRAMS)), 1..4),
         first in select(&[ALL, FIRST_HOOKS, FIRST_LINE]),
@@ -71,25 +72,25 @@ proptest! {
         let mut done: Option<Installed> = None;
         for (wanted, program) in steps {
             let before = done.as_ref().map_or(&*text, |done| &done.text);
-            let memory = done.as_ref().map(|done| &done.memory);
+            let memory = done.as_ref().map(|done| &done.record);
             let Ok(next) = install(before, &wanted, program, memory) else {
                 continue;
             };
-            let again = install(&next.text, &wanted, program, Some(&next.memory)).unwrap();
+            let again = install(&next.text, &wanted, program, Some(&next.record)).unwrap();
             prop_assert_eq!(&again, &next);
             let seen = StatusLine::read(&read_root(body(&next.text)).unwrap()).called();
-            prop_assert!(wanted.status_line != Want::Yes || seen.is_some(), "{}", next.text);
-            prop_assert_eq!(&remembered(&next.memory), &next.memory);
+            prop_assert!(wanted.status_line != StatusLineRequest::Install || seen.is_some(), "{}", next.text);
+            prop_assert_eq!(&reread(&next.record), &next.record);
             done = Some(next);
         }
         if let Some(done) = done {
-            prop_assert_eq!(undone(&done.text, first, done.memory), text);
+            prop_assert_eq!(undone(&done.text, first, done.record), text);
         }
     }
 
     /// Others reorder nothing, but write beside ours: before and behind it, and within the status line.
     #[test]
-    fn what_others_write_beside_ours_stays_byte_for_byte(
+    fn text_of_others_beside_ours_stays_byte_for_byte(
         text in text(),
         wanted in select(&[HOOKS, LINE, BOTH]),
         added in junk(),
@@ -115,34 +116,33 @@ proptest! {
         let Ok(done) = install(&text, &wanted, PROGRAMS[0], None) else {
             return Ok(());
         };
-        // In a status line that we made nothing of others' stays.
-        let made = done.memory.status_line == Some(StatusLineMemory::Added);
+        // What others add to a status line of ours is removed with it.
+        let made = done.record.status_line == Some(StatusLineUndo::Added);
         prop_assume!(!(place == 2 && made));
         let (Some(meanwhile), Some(expected)) = (add(&done.text), add(&text)) else {
             return Ok(());
         };
-        let again = install(&meanwhile, &wanted, PROGRAMS[0], Some(&done.memory)).unwrap();
+        let again = install(&meanwhile, &wanted, PROGRAMS[0], Some(&done.record)).unwrap();
         prop_assert_eq!(&again.text, &meanwhile);
-        prop_assert_eq!(undone(&again.text, first, again.memory), expected);
+        prop_assert_eq!(undone(&again.text, first, again.record), expected);
     }
 
-    /// Without a memory the text alone is enough to give a command back, as long as nothing else was empty.
+    /// Without the record the settings alone are enough to give a command back, in its plainest writing.
     #[test]
     fn a_command_comes_back_from_the_text_alone(command in command(), program in select(&PROGRAMS)) {
-        let text = format!(r#"{{"statusLine": {{"type": "command", "command": {command}}}}}"#);
+        let with = |command: &str| format!(r#"{{"statusLine": {{"type": "command", "command": {command}}}}}"#);
+        let text = with(&command);
+        let plain = with(&json::quote(&json::lossy(&command).unwrap()));
         let done = install(&text, &LINE, program, None).unwrap();
-        if done.memory.status_line == Some(StatusLineMemory::Wrapped) {
-            prop_assert_eq!(&uninstall(&done.text, FIRST_LINE, None).unwrap(), &text);
-            let kept = serde_json::to_string(&done.memory).unwrap();
-            prop_assert_eq!(kept, r#"{"root":"filled","status_line":"wrapped"}"#);
-        } else {
-            // There is a call of ours in it somewhere, which is not doubled.
-            prop_assert!(inspect(&text, &[]).unwrap().status_line.is_some());
+        if inspect(&text, &[]).unwrap().status_line.is_none() {
+            prop_assert_eq!(&uninstall(&done.text, FIRST_LINE, None).unwrap(), &plain);
         }
+        prop_assert_eq!(&uninstall(&done.text, FIRST_LINE, Some(&done.record)).unwrap(), &text);
+        prop_assert!(inspect(&done.text, &[]).unwrap().status_line.is_some());
     }
 
     #[test]
-    fn what_is_refused_is_refused_for_its_own_part(text in text()) {
+    fn each_part_is_refused_for_itself_alone(text in text()) {
         let shape = |wanted| install(&text, &wanted, PROGRAMS[0], None).is_err();
         prop_assert_eq!(shape(HOOKS), is_refused(&text));
         prop_assert_eq!(shape(PLAIN), is_refused(&text));

@@ -2,9 +2,9 @@
 
 use super::*;
 
-const LINE: Wanted<'_> = Wanted {
-    events: None,
-    status_line: Want::Yes,
+const LINE: Request<'_> = Request {
+    hooks: None,
+    status_line: StatusLineRequest::Install,
 };
 const ONLY_LINE: Parts = Parts {
     hooks: false,
@@ -16,27 +16,28 @@ fn with(command: &str) -> String {
     format!(r#"{{"statusLine": {{"type": "command", "command": {command}, "padding": 0}}}}"#)
 }
 
-/// The same after `install`, which `uninstall` undoes, with and without what is remembered.
-fn wrapped(command: &str) -> String {
+/// The command's text after `install`, which `uninstall` undoes; without the record to `plain`.
+fn wrapped(command: &str, plain: &str) -> String {
     let text = with(command);
     let done = install(&text, &LINE, PROGRAM, None).unwrap();
-    assert_eq!(
-        done.memory.status_line,
-        Some(StatusLineMemory::Wrapped),
-        "{command}"
-    );
-    let memory = Some(&done.memory);
-    assert_eq!(install(&done.text, &LINE, PROGRAM, memory).unwrap(), done);
-    for memory in [memory, None] {
-        assert_eq!(uninstall(&done.text, ONLY_LINE, memory).unwrap(), text);
-    }
     let root = Node::read(&done.text).unwrap();
-    let command = root.member("statusLine").unwrap().member("command");
-    command.unwrap().raw.to_owned()
+    let line = root.member("statusLine").unwrap();
+    let new = line.member("command").unwrap().raw;
+    let undo = StatusLineUndo::Replaced {
+        old: command.to_owned(),
+        new: new.to_owned(),
+    };
+    assert_eq!(done.record.status_line, Some(undo), "{command}");
+    let memory = Some(&done.record);
+    assert_eq!(install(&done.text, &LINE, PROGRAM, memory).unwrap(), done);
+    assert_eq!(uninstall(&done.text, ONLY_LINE, memory).unwrap(), text);
+    let plain = with(&quote(plain));
+    assert_eq!(uninstall(&done.text, ONLY_LINE, None).unwrap(), plain);
+    json::lossy(new).unwrap()
 }
 
 #[test]
-fn where_there_is_none_one_is_added_and_goes() {
+fn a_status_line_is_added_and_removed() {
     for (text, expected) in [
         (
             "{}",
@@ -54,12 +55,12 @@ fn where_there_is_none_one_is_added_and_goes() {
         let done = install(text, &LINE, PROGRAM, None).unwrap();
         assert_eq!(done.text, expected);
         assert_eq!(
-            uninstall(&done.text, ONLY_LINE, Some(&done.memory)).unwrap(),
+            uninstall(&done.text, ONLY_LINE, Some(&done.record)).unwrap(),
             text
         );
-        // Where it is not asked for it is not made.
-        let unasked = Wanted {
-            status_line: Want::IfThere,
+        // An update alone does not add it.
+        let unasked = Request {
+            status_line: StatusLineRequest::Update,
             ..LINE
         };
         assert_eq!(install(text, &unasked, PROGRAM, None).unwrap().text, text);
@@ -67,54 +68,46 @@ fn where_there_is_none_one_is_added_and_goes() {
 }
 
 #[test]
-fn words_go_behind_ours_as_they_are_and_all_else_as_one_word() {
-    for (command, expected) in [
+fn a_command_becomes_one_word_for_a_shell() {
+    for (command, plain, expected) in [
         (
             r#""~\/bin/line  --a=b ""#,
-            r#""/opt/agent-console statusline -- ~\/bin/line  --a=b ""#,
+            "~/bin/line  --a=b ",
+            "'~/bin/line  --a=b '",
         ),
-        (
-            r#""a | b""#,
-            r#""/opt/agent-console statusline -- sh -c 'a | b'""#,
-        ),
+        (r#""a | b""#, "a | b", "'a | b'"),
         (
             r#""echo \u0027\"$A\"' \\""#,
-            r#""/opt/agent-console statusline -- sh -c 'echo \u0027\\''\"$A\"'\\'' \\'""#,
+            r#"echo '"$A"' \"#,
+            r#""echo '\""'$A"'"' \\""#,
         ),
-        (r#""""#, r#""/opt/agent-console statusline -- sh -c ''""#),
-        (
-            r#""a\ud800\nb""#,
-            r#""/opt/agent-console statusline -- sh -c 'a\ud800\nb'""#,
-        ),
-        (
-            r#""sh -c 'x'""#,
-            r#""/opt/agent-console statusline -- sh -c 'sh -c '\\''x'\\'''""#,
-        ),
-        (
-            r#""sh -c x""#,
-            r#""/opt/agent-console statusline -- sh -c x""#,
-        ),
+        (r#""""#, "", "''"),
+        (r#""a\ud800\nb""#, "a\u{fffd}\nb", "'a\u{fffd}\nb'"),
+        (r#""sh -c 'x'""#, "sh -c 'x'", r#""sh -c 'x'""#),
+        (r#""date""#, "date", "date"),
     ] {
-        assert_eq!(wrapped(command), expected);
+        let expected = format!("/opt/agent-console statusline -- sh -c {expected}");
+        assert_eq!(wrapped(command, plain), expected);
     }
 }
 
 #[test]
-fn nothing_of_a_command_is_remembered() {
-    for command in [
-        r#""TOKEN=s3cret line""#,
-        r#""line s3cret""#,
-        r#""/old/acd statusline -- line s3cret""#,
-        r#""TOKEN=s3cret /old/acd statusline""#,
+fn half_a_surrogate_pair_is_one_replacement_character() {
+    for (raw, text) in [
+        (
+            r#""a\n\u00e9\/\ud83d\ude00ü\ud800x\udc00\"""#,
+            "a\né/😀ü\u{fffd}x\u{fffd}\"",
+        ),
+        (r#""\ud800\ud800\udc00\\""#, "\u{fffd}\u{10000}\\"),
+        (r#""""#, ""),
     ] {
-        let done = install(&with(command), &LINE, PROGRAM, None).unwrap();
-        let memory = serde_json::to_string(&done.memory).unwrap();
-        assert!(!memory.contains("s3cret"), "{memory}");
+        assert_eq!(json::lossy(raw).unwrap(), text);
     }
+    assert_eq!(json::lossy("5"), None);
 }
 
 #[test]
-fn a_call_that_a_person_wrote_is_not_doubled_and_gets_its_program_back() {
+fn a_call_that_a_person_wrote_is_not_doubled_and_is_restored() {
     for (command, now, without) in [
         (
             r#""acd statusline""#,
@@ -128,29 +121,24 @@ fn a_call_that_a_person_wrote_is_not_doubled_and_gets_its_program_back() {
         ),
         (
             r#""acd statusline --socket /x --  ~\/x | y""#,
-            r#""/opt/agent-console statusline --socket /x --  ~\/x | y""#,
-            Some(r#"" ~\/x | y""#),
+            r#""/opt/agent-console statusline --socket /x --  ~/x | y""#,
+            Some(r#"" ~/x | y""#),
         ),
-        // Nothing that could be taken apart.
+        // A form that `uninstall` cannot take apart.
         (
             r#""acd statusline | cut -c1-9""#,
             r#""/opt/agent-console statusline | cut -c1-9""#,
             Some(r#""/opt/agent-console statusline | cut -c1-9""#),
         ),
-        (
-            r#""A=1 \"/x/acd\" statusline""#,
-            r#""A=1 /opt/agent-console statusline""#,
-            Some(r#""A=1 /opt/agent-console statusline""#),
-        ),
     ] {
         let text = with(command);
         let done = install(&text, &LINE, PROGRAM, None).unwrap();
         assert_eq!(done.text, with(now));
-        let moved = install(&done.text, &LINE, "/new/acd", Some(&done.memory)).unwrap();
+        let moved = install(&done.text, &LINE, "/new/acd", Some(&done.record)).unwrap();
         assert_eq!(moved.text, with(&now.replace(PROGRAM, "/new/acd")));
         for done in [&done, &moved] {
             assert_eq!(
-                uninstall(&done.text, ONLY_LINE, Some(&done.memory)).unwrap(),
+                uninstall(&done.text, ONLY_LINE, Some(&done.record)).unwrap(),
                 text
             );
         }
@@ -160,42 +148,41 @@ fn a_call_that_a_person_wrote_is_not_doubled_and_gets_its_program_back() {
 }
 
 #[test]
-fn a_command_that_only_speaks_of_ours_is_wrapped_like_any_other() {
+fn a_command_that_does_not_begin_with_our_call_is_wrapped_like_any_other() {
     for command in [
         r#""sh -c 'acd statusline'""#,
         r#""~\/bin/line # was: acd statusline""#,
         r#""echo 'try: acd statusline'; acd list""#,
+        r#""A=1 acd statusline""#,
+        r#""true && acd statusline""#,
     ] {
         let text = with(command);
         assert_eq!(inspect(&text, &[]).unwrap().status_line, None);
         for program in [PROGRAM, "/a b/acd"] {
             let done = install(&text, &LINE, program, None).unwrap();
-            assert!(
-                done.text.contains(" statusline -- sh -c '"),
-                "{}",
-                done.text
-            );
-            for memory in [None, Some(&done.memory)] {
-                assert_eq!(uninstall(&done.text, ONLY_LINE, memory).unwrap(), text);
-            }
+            assert!(done.text.contains(" statusline -- sh -c "), "{}", done.text);
+            let memory = Some(&done.record);
+            assert_eq!(uninstall(&done.text, ONLY_LINE, memory).unwrap(), text);
+            let plain = uninstall(&done.text, ONLY_LINE, None).unwrap();
+            assert_eq!(plain, text.replace(r"\/", "/"));
         }
     }
 }
 
 #[test]
-fn a_wrapper_that_was_edited_since() {
+fn a_call_that_was_edited_since_is_undone_as_far_as_possible() {
     let line = with(r#""~/bin/line""#);
     let done = install(&line, &LINE, PROGRAM, None).unwrap();
-    let ours = "/opt/agent-console statusline -- ~/bin/line";
+    let ours = "/opt/agent-console statusline -- sh -c '~/bin/line'";
     for (edited, left) in [
-        // Their own command, or what they made of it.
+        // The person's own command, or what they made of it.
         ("/x/y", "/x/y"),
         ("/opt/agent-console statusline -- a | b", "a | b"),
         (
             "/opt/agent-console statusline -- sh -c 'a' | b",
             "sh -c 'a' | b",
         ),
-        // Not known any more, and theirs to mend.
+        // No call of ours any more, or one that cannot be taken apart: theirs to correct.
         (
             "A=1 /opt/agent-console statusline -- ~/bin/line",
             "A=1 /opt/agent-console statusline -- ~/bin/line",
@@ -207,22 +194,22 @@ fn a_wrapper_that_was_edited_since() {
     ] {
         assert_eq!(done.text.matches(ours).count(), 1);
         let text = done.text.replace(ours, edited);
-        let undone = uninstall(&text, ONLY_LINE, Some(&done.memory)).unwrap();
+        let undone = uninstall(&text, ONLY_LINE, Some(&done.record)).unwrap();
         assert_eq!(undone, line.replace("~/bin/line", left));
         let still = inspect(&undone, &[]).unwrap().status_line;
-        assert_eq!(still.is_some(), left.contains("agent-console"));
+        assert_eq!(still.is_some(), left.starts_with("/opt/agent-console"));
         assert!(still.is_none_or(|called| !called.ours));
     }
-    // Nothing but ours is left of it.
-    let text = done.text.replace(" -- ~/bin/line", "");
+    // Only our call is left.
+    let text = done.text.replace(" -- sh -c '~/bin/line'", "");
     assert_eq!(
-        uninstall(&text, ONLY_LINE, Some(&done.memory)).unwrap(),
+        uninstall(&text, ONLY_LINE, Some(&done.record)).unwrap(),
         "{}"
     );
 }
 
 #[test]
-fn what_claude_code_would_not_take_is_refused_with_its_place() {
+fn what_claude_code_would_refuse_is_refused_with_its_place() {
     for (line, expected) in [
         ("5", "1:16: statusLine is a number, not an object"),
         ("null", "1:16: statusLine is null, not an object"),
@@ -241,7 +228,7 @@ fn what_claude_code_would_not_take_is_refused_with_its_place() {
         let text = format!(r#"{{"statusLine": {line}}}"#);
         let error = install(&text, &LINE, PROGRAM, None).unwrap_err();
         assert_eq!(error.to_string(), expected);
-        // For the hooks it is no matter, and to take out there is nothing.
+        // It does not prevent hooks, and there is nothing to uninstall.
         install(&text, &HOOKS, PROGRAM, None).unwrap();
         assert_eq!(uninstall(&text, ONLY_LINE, None).unwrap(), text);
         assert_eq!(inspect(&text, &EVENTS).unwrap().status_line, None);
