@@ -25,7 +25,7 @@ mod usage;
 mod wait;
 mod watch;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,6 +36,7 @@ use crate::client::{Client, ClientError};
 use crate::config::socket_path;
 use crate::daemon::{self, listener::launchd::ActivateSocket};
 use crate::dashboard;
+use crate::format::print_error as complain;
 use crate::hook;
 use crate::protocol::SessionParams;
 
@@ -69,6 +70,9 @@ enum Command {
         /// Go to the background; return once it listens, and print its process id
         #[arg(long)]
         daemonize: bool,
+        /// Serve in this process, though `agent-consoled` lies beside it: that is of another version
+        #[arg(long, hide = true)]
+        in_process: bool,
     },
     /// Report an agent's event, read from standard input; what agents call
     #[command(after_help = examples::HOOK)]
@@ -223,11 +227,17 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
     };
     let out = &mut io::stdout().lock();
     match cli.command {
-        Command::Daemon { daemonize } => daemon::run(&daemon::Options {
-            socket,
+        Command::Daemon {
             daemonize,
-            launchd,
-        }),
+            in_process,
+        } => {
+            let options = daemon::Options {
+                socket,
+                daemonize,
+                launchd,
+            };
+            daemon::program::become_service(&options, in_process)
+        }
         // Dealt with in `main`, unless an option came before the word.
         Command::Hook { agent } => {
             hook::run(&agent, socket.as_deref());
@@ -283,29 +293,6 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         _ if error.is::<wait::TimedOut>() => ExitCode::from(TIMED_OUT),
         _ => ExitCode::from(FAILURE),
     }
-}
-
-/// Says on standard error what is wrong, and shows the place where there is one.
-fn complain(error: &anyhow::Error) {
-    // Many an error says itself what its cause says.
-    let causes = error.chain().map(ToString::to_string);
-    let text = causes.reduce(|text, cause| {
-        if text.ends_with(&cause) {
-            text
-        } else {
-            format!("{text}: {cause}")
-        }
-    });
-    let text = text.unwrap_or_default();
-    let mut complaint = format!("agent-console: {}", crate::format::plain(&text));
-    if let Some(snippet) = error
-        .downcast_ref::<crate::config::ConfigError>()
-        .and_then(crate::config::ConfigError::snippet)
-    {
-        complaint = format!("{complaint}\n{}", crate::format::plain_lines(&snippet));
-    }
-    // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{complaint}");
 }
 
 #[cfg(test)]

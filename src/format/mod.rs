@@ -1,12 +1,14 @@
 //! How things look to a person: text from outside made harmless, times, tables, colours, and JSON for scripts. Used by
-//! every command and the dashboard.
+//! every command, the dashboard and the service's program.
 
+mod error;
 mod json;
 mod location;
 pub(crate) mod status;
 mod stdout;
 mod table;
 
+pub(crate) use self::error::print_error;
 pub(crate) use self::json::json;
 pub(crate) use self::location::{directory, way_there, whereabouts};
 pub(crate) use self::stdout::{Screen, coloured, style};

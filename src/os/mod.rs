@@ -3,5 +3,7 @@
 //! Knows nothing of agents, sessions or messages. Called by every module that does IO.
 
 pub mod clock;
+pub mod command;
 pub mod peer;
 pub mod process;
+pub mod program;

@@ -34,6 +34,8 @@ mod load;
 mod next;
 #[cfg(target_os = "linux")]
 mod process_exit;
+#[cfg(target_os = "linux")]
+mod programs;
 mod protocol;
 #[cfg(target_os = "linux")]
 mod reexec;
