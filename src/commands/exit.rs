@@ -1,12 +1,11 @@
-//! Exit codes, and error messages on standard error.
+//! Exit codes.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use super::wait::TimedOut;
 use crate::client::ClientError;
-use crate::config::ConfigError;
-use crate::format;
+use crate::format::print_error;
 
 /// Something failed.
 const FAILURE: u8 = 1;
@@ -37,27 +36,4 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
         _ if error.is::<TimedOut>() => ExitCode::from(TIMED_OUT),
         _ => ExitCode::from(FAILURE),
     }
-}
-
-/// Prints an error with its causes, and the place in the configuration file if it is about one.
-pub(super) fn print_error(error: &anyhow::Error) {
-    // Some errors repeat their cause's text.
-    let causes = error.chain().map(ToString::to_string);
-    let text = causes.reduce(|text, cause| {
-        if text.ends_with(&cause) {
-            text
-        } else {
-            format!("{text}: {cause}")
-        }
-    });
-    let text = text.unwrap_or_default();
-    let mut message = format!("agent-console: {}", format::sanitize(&text));
-    if let Some(snippet) = error
-        .downcast_ref::<ConfigError>()
-        .and_then(ConfigError::snippet)
-    {
-        message = format!("{message}\n{}", format::sanitize_lines(&snippet));
-    }
-    // Standard error may be closed.
-    let _ = writeln!(io::stderr(), "{message}");
 }

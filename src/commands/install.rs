@@ -10,9 +10,9 @@ use anyhow::Context;
 use clap::Args;
 
 use super::diff;
-use super::exit::print_error;
 use crate::config::variable;
 use crate::format;
+use crate::format::print_error;
 use crate::install::file::{self, Change};
 use crate::install::service::{self, Plan, Step};
 use crate::install::settings::{Request, StatusLineRequest};

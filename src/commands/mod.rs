@@ -93,6 +93,9 @@ enum Command {
         /// Run in the background: return when the daemon listens, and print its process id
         #[arg(long)]
         daemonize: bool,
+        /// Serve in this process, though `agent-consoled` lies beside it: that is of another version
+        #[arg(long, hide = true)]
+        in_process: bool,
     },
     /// Send an agent's event from standard input to the daemon; agents call this
     #[command(after_help = HOOK_EXAMPLES)]
@@ -225,12 +228,18 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
     };
     let out = &mut io::stdout().lock();
     match cli.command {
-        Command::Daemon { daemonize } => daemon::run(&daemon::Options {
-            socket,
+        Command::Daemon {
             daemonize,
-            launchd,
-        }),
-        // `main` runs it, unless an option precedes the word.
+            in_process,
+        } => {
+            let options = daemon::Options {
+                socket,
+                daemonize,
+                launchd,
+            };
+            daemon::program::become_service(&options, in_process)
+        }
+        // Dealt with in `main`, unless an option came before the word.
         Command::Hook { agent } => {
             hook::run(&agent, socket.as_deref());
             Ok(())

@@ -18,8 +18,8 @@ use std::time::Duration;
 use clap::Args;
 use rustix::io::Errno;
 
-use super::exit::print_error;
 use crate::agents::claude_code::{self, Shown};
+use crate::format::print_error;
 use crate::limits::Limit;
 use crate::os::clock;
 use crate::{format, hook};

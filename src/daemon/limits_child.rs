@@ -1,15 +1,14 @@
 //! The child process that fetches the account's limits: started, read, killed, reaped.
 //!
-//! One at a time; the core decides when. The child is this program again (`usage --fetch`), so that HTTP, TLS and
-//! credentials are never in the daemon, and its memory and threads stay as they are. Called by the loop, on its thread,
-//! inside a [`tokio::task::LocalSet`].
+//! One at a time; the core decides when. The child is `agent-console usage --fetch`, the
+//! program that lies beside this one, so that HTTP, TLS and credentials are never in the daemon, and its memory and
+//! threads stay as they are. Called by the loop, on its thread, inside a [`tokio::task::LocalSet`].
 
 use std::cell::RefCell;
 use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::rc::Rc;
 
@@ -21,7 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::reactor::register;
 use crate::limits::{Failure, Fetched, Problem};
-use crate::os::process;
+use crate::os::{process, program};
 
 /// The most that is read of the child's output, in bytes: its line has a few hundred.
 const MAX_OUTPUT: usize = 16 * 1024;
@@ -99,7 +98,7 @@ impl Fetcher {
     }
 
     fn spawn(&self) -> io::Result<ChildStdout> {
-        let mut child = Command::new(program()?)
+        let mut child = Command::new(program::client()?)
             .arg0(NAME)
             .args(["usage", "--fetch"])
             .stdin(Stdio::null())
@@ -132,15 +131,6 @@ impl Drop for Fetcher {
         if let Some(child) = self.child.borrow_mut().take() {
             let _ = child.reap();
         }
-    }
-}
-
-/// This program, also where its file was replaced since the start.
-fn program() -> io::Result<PathBuf> {
-    if cfg!(target_os = "linux") {
-        Ok("/proc/self/exe".into())
-    } else {
-        std::env::current_exe()
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! [`run`] is the whole life: take what the manager passed, read the configuration, leave the terminal if asked to,
 //! listen, say so, turn until told to leave. Every way that a socket can come to us (the manager's, launchd's, our
-//! own) enters by one door, [`listener::acquire`]. tokio lives below this module and nowhere else. Called by the
-//! command line.
+//! own) enters by one door, [`listener::acquire`]. tokio lives below this module and nowhere else. Called by
+//! [`program`].
 
 mod agent_registry;
 mod clients;
@@ -14,6 +14,7 @@ pub mod exit_watcher;
 mod limits_child;
 pub mod listener;
 mod outbox;
+pub mod program;
 mod reactor;
 mod sd_notify;
 mod signals;

@@ -5,19 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::socket::Seen;
-use super::{Check, LIMIT, Ways, own_programs, reload, unasked, within};
+use super::{Check, LIMIT, VERSION, Ways, own_programs, reload, unasked, within};
 use crate::client::{Client, ClientError, Update};
-use crate::install::program::same_file;
 use crate::os::clock;
+use crate::os::program::{SERVICE, beside, same_file};
 use crate::protocol::{self, HelloParams, HelloResult, Snapshot, StatusResult};
 
 pub(super) const NAME: &str = "daemon";
 
 /// The origin of a socket that no manager holds.
 pub(super) const SELF_BOUND: &str = "self-bound";
-
-/// This program's version.
-pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// All that the daemon was asked.
 #[derive(Debug, Clone)]
@@ -112,6 +109,7 @@ fn program_of(pid: u32) -> Program {
         Program::Replaced
     } else if own_programs()
         .iter()
+        .chain(&beside(SERVICE))
         .any(|own| same_file(own, Path::new(&link)))
     {
         Program::Same

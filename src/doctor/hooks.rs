@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Check, edit, own_programs, quoted, within};
 use crate::config::variable;
 use crate::install::hooks::{self, EVENTS, State};
-use crate::install::program::same_file;
+use crate::os::program::same_file;
 
 const NAME: &str = "hooks";
 const INSTALL: &str = "agent-console install --hooks";

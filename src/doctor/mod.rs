@@ -2,6 +2,7 @@
 //!
 //! | file | asks |
 //! |---|---|
+//! | `programs` | is the service's program there, of this version? |
 //! | `service` | are the service manager's files right, does it hold the socket? |
 //! | `socket` | is it there, whose is it, who listens? |
 //! | `daemon` | does it answer, is it this version, what has it had to say? |
@@ -22,6 +23,7 @@ mod daemon;
 mod hooks;
 mod latency;
 mod log;
+mod programs;
 mod registry;
 mod service;
 mod sessions;
@@ -44,6 +46,9 @@ use crate::protocol::HelloResult;
 
 /// The longest wait for one answer: of a command, a connection, a file on a disk that hangs.
 pub const LIMIT: Duration = Duration::from_secs(2);
+
+/// This program's version.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -126,6 +131,7 @@ pub fn examine(flag: Option<&Path>) -> Vec<Check> {
     let hooks = hooks::judge(&seen);
     let hooked = hooks.level == Level::Ok;
     vec![
+        programs::evaluate(&programs::probe()),
         service,
         socket,
         daemon,

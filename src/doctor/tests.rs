@@ -29,13 +29,13 @@ fn answers(origin: &'static str) -> Answers {
     Answers {
         hello: HelloResult {
             protocol: crate::protocol::VERSION,
-            version: Cow::Borrowed(daemon::VERSION),
+            version: Cow::Borrowed(VERSION),
             pid: 7,
             origin: Cow::Borrowed(origin),
         },
         status: StatusResult {
             pid: 7,
-            version: Cow::Borrowed(daemon::VERSION),
+            version: Cow::Borrowed(VERSION),
             protocol: crate::protocol::VERSION,
             origin: Cow::Borrowed(origin),
             socket: Cow::Borrowed("/tmp/s"),
@@ -244,6 +244,33 @@ fn a_socket_is_there_mine_private_and_listened_on() {
         Level::Wrong,
         "taken no connection",
         Some("agent-console stop && agent-console daemon --daemonize"),
+    );
+}
+
+#[test]
+fn the_service_beside_this_program_is_of_its_version() {
+    let found = |version: Result<&str, &str>| {
+        programs::evaluate(&programs::Probe::Found {
+            path: "/bin/agent-consoled".into(),
+            version: version.map(str::to_owned).map_err(str::to_owned),
+        })
+    };
+    let both = format!("agent-console and /bin/agent-consoled, both {VERSION}");
+    is(&found(Ok(VERSION)), Level::Ok, &both, None);
+    is(
+        &found(Ok("0.0.9")),
+        Level::Wrong,
+        "is of version 0.0.9",
+        None,
+    );
+    is(&found(Err("no")), Level::Wrong, "cannot be run: no", None);
+    let missing = programs::Probe::Missing("/bin/agent-console".into());
+    let check = programs::evaluate(&missing);
+    is(
+        &check,
+        Level::Note,
+        "no agent-consoled beside /bin/agent-console",
+        None,
     );
 }
 

@@ -1,7 +1,8 @@
 //! How things look to people: harmless text, durations, tables, one table of colours; and JSON for scripts. Used by every
-//! command and the dashboard.
+//! command, the dashboard and the service's program.
 
 mod duration;
+mod error;
 mod json;
 mod limits;
 mod location;
@@ -12,6 +13,7 @@ mod table;
 mod text;
 
 pub(crate) use self::duration::{ago, duration, next_ago_change, precise, remaining};
+pub(crate) use self::error::print_error;
 pub(crate) use self::json::json;
 pub(crate) use self::limits::{context_gauge, gauge, notice, window_name};
 pub(crate) use self::location::{

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::file::{self, Change};
+use super::file::{self, Change, FileError};
+use super::program::ServiceProgram;
 use super::service::{self, FileState, Manager, Plan, State};
 use super::stamp::{self, Found};
 use crate::config::variable;
@@ -16,7 +17,9 @@ const LABEL: &str = "dev.agent-console";
 const JOB: &str = include_str!("../../packaging/launchd/dev.agent-console.plist");
 
 /// What of the packaged job is not the same for everybody.
-const PROGRAM: &str = r#"exec "$HOME/.cargo/bin/agent-console" daemon"#;
+const PROGRAM: &str = r#"exec "$HOME/.cargo/bin/agent-consoled""#;
+/// What stood there before the service was a program of its own.
+const FORMER_PROGRAM: &str = r#"exec "$HOME/.cargo/bin/agent-console" daemon"#;
 const SOCKET: &str = "<string>/tmp/agent-console.sock</string>";
 
 fn path() -> anyhow::Result<PathBuf> {
@@ -42,8 +45,11 @@ fn is_loaded() -> bool {
 }
 
 /// The job's text; `directories` were made for its file.
-fn text(program: &Path, socket: &Path, directories: usize) -> anyhow::Result<String> {
-    let start = format!("exec {} daemon", quoted(utf8(program)?));
+fn text(starts: &ServiceProgram, socket: &Path, directories: usize) -> anyhow::Result<String> {
+    let mut start = format!("exec {}", quoted(utf8(&starts.path)?));
+    if let Some(argument) = starts.argument {
+        start = format!("{start} {argument}");
+    }
     let text = JOB.replace(PROGRAM, &escaped(&start)).replace(
         SOCKET,
         &format!("<string>{}</string>", escaped(utf8(socket)?)),
@@ -80,11 +86,17 @@ fn escaped(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-pub(super) fn state(program: &Path, socket: &Path) -> State {
+/// What lies at `path`. A job copied from `packaging/` by hand is ours as well, also one of before the service was a
+/// program of its own.
+fn find(path: &Path) -> Result<Found, FileError> {
+    stamp::find(path, &[JOB, &JOB.replace(PROGRAM, FORMER_PROGRAM)])
+}
+
+pub(super) fn state(starts: &ServiceProgram, socket: &Path) -> State {
     let file = path().map(|path| {
-        let state = match stamp::find(&path, &[JOB]) {
+        let state = match find(&path) {
             Ok(Found::Nothing) => FileState::Missing,
-            Ok(Found::Ours(bytes, directories)) => match text(program, socket, directories) {
+            Ok(Found::Ours(bytes, directories)) => match text(starts, socket, directories) {
                 Ok(wanted) if wanted.as_bytes() == bytes => FileState::Current,
                 _ => FileState::Different,
             },
@@ -102,9 +114,14 @@ pub(super) fn state(program: &Path, socket: &Path) -> State {
     }
 }
 
-pub(super) fn plan_install(plan: &mut Plan, program: &Path, socket: &Path) -> anyhow::Result<()> {
+pub(super) fn plan_install(
+    plan: &mut Plan,
+    program: &Path,
+    starts: &ServiceProgram,
+    socket: &Path,
+) -> anyhow::Result<()> {
     let path = path()?;
-    let (before, directories) = match stamp::find(&path, &[JOB])? {
+    let (before, directories) = match find(&path)? {
         Found::Nothing => (None, file::missing_directories(&path).len()),
         Found::Ours(bytes, directories) => (Some(bytes), directories),
         Found::Theirs => {
@@ -118,7 +135,7 @@ pub(super) fn plan_install(plan: &mut Plan, program: &Path, socket: &Path) -> an
     let change = Change {
         path: path.clone(),
         before,
-        after: Some(text(program, socket, directories)?.into_bytes()),
+        after: Some(text(starts, socket, directories)?.into_bytes()),
         mode: 0o644,
         prune: Vec::new(),
     };
@@ -141,7 +158,7 @@ pub(super) fn plan_uninstall(plan: &mut Plan) -> anyhow::Result<()> {
     if is_loaded() {
         plan.run(&["launchctl", "bootout", &job()]);
     }
-    match stamp::find(&path, &[JOB])? {
+    match find(&path)? {
         Found::Ours(before, directories) => plan.change(Change {
             prune: stamp::made_for(&path, directories),
             path,
@@ -175,7 +192,12 @@ mod tests {
     fn a_job_with_strange_paths_is_a_property_list_that_means_them() {
         let program = Path::new("/Users/a&b <c>/it's \"$HOME\"/agent-console");
         let socket = Path::new("/Users/a&b/]]>.sock");
-        let text = text(program, socket, 1).unwrap();
+        let starts = ServiceProgram {
+            path: program.to_owned(),
+            argument: Some("daemon"),
+            note: None,
+        };
+        let text = text(&starts, socket, 1).unwrap();
         assert_eq!(stamp::verify(text.as_bytes()), Some(1));
 
         // What the shell makes of the command stands in for launchd.
@@ -212,6 +234,11 @@ print(subprocess.run(["/bin/sh", "-c", "printf '%s\\n' " + command], capture_out
 
     #[test]
     fn a_path_that_cannot_be_written_is_refused() {
-        assert!(text(Path::new("/a\u{1}"), Path::new("/s"), 0).is_err());
+        let starts = ServiceProgram {
+            path: "/a\u{1}".into(),
+            argument: None,
+            note: None,
+        };
+        assert!(text(&starts, Path::new("/s"), 0).is_err());
     }
 }

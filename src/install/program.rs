@@ -1,37 +1,91 @@
-//! The path of this program that service files and hooks are to call: one that will still be right tomorrow.
+//! The paths that service files and hooks name: ones that will still be right tomorrow.
 //!
 //! The running executable's own path may be none: package managers keep each version in a directory of its own and a
 //! link to the current one in the user's `PATH`. So a name in `PATH` that leads to the same file is preferred, as it is
 //! written there.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::config::variable;
+use crate::os::program::{CLIENT, SERVICE, is_program, same_file};
+use crate::os::{command, program};
 
-/// The program's name.
-const NAME: &str = "agent-console";
+/// How long a program may take to print its version.
+const LIMIT: Duration = Duration::from_secs(2);
 
-/// The same program's short name, which is not what is written down.
-const SHORT_NAME: &str = "acd";
-
-/// What Linux puts behind the name of an executable that was removed (`proc_pid_exe(5)`).
-const DELETED: &[u8] = b" (deleted)";
-
-/// An absolute path of `agent-console`: that of the running program, or of its sibling if it runs as `acd`.
+/// An absolute path of `agent-console`.
 ///
 /// # Errors
 ///
-/// The running program's file is gone, or the system does not tell its path.
+/// The running program's file is gone, or the system does not give its path.
 pub fn path() -> anyhow::Result<PathBuf> {
-    let running =
-        std::env::current_exe().context("the system does not tell this program's path")?;
-    choose(&running, variable("PATH").as_deref())
+    let running = program::running().context("run the installed agent-console again")?;
+    Ok(choose(running, variable("PATH").as_deref()))
+}
+
+/// What the service's files start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceProgram {
+    /// `agent-consoled`, or `agent-console` where there is none.
+    pub path: PathBuf,
+    /// The argument, if it takes one.
+    pub argument: Option<&'static str>,
+    /// Why it is not `agent-consoled`.
+    pub note: Option<String>,
+}
+
+impl ServiceProgram {
+    /// The `agent-consoled` beside `client`, under the name by which that is called if possible; without one of this
+    /// version `client daemon`, which serves in its own process.
+    #[must_use]
+    pub fn find(client: &Path) -> Self {
+        let named = client.with_file_name(SERVICE);
+        let found = is_program(&named)
+            .then_some(named)
+            .or_else(|| program::beside(SERVICE))
+            .ok_or_else(|| format!("there is no {SERVICE} beside {}", client.display()));
+        let found = found.and_then(|path| match version(&path) {
+            Ok(found) if found == env!("CARGO_PKG_VERSION") => Ok(path),
+            Ok(found) => Err(format!("{} is of version {found}", path.display())),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        });
+        match found {
+            Ok(path) => Self {
+                path,
+                argument: None,
+                note: None,
+            },
+            Err(why) => Self {
+                path: client.to_owned(),
+                argument: Some("daemon"),
+                note: Some(format!(
+                    "{why}: the service starts `{CLIENT} daemon` instead, which takes more memory; put both programs of \
+                     version {} into one directory and install again",
+                    env!("CARGO_PKG_VERSION")
+                )),
+            },
+        }
+    }
+}
+
+/// The version that an `agent-consoled` prints.
+///
+/// # Errors
+///
+/// It cannot be run, takes longer than two seconds, or prints something else.
+pub fn version(service: &Path) -> std::io::Result<String> {
+    let output = command::output(Command::new(service).arg("--version"), LIMIT)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.trim_end().strip_prefix(SERVICE).map(str::trim_start);
+    match version {
+        Some(version) if output.status.success() => Ok(version.to_owned()),
+        _ => Err(std::io::Error::other("it does not print its version")),
+    }
 }
 
 /// True if `path` lies where a build puts its results, which the next `cargo clean` takes away: below a directory that
@@ -43,58 +97,21 @@ pub fn is_built_in_place(path: &Path) -> bool {
         .any(|directory| directory.join("CACHEDIR.TAG").exists())
 }
 
-/// True if both names lead to one file.
-#[must_use]
-pub fn same_file(one: &Path, other: &Path) -> bool {
-    match (fs::metadata(one), fs::metadata(other)) {
-        (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
-        _ => false,
-    }
-}
-
-fn choose(running: &Path, search: Option<&OsStr>) -> anyhow::Result<PathBuf> {
-    let running = there_again(running)?;
-    let sibling = running.with_file_name(NAME);
-    let short = running.file_name() == Some(OsStr::new(SHORT_NAME));
-    let program = if short && is_program(&sibling) {
-        sibling
-    } else {
-        running
-    };
+fn choose(running: PathBuf, search: Option<&OsStr>) -> PathBuf {
     let directories = search.map(std::env::split_paths).into_iter().flatten();
     let named = directories
         .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join(NAME))
-        .find(|name| same_file(name, &program));
-    Ok(named.unwrap_or(program))
-}
-
-/// An update replaces the file under a running program; the new one has the old name.
-fn there_again(running: &Path) -> anyhow::Result<PathBuf> {
-    if is_program(running) {
-        return Ok(running.to_owned());
-    }
-    let bytes = running.as_os_str().as_bytes();
-    if let Some(bytes) = bytes.strip_suffix(DELETED) {
-        let replaced = PathBuf::from(std::ffi::OsString::from_vec(bytes.to_vec()));
-        if is_program(&replaced) {
-            return Ok(replaced);
-        }
-    }
-    bail!(
-        "{}: this program's file is gone; run the installed one again",
-        running.display()
-    )
-}
-
-fn is_program(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        .map(|directory| directory.join(CLIENT))
+        .find(|name| same_file(name, &running));
+    named.unwrap_or(running)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn program(path: &Path) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -114,35 +131,51 @@ mod tests {
         let search = |path: &str| {
             let directories = path.split(':').map(at);
             let search = std::env::join_paths(directories).unwrap();
-            choose(&cellar, Some(&search)).unwrap()
+            choose(cellar.clone(), Some(&search))
         };
         assert_eq!(search("nowhere:elsewhere:bin"), at("bin/agent-console"));
         assert_eq!(search("elsewhere"), cellar);
-        assert_eq!(choose(&cellar, Some(OsStr::new("."))).unwrap(), cellar);
-        assert_eq!(choose(&cellar, None).unwrap(), cellar);
+        assert_eq!(choose(cellar.clone(), Some(OsStr::new("."))), cellar);
+        assert_eq!(choose(cellar.clone(), None), cellar);
     }
 
     #[test]
-    fn the_short_name_leads_to_the_long_one() {
+    fn the_service_is_named_as_the_program_is() {
         let place = tempfile::tempdir().unwrap();
-        let (long, short) = (place.path().join("agent-console"), place.path().join("acd"));
-        program(&short);
-        assert_eq!(choose(&short, None).unwrap(), short, "there is no other");
-        fs::write(&long, "no program").unwrap();
-        assert_eq!(choose(&short, None).unwrap(), short, "not executable");
-        program(&long);
-        assert_eq!(choose(&short, None).unwrap(), long);
-    }
+        let at = |path: &str| place.path().join(path);
+        program(&at("store/agent-console"));
+        fs::create_dir(at("bin")).unwrap();
+        let client = at("bin/agent-console");
+        symlink(at("store/agent-console"), &client).unwrap();
+        let alone = ServiceProgram::find(&client);
+        assert_eq!(
+            (alone.path, alone.argument),
+            (client.clone(), Some("daemon"))
+        );
+        assert!(
+            alone
+                .note
+                .unwrap()
+                .contains("there is no agent-consoled beside")
+        );
 
-    #[test]
-    fn a_program_that_was_replaced_or_removed_while_it_runs() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("agent-console");
-        let deleted = place.path().join("agent-console (deleted)");
-        let error = choose(&deleted, None).unwrap_err().to_string();
-        assert!(error.contains("run the installed one again"), "{error}");
-        program(&path);
-        assert_eq!(choose(&deleted, None).unwrap(), path);
+        let service = at("bin/agent-consoled");
+        let write = |version: &str| {
+            let script = format!("#!/bin/sh\necho agent-consoled {version}\n");
+            fs::write(at("new"), script).unwrap();
+            fs::set_permissions(at("new"), fs::Permissions::from_mode(0o755)).unwrap();
+            fs::rename(at("new"), &service).unwrap();
+        };
+        write("0.0.0");
+        let old = ServiceProgram::find(&client);
+        assert_eq!(old.path, client);
+        assert!(old.note.unwrap().contains("is of version 0.0.0"));
+        write(env!("CARGO_PKG_VERSION"));
+        let found = ServiceProgram::find(&client);
+        assert_eq!(
+            (found.path, found.argument, found.note),
+            (service, None, None)
+        );
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::file::Change;
+use super::program::ServiceProgram;
+use super::systemd::Wanted;
 use super::{launchd, program, socket, systemd};
 use crate::config::{self, DEFAULT_SOCKET};
 use crate::os::{peer, process};
@@ -110,9 +112,17 @@ pub fn state() -> State {
     let socket = socket::choose(None).map_or_else(|_| DEFAULT_SOCKET.into(), |choice| choice.path);
     // Without a path of our own no file can be current.
     let program = program::path().unwrap_or_default();
+    let starts = ServiceProgram::find(&program);
     match ask() {
-        Asked::Systemd(answer) => systemd::state(&answer, &program, &socket),
-        Asked::Launchd => launchd::state(&program, &socket),
+        Asked::Systemd(answer) => systemd::state(
+            &answer,
+            Wanted {
+                program: &program,
+                starts: &starts,
+                socket: &socket,
+            },
+        ),
+        Asked::Launchd => launchd::state(&starts, &socket),
         Asked::None(_) => State {
             manager: Manager::None,
             files: Vec::new(),
@@ -143,11 +153,21 @@ pub fn plan_install(program: &Path, flag: Option<&Path>) -> anyhow::Result<Plan>
             program.display()
         ));
     }
-    match ask() {
+    let starts = ServiceProgram::find(program);
+    let asked = ask();
+    if !matches!(asked, Asked::None(_)) {
+        plan.notes.extend(starts.note.clone());
+    }
+    match asked {
         Asked::Systemd(answer) => {
-            systemd::plan_install(&mut plan, &answer, program, &choice.path)?;
+            let wanted = Wanted {
+                program,
+                starts: &starts,
+                socket: &choice.path,
+            };
+            systemd::plan_install(&mut plan, &answer, wanted)?;
         }
-        Asked::Launchd => launchd::plan_install(&mut plan, program, &choice.path)?,
+        Asked::Launchd => launchd::plan_install(&mut plan, program, &starts, &choice.path)?,
         Asked::None(why) => plan.notes.push(format!(
             "no service manager to hold the socket ({why}): start the daemon by hand, `agent-console daemon --daemonize`"
         )),

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use super::file::{self, Change};
-use super::program::same_file;
+use super::file::{self, Change, FileError};
+use super::program::ServiceProgram;
 use super::service::{self, FileState, Manager, Plan, State};
 use super::stamp::{self, Found};
 use crate::config::{variable, xdg_base};
+use crate::os::program::same_file;
 
 const SOCKET: &str = "agent-console.socket";
 const SERVICE: &str = "agent-console.service";
@@ -22,7 +23,20 @@ const SERVICE_UNIT: &str = include_str!("../../packaging/systemd/agent-console.s
 
 /// The lines of the packaged units that are not the same for everybody.
 const LISTEN: &str = "ListenStream=/tmp/agent-console.sock\n";
-const START: &str = "ExecStart=%h/.cargo/bin/agent-console daemon\n";
+const START: &str = "ExecStart=%h/.cargo/bin/agent-consoled\n";
+
+/// What stood there before the service was a program of its own.
+const FORMER_START: &str = "ExecStart=%h/.cargo/bin/agent-console daemon\n";
+
+/// What the units are to be for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// `agent-console`.
+    pub(super) program: &'a Path,
+    /// What the service's unit starts.
+    pub(super) starts: &'a ServiceProgram,
+    pub(super) socket: &'a Path,
+}
 
 /// What the manager says of itself and of the two units.
 #[derive(Debug, Clone, Default)]
@@ -123,11 +137,14 @@ impl Answer {
     }
 
     /// The unit does what ours would do.
-    fn serves(&self, name: &str, program: &Path, socket: &Path) -> bool {
+    fn serves(&self, name: &str, wanted: Wanted<'_>) -> bool {
         if name == SOCKET {
-            self.socket.listens == socket
+            self.socket.listens == wanted.socket
         } else {
-            same_file(&self.service.program, program)
+            // `agent-console daemon` becomes the service.
+            [wanted.program, &wanted.starts.path]
+                .iter()
+                .any(|path| same_file(&self.service.program, path))
         }
     }
 }
@@ -165,12 +182,17 @@ fn directory() -> anyhow::Result<PathBuf> {
 }
 
 /// A unit's text without the mark.
-fn unit(name: &str, program: &Path, socket: &Path) -> anyhow::Result<String> {
+fn unit(name: &str, wanted: Wanted<'_>) -> anyhow::Result<String> {
     if name == SOCKET {
-        let line = format!("ListenStream={}\n", listen_path(socket)?);
+        let line = format!("ListenStream={}\n", listen_path(wanted.socket)?);
         Ok(SOCKET_UNIT.replace(LISTEN, &line))
     } else {
-        let line = format!("ExecStart={} daemon\n", exec_path(program)?);
+        let argument = wanted.starts.argument.map(|word| format!(" {word}"));
+        let line = format!(
+            "ExecStart={}{}\n",
+            exec_path(&wanted.starts.path)?,
+            argument.unwrap_or_default()
+        );
         Ok(SERVICE_UNIT.replace(START, &line))
     }
 }
@@ -225,8 +247,12 @@ fn listen_path(path: &Path) -> anyhow::Result<String> {
     })
 }
 
-/// Copied by hand, as the first version's README said, they are ours as well.
-const PACKAGED: &[&str] = &[SOCKET_UNIT, SERVICE_UNIT];
+/// What lies at `path`. Units copied from `packaging/` by hand are ours as well, also those of before the service was a
+/// program of its own.
+fn find(path: &Path) -> Result<Found, FileError> {
+    let former = SERVICE_UNIT.replace(START, FORMER_START);
+    stamp::find(path, &[SOCKET_UNIT, SERVICE_UNIT, &former])
+}
 
 /// What the manager reads of a unit: everything but comments and empty lines.
 fn meaning(text: &str) -> impl Iterator<Item = &str> {
@@ -234,29 +260,29 @@ fn meaning(text: &str) -> impl Iterator<Item = &str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-pub(super) fn state(answer: &Answer, program: &Path, socket: &Path) -> State {
+pub(super) fn state(answer: &Answer, wanted: Wanted<'_>) -> State {
     let file = |name| {
         let Ok(path) = directory().map(|directory| directory.join(name)) else {
             return (PathBuf::from(name), FileState::Missing);
         };
         let known = answer.unit(name);
         let serves = || {
-            if answer.serves(name, program, socket) {
+            if answer.serves(name, wanted) {
                 FileState::Current
             } else {
                 FileState::Different
             }
         };
-        match stamp::find(&path, PACKAGED) {
+        match find(&path) {
             // The manager remembers files that are gone.
             Ok(Found::Nothing) if known.is_known() && known.fragment.exists() => {
                 (known.fragment.clone(), serves())
             }
             Ok(Found::Nothing) => (path, FileState::Missing),
             Ok(Found::Ours(bytes, directories)) => {
-                let wanted = unit(name, program, socket).map(|text| marked(&text, directories));
-                match wanted {
-                    Ok(wanted) if wanted.as_bytes() == bytes => (path, FileState::Current),
+                let text = unit(name, wanted).map(|text| marked(&text, directories));
+                match text {
+                    Ok(text) if text.as_bytes() == bytes => (path, FileState::Current),
                     _ => (path, FileState::Different),
                 }
             }
@@ -286,14 +312,13 @@ fn plan_unit(
     plan: &mut Plan,
     answer: &Answer,
     name: &str,
-    program: &Path,
-    socket: &Path,
+    wanted: Wanted<'_>,
 ) -> anyhow::Result<News> {
     let directory = directory()?;
     let path = directory.join(name);
     let known = answer.unit(name);
-    let serves = answer.serves(name, program, socket);
-    let (before, directories) = match stamp::find(&path, PACKAGED)? {
+    let serves = answer.serves(name, wanted);
+    let (before, directories) = match find(&path)? {
         Found::Nothing if known.is_elsewhere(&directory) && serves => return Ok(News::Nothing),
         Found::Nothing => (None, file::missing_directories(&path).len()),
         Found::Ours(bytes, directories) => (Some(bytes), directories),
@@ -303,13 +328,13 @@ fn plan_unit(
                     format!(
                         "listens on {}, not {}",
                         known.listens.display(),
-                        socket.display()
+                        wanted.socket.display()
                     )
                 } else {
                     format!(
                         "starts {}, not {}",
                         known.program.display(),
-                        program.display()
+                        wanted.starts.path.display()
                     )
                 };
                 format!(
@@ -325,7 +350,7 @@ fn plan_unit(
             return Ok(News::Nothing);
         }
     };
-    let after = marked(&unit(name, program, socket)?, directories);
+    let after = marked(&unit(name, wanted)?, directories);
     let news = match before.as_deref().map(String::from_utf8_lossy) {
         Some(before) if before == after => News::Nothing,
         Some(before) if meaning(&before).eq(meaning(&after)) => News::Text,
@@ -350,8 +375,7 @@ fn plan_unit(
 pub(super) fn plan_install(
     plan: &mut Plan,
     answer: &Answer,
-    program: &Path,
-    socket: &Path,
+    wanted: Wanted<'_>,
 ) -> anyhow::Result<()> {
     let directory = directory()?;
     ensure!(
@@ -360,8 +384,8 @@ pub(super) fn plan_install(
          install with the same",
         directory.display()
     );
-    let socket_news = plan_unit(plan, answer, SOCKET, program, socket)?;
-    let service_news = plan_unit(plan, answer, SERVICE, program, socket)?;
+    let socket_news = plan_unit(plan, answer, SOCKET, wanted)?;
+    let service_news = plan_unit(plan, answer, SERVICE, wanted)?;
 
     let units = [&answer.socket, &answer.service];
     let moves = socket_news == News::Meaning && answer.socket.is_active();
@@ -379,13 +403,13 @@ pub(super) fn plan_install(
     }
     if moves || !answer.socket.is_active() || !answer.socket.is_enabled() {
         if !answer.socket.is_active() && !answer.service.is_active() {
-            service::plan_takeover(plan, program, socket);
+            service::plan_takeover(plan, wanted.program, wanted.socket);
         }
         plan.run(&["systemctl", "--user", "enable", "--now", SOCKET]);
     }
     if !moves && answer.service.is_active() {
         let running = PathBuf::from(format!("/proc/{}/exe", answer.service.main_pid));
-        let other = running.exists() && !same_file(&running, program);
+        let other = running.exists() && !same_file(&running, &wanted.starts.path);
         if service_news == News::Meaning || other {
             plan.notes.push(
                 "the daemon is restarted; it shows each session again with that session's next event".into(),
@@ -421,7 +445,7 @@ pub(super) fn plan_uninstall(plan: &mut Plan, answer: &Answer) -> anyhow::Result
     let mut removed = false;
     for (name, known) in units {
         let path = directory.join(name);
-        match stamp::find(&path, PACKAGED)? {
+        match find(&path)? {
             Found::Ours(before, directories) => {
                 removed = true;
                 plan.change(Change {
@@ -456,7 +480,7 @@ pub(super) fn refuse_leftovers(why: &str) -> anyhow::Result<()> {
     };
     for name in [SOCKET, SERVICE] {
         let path = directory.join(name);
-        if let Found::Ours(..) = stamp::find(&path, PACKAGED)? {
+        if let Found::Ours(..) = find(&path)? {
             bail!(
                 "{} is there, and no systemd answers that could let go of it ({why}); log in as this user, not by su \
                  or sudo, and try again",

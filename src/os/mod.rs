@@ -3,8 +3,10 @@
 //! Knows nothing of agents, sessions or messages. Called by every module that does IO.
 
 pub mod clock;
+pub mod command;
 pub mod memory;
 pub mod peer;
 #[cfg(target_os = "macos")]
 mod proc_info;
 pub mod process;
+pub mod program;

@@ -7,7 +7,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Place, Sleeper, program, until};
+use crate::support::{Place, Sleeper, executable, program, service, until};
 
 /// `systemd-socket-activate` with these options, then `command`; the daemon would bind the place's socket `own`, if
 /// it bound one.
@@ -59,6 +59,7 @@ fn systemd_socket_activate_passes_the_socket() {
     assert_eq!(status["origin"], "systemd");
     assert_eq!(status["socket"], socket.to_str().unwrap());
     assert_eq!(status["pid"], daemon.pid());
+    assert_eq!(executable(daemon.pid()), service());
 
     assert!(place.run(&["stop"]).status.success());
     assert_eq!(daemon.wait(), Some(0));

@@ -136,7 +136,8 @@ fn a_demo_whose_daemon_dies_says_so() {
     assert!(lines.any(|line| line.unwrap().contains("working")));
     let is_daemon = |pid: &&String| {
         let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        command.split('\0').any(|word| word == "daemon")
+        let program = command.split('\0').next().unwrap_or_default();
+        program.ends_with("/agent-consoled")
     };
     let processes = demo.processes();
     let pid = processes.iter().find(is_daemon).expect("the daemon");

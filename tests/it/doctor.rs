@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, Place, program, until};
+use crate::support::{Daemon, Place, program, service, until};
 
-const NAMES: [&str; 10] = [
-    "service", "socket", "daemon", "notices", "config", "log", "hooks", "latency", "registry",
-    "sessions",
+const NAMES: [&str; 11] = [
+    "programs", "service", "socket", "daemon", "notices", "config", "log", "hooks", "latency",
+    "registry", "sessions",
 ];
 
 /// A home in which Claude Code has run, with a copy of the program that may be replaced.
@@ -29,6 +29,7 @@ impl House {
         fs::create_dir_all(place.path().join("home/.claude/sessions")).unwrap();
         let house = Self(place);
         copy(program(), &house.program());
+        copy(service(), &house.service());
         house
     }
 
@@ -41,6 +42,10 @@ impl House {
 
     fn program(&self) -> PathBuf {
         self.0.path().join("bin/agent-console")
+    }
+
+    fn service(&self) -> PathBuf {
+        self.0.path().join("bin/agent-consoled")
     }
 
     fn settings(&self) -> PathBuf {
@@ -210,6 +215,30 @@ fn without_a_daemon_it_says_how_to_start_one() {
 }
 
 #[test]
+fn a_program_without_its_service_is_noted_and_one_of_another_version_is_wrong() {
+    let house = House::hooked();
+    fs::remove_file(house.service()).unwrap();
+    let _daemon = house.daemon();
+    let report = house.examine();
+    let check = named(&report, "programs");
+    assert_eq!(check["level"], "note", "{check}");
+    let missing = format!("no agent-consoled beside {}", house.program().display());
+    assert!(
+        check["what"].as_str().unwrap().contains(&missing),
+        "{check}"
+    );
+    assert_eq!(named(&report, "daemon")["level"], "ok", "{report}");
+
+    fs::write(house.service(), "#!/bin/sh\necho agent-consoled 0.0.9\n").unwrap();
+    fs::set_permissions(house.service(), Permissions::from_mode(0o755)).unwrap();
+    let report = house.examine();
+    let check = named(&report, "programs");
+    assert_eq!(check["level"], "wrong", "{check}");
+    let what = check["what"].as_str().unwrap();
+    assert!(what.contains("is of version 0.0.9"), "{check}");
+}
+
+#[test]
 fn a_socket_open_to_others_is_closed() {
     let house = House::hooked();
     let _daemon = house.daemon();
@@ -254,8 +283,8 @@ fn a_daemon_whose_program_was_replaced_is_restarted() {
     let house = House::hooked();
     let _daemon = house.daemon();
     let new = house.0.path().join("new");
-    copy(program(), &new);
-    fs::rename(new, house.program()).unwrap();
+    copy(service(), &new);
+    fs::rename(new, house.service()).unwrap();
     house.mends(
         "daemon",
         "its program was replaced since it started",

@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::reexec::{self, this_test};
-use crate::support::{Place, broken_pipe, program, until};
+use crate::support::{Place, broken_pipe, program, service, until};
 
 mod home;
 mod status_line;

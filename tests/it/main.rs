@@ -38,6 +38,8 @@ mod load;
 mod next;
 #[cfg(any(target_os = "linux", clippy))]
 mod process_exit;
+#[cfg(target_os = "linux")]
+mod programs;
 mod protocol;
 #[cfg(any(target_os = "linux", clippy))]
 mod reexec;

@@ -34,6 +34,18 @@ pub fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_agent-console"))
 }
 
+/// The service's program, which lies beside it.
+pub fn service() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_agent-consoled"))
+}
+
+/// The file that a process runs.
+#[cfg(target_os = "linux")]
+#[track_caller]
+pub fn executable(pid: u32) -> PathBuf {
+    fs::read_link(format!("/proc/{pid}/exe")).unwrap()
+}
+
 /// A directory, a home and a socket of a test's own.
 #[derive(Debug)]
 #[must_use]

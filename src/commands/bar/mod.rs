@@ -18,10 +18,10 @@ use clap::Args;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use self::line::{Format, line};
-use super::exit::print_error;
 use crate::client::mirror::Mirror;
 use crate::client::subscription::{self, subscribe_forever};
 use crate::client::{Client, ClientError};
+use crate::format::print_error;
 use crate::protocol::{ListParams, ListResult, Usage, UsageResult};
 
 /// How long `--follow` waits for a daemon before it tries again.

@@ -1,14 +1,51 @@
 use super::*;
 
+fn starts(path: &str, argument: Option<&'static str>) -> ServiceProgram {
+    ServiceProgram {
+        path: path.into(),
+        argument,
+        note: None,
+    }
+}
+
+/// A unit for a program and a socket.
+fn text(name: &str, starts: &ServiceProgram, socket: &str) -> String {
+    let wanted = Wanted {
+        program: Path::new("/bin/agent-console"),
+        starts,
+        socket: Path::new(socket),
+    };
+    unit(name, wanted).unwrap()
+}
+
 #[test]
 fn the_packaged_units_have_what_is_replaced() {
     assert_eq!(SOCKET_UNIT.matches(LISTEN).count(), 1);
     assert_eq!(SERVICE_UNIT.matches(START).count(), 1);
-    let packaged = Path::new("/home/ada/.cargo/bin/agent-console");
-    let service = unit(SERVICE, packaged, Path::new("/s")).unwrap();
-    assert!(service.contains("\nExecStart=/home/ada/.cargo/bin/agent-console daemon\n"));
-    let socket = Path::new("/tmp/agent-console.sock");
-    assert_eq!(unit(SOCKET, packaged, socket).unwrap(), SOCKET_UNIT);
+    let own = starts("/home/ada/bin/agent-consoled", None);
+    let service = text(SERVICE, &own, "/s");
+    assert!(service.contains("\nExecStart=/home/ada/bin/agent-consoled\n"));
+    let alone = starts("/home/ada/bin/agent-console", Some("daemon"));
+    let service = text(SERVICE, &alone, "/s");
+    assert!(service.contains("\nExecStart=/home/ada/bin/agent-console daemon\n"));
+    assert_eq!(text(SOCKET, &own, "/tmp/agent-console.sock"), SOCKET_UNIT);
+}
+
+#[test]
+fn units_of_before_the_service_was_a_program_are_ours() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join(SERVICE);
+    let own = starts("/bin/agent-consoled", None);
+    let installed = text(SERVICE, &own, "/s").replace("agent-consoled", "agent-console daemon");
+    for former in [
+        SERVICE_UNIT.replace(START, FORMER_START),
+        marked(&installed, 2),
+    ] {
+        fs::write(&path, &former).unwrap();
+        assert!(matches!(find(&path), Ok(Found::Ours(..))));
+        fs::write(&path, former + "Environment=MINE=1\n").unwrap();
+        assert!(matches!(find(&path), Ok(Found::Theirs)));
+    }
 }
 
 #[test]
@@ -60,8 +97,7 @@ fn the_managers_answer_is_read() {
 
 #[test]
 fn comments_alone_restart_nothing() {
-    let path = Path::new("/bin/agent-console");
-    let text = unit(SERVICE, path, path).unwrap();
+    let text = text(SERVICE, &starts("/bin/agent-consoled", None), "/s");
     assert!(meaning(&text).eq(meaning(&marked(&text, 3))));
     assert!(!meaning(&text).eq(meaning(&text.replace("10s", "20s"))));
 }

@@ -7,8 +7,9 @@ const SET_UP: &str = r#"
 install -m 755 "$1" "$XDG_RUNTIME_DIR/test"
 rm -r "$HOME/.config" "$HOME/.local"
 install -m 755 -o 4711 "$2" "$HOME/.cargo/bin/agent-console"
-eval "$3"
-shift 3
+install -m 755 -o 4711 "$3" "$HOME/.cargo/bin/agent-consoled"
+eval "$4"
+shift 4
 exec "$AS_USER" env AGENT_CONSOLE_TEST_AGAIN="$AGENT_CONSOLE_TEST_AGAIN" "$XDG_RUNTIME_DIR/test" "$@"
 "#;
 
@@ -25,7 +26,7 @@ pub fn as_user(test: &str, prepare: &str, body: impl FnOnce(&User)) {
     command
         .args(["--private-tmp", "--cmd-root", "--"])
         .args(["sh", "-euc", SET_UP, "sh"])
-        .args([&std::env::current_exe().unwrap(), program()])
+        .args([&std::env::current_exe().unwrap(), program(), service()])
         .arg(prepare)
         // Kept from being covered by the private /tmp.
         .env("CARGO_TARGET_DIR", program().ancestors().nth(2).unwrap())
@@ -47,6 +48,11 @@ pub struct User {
 impl User {
     pub fn installed(&self) -> PathBuf {
         self.home.join(".cargo/bin/agent-console")
+    }
+
+    /// The service's program.
+    pub fn installed_service(&self) -> PathBuf {
+        self.home.join(".cargo/bin/agent-consoled")
     }
 
     pub fn unit(&self, name: &str) -> PathBuf {

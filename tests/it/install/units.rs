@@ -12,8 +12,10 @@ fn a_newer_program_takes_over() {
         user.ok(&["install", "--service"]);
         let before = user.json(&["status", "--json"])["pid"].clone();
         let new = user.home.join("new");
-        fs::copy(user.installed(), &new).unwrap();
-        fs::rename(&new, user.installed()).unwrap();
+        for program in [user.installed(), user.installed_service()] {
+            fs::copy(&program, &new).unwrap();
+            fs::rename(&new, program).unwrap();
+        }
         let said = user.ok(&["install", "--service"]);
         assert!(
             said.contains("ran systemctl --user try-restart agent-console.service"),
@@ -53,6 +55,50 @@ fn the_first_versions_units_are_brought_up_to_date() {
         user.ok(&["uninstall", "--service"]);
         assert!(!user.unit(SOCKET).exists() && !user.unit(SERVICE).exists());
         assert!(user.unit("").exists(), "not made by the installer");
+    });
+}
+
+/// Units of before the service was a program of its own, as that installer wrote them and as they were copied by hand.
+#[test]
+fn units_that_start_the_command_are_brought_up_to_date() {
+    as_user(this_test!(), ":", |user| {
+        let service = user.installed_service();
+        let aside = service.with_extension("aside");
+        for by_hand in [false, true] {
+            fs::rename(&service, &aside).unwrap();
+            let said = user.ok(&["install", "--service"]);
+            assert!(said.contains("there is no agent-consoled beside"), "{said}");
+            let unit = fs::read_to_string(user.unit(SERVICE)).unwrap();
+            let start = format!("\nExecStart={} daemon\n", user.installed().display());
+            assert!(unit.contains(&start), "{unit}");
+            if by_hand {
+                let packaged = include_str!("../../../packaging/systemd/agent-console.service");
+                let former = packaged.replace("agent-consoled\n", "agent-console daemon\n");
+                fs::write(user.unit(SERVICE), former).unwrap();
+                user.systemctl(&["daemon-reload"]);
+            }
+            let pid = user.json(&["status", "--json"])["pid"].to_string();
+            let running = || fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+            assert_eq!(running(), user.installed());
+
+            fs::rename(&aside, &service).unwrap();
+            let said = user.ok(&["install", "--service"]);
+            assert!(
+                said.contains("ran systemctl --user try-restart agent-console.service"),
+                "{said}"
+            );
+            let unit = fs::read_to_string(user.unit(SERVICE)).unwrap();
+            let start = format!("\nExecStart={}\n", service.display());
+            assert!(unit.contains(&start), "{unit}");
+            let pid = user.json(&["status", "--json"])["pid"].to_string();
+            let running = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+            assert_eq!(running, service);
+            assert_eq!(
+                user.ok(&["install", "--service"]),
+                "service: nothing to do\n"
+            );
+            user.ok(&["uninstall", "--service"]);
+        }
     });
 }
 
@@ -136,12 +182,14 @@ fn a_program_in_a_strange_place_is_started() {
             let directory = user.home.join(name);
             fs::create_dir(&directory).unwrap();
             let strange = directory.join("agent-console");
+            let service = directory.join("agent-consoled");
             fs::copy(user.installed(), &strange).unwrap();
+            fs::copy(user.installed_service(), &service).unwrap();
             let install = || home::run(Command::new(&strange).args(["install", "--service"]));
             let output = install();
             assert!(output.status.success(), "{}", shown(&output));
             let pid = user.json(&["status", "--json"])["pid"].to_string();
-            assert_eq!(fs::read_link(format!("/proc/{pid}/exe")).unwrap(), strange);
+            assert_eq!(fs::read_link(format!("/proc/{pid}/exe")).unwrap(), service);
             assert_eq!(shown(&install()), "service: nothing to do\n");
         }
         user.ok(&["uninstall", "--service"]);

@@ -140,9 +140,9 @@ fn what_install_put_in_place_is_right_and_what_breaks_is_mended() {
         sh("AGENT_CONSOLE_SOCKET=/tmp/own agent-console doctor | grep '^ok *service'");
 
         // An update replaces the file; the old daemon runs on.
-        let program = home.join(".cargo/bin/agent-console");
+        let service = home.join(".cargo/bin/agent-consoled");
         examine(machine);
-        replace(&program);
+        replace(&service);
         let restart = format!("systemctl --user restart {SERVICE}");
         mends(machine, "daemon", "was replaced since it started", &restart);
 

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::reexec;
-use crate::support::{Wire, program, until};
+use crate::support::{Wire, program, service, until};
 
 pub const SERVICE: &str = "agent-console.service";
 pub const SOCKET: &str = "agent-console.socket";
@@ -18,8 +18,9 @@ pub const SOCKET_PATH: &str = "/tmp/agent-console.sock";
 const SET_UP: &str = r#"
 install -m 755 "$1" "$XDG_RUNTIME_DIR/test"
 install -m 755 "$2" "$HOME/.cargo/bin/agent-console"
-install -m 644 "$3"/* "$HOME/.config/systemd/user"
-shift 3
+install -m 755 "$3" "$HOME/.cargo/bin/agent-consoled"
+install -m 644 "$4"/* "$HOME/.config/systemd/user"
+shift 4
 exec "$AS_USER" env AGENT_CONSOLE_TEST_AGAIN="$AGENT_CONSOLE_TEST_AGAIN" "$XDG_RUNTIME_DIR/test" "$@"
 "#;
 
@@ -43,7 +44,7 @@ pub fn beside_a_manager(test: &str, body: impl FnOnce(&Machine)) {
             SET_UP,
             "sh",
         ])
-        .args([&std::env::current_exe().unwrap(), program()])
+        .args([&std::env::current_exe().unwrap(), program(), service()])
         .arg(checkout.join("packaging/systemd"))
         // Kept from being covered by the private /tmp.
         .env("CARGO_TARGET_DIR", program().ancestors().nth(2).unwrap())

@@ -1,0 +1,57 @@
+//! The programs: whether the service lies beside this one, and is of the same version.
+
+use std::path::PathBuf;
+
+use super::{Check, VERSION};
+use crate::install::program;
+use crate::os::program::{CLIENT, SERVICE, beside, running};
+
+const NAME: &str = "programs";
+
+/// The service's program, as it lies there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// There is none beside this program, whose file is named.
+    Missing(PathBuf),
+    /// It is there; its version, or why that cannot be read.
+    Found {
+        path: PathBuf,
+        version: Result<String, String>,
+    },
+}
+
+/// Looks for it and runs it with `--version`.
+pub(super) fn probe() -> Probe {
+    match beside(SERVICE) {
+        Some(path) => Probe::Found {
+            version: program::version(&path).map_err(|error| error.to_string()),
+            path,
+        },
+        None => Probe::Missing(running().unwrap_or_else(|_| CLIENT.into())),
+    }
+}
+
+pub(super) fn evaluate(probe: &Probe) -> Check {
+    let (path, version) = match probe {
+        Probe::Found { path, version } => (path.display(), version),
+        Probe::Missing(own) => {
+            let what = format!(
+                "there is no {SERVICE} beside {}: the daemon runs in {CLIENT}'s own process, which takes more memory",
+                own.display()
+            );
+            return Check::note(NAME, what);
+        }
+    };
+    match version {
+        Ok(version) if version == VERSION => {
+            Check::ok(NAME, format!("{CLIENT} and {path}, both {VERSION}"))
+        }
+        Ok(version) => {
+            let what = format!(
+                "{path} is of version {version}, this program of {VERSION}: install both of one version"
+            );
+            Check::wrong(NAME, what)
+        }
+        Err(why) => Check::wrong(NAME, format!("{path} cannot be run: {why}")),
+    }
+}
