@@ -167,6 +167,21 @@ pub struct Tool {
     pub detail: Option<Box<str>>,
 }
 
+/// How long an agent's hooks and its registry may contradict each other, as measured with a named version of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// How long a registry status that contradicts the hooks must last before it counts, in ms: several times the longest
+    /// flash that was observed, and short enough that an interrupt shows at once to a person.
+    pub settle_ms: u64,
+    /// The same where another turn is expected to begin: subagents have reported, or a prompt was queued.
+    pub settle_next_ms: u64,
+    /// How much later than a registry entry a hook may be stamped that fired before it, in ms. A hook beyond that is
+    /// newer, and a registry that does not follow it is out of order.
+    pub race_ms: u64,
+    /// How long the registry may stay busy after the agent has asked, in ms, before it is believed that no dialog opened.
+    pub confirm_ms: u64,
+}
+
 /// What an agent's own registry of running sessions says, or that it says nothing any more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sighting {

@@ -19,7 +19,7 @@ use clap::Args;
 use rustix::io::Errno;
 
 use super::complain;
-use crate::agents::claude_code::{self, Shown};
+use crate::agents::{self, StatusLine};
 use crate::limits::Limit;
 use crate::os::clock;
 use crate::{format, hook};
@@ -54,7 +54,7 @@ pub(super) fn run(options: &Options, socket: Option<&Path>, out: &mut impl Write
     let mut payload = Vec::new();
     // What cannot be read to its end may still be a status line.
     let _ = io::stdin().lock().read_to_end(&mut payload);
-    let report = || hook::report("claude-code", socket, &payload, PATIENCE);
+    let report = || hook::report(agents::DEFAULT, socket, &payload, PATIENCE);
     let Some((program, arguments)) = options.command.split_first() else {
         let line = line(&payload, clock::unix_ms());
         // Where it cannot be shown there is nobody to tell.
@@ -120,11 +120,15 @@ fn nameless() -> io::Result<File> {
 
 /// A line of our own: model, context, cost, limits, as far as they are known.
 fn line(payload: &[u8], now: u64) -> String {
-    let shown = claude_code::shown(&String::from_utf8_lossy(payload));
+    let payload = String::from_utf8_lossy(payload);
+    let shown = agents::DEFAULT
+        .status_line
+        .map(|read| read(&payload))
+        .unwrap_or_default();
     format::plain(&parts(&shown, now).join(" · "))
 }
 
-fn parts(shown: &Shown, now: u64) -> Vec<String> {
+fn parts(shown: &StatusLine, now: u64) -> Vec<String> {
     let limit = |limit: &Limit| {
         let used = format!(
             "{} {:.0} %",
