@@ -1,67 +1,158 @@
-//! What differs from agent to agent: what a hook may keep of an event, and what the event means.
+//! All that differs from one agent to another: a folder each, and a line in [`ALL`].
 //!
-//! Pure tables and functions; no IO. `hook` reads the tables, the codec asks for the meanings; the core never hears
-//! an agent's own words but as evidence.
+//! Data and pure functions; no IO but in an agent's `limits`. `hook` filters events with it, the daemon interprets them
+//! and reads registries, `install` and `doctor` take the settings from it. The core knows an agent's own words only as
+//! evidence.
 
 pub mod claude_code;
 mod report;
+mod tolerant;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-pub use self::report::{TIMING, interpret};
-use crate::event::AgentEvent;
+use serde_json::value::RawValue;
 
-/// One field that the hook keeps of an event's payload.
+pub use self::report::interpret;
+pub(crate) use self::tolerant::Text;
+use crate::event::{AgentEvent, RegistryEntry, ReportedProcess, Timing};
+use crate::limits::{Fetched, Limit};
+
+/// One agent.
+#[derive(Debug)]
+pub struct Agent {
+    /// On the wire and the command line, such as `codex`.
+    pub name: &'static str,
+    /// For people, such as `Codex CLI`.
+    pub title: &'static str,
+    /// Where its configuration is: a variable, and the path below the home without it.
+    pub config_dir: (&'static str, &'static str),
+    /// How its hook process finds the agent.
+    pub hook: HookProcess,
+    /// The hook's payload, cut down to what may leave the agent's process. Runs in the hook. Fails where the payload is
+    /// not one JSON object; of one that ends with `}`, [`serde_json::Error::is_eof`] means that it goes on.
+    pub filter: fn(&[u8]) -> serde_json::Result<Box<RawValue>>,
+    /// What a filtered payload means; `None`: it is no event. Runs in the daemon.
+    pub interpret: fn(&str) -> Option<AgentEvent>,
+    /// Its registry of running processes, if it keeps one.
+    pub registry: Option<Registry>,
+    /// How long its sources may contradict each other.
+    pub timing: Timing,
+    /// What to draw of the JSON that a status line's command gets, if the agent has status lines.
+    pub status_line: Option<fn(&str) -> StatusLine>,
+    /// The account's limits, if the agent's service has any.
+    pub limits: Option<Limits>,
+    /// What `install` puts in place.
+    pub install: Install,
+    /// The command that resumes the conversation of this id, as an argument vector.
+    pub resume: fn(&str) -> Vec<String>,
+    /// A model's name without what all models of the agent share.
+    pub model_label: fn(&str) -> &str,
+}
+
+/// How the hook's process finds the agent.
+#[derive(Debug)]
+pub struct HookProcess {
+    /// The variable that holds the agent's process id; without it the hook's parent is the agent.
+    pub pid_variable: Option<&'static str>,
+    /// The variable that is `1` where a person attends the session and `0` where none does.
+    pub attended_variable: Option<&'static str>,
+}
+
+/// A directory in which an agent keeps a file for each running process.
+#[derive(Debug)]
+pub struct Registry {
+    /// Below the configuration directory.
+    pub directory: &'static str,
+    /// The process of the file of this name; `None`: the file is no entry.
+    pub pid: fn(&OsStr) -> Option<u32>,
+    /// A file's contents. The second argument is the pid namespace of an entry that names none.
+    pub read: fn(&[u8], Option<u64>) -> Option<Registered>,
+}
+
+/// An entry of a registry, with the process that it is of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registered {
+    /// The process; `start` only where the entry has it in the kernel's own unit.
+    pub process: ReportedProcess,
+    /// What the entry says.
+    pub entry: RegistryEntry,
+}
+
+/// What a status line shows, as far as its input has it.
+#[derive(Debug, Default, PartialEq)]
+pub struct StatusLine {
+    /// The model's name for people.
+    pub model: Option<Box<str>>,
+    /// How full the model's context is, in percent.
+    pub context_percent: Option<f32>,
+    /// What the session has cost so far, in US dollars.
+    pub cost_usd: Option<f64>,
+    /// The account's limits.
+    pub limits: Vec<Limit>,
+}
+
+/// The limits of an agent's account.
+#[derive(Debug)]
+pub struct Limits {
+    /// Asks the account's service, over the network. Runs in a process of its own.
+    pub fetch: fn() -> Fetched,
+    /// The windows that the service is known to have.
+    pub windows: &'static [LimitWindow],
+}
+
+/// A window of an account's limits, and those for one model: `NAME_MODEL`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LimitWindow {
+    /// The service's name for it.
+    pub name: &'static str,
+    /// For people.
+    pub label: &'static str,
+    /// Its length in ms.
+    pub length_ms: u64,
+}
+
+/// What `install` puts into an agent's settings, a JSON file.
+#[derive(Debug)]
+pub struct Install {
+    /// The file, below the configuration directory.
+    pub settings: &'static str,
+    /// The events that get a hook.
+    pub events: &'static [&'static str],
+    /// How long the agent is to wait for a hook, in the unit of its settings.
+    pub timeout: Timeout,
+    /// How a hook's command is spelled.
+    pub form: CommandForm,
+}
+
+/// A time limit in an agent's unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Field {
-    /// Object keys from the root, joined by dots; an array on the way stands for each of its elements.
-    pub path: &'static str,
-    /// The longest text kept, in bytes of JSON source; the rest is cut.
-    pub limit: usize,
+pub enum Timeout {
+    /// In seconds.
+    Seconds(u32),
+    /// In milliseconds.
+    Milliseconds(u32),
 }
 
-/// How the hook reads one agent: which fields of the payload leave the agent's process (an allow list: tool output
-/// and whole prompts never do) and which variables of the hook's environment name the process.
-#[derive(Debug, Clone, Copy)]
-pub struct HookSource {
-    /// What is kept of the payload.
-    pub fields: &'static [Field],
-    /// The variable that holds the agent's process id; without it the hook's parent is taken.
-    pub pid_var: Option<&'static str>,
-    /// The variable that names the agent's configuration directory, and what it is below the home without it.
-    pub config_dir: Option<(&'static str, &'static str)>,
-    /// The variable that is `1` where a person sits at the session and `0` where none does.
-    pub attended_var: Option<&'static str>,
+/// How an agent's settings spell a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandForm {
+    /// A program and its arguments, run without a shell.
+    Exec,
+    /// One text, run by a shell.
+    Shell,
 }
 
-/// The hook's tables for `agent`; an agent without tables of its own is read as one of Claude Code's shape, which
-/// several others have taken over.
+/// Every agent.
+pub const ALL: &[&Agent] = &[DEFAULT];
+
+/// The agent of a hook whose command line names none.
+pub const DEFAULT: &Agent = &claude_code::AGENT;
+
+/// The agent of this name.
 #[must_use]
-pub fn hook_source(agent: &str) -> HookSource {
-    match agent {
-        "claude-code" => HookSource {
-            fields: claude_code::FIELDS,
-            pid_var: Some("CLAUDE_PID"),
-            config_dir: Some(claude_code::CONFIG_DIR),
-            attended_var: Some("CLAUDE_CODE_SESSION_ATTENDED"),
-        },
-        _ => HookSource {
-            fields: claude_code::FIELDS,
-            pid_var: None,
-            config_dir: None,
-            attended_var: None,
-        },
-    }
-}
-
-/// What an agent's payload means, or `None` if it can't be read.
-#[must_use]
-pub fn event(agent: &str, payload: &str) -> Option<AgentEvent> {
-    match agent {
-        "claude-code" => claude_code::event(payload),
-        _ => None,
-    }
+pub fn find(name: &str) -> Option<&'static Agent> {
+    ALL.iter().copied().find(|agent| agent.name == name)
 }
 
 /// An agent's configuration directory: what the variable says, else its place below the home; `None` without either.
@@ -77,6 +168,32 @@ pub fn config_dir(
     }
 }
 
-/// Agents with a registry, each with where its configuration directory is told: the variable, and what it is below the
-/// home without it.
-pub const WITH_REGISTRY: &[(&str, (&str, &str))] = &[("claude-code", claude_code::CONFIG_DIR)];
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_found_by_its_name() {
+        for agent in ALL {
+            assert_eq!(find(agent.name).map(|found| found.title), Some(agent.title));
+        }
+        assert!(find("unheard-of").is_none());
+    }
+
+    #[test]
+    fn the_configuration_is_where_the_variable_says_or_below_the_home() {
+        let directory = |variables: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| value.into())
+            };
+            config_dir(("X", ".x"), variable)
+        };
+        assert_eq!(directory(&[("X", "/a"), ("HOME", "/h")]), Some("/a".into()));
+        assert_eq!(
+            directory(&[("X", ""), ("HOME", "/h")]),
+            Some("/h/.x".into())
+        );
+        assert_eq!(directory(&[]), None);
+    }
+}

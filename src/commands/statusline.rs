@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::Args;
 use rustix::io::Errno;
 
-use crate::agents::claude_code::{self, Shown};
+use crate::agents::{self, StatusLine};
 use crate::format::print_error;
 use crate::limits::Limit;
 use crate::os::clock;
@@ -54,7 +54,7 @@ pub(super) fn run(options: &Options, socket: Option<&Path>, out: &mut impl Write
     let mut payload = Vec::new();
     // On an error, what was read may still be a whole status line.
     let _ = io::stdin().lock().read_to_end(&mut payload);
-    let report = || hook::report("claude-code", socket, &payload, TIMEOUT);
+    let report = || hook::report(agents::DEFAULT, socket, &payload, TIMEOUT);
     let Some((program, arguments)) = options.command.split_first() else {
         let line = line(&payload, clock::unix_ms());
         // Without a reader there is no way to report an error.
@@ -122,11 +122,15 @@ fn anonymous_file() -> io::Result<File> {
 
 /// Our own line: model, context, cost, limits, as far as they are known.
 fn line(payload: &[u8], now: u64) -> String {
-    let shown = claude_code::shown(&String::from_utf8_lossy(payload));
+    let payload = String::from_utf8_lossy(payload);
+    let shown = agents::DEFAULT
+        .status_line
+        .map(|read| read(&payload))
+        .unwrap_or_default();
     format::sanitize(&parts(&shown, now).join(" · "))
 }
 
-fn parts(shown: &Shown, now: u64) -> Vec<String> {
+fn parts(shown: &StatusLine, now: u64) -> Vec<String> {
     let limit = |limit: &Limit| {
         let used = format!(
             "{} {:.0} %",

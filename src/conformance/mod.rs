@@ -1,7 +1,7 @@
 //! Every agent's recorded runs, replayed in virtual time and compared with what a person at that terminal would say.
 //!
 //! The whole way of a fact, without a process, a socket or a clock: an agent's filter, its interpretation, the core.
-//! Adding an agent with recordings is a line in [`AGENTS`]; each `traces/*.jsonl` of its folder needs an
+//! Adding an agent with recordings is a line in [`agents::ALL`]; each `traces/*.jsonl` of its folder needs an
 //! `*.expected.json` beside it. `tests/it/traces.rs` replays one recording of each agent in real time, from the same
 //! files and by the same comparison.
 
@@ -19,52 +19,22 @@ use serde_json::Value;
 use self::expectation::{Expectation, follow, follow_lasting};
 use self::recording::Recording;
 use self::replay::{Replay, Sources};
-use crate::agents::{self, claude_code};
-use crate::event::{AgentEvent, RegistryEntry, ReportedProcess};
-use crate::hook;
+use crate::agents::{self, Agent};
+use crate::event::AgentEvent;
 
-/// What of an agent a replay needs.
-struct Agent {
-    /// On the wire.
-    name: &'static str,
-    /// Where its recordings are.
-    traces: &'static str,
-    /// A hook's payload, reduced to what leaves the agent's process.
-    filter: fn(&[u8]) -> Option<String>,
-    /// What a filtered payload means.
-    interpret: fn(&str) -> Option<AgentEvent>,
-    /// What an entry of its registry means, if it keeps one. The second argument is the daemon's pid namespace.
-    registry: Option<ReadRegistry>,
+/// What a hook's payload means, on the way that it takes.
+fn interpret(agent: &Agent, payload: &Value) -> AgentEvent {
+    let filtered = (agent.filter)(payload.to_string().as_bytes());
+    let filtered = filtered.unwrap_or_else(|error| panic!("filtered out ({error}): {payload}"));
+    let event = (agent.interpret)(filtered.get());
+    event.unwrap_or_else(|| panic!("not understood: {filtered}"))
 }
-
-impl Agent {
-    /// What a hook's payload means, on the way that it takes.
-    fn event(&self, payload: &Value) -> AgentEvent {
-        let filtered = (self.filter)(payload.to_string().as_bytes());
-        let filtered = filtered.unwrap_or_else(|| panic!("filtered out: {payload}"));
-        let event = (self.interpret)(&filtered);
-        event.unwrap_or_else(|| panic!("not understood: {filtered}"))
-    }
-}
-
-type ReadRegistry = fn(&[u8], Option<u64>) -> Option<(ReportedProcess, RegistryEntry)>;
-
-const AGENTS: &[Agent] = &[Agent {
-    name: "claude-code",
-    traces: "src/agents/claude_code/traces",
-    filter: |payload| hook::filter("claude-code", payload),
-    interpret: |filtered| agents::event("claude-code", filtered),
-    registry: Some(|contents, namespace| {
-        let registered = claude_code::registered(contents, namespace)?;
-        Some((registered.process, registered.entry))
-    }),
-}];
 
 /// How long after its first evidence a change may be published: the 150 ms that a contradicting registry entry must
 /// stand, and the recorder's delay.
 const LIMIT: Duration = Duration::from_millis(200);
 
-const ALL: Sources = Sources {
+const ALL_SOURCES: Sources = Sources {
     hooks: true,
     registry: true,
 };
@@ -81,7 +51,8 @@ const REGISTRY_ONLY: Sources = Sources {
 
 /// The recordings of an agent, without their ending, in the order of their names.
 fn recordings(agent: &Agent) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(agent.traces);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/agents");
+    let folder = folder.join(agent.name.replace('-', "_")).join("traces");
     let listing =
         fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = listing.map(|file| file.unwrap().path());
@@ -97,7 +68,7 @@ fn recordings(agent: &Agent) -> Vec<PathBuf> {
 #[track_caller]
 fn each(sources: Sources, check: impl Fn(&Replay, &Expectation) -> Result<(), String>) {
     let mut failures = Vec::new();
-    for agent in AGENTS {
+    for agent in agents::ALL {
         for path in recordings(agent) {
             let recording = Recording::read(&path);
             let expectation = Expectation::read(&path);
@@ -124,8 +95,8 @@ fn no_agent_with_recordings_is_left_out() {
         .map(|entry| entry.unwrap().path())
         .filter(|folder| folder.join("traces").is_dir())
         .count();
-    assert_eq!(recorded, AGENTS.len());
-    for agent in AGENTS {
+    assert_eq!(recorded, agents::ALL.len());
+    for agent in agents::ALL {
         assert!(!recordings(agent).is_empty(), "{}", agent.name);
     }
 }
@@ -133,7 +104,7 @@ fn no_agent_with_recordings_is_left_out() {
 /// All sources: each step as a person would say, soon after its evidence, and nothing else between two steps.
 #[test]
 fn a_person_at_the_terminal_would_say_the_same() {
-    each(ALL, |replay, expectation| {
+    each(ALL_SOURCES, |replay, expectation| {
         for (process, steps) in expectation.by_process() {
             let changes = replay.of_process(process);
             follow(&steps, &changes, Duration::from_millis, LIMIT)

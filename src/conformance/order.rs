@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::expectation::{Expectation, Step};
 use super::recording::{Entry, Fact, Recording};
 use super::replay::{EPOCH, Replay};
-use super::{AGENTS, ALL, Agent, recordings};
+use super::{ALL_SOURCES, interpret, recordings};
+use crate::agents::{self, Agent};
 use crate::event::AgentEvent;
 
 /// How far from its place an event may arrive, in ms: what was seen of parallel hooks under load.
@@ -37,7 +38,7 @@ struct Hook {
 /// The hooks of every recording, with the agent that they are of.
 fn hooks() -> Vec<(&'static Agent, Vec<Hook>)> {
     let mut all = Vec::new();
-    for agent in AGENTS {
+    for &agent in agents::ALL {
         for path in recordings(agent) {
             let entries = Recording::read(&path).entries.into_iter();
             let hooks = entries.filter_map(|entry| match entry.fact {
@@ -49,7 +50,7 @@ fn hooks() -> Vec<(&'static Agent, Vec<Hook>)> {
                     ms: entry.ms,
                     process: process?,
                     attended,
-                    event: agent.event(&payload),
+                    event: interpret(agent, &payload),
                 }),
                 Fact::Mark(_) | Fact::Registry { .. } => None,
             });
@@ -169,7 +170,7 @@ fn paused<'a>(recording: &Recording, expectation: &'a Expectation) -> Vec<(u64, 
 /// All sources, each late: wherever the recording pauses, what is shown is as a person would say.
 #[test]
 fn late_facts_change_nothing_that_lasts() {
-    for agent in AGENTS {
+    for &agent in agents::ALL {
         for path in recordings(agent) {
             let recording = Recording::read(&path);
             let expectation = Expectation::read(&path);
@@ -181,7 +182,7 @@ fn late_facts_change_nothing_that_lasts() {
                 replay.subscribe();
                 for (arrival, entry) in late(&recording.entries, &delays) {
                     replay.wait_until(arrival);
-                    replay.fact(&recording, entry, ALL);
+                    replay.fact(&recording, entry, ALL_SOURCES);
                 }
                 for (process, step, end) in &paused {
                     let changes = replay.of_process(*process);

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Agent;
 use super::expectation::Change;
+use super::interpret;
 use super::recording::{Entry, Fact, ProcessEvent, Recording, process_event};
-use crate::agents;
+use crate::agents::Agent;
 use crate::codec::{self, Id, Request};
 use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now, Settings};
 use crate::event::{AgentEvent, RegistryEntry, RegistryUpdate, Report, ReportedProcess};
@@ -120,7 +120,7 @@ impl Replay {
             } => {
                 let process = self.process(*process);
                 if sources.hooks {
-                    let event = self.agent.event(payload);
+                    let event = interpret(self.agent, payload);
                     self.hook(EPOCH + entry.ms, process, *attended, event);
                 }
             }
@@ -291,7 +291,7 @@ impl Replay {
             attended: Some(attended),
             terminal: None,
             config_dir: None,
-            timing: agents::TIMING,
+            timing: self.agent.timing,
             event: Some(event),
         };
         self.handle(Input::Reported {
@@ -313,7 +313,7 @@ impl Replay {
         });
         let update = RegistryUpdate {
             agent: self.agent.name.into(),
-            timing: agents::TIMING,
+            timing: self.agent.timing,
             process: ReportedProcess {
                 pid: id.pid,
                 start: Some(id.start),
@@ -327,12 +327,13 @@ impl Replay {
     }
 
     fn registry_entry(&self, entry: &Value) -> RegistryEntry {
-        let read = self.agent.registry.expect("an agent that has a registry");
+        let registry = self.agent.registry.as_ref();
+        let registry = registry.expect("an agent that has a registry");
         let entry = entry.to_string();
-        let (process, read) = read(entry.as_bytes(), Some(NAMESPACE))
+        let read = (registry.read)(entry.as_bytes(), Some(NAMESPACE))
             .unwrap_or_else(|| panic!("not understood: {entry}"));
-        assert_eq!(process.namespace, Some(NAMESPACE));
-        read
+        assert_eq!(read.process.namespace, Some(NAMESPACE));
+        read.entry
     }
 }
 

@@ -1,44 +1,51 @@
-//! The hook's promise to the agent: it is never waited for longer than 100 ms.
+//! The hook's time limits: the agent never waits longer than 100 ms.
 //!
-//! An interval timer costs nothing until it rings. When it does, the process splits: the one that the agent started
-//! ends, and its copy carries on for a while wherever it was, with nothing of the agent's but what is still to be read.
-//! So neither a busy machine nor a daemon that restarts costs an event, which is not lost but late; and the daemon
-//! orders events by the time stamped at the start. Called by the parent module only.
+//! An interval timer costs nothing until it fires. When it does, the process forks: the one that the agent started
+//! ends, and its copy continues where it was interrupted. So a busy machine, a slow writer or a restart of the daemon
+//! makes an event late, and does not lose it; the daemon orders events by the time stamped at the start. Called by the
+//! parent module only.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The agent's process ends after this. The promise is 100 ms; the rest is for exec and exit.
+/// The agent's process ends after this. The limit is 100 ms; the rest is for exec and exit.
 const FIRST_MS: u16 = 90;
 
-/// Its copy ends after this, wherever it is then. Long enough for a daemon to be started anew.
-const LAST_MS: u16 = 2000;
+/// The copy ends after this if the input is not whole by then. Longer than an agent takes to write an event: one that
+/// is still being written when this is over is lost.
+const INPUT_MS: u16 = 30_000;
 
-/// The longest that anything is worth waiting for.
-pub(super) const LAST: Duration = Duration::from_millis(LAST_MS as u64);
+/// The copy ends after this once the input is whole. Long enough for a daemon to restart.
+const SEND_MS: u16 = 2000;
+
+/// The longest wait for the daemon.
+pub(super) const SEND: Duration = Duration::from_millis(SEND_MS as u64);
 
 /// Whether this is the copy.
-static SPLIT: AtomicBool = AtomicBool::new(false);
+static IS_COPY: AtomicBool = AtomicBool::new(false);
+
+/// Whether the event has been read, as far as there was one.
+static INPUT_IS_READ: AtomicBool = AtomicBool::new(false);
 
 /// Ends the process with success, at once.
 #[expect(
     unsafe_code,
     reason = "no safe wrapper says that it may be called in a handler"
 )]
-pub(super) fn leave() {
+pub(super) fn exit_now() {
     // SAFETY: _exit(2) is async-signal-safe and takes any status.
     unsafe { libc::_exit(0) }
 }
 
-/// From now on the process ends in time, whatever it waits for then, and in silence even where it would panic.
+/// From now on the process ends in time, whatever it waits for then, and prints nothing even where it panics.
 #[expect(unsafe_code, reason = "signals have no safe wrapper")]
-pub(super) fn limit() {
-    std::panic::set_hook(Box::new(|_| leave()));
+pub(super) fn arm() {
+    std::panic::set_hook(Box::new(|_| exit_now()));
     // SAFETY: all-zero bytes are a valid value of both types; the pointers are to locals that outlive each call, and
-    // null where the call allows it; `time_is_up` has a handler's signature and does only what a handler may.
+    // null where the call allows it; `on_alarm` has a handler's signature and does only what a handler may.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = time_is_up as *const () as libc::sighandler_t;
+        action.sa_sigaction = on_alarm as *const () as libc::sighandler_t;
         libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut());
 
         // A mask is inherited: an alarm that is blocked would never come. Reading a terminal from the background would
@@ -48,11 +55,19 @@ pub(super) fn limit() {
         libc::sigaddset(&raw mut mask, libc::SIGTTIN);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const mask, std::ptr::null_mut());
     }
-    ring_after(FIRST_MS);
+    set_timer(FIRST_MS);
+}
+
+/// The event has been read: what remains has [`SEND_MS`] in a copy. The agent's own process keeps its timer.
+pub(super) fn input_is_read() {
+    INPUT_IS_READ.store(true, Ordering::Relaxed);
+    if IS_COPY.load(Ordering::Relaxed) {
+        set_timer(SEND_MS);
+    }
 }
 
 #[expect(unsafe_code, reason = "timers have no safe wrapper")]
-fn ring_after(milliseconds: u16) {
+fn set_timer(milliseconds: u16) {
     // SAFETY: all-zero bytes are a valid value; the pointer is to a local that outlives the call, the other may be null.
     unsafe {
         let mut timer: libc::itimerval = std::mem::zeroed();
@@ -62,21 +77,21 @@ fn ring_after(milliseconds: u16) {
     }
 }
 
-/// The alarm. Runs between any two instructions of the rest.
-extern "C" fn time_is_up(_: libc::c_int) {
-    if SPLIT.swap(true, Ordering::Relaxed) || !split() {
-        leave();
+/// The timer's signal handler. Runs between any two instructions of the rest.
+extern "C" fn on_alarm(_: libc::c_int) {
+    if IS_COPY.swap(true, Ordering::Relaxed) || !fork_to_background() {
+        exit_now();
     }
 }
 
-/// Makes a copy of the process that goes on where this one was interrupted. True in the copy, false in the original and
-/// where none can be made.
+/// Makes a copy of the process that continues where this one was interrupted. True in the copy, false in the original
+/// and where none can be made.
 #[cfg(target_os = "linux")]
 #[expect(
     unsafe_code,
     reason = "processes are not copied by the standard library"
 )]
-fn split() -> bool {
+fn fork_to_background() -> bool {
     // SAFETY: the calls are async-signal-safe (signal-safety(7); a process of one thread need not fear fork(2), which
     // only takes locks where there are more). `errno` is this thread's and is left as the interrupted call set it.
     unsafe {
@@ -89,7 +104,11 @@ fn split() -> bool {
         libc::dup2(null, 1);
         libc::dup2(null, 2);
         // A copy has no timer.
-        ring_after(LAST_MS);
+        set_timer(if INPUT_IS_READ.load(Ordering::Relaxed) {
+            SEND_MS
+        } else {
+            INPUT_MS
+        });
         *libc::__errno_location() = errno;
     }
     true
@@ -97,6 +116,6 @@ fn split() -> bool {
 
 /// Elsewhere fork(2) may take locks that the interrupted code holds.
 #[cfg(not(target_os = "linux"))]
-fn split() -> bool {
+fn fork_to_background() -> bool {
     false
 }

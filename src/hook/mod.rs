@@ -1,65 +1,73 @@
 //! The hook process, `agent-console hook [AGENT] [--socket PATH]`: an agent's event in, one line to the daemon out.
 //!
 //! Agents run it on each event and wait for it, so it is the first branch in `main` and costs little beyond exec:
-//! standard library and system calls, no thread, no runtime, no argument parser. It reads the event's JSON as a stream
-//! (`scan`), keeps the few fields that `agents` allows, adds what only this process knows (the time, the agent's
-//! process, its terminal), writes one `session.report` and leaves without waiting for an answer.
+//! system calls and `serde_json`, no thread, no runtime, no argument parser. It reads the event's JSON (`input`), keeps
+//! the few fields that the agent's filter allows, adds what only this process knows (the time, the agent's process, its
+//! terminal), writes one `session.report` and exits without waiting for an answer.
 //!
 //! Whatever happens, it exits 0 within 100 ms and prints nothing: an agent shows a hook's output to its model, takes an
-//! exit status for a verdict, and stands still meanwhile. Where the time was too short, because the machine is busy or
-//! the daemon is slow, the agent goes on and a copy of the process finishes the report (`deadline`): an event lost is a
-//! session shown wrong. Nothing of the environment leaves it but the variables named here; nothing of the payload but
-//! the fields in the table. What the fields mean is the daemon's to say.
+//! exit status for a verdict, and waits meanwhile. Where that is too short, because the machine is busy, the daemon slow
+//! or the event still being written, a copy of the process finishes the report (`deadline`): a lost event makes a
+//! session's status wrong. Nothing of the environment leaves the process but the variables named here and in the
+//! agent's table; nothing of the payload but the allowed fields. The daemon interprets the fields.
 
 mod deadline;
-mod escape;
-mod scan;
+mod input;
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::agents::{self, HookSource};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::agents::{self, Agent, Text};
 use crate::config::{self, DEFAULT_SOCKET, variable};
 use crate::os::{clock, peer, process};
-use rustix::buffer::spare_capacity;
-use scan::Scanner;
+use crate::protocol::Terminal;
+use input::Stdin;
 
-/// The agent where the command line names none.
-const DEFAULT_AGENT: &str = "claude-code";
-
-/// Read at once. Larger payloads are rare and gain nothing from more; smaller ones touch only the pages they fill.
-const CHUNK: usize = 64 * 1024;
-
-/// The daemon takes lines shorter than this, its end included; a longer one would cost the whole report.
-const LINE_LIMIT: usize = 64 * 1024;
-
-/// The longest agent name and the longest terminal id that is kept, in bytes of JSON.
-const NAME_LIMIT: usize = 64;
+/// The longest terminal id that is kept, in bytes of JSON.
 const TERMINAL_LIMIT: usize = 128;
 
 /// The longest path that is kept, in bytes of JSON: Linux's `PATH_MAX`.
 const PATH_LIMIT: usize = 4096;
 
-/// Variables by which a terminal or multiplexer tells a program where it is, with the report's name for each. The
-/// environment goes nowhere else.
-const TERMINAL: &[(&str, &str)] = &[
-    ("term_program", "TERM_PROGRAM"),
-    ("tmux", "TMUX"),
-    ("tmux_pane", "TMUX_PANE"),
-    ("zellij_session", "ZELLIJ_SESSION_NAME"),
-    ("zellij_pane", "ZELLIJ_PANE_ID"),
-    ("wezterm_pane", "WEZTERM_PANE"),
-    ("kitty_window", "KITTY_WINDOW_ID"),
-    ("iterm_session", "ITERM_SESSION_ID"),
-];
+/// The one line that goes to the daemon.
+#[derive(Serialize)]
+struct Request {
+    jsonrpc: &'static str,
+    method: &'static str,
+    params: Report,
+}
+
+/// The parameters of `session.report`.
+#[derive(Serialize)]
+struct Report {
+    agent: &'static str,
+    /// When the hook started, in ms since the epoch.
+    at: u64,
+    pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process_start: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid_namespace: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attended: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_dir: Option<Text<PATH_LIMIT>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terminal: Option<Terminal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<Box<RawValue>>,
+}
 
 /// Whether the command line is the hook's: `arguments` are those after the program's name. `hook --help` is not, since
 /// help is for people and `hook` never prints.
 #[must_use]
-pub fn wanted(arguments: &[OsString]) -> bool {
+pub fn is_hook_command(arguments: &[OsString]) -> bool {
     let help = |argument: &OsString| argument == "--help" || argument == "-h";
     match arguments {
         [first, rest @ ..] => first == "hook" && !rest.iter().any(help),
@@ -72,47 +80,45 @@ pub fn wanted(arguments: &[OsString]) -> bool {
 /// ignore (a socket is written to without one), no standard descriptor that must be open.
 pub extern "C" fn before_main() {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    if wanted(&arguments) {
+    if is_hook_command(&arguments) {
         let (agent, socket) = read_arguments(arguments.get(1..).unwrap_or_default());
         run(&agent, socket);
-        deadline::leave();
+        deadline::exit_now();
     }
 }
 
-/// Reports the event on standard input to the daemon at `socket`, else wherever [`config::socket_path`] says.
-/// For whoever started the process it ends within 100 ms.
+/// Reports the event on standard input to the daemon at `socket`, else wherever [`config::socket_path`] says. Of an
+/// agent that is not in [`agents::ALL`] it reports nothing. The process that the agent started ends within 100 ms.
 pub fn run(agent: &str, socket: Option<&Path>) {
     let at = clock::unix_ms();
-    deadline::limit();
-    let source = agents::hook_source(agent);
+    deadline::arm();
+    let mut report = agents::find(agent).map(|agent| (agent, Report::new(agent, at)));
+    if let Some((agent, report)) = &mut report {
+        report.event = input::read_event(agent.filter, &mut Stdin);
+    }
+    deadline::input_is_read();
+    if let Some((_, report)) = report {
+        send(report, socket, deadline::SEND);
+    }
+    input::drain(&mut Stdin);
+}
 
-    let line = begin_line(agent, &source, at);
-    let line = read_event(&source, line, read_input);
-    if let Ok(mut daemon) = peer::connect(&choose_socket(socket), deadline::LAST) {
-        // Nobody to tell where it fails.
-        let _ = daemon.write_all(&line);
+/// Reports an event that the caller has read, to the same daemon as [`run`] would; gives up after `timeout`.
+pub fn report(agent: &Agent, socket: Option<&Path>, payload: &[u8], timeout: Duration) {
+    let mut report = Report::new(agent, clock::unix_ms());
+    report.event = (agent.filter)(payload).ok();
+    send(report, socket, timeout);
+}
+
+/// An error has no reader here: the agent must see none.
+fn send(report: Report, socket: Option<&Path>, timeout: Duration) {
+    if let Ok(mut daemon) = peer::connect(&choose_socket(socket), timeout) {
+        let _ = daemon.write_all(&report.into_line());
     }
 }
 
-/// Reports an event that somebody else has read, to the same daemon as [`run`] would; gives up after `patience`.
-pub fn report(agent: &str, socket: Option<&Path>, payload: &[u8], patience: Duration) {
-    let source = agents::hook_source(agent);
-    let line = begin_line(agent, &source, clock::unix_ms());
-    let mut rest = payload;
-    let line = read_event(&source, line, |chunk| {
-        let (next, later) = rest.split_at(rest.len().min(CHUNK));
-        rest = later;
-        chunk.extend_from_slice(next);
-        Ok(next.len())
-    });
-    if let Ok(mut daemon) = peer::connect(&choose_socket(socket), patience) {
-        // Nobody to tell where it fails.
-        let _ = daemon.write_all(&line);
-    }
-}
-
-/// Agent and socket from the words after `hook`. What it does not know it ignores, because a line in an agent's settings
-/// outlives the version that wrote it.
+/// Agent and socket from the words after `hook`. Unknown words are ignored, because a line in an agent's settings outlives
+/// the version that wrote it.
 fn read_arguments(arguments: &[OsString]) -> (String, Option<&Path>) {
     let mut agent = None;
     let mut socket = None;
@@ -127,142 +133,79 @@ fn read_arguments(arguments: &[OsString]) -> (String, Option<&Path>) {
             agent = Some(argument.to_string_lossy().into_owned());
         }
     }
-    let agent = agent.unwrap_or_else(|| DEFAULT_AGENT.to_owned());
+    let agent = agent.unwrap_or_else(|| agents::DEFAULT.name.to_owned());
     (agent, socket)
 }
 
-/// A choice that is broken is as good as none: the default is where a daemon most likely is.
+/// A broken choice counts as none: the default is where a daemon most likely listens.
 fn choose_socket(flag: Option<&Path>) -> PathBuf {
     config::socket_path(flag).map_or_else(|_| PathBuf::from(DEFAULT_SOCKET), |choice| choice.path)
 }
 
-/// The report up to its event: all that this process knows without it.
-fn begin_line(agent: &str, source: &HookSource, at: u64) -> Vec<u8> {
-    let mut line = Vec::with_capacity(4096);
-    line.extend_from_slice(
-        b"{\"jsonrpc\":\"2.0\",\"method\":\"session.report\",\"params\":{\"agent\":",
-    );
-    escape::push_string(&mut line, agent.as_bytes(), NAME_LIMIT);
-    push_number(&mut line, "at", at);
-
-    let pid = source
-        .pid_var
-        .and_then(variable)
-        .and_then(|pid| pid.to_str()?.parse().ok())
-        .filter(|&pid| pid > 0)
-        .unwrap_or_else(std::os::unix::process::parent_id);
-    push_number(&mut line, "pid", u64::from(pid));
-    let found = process::inspect(pid).ok();
-    if let Some(found) = &found {
-        push_number(&mut line, "process_start", found.id.start);
-    }
-    if let Some(namespace) = process::namespace() {
-        push_number(&mut line, "pid_namespace", namespace);
-    }
-    if let Some(attended) = source.attended_var.and_then(variable) {
-        match attended.as_bytes() {
-            b"1" => line.extend_from_slice(b",\"attended\":true"),
-            b"0" => line.extend_from_slice(b",\"attended\":false"),
-            _ => {}
+impl Report {
+    /// All that this process knows without the event.
+    fn new(agent: &Agent, at: u64) -> Self {
+        let hook = &agent.hook;
+        let pid = hook
+            .pid_variable
+            .and_then(variable)
+            .and_then(|pid| pid.to_str()?.parse().ok())
+            .filter(|&pid| pid > 0)
+            .unwrap_or_else(std::os::unix::process::parent_id);
+        let found = process::inspect(pid).ok();
+        let attended = hook.attended_variable.and_then(variable);
+        let tty = found.as_ref().and_then(|found| found.tty.as_deref());
+        Self {
+            agent: agent.name,
+            at,
+            pid,
+            process_start: found.as_ref().map(|found| found.id.start),
+            pid_namespace: process::namespace(),
+            attended: attended.and_then(|attended| match attended.as_bytes() {
+                b"1" => Some(true),
+                b"0" => Some(false),
+                _ => None,
+            }),
+            config_dir: agents::config_dir(agent.config_dir, variable)
+                .map(|directory| Text::from_bytes(directory.as_os_str().as_bytes())),
+            terminal: Some(terminal(tty, variable))
+                .filter(|terminal| *terminal != Terminal::default()),
+            event: None,
         }
     }
-    if let Some(directory) = source
-        .config_dir
-        .and_then(|place| agents::config_dir(place, variable))
-    {
-        line.extend_from_slice(b",\"config_dir\":");
-        escape::push_string(&mut line, directory.as_os_str().as_bytes(), PATH_LIMIT);
-    }
-    let tty = found.as_ref().and_then(|found| found.tty.as_deref());
-    push_terminal(&mut line, tty, variable);
-    line
-}
 
-fn push_number(line: &mut Vec<u8>, name: &str, number: u64) {
-    // A vector takes all that is written.
-    let _ = write!(line, ",\"{name}\":{number}");
-}
-
-/// Where the agent's terminal is, as far as anything says so.
-fn push_terminal(
-    line: &mut Vec<u8>,
-    tty: Option<&str>,
-    variable: impl Fn(&str) -> Option<OsString>,
-) {
-    let mut before: &[u8] = b",\"terminal\":{\"";
-    let mut push = |name: &str, value: &[u8]| {
-        line.extend_from_slice(before);
-        before = b",\"";
-        line.extend_from_slice(name.as_bytes());
-        line.extend_from_slice(b"\":");
-        escape::push_string(line, value, TERMINAL_LIMIT);
-    };
-    if let Some(tty) = tty {
-        push("tty", tty.as_bytes());
-    }
-    let mut any = tty.is_some();
-    for (name, key) in TERMINAL {
-        if let Some(value) = variable(key) {
-            let mut value = value.as_bytes();
-            if *name == "tmux" {
-                // "socket,server pid,session" (tmux(1)): the socket is what a client needs.
-                value = value.split(|&byte| byte == b',').next().unwrap_or(value);
-            }
-            push(name, value);
-            any = true;
-        }
-    }
-    if any {
-        line.push(b'}');
+    fn into_line(self) -> Vec<u8> {
+        let request = Request {
+            jsonrpc: "2.0",
+            method: "session.report",
+            params: self,
+        };
+        // Keys are texts and every value can be written: it never fails.
+        let mut line = serde_json::to_vec(&request).unwrap_or_default();
+        line.push(b'\n');
+        line
     }
 }
 
-fn read_input(chunk: &mut Vec<u8>) -> io::Result<usize> {
-    Ok(rustix::io::read(
-        rustix::stdio::stdin(),
-        spare_capacity(chunk),
-    )?)
-}
-
-/// Reads the input to its end, so that the agent is never told of a broken pipe, and ends the line: with the event if it
-/// was one whole JSON object, else without.
-fn read_event(
-    source: &HookSource,
-    mut line: Vec<u8>,
-    mut read: impl FnMut(&mut Vec<u8>) -> io::Result<usize>,
-) -> Vec<u8> {
-    const END: &[u8] = b"}}\n";
-    let without_event = line.len();
-    line.extend_from_slice(b",\"event\":");
-    let mut scanner = Scanner::new(source.fields, line, LINE_LIMIT - 1 - END.len());
-    // Not zeroed: that would touch every page of it, a tenth of the whole run.
-    let mut chunk = Vec::with_capacity(CHUNK);
-    loop {
-        chunk.clear();
-        match read(&mut chunk) {
-            Ok(0) => break,
-            Ok(_) => scanner.feed(&chunk),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => break,
-        }
+/// Where the agent's terminal is, by the variables with which a terminal or multiplexer names a place. No other
+/// variables leave the process but the agent's own.
+fn terminal(tty: Option<&str>, variable: impl Fn(&str) -> Option<OsString>) -> Terminal {
+    let cut = |bytes: &[u8]| Text::<TERMINAL_LIMIT>::from_bytes(bytes).into_inner();
+    let read = |name| variable(name).map(|value| cut(value.as_bytes()));
+    // "socket,server pid,session" (tmux(1)): the socket is what a client needs.
+    let tmux_socket =
+        |value: &OsString| value.as_bytes().split(|&byte| byte == b',').next().map(cut);
+    Terminal {
+        tty: tty.map(|tty| cut(tty.as_bytes())),
+        term_program: read("TERM_PROGRAM"),
+        tmux: variable("TMUX").as_ref().and_then(tmux_socket),
+        tmux_pane: read("TMUX_PANE"),
+        zellij_session: read("ZELLIJ_SESSION_NAME"),
+        zellij_pane: read("ZELLIJ_PANE_ID"),
+        wezterm_pane: read("WEZTERM_PANE"),
+        kitty_window: read("KITTY_WINDOW_ID"),
+        iterm_session: read("ITERM_SESSION_ID"),
     }
-    let (mut line, whole) = scanner.finish();
-    if !whole {
-        line.truncate(without_event);
-    }
-    line.extend_from_slice(END);
-    line
-}
-
-/// What of an event's payload leaves the agent's process; `None` if it is not one whole JSON object.
-#[cfg(test)]
-pub(crate) fn filter(agent: &str, payload: &[u8]) -> Option<String> {
-    let source = agents::hook_source(agent);
-    let mut scanner = Scanner::new(source.fields, Vec::new(), LINE_LIMIT);
-    scanner.feed(payload);
-    let (kept, whole) = scanner.finish();
-    let kept = String::from_utf8(kept).ok()?;
-    whole.then_some(kept)
 }
 
 #[cfg(test)]

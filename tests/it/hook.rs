@@ -1,5 +1,5 @@
 //! The real `agent-console hook` against a socket that stands in for the daemon: what arrives there, and that nothing
-//! that can go wrong is ever the agent's trouble.
+//! that can go wrong ever affects the agent.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -13,7 +13,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{fs, process};
 
-use agent_console::agents;
 use agent_console::os::clock::{monotonic, unix_ms};
 use agent_console::os::process::{inspect, namespace};
 use serde_json::{Map, Value, json};
@@ -120,34 +119,60 @@ fn traces() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/agents/claude_code/traces")
 }
 
+/// All that may be kept of a recorded event, and the longest text in bytes of JSON. A dot leads into an object or into
+/// each element of an array.
+const ALLOWED: &[(&str, usize)] = &[
+    ("hook_event_name", 64),
+    ("session_id", 128),
+    ("cwd", 4096),
+    ("prompt_id", 64),
+    ("permission_mode", 32),
+    ("agent_id", 64),
+    ("source", 32),
+    ("trigger", 32),
+    ("reason", 64),
+    ("model", 64),
+    ("session_title", 256),
+    ("prompt", 256),
+    ("tool_name", 128),
+    ("tool_input.command", 256),
+    ("tool_input.file_path", 512),
+    ("tool_input.notebook_path", 512),
+    ("tool_input.path", 512),
+    ("tool_input.pattern", 256),
+    ("tool_input.url", 256),
+    ("tool_input.query", 256),
+    ("tool_input.description", 256),
+    ("notification_type", 64),
+    ("error", 64),
+    ("background_tasks.id", 64),
+    ("background_tasks.type", 32),
+    ("background_tasks.status", 32),
+];
+
 /// What may be kept of `object` where `prefix` leads to it.
-fn allowed(object: &Map<String, Value>, prefix: &str) -> Value {
+fn allowed(object: &Map<String, Value>, prefix: &str) -> Map<String, Value> {
     let mut kept = Map::new();
-    for field in agents::hook_source("claude-code").fields {
-        let Some(rest) = field.path.strip_prefix(prefix) else {
+    for (path, limit) in ALLOWED {
+        let Some(rest) = path.strip_prefix(prefix) else {
             continue;
         };
         let step = rest.split('.').next().unwrap();
         let inside = format!("{prefix}{step}.");
-        let value = match object.get(step) {
-            Some(Value::String(text)) if rest == step => Some(cut(text, field.limit).into()),
-            Some(Value::Object(object)) if rest != step => Some(allowed(object, &inside)),
-            Some(Value::Array(elements)) if rest != step => Some(
-                elements
-                    .iter()
-                    .map(|element| allowed(element.as_object().unwrap(), &inside))
-                    .collect(),
-            ),
-            Some(scalar @ (Value::Bool(_) | Value::Number(_) | Value::Null)) if rest == step => {
-                Some(scalar.clone())
-            }
-            _ => None,
+        let value: Value = match object.get(step) {
+            Some(Value::String(text)) if rest == step => cut(text, *limit).into(),
+            Some(Value::Object(object)) if rest != step => allowed(object, &inside).into(),
+            Some(Value::Array(elements)) if rest != step => elements
+                .iter()
+                .map(|element| allowed(element.as_object().unwrap(), &inside))
+                .collect(),
+            _ => continue,
         };
-        if let Some(value) = value {
+        if ![json!(""), json!({}), json!([])].contains(&value) {
             kept.insert(step.to_owned(), value);
         }
     }
-    Value::Object(kept)
+    kept
 }
 
 fn cut(text: &str, limit: usize) -> String {
@@ -265,16 +290,55 @@ fn the_environment_stays_at_home() {
 }
 
 #[test]
-fn another_agent_is_named() {
+fn an_unknown_agents_hook_does_nothing() {
     let daemon = StandIn::new();
-    run(
-        hook(&["codex"], &daemon.socket()),
-        br#"{"hook_event_name":"Stop"}"#,
-    );
+    for input in [&br#"{"hook_event_name":"Stop"}"#[..], &vec![b'x'; 300_000]] {
+        run(hook(&["unheard-of"], &daemon.socket()), input);
+    }
+    // The only line is that of a known one.
+    run(hook(&[], &daemon.socket()), b"{}");
+    assert_eq!(daemon.report()["agent"], "claude-code");
+}
+
+/// The writer may keep the pipe open, and write more.
+#[test]
+fn an_event_is_reported_as_soon_as_it_is_whole() {
+    let daemon = StandIn::new();
+    let start = monotonic();
+    let mut child = hook(&[], &daemon.socket()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(br#"{"hook_event_name":"Stop"}"#).unwrap();
     let report = daemon.report();
-    assert_eq!(report["agent"], "codex");
-    assert_eq!(report["pid"], process::id());
+    assert!(start.elapsed() < SOON);
     assert_eq!(report["event"], json!({"hook_event_name": "Stop"}));
+    input.write_all(&vec![b'\n'; 300_000]).unwrap();
+    finish(child, start);
+    drop(input);
+}
+
+/// Slower than the agent waits for, and than a daemon is waited for.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_event_that_is_written_slowly_arrives() {
+    let daemon = StandIn::new();
+    let payload = json!({
+        "tool_response": (0..50).map(|_| json!({"line": "}".repeat(40_000)})).collect::<Value>(),
+        "hook_event_name": "PostToolUse",
+    });
+    let payload = payload.to_string();
+    let start = monotonic();
+    let mut child = hook(&[], &daemon.socket()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let pieces = payload.as_bytes().chunks(payload.len() / 50);
+    for piece in pieces {
+        input.write_all(piece).unwrap();
+        thread::sleep(Duration::from_millis(60));
+    }
+    let report = daemon.report();
+    assert!(start.elapsed() > Duration::from_millis(2500));
+    assert_eq!(report["event"], json!({"hook_event_name": "PostToolUse"}));
+    child.wait().unwrap();
+    drop(input);
 }
 
 #[test]

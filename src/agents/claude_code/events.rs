@@ -1,62 +1,12 @@
-//! Claude Code's hook payloads, as observed with 2.1.330 and published in its types: payload -> [`AgentEvent`].
+//! What Claude Code's hook events mean, as observed with 2.1.330: [`Payload`] -> [`AgentEvent`].
 //!
-//! Pure. Unknown events and fields are tolerated: an event that this file doesn't know is [`EventKind::Unknown`].
-//! Called by the codec on what `hook` sent; what `hook` may send at all is [`crate::agents::hook_source`].
+//! Pure. An event that this file does not know is [`EventKind::Unknown`].
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-
-use super::tolerant::{Text, tolerant};
-use crate::agents::Field;
+use super::payload::{BackgroundTask, Payload};
 use crate::event::{AgentEvent, EventKind, Tool, TurnEvent};
 use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
-
-/// The longest working directory kept, in bytes: Linux's `PATH_MAX`.
-const CWD_LIMIT: usize = 4096;
-
-const fn field(path: &'static str, limit: usize) -> Field {
-    Field { path, limit }
-}
-
-/// What the hook keeps of a payload. Never here: tool output, a message's text, a whole prompt.
-pub(in crate::agents) const FIELDS: &[Field] = &[
-    field("hook_event_name", 64),
-    field("session_id", 128),
-    field("cwd", CWD_LIMIT),
-    field("prompt_id", 64),
-    field("permission_mode", 32),
-    field("agent_id", 64),
-    field("source", 32),
-    field("trigger", 32),
-    field("reason", 64),
-    field("model", 64),
-    field("session_title", 256),
-    field("prompt", 256),
-    field("tool_name", 128),
-    field("tool_input.command", 256),
-    field("tool_input.file_path", 512),
-    field("tool_input.notebook_path", 512),
-    field("tool_input.path", 512),
-    field("tool_input.pattern", 256),
-    field("tool_input.url", 256),
-    field("tool_input.query", 256),
-    field("tool_input.description", 256),
-    field("notification_type", 64),
-    field("error", 64),
-    field("background_tasks.id", 64),
-    field("background_tasks.type", 32),
-    field("background_tasks.status", 32),
-    // Of a status line.
-    field("session_name", 256),
-    field("model.id", 64),
-    field("context_window.used_percentage", 32),
-    field("cost.total_cost_usd", 32),
-    field("rate_limits.five_hour.used_percentage", 32),
-    field("rate_limits.five_hour.resets_at", 32),
-    field("rate_limits.seven_day.used_percentage", 32),
-    field("rate_limits.seven_day.resets_at", 32),
-];
 
 /// The events of 2.1.330, by their types and its documentation.
 const KNOWN: &[&str] = &[
@@ -95,55 +45,8 @@ const KNOWN: &[&str] = &[
     "WorktreeRemove",
 ];
 
-/// A payload after the hook has cut it down to [`FIELDS`].
-#[derive(Deserialize, Default)]
-#[serde(default, bound(deserialize = "'de: 'a"))]
-struct Payload<'a> {
-    hook_event_name: Text<'a>,
-    session_id: Text<'a>,
-    cwd: Text<'a>,
-    prompt_id: Text<'a>,
-    permission_mode: Text<'a>,
-    agent_id: Text<'a>,
-    source: Text<'a>,
-    trigger: Text<'a>,
-    reason: Text<'a>,
-    model: Text<'a>,
-    session_title: Text<'a>,
-    prompt: Text<'a>,
-    tool_name: Text<'a>,
-    #[serde(deserialize_with = "tolerant")]
-    tool_input: ToolInput<'a>,
-    notification_type: Text<'a>,
-    error: Text<'a>,
-    #[serde(deserialize_with = "tolerant")]
-    background_tasks: Vec<BackgroundTask<'a>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, bound(deserialize = "'de: 'a"))]
-struct ToolInput<'a> {
-    command: Text<'a>,
-    file_path: Text<'a>,
-    notebook_path: Text<'a>,
-    path: Text<'a>,
-    pattern: Text<'a>,
-    url: Text<'a>,
-    query: Text<'a>,
-    description: Text<'a>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, bound(deserialize = "'de: 'a"))]
-struct BackgroundTask<'a> {
-    id: Text<'a>,
-    r#type: Text<'a>,
-    status: Text<'a>,
-}
-
-/// What a payload means, or `None` if it is not an object of the expected shape with an event's name.
-pub(super) fn event(payload: &str) -> Option<AgentEvent> {
-    let payload: Payload = serde_json::from_str(payload).ok()?;
+/// What an event means, or `None` if it has no name.
+pub(super) fn event(payload: &Payload) -> Option<AgentEvent> {
     let name = payload.hook_event_name.get()?;
     let known = KNOWN.iter().find(|known| **known == name);
     Some(AgentEvent {
@@ -151,25 +54,28 @@ pub(super) fn event(payload: &str) -> Option<AgentEvent> {
             Some(known) => Cow::Borrowed(known),
             None => one_line(name, NAME_LIMIT).into(),
         },
-        session_id: payload.session_id.cut(NAME_LIMIT),
+        session_id: payload.session_id.one_line(NAME_LIMIT),
         cwd: payload.cwd.get().map(Into::into),
-        permission_mode: payload.permission_mode.cut(NAME_LIMIT),
-        model: payload.model.cut(NAME_LIMIT),
-        title: payload.session_title.cut(TEXT_LIMIT),
-        subagent: payload.agent_id.cut(NAME_LIMIT),
-        prompt_id: payload.prompt_id.cut(NAME_LIMIT),
+        permission_mode: payload.permission_mode.one_line(NAME_LIMIT),
+        model: payload
+            .model
+            .name()
+            .and_then(|name| name.one_line(NAME_LIMIT)),
+        title: payload.session_title.one_line(TEXT_LIMIT),
+        subagent: payload.agent_id.one_line(NAME_LIMIT),
+        prompt_id: payload.prompt_id.one_line(NAME_LIMIT),
         context_percent: None,
         cost_usd: None,
         limits: Vec::new(),
         kind: if known.is_some() {
-            kind(&payload)
+            kind(payload)
         } else {
             EventKind::Unknown
         },
     })
 }
 
-fn kind(payload: &Payload<'_>) -> EventKind {
+fn kind(payload: &Payload) -> EventKind {
     match payload.hook_event_name.get().unwrap_or_default() {
         "SessionStart" if payload.source.get() == Some("compact") => EventKind::Noted,
         "SessionStart" => EventKind::SessionStarted,
@@ -185,7 +91,7 @@ fn kind(payload: &Payload<'_>) -> EventKind {
 }
 
 /// What an event of this name does in a turn; `None`: nothing.
-fn turn_event(name: &str, payload: &Payload<'_>) -> Option<TurnEvent> {
+fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
     Some(match name {
         "UserPromptSubmit" => {
             let prompt = payload.prompt.get().unwrap_or_default();
@@ -204,7 +110,7 @@ fn turn_event(name: &str, payload: &Payload<'_>) -> Option<TurnEvent> {
         },
         "PostToolBatch" => TurnEvent::BatchEnded,
         "MessageDisplay" | "PreCompact" => TurnEvent::Active,
-        // Without an id it is nobody's.
+        // Without an id it names no subagent.
         "SubagentStart" if payload.agent_id.get().is_some() => TurnEvent::SubagentStarted,
         "SubagentStop" if payload.agent_id.get().is_some() => TurnEvent::SubagentEnded,
         "PermissionRequest" => TurnEvent::Asked {
@@ -228,7 +134,7 @@ fn turn_event(name: &str, payload: &Payload<'_>) -> Option<TurnEvent> {
             Some("idle_prompt") => TurnEvent::IdleReminded,
             _ => return None,
         },
-        "Stop" => turn_ended(&payload.background_tasks),
+        "Stop" => turn_ended(&payload.background_tasks.0),
         "StopFailure" => TurnEvent::Failed {
             error: failure(payload.error.get()),
         },
@@ -237,7 +143,7 @@ fn turn_event(name: &str, payload: &Payload<'_>) -> Option<TurnEvent> {
 }
 
 /// The turn's end, with what goes on after it.
-fn turn_ended(tasks: &[BackgroundTask<'_>]) -> TurnEvent {
+fn turn_ended(tasks: &[BackgroundTask]) -> TurnEvent {
     let mut subagents = Vec::new();
     let mut shells = 0;
     for task in tasks
@@ -246,7 +152,7 @@ fn turn_ended(tasks: &[BackgroundTask<'_>]) -> TurnEvent {
     {
         match task.r#type.get() {
             Some("subagent" | "workflow" | "teammate") => {
-                subagents.extend(task.id.cut(NAME_LIMIT));
+                subagents.extend(task.id.one_line(NAME_LIMIT));
             }
             _ => shells += 1,
         }
@@ -254,7 +160,7 @@ fn turn_ended(tasks: &[BackgroundTask<'_>]) -> TurnEvent {
     TurnEvent::Ended { subagents, shells }
 }
 
-fn waiting_for(payload: &Payload<'_>) -> WaitingFor {
+fn waiting_for(payload: &Payload) -> WaitingFor {
     match payload.tool_name.get() {
         Some("AskUserQuestion") => WaitingFor::Answer,
         Some("ExitPlanMode") => WaitingFor::Plan,
@@ -263,8 +169,8 @@ fn waiting_for(payload: &Payload<'_>) -> WaitingFor {
 }
 
 /// The tool and the part of its input that a person knows it by.
-fn tool(payload: &Payload<'_>) -> Tool {
-    let input = &payload.tool_input;
+fn tool(payload: &Payload) -> Tool {
+    let input = &payload.tool_input.0;
     let path = input.file_path.get().or(input.notebook_path.get());
     let detail = input
         .command
@@ -289,7 +195,7 @@ fn below<'a>(path: &'a str, directory: Option<&str>) -> &'a str {
         .unwrap_or(path)
 }
 
-/// A person's words for `StopFailure`'s `error`.
+/// `StopFailure`'s `error`, worded for people.
 fn failure(error: Option<&str>) -> Box<str> {
     match error {
         Some("rate_limit") => "rate limited".into(),

@@ -1,10 +1,10 @@
-//! Asks the account's service once how much of its limits is used: what `agent-console usage --fetch` does.
+//! Asks the account's service once how much of its limits is used: `agent-console usage --fetch`.
 //!
-//! The only module that knows of HTTP, TLS and credentials, all three the `claude-usage` crate's. The daemon runs it in a
-//! short-lived child of its own program, kills it when it takes too long, and reads one line, [`Fetched`], from its
-//! standard output: so nothing of it ever is in the resident process. Called by `commands::usage`.
+//! The only module with HTTP, TLS and credentials, all three from the `claude-usage` crate. The daemon runs it in a
+//! short-lived child process, kills it after a time limit, and reads one line, [`Fetched`], from its standard output. So
+//! none of it is ever in the resident process. Called by `commands::usage`.
 //!
-//! Of a token nothing leaves this process but in the request itself: it is in no argument, no message, no log.
+//! A token leaves this process only in the request itself: it is in no argument, no message, no log.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -21,18 +21,18 @@ use crate::limits::{Failure, Fetched, Limit, Problem};
 use crate::os::clock;
 use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, one_line};
 
-/// Whose variable comes before every file of credentials, says the crate.
+/// The variable that the crate reads before any file of credentials.
 const TOKEN_VARIABLE: &str = claude_usage::credentials::ENV_VAR_TOKEN;
 
-/// The most windows that are taken; the service has told five.
+/// The most windows that are taken; the service was seen to have five.
 const MOST_WINDOWS: usize = 16;
 
-/// Asks, and says what came of it.
+/// Asks the service; the result says why where that failed.
 #[must_use]
 pub fn fetch() -> Fetched {
-    keep_to_itself();
+    harden_process();
     let asked = token().and_then(|token| {
-        let answer = fetch_usage_raw(&token).map_err(|error| refused(&error))?;
+        let answer = fetch_usage_raw(&token).map_err(|error| api_failure(&error))?;
         limits(&answer).ok_or_else(|| {
             Failure::new(
                 Problem::UnexpectedAnswer,
@@ -43,9 +43,9 @@ pub fn fetch() -> Fetched {
     asked.map_or_else(Fetched::Failed, Fetched::Limits)
 }
 
-/// A crash must not leave the token in a core file, nor anybody else of this user's read it from this process. What can't
-/// be set, is not lost more than it was.
-fn keep_to_itself() {
+/// Keeps the token out of core files, and this process's memory from the user's other processes. Goes on without what
+/// cannot be set.
+fn harden_process() {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
@@ -68,11 +68,13 @@ fn token() -> Result<String, Failure> {
         Some(directory) => token_in(&Path::new(&directory).join(".credentials.json")),
         None => get_token(),
     };
-    let token = token.map_err(|error| no_token(&error))?;
+    let token = token.map_err(|error| credential_failure(&error))?;
     // Nothing else can be sent, and to the crate that is a network that fails.
     let token = token.trim();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(no_token(&CredentialError::MissingField("accessToken")));
+        return Err(credential_failure(&CredentialError::MissingField(
+            "accessToken",
+        )));
     }
     Ok(token.to_owned())
 }
@@ -110,7 +112,7 @@ fn token_in(file: &Path) -> Result<String, CredentialError> {
 }
 
 /// What the crate says of credentials, in words of our own: its own may one day hold what was read.
-fn no_token(error: &CredentialError) -> Failure {
+fn credential_failure(error: &CredentialError) -> Failure {
     let unreadable = "Claude Code's credentials cannot be read";
     let (problem, message) = match error {
         CredentialError::NotFound | CredentialError::NoHomeDir => (
@@ -137,8 +139,8 @@ fn no_token(error: &CredentialError) -> Failure {
     Failure::new(problem, one_line(&message, 2 * TEXT_LIMIT))
 }
 
-/// What the service has answered instead of the limits.
-fn refused(error: &ApiError) -> Failure {
+/// The failure for an answer without limits.
+fn api_failure(error: &ApiError) -> Failure {
     let (problem, message) = match error {
         ApiError::Network(_) => (
             Problem::Network,
@@ -173,14 +175,13 @@ fn refused(error: &ApiError) -> Failure {
         retry_after: Some(wish),
     } = error
     {
-        failure.retry_after_ms = wait(wish, clock::unix_ms());
+        failure.retry_after_ms = parse_retry_after(wish, clock::unix_ms());
     }
     failure
 }
 
-/// How long, in ms, a `Retry-After` header (RFC 9110, 10.2.3) wants us to wait: seconds, or a date. `None` for what is
-/// neither.
-fn wait(wish: &str, now: u64) -> Option<u64> {
+/// A `Retry-After` header (RFC 9110, 10.2.3), seconds or a date, in ms from `now`; `None` for anything else.
+fn parse_retry_after(wish: &str, now: u64) -> Option<u64> {
     let wish = wish.trim();
     if let Ok(seconds) = wish.parse::<u64>() {
         return Some(seconds.saturating_mul(1000));
@@ -255,18 +256,27 @@ mod tests {
     #[test]
     fn a_wish_to_wait_is_seconds_or_a_date() {
         let now = 1_795_629_600_000;
-        assert_eq!(wait("120", now), Some(120_000));
-        assert_eq!(wait(" 0 ", now), Some(0));
-        assert_eq!(wait("Wed, 25 Nov 2026 18:01:00 GMT", now), Some(60_000));
-        assert_eq!(wait("Wed, 25 Nov 2020 18:01:00 GMT", now), Some(0));
-        assert_eq!(wait("99999999999999999999", now), None);
-        assert_eq!(wait("soon", now), None);
-        assert_eq!(wait(&u64::MAX.to_string(), now), Some(u64::MAX));
+        assert_eq!(parse_retry_after("120", now), Some(120_000));
+        assert_eq!(parse_retry_after(" 0 ", now), Some(0));
+        assert_eq!(
+            parse_retry_after("Wed, 25 Nov 2026 18:01:00 GMT", now),
+            Some(60_000)
+        );
+        assert_eq!(
+            parse_retry_after("Wed, 25 Nov 2020 18:01:00 GMT", now),
+            Some(0)
+        );
+        assert_eq!(parse_retry_after("99999999999999999999", now), None);
+        assert_eq!(parse_retry_after("soon", now), None);
+        assert_eq!(
+            parse_retry_after(&u64::MAX.to_string(), now),
+            Some(u64::MAX)
+        );
     }
 
     #[test]
     fn each_answer_of_the_crate_is_told_apart() {
-        let problem = |error| refused(&error).problem;
+        let problem = |error| api_failure(&error).problem;
         let table = [
             (ApiError::Network("x".into()), Problem::Network),
             (ApiError::Unauthorized, Problem::CredentialsRefused),
@@ -280,7 +290,7 @@ mod tests {
         let limited = ApiError::RateLimited {
             retry_after: Some("7".into()),
         };
-        let failure = refused(&limited);
+        let failure = api_failure(&limited);
         assert_eq!(failure.problem, Problem::RateLimited);
         assert_eq!(failure.retry_after_ms, Some(7000));
     }
@@ -289,7 +299,7 @@ mod tests {
     fn no_message_holds_what_the_crate_has_read() {
         let parse = CredentialError::Parse("sk-ant-oat01-secret".into());
         let network = ApiError::Network("Bearer sk-ant-oat01-secret".into());
-        assert!(!no_token(&parse).message.contains("secret"));
-        assert!(!refused(&network).message.contains("secret"));
+        assert!(!credential_failure(&parse).message.contains("secret"));
+        assert!(!api_failure(&network).message.contains("secret"));
     }
 }

@@ -1,25 +1,132 @@
-//! Claude Code: what it tells through hooks, its registry and its status line, as observed with 2.1.330.
+//! Claude Code: its hooks, registry, status line and account limits, as observed with 2.1.330.
 //!
-//! Pure: text in, our words out. Called by the codec and the daemon's loop; the core never hears an agent's own words
-//! but as evidence.
+//! Pure but for `limits`. [`AGENT`] is what others use.
 
 mod events;
 pub mod limits;
+mod payload;
 mod registry;
 mod status_line;
-mod tolerant;
 
-pub(super) use self::events::FIELDS;
-pub use self::registry::{Registered, registered};
-pub use self::status_line::{Shown, shown};
+use super::tolerant::{filter, object};
+use super::{Agent, CommandForm, HookProcess, Install, LimitWindow, Limits, Registry, Timeout};
+use crate::event::{AgentEvent, Timing};
+use payload::Payload;
 
-use crate::event::AgentEvent;
+pub use registry::registered;
 
 /// The variable that names the configuration directory, and what it is below the home without it.
 pub const CONFIG_DIR: (&str, &str) = ("CLAUDE_CONFIG_DIR", ".claude");
 
+const HOUR_MS: u64 = 3_600_000;
+
+/// Claude Code's line in the table.
+pub static AGENT: Agent = Agent {
+    name: "claude-code",
+    title: "Claude Code",
+    config_dir: CONFIG_DIR,
+    hook: HookProcess {
+        pid_variable: Some("CLAUDE_PID"),
+        attended_variable: Some("CLAUDE_CODE_SESSION_ATTENDED"),
+    },
+    filter: filter::<Payload>,
+    interpret,
+    registry: Some(Registry {
+        directory: "sessions",
+        pid: registry::pid,
+        read: registered,
+    }),
+    // Flashes of the registry last 12 to 30 ms, and it follows a hook within 20 to 120 ms (2.1.330).
+    timing: Timing {
+        settle_ms: 150,
+        settle_next_ms: 500,
+        race_ms: 500,
+        confirm_ms: 1000,
+    },
+    status_line: Some(status_line::read),
+    limits: Some(Limits {
+        fetch: limits::fetch,
+        windows: &[
+            LimitWindow {
+                name: "five_hour",
+                label: "5h",
+                length_ms: 5 * HOUR_MS,
+            },
+            LimitWindow {
+                name: "seven_day",
+                label: "7d",
+                length_ms: 7 * 24 * HOUR_MS,
+            },
+        ],
+    }),
+    install: Install {
+        settings: "settings.json",
+        events: EVENTS,
+        timeout: Timeout::Seconds(5),
+        form: CommandForm::Exec,
+    },
+    resume,
+    model_label,
+};
+
+/// The events that say something about a session's status. Never `MessageDisplay`, which comes with every few lines of
+/// an answer, nor `WorktreeCreate`, whose hook is expected to do the work. Claude Code ignores names that its version
+/// does not know.
+const EVENTS: &[&str] = &[
+    "SessionStart",
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "PostToolBatch",
+    "PermissionRequest",
+    "PermissionDenied",
+    "Notification",
+    "Elicitation",
+    "ElicitationResult",
+    "SubagentStart",
+    "SubagentStop",
+    "PreCompact",
+    "PostCompact",
+    "Stop",
+    "StopFailure",
+    "SessionEnd",
+];
+
 /// What a payload means that a hook or the status line sent; `None` if it is neither.
-#[must_use]
-pub fn event(payload: &str) -> Option<AgentEvent> {
-    events::event(payload).or_else(|| status_line::event(payload))
+fn interpret(payload: &str) -> Option<AgentEvent> {
+    let payload: Payload = object(payload.as_bytes()).ok()?;
+    events::event(&payload).or_else(|| status_line::event(&payload))
+}
+
+fn resume(session_id: &str) -> Vec<String> {
+    ["claude", "--resume", session_id].map(Into::into).into()
+}
+
+/// `claude-opus-4-1-20250805` is `opus-4-1`.
+fn model_label(model: &str) -> &str {
+    let name = model.strip_prefix("claude-").unwrap_or(model);
+    let is_date = |part: &str| part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_digit());
+    match name.rsplit_once('-') {
+        Some((short, last)) if is_date(last) => short,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_labelled_by_what_differs() {
+        assert_eq!(model_label("claude-opus-4-1-20250805"), "opus-4-1");
+        assert_eq!(model_label("claude-opus-5"), "opus-5");
+        assert_eq!(model_label("claude-opus-20250805x"), "opus-20250805x");
+        assert_eq!(model_label("another"), "another");
+    }
+
+    #[test]
+    fn a_conversation_is_resumed_by_its_id() {
+        assert_eq!(resume("0b1c"), ["claude", "--resume", "0b1c"]);
+    }
 }

@@ -4,68 +4,65 @@
 //! Its documentation says no more than "one small file per running session"; the format is as observed with 2.1.330. So
 //! nothing here is needed but the process and a time, and every word that is not known is one that says nothing.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use serde::Deserialize;
 
-use super::tolerant::Text;
+use super::super::Registered;
+use super::super::tolerant::{Number, Text, object};
 use crate::event::{RegistryEntry, RegistryStatus, ReportedProcess};
 use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, WaitingFor};
 
-/// An entry, with the process that it is of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Registered {
-    /// The process; `start` only where the entry has it in the kernel's own unit.
-    pub process: ReportedProcess,
-    /// What it says.
-    pub entry: RegistryEntry,
-}
+/// The longest that is read of a text: Linux's `PATH_MAX`, in bytes.
+type Word = Text<4096>;
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-struct Entry<'a> {
+#[serde(rename_all = "camelCase")]
+struct Entry {
     pid: u32,
     #[serde(default)]
-    session_id: Text<'a>,
+    session_id: Word,
     #[serde(default)]
-    cwd: Text<'a>,
+    cwd: Word,
     #[serde(default)]
     started_at: Number,
     #[serde(default)]
-    proc_start: Text<'a>,
+    proc_start: Word,
     #[serde(default)]
-    pid_domain: Text<'a>,
+    pid_domain: Word,
     #[serde(default)]
-    entrypoint: Text<'a>,
+    entrypoint: Word,
     #[serde(default)]
-    name: Text<'a>,
+    name: Word,
     #[serde(default)]
-    name_source: Text<'a>,
+    name_source: Word,
     #[serde(default)]
-    status: Text<'a>,
+    status: Word,
     #[serde(default)]
-    waiting_for: Text<'a>,
+    waiting_for: Word,
     #[serde(default)]
     status_updated_at: Number,
     #[serde(default)]
     updated_at: Number,
 }
 
-/// A whole number that is not negative; anything else counts as absent.
-#[derive(Default, Clone, Copy)]
-struct Number(Option<u64>);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        Ok(Self(value.as_u64()))
+/// The process id in the name of an entry's file; `None` for any other name.
+pub(super) fn pid(file_name: &OsStr) -> Option<u32> {
+    let digits = file_name.as_bytes().strip_suffix(b".json")?;
+    // One name for each process: no sign, no leading zero.
+    if !digits.iter().all(u8::is_ascii_digit) || digits.first() == Some(&b'0') {
+        return None;
     }
+    str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// What an entry says. `namespace`: the pid namespace that an entry which names none is of. `None` if it is not an
 /// object with a process and a time.
 #[must_use]
 pub fn registered(contents: &[u8], namespace: Option<u64>) -> Option<Registered> {
-    let entry: Entry = serde_json::from_slice(contents).ok()?;
-    let updated_at = entry.updated_at.0.or(entry.started_at.0)?;
+    let entry: Entry = object(contents).ok()?;
+    let updated_at = entry.updated_at.as_u64().or(entry.started_at.as_u64())?;
     Some(Registered {
         process: ReportedProcess {
             pid: entry.pid,
@@ -76,23 +73,23 @@ pub fn registered(contents: &[u8], namespace: Option<u64>) -> Option<Registered>
             },
         },
         entry: RegistryEntry {
-            session_id: entry.session_id.cut(NAME_LIMIT),
+            session_id: entry.session_id.one_line(NAME_LIMIT),
             cwd: entry.cwd.get().map(Into::into),
             title: (entry.name_source.get() == Some("user"))
-                .then(|| entry.name.cut(TEXT_LIMIT))
+                .then(|| entry.name.one_line(TEXT_LIMIT))
                 .flatten(),
             attended: match entry.entrypoint.get() {
                 Some("cli") => Some(true),
                 Some("sdk-cli") => Some(false),
                 Some(_) | None => None,
             },
-            started_at: entry.started_at.0,
+            started_at: entry.started_at.as_u64(),
             updated_at,
             status: entry
                 .status
                 .get()
                 .map(|status| read_status(status, entry.waiting_for.get())),
-            status_at: entry.status_updated_at.0.unwrap_or(updated_at),
+            status_at: entry.status_updated_at.as_u64().unwrap_or(updated_at),
         },
     })
 }
@@ -122,7 +119,7 @@ fn start(text: Option<&str>) -> Option<u64> {
     }
 }
 
-/// The inode in `linux:<machine id>:pid:[<inode>]`; 0, which is nobody's, if there is none.
+/// The inode in `linux:<machine id>:pid:[<inode>]`; 0, which no namespace has, if there is none.
 fn pid_namespace(domain: &str) -> Option<u64> {
     if !domain.starts_with("linux:") {
         return None;
@@ -137,6 +134,25 @@ fn pid_namespace(domain: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+
+    #[test]
+    fn a_file_is_an_entry_by_its_name() {
+        let pid = |name: &str| pid(OsStr::new(name));
+        assert_eq!(pid("17.json"), Some(17));
+        assert_eq!(pid("4294967295.json"), Some(u32::MAX));
+        for name in [
+            "",
+            ".json",
+            "0.json",
+            "07.json",
+            "+7.json",
+            "4294967296.json",
+            "7.json.tmp",
+            "7",
+        ] {
+            assert_eq!(pid(name), None, "{name}");
+        }
+    }
 
     use super::*;
 

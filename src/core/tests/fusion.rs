@@ -499,7 +499,7 @@ fn sighting(entry: Option<Value>, epoch: u64) -> RegistryUpdate {
         claude_code::registered(entry.to_string().as_bytes(), None).unwrap()
     });
     RegistryUpdate {
-        timing: agents::TIMING,
+        timing: agents::DEFAULT.timing,
         agent: "claude-code".into(),
         process: crate::event::ReportedProcess {
             pid: CLAUDE.pid,

@@ -187,7 +187,7 @@ fn sighting() -> impl Strategy<Value = RegistryUpdate> {
         prop::option::weighted(0.9, entry),
     )
         .prop_map(|(process, alive, entry)| RegistryUpdate {
-            timing: agents::TIMING,
+            timing: agents::DEFAULT.timing,
             agent: "claude-code".into(),
             process: process.unwrap_or(ReportedProcess {
                 pid: 99,
@@ -264,7 +264,7 @@ fn report() -> impl Strategy<Value = Ask> {
     )
         .prop_map(|(stamp, process, attended, event, agent)| {
             Ask::Report(Box::new(Report {
-                timing: agents::TIMING,
+                timing: agents::DEFAULT.timing,
                 agent: agent.into(),
                 // Made absolute when it is sent.
                 at: stamp.cast_unsigned(),

@@ -53,7 +53,7 @@ fn entry(status: RegistryStatus, at: u64) -> RegistryEntry {
 
 fn sighting(entry: Option<RegistryEntry>) -> RegistryUpdate {
     RegistryUpdate {
-        timing: agents::TIMING,
+        timing: agents::DEFAULT.timing,
         agent: "claude-code".into(),
         process: process(),
         alive: true,

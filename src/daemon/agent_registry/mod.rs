@@ -12,7 +12,7 @@ use std::rc::Rc;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use self::watcher::{RegistryWatcher, Sighting};
-use crate::agents::{self, claude_code};
+use crate::agents::{self, Registered};
 use crate::config::variable;
 use crate::event::{self, ReportedProcess};
 use crate::os::process;
@@ -36,9 +36,9 @@ impl Registries {
             agents: Vec::new(),
             entries: HashMap::new(),
         };
-        for (agent, place) in agents::WITH_REGISTRY {
-            if let Some(directory) = agents::config_dir(*place, variable) {
-                registries.watch(agent, &directory);
+        for agent in agents::ALL.iter().filter(|agent| agent.registry.is_some()) {
+            if let Some(directory) = agents::config_dir(agent.config_dir, variable) {
+                registries.watch(agent.name, &directory);
             }
         }
         registries
@@ -72,14 +72,15 @@ impl Registries {
     /// What it says, if it says anything.
     pub(super) fn read(&mut self, sighting: Sighting) -> Option<event::RegistryUpdate> {
         let directory = &*sighting.directory;
-        let (_, agent) = self.agents.iter().find(|(known, _)| known == directory)?;
-        let agent = agent.clone();
+        let (_, name) = self.agents.iter().find(|(known, _)| known == directory)?;
+        let agent = agents::find(name)?;
+        let name = name.clone();
         let file = (sighting.directory, sighting.pid);
         let Some(contents) = sighting.contents else {
             let process = self.entries.remove(&file)?;
             return Some(event::RegistryUpdate {
-                agent,
-                timing: agents::TIMING,
+                agent: name,
+                timing: agent.timing,
                 process,
                 alive: false,
                 tty: None,
@@ -87,9 +88,10 @@ impl Registries {
             });
         };
         let own_namespace = process::namespace();
-        let read = claude_code::registered(&contents, own_namespace)
+        let registry = agent.registry.as_ref()?;
+        let read = (registry.read)(&contents, own_namespace)
             .filter(|registered| registered.process.pid == file.1);
-        let Some(claude_code::Registered { mut process, entry }) = read else {
+        let Some(Registered { mut process, entry }) = read else {
             // Half-written, or of another version; the next event brings the rest.
             tracing::debug!(
                 pid = file.1,
@@ -111,8 +113,8 @@ impl Registries {
             .is_some_and(|found| !found.zombie && Some(found.id.start) == process.start);
         self.entries.insert(file, process);
         Some(event::RegistryUpdate {
-            agent,
-            timing: agents::TIMING,
+            agent: name,
+            timing: agent.timing,
             process,
             alive,
             tty: found

@@ -1,0 +1,151 @@
+//! Claude Code's payloads of hooks and of the status line, as observed with 2.1.330 and published in its types.
+//!
+//! [`Payload`] is the allow-list: `hook` reads an event into it and writes it again, so nothing but these fields, cut to
+//! these lengths, leaves the agent's process; the daemon reads the same type. Never here: tool output, the text of an
+//! answer, a whole prompt.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::tolerant::{List, Number, Part, Text, object};
+
+/// The longest working directory kept, in bytes: Linux's `PATH_MAX`.
+const CWD_LIMIT: usize = 4096;
+
+/// The most background tasks that are kept of an event.
+const MAX_TASKS: usize = 32;
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Structs whose fields may all be absent and are then not written.
+macro_rules! allow {
+    ($($(#[$about:meta])* $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty,)* })*) => {$(
+        $(#[$about])*
+        #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub(super) struct $name {
+            $($(#[$attribute])* #[serde(skip_serializing_if = "is_default")] pub(super) $field: $type,)*
+        }
+    )*};
+}
+
+allow! {
+    /// A hook's event, which has a `hook_event_name`, or a status line.
+    Payload {
+        hook_event_name: Text<64>,
+        session_id: Text<128>,
+        cwd: Text<CWD_LIMIT>,
+        prompt_id: Text<64>,
+        permission_mode: Text<32>,
+        agent_id: Text<64>,
+        source: Text<32>,
+        trigger: Text<32>,
+        reason: Text<64>,
+        model: Model,
+        session_title: Text<256>,
+        prompt: Text<256>,
+        tool_name: Text<128>,
+        tool_input: Part<ToolInput>,
+        notification_type: Text<64>,
+        error: Text<64>,
+        background_tasks: List<BackgroundTask, MAX_TASKS>,
+        // Of a status line.
+        session_name: Text<256>,
+        context_window: Part<ContextWindow>,
+        cost: Part<Cost>,
+        rate_limits: Part<RateLimits>,
+    }
+
+    /// The part of a tool's input that a person knows a call by.
+    ToolInput {
+        command: Text<256>,
+        file_path: Text<512>,
+        notebook_path: Text<512>,
+        path: Text<512>,
+        pattern: Text<256>,
+        url: Text<256>,
+        query: Text<256>,
+        description: Text<256>,
+    }
+
+    BackgroundTask {
+        id: Text<64>,
+        r#type: Text<32>,
+        status: Text<32>,
+    }
+
+    ContextWindow {
+        used_percentage: Number,
+    }
+
+    Cost {
+        total_cost_usd: Number,
+    }
+
+    /// Only of accounts that have limits, and after the first answer.
+    RateLimits {
+        five_hour: Part<Window>,
+        seven_day: Part<Window>,
+    }
+
+    Window {
+        used_percentage: Number,
+        /// In seconds since the epoch.
+        resets_at: Number,
+    }
+
+    /// A status line's model.
+    ModelParts {
+        id: Text<64>,
+        /// Drawn by `statusline`, never sent.
+        #[serde(skip_serializing)]
+        display_name: Text<128>,
+    }
+}
+
+/// The model, which hooks name and a status line describes.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(super) enum Model {
+    Name(Text<64>),
+    Parts(ModelParts),
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self::Name(Text::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for Model {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&serde_json::value::RawValue>::deserialize(deserializer)?.get();
+        Ok(if raw.starts_with('{') {
+            Self::Parts(object(raw.as_bytes()).unwrap_or_default())
+        } else {
+            Self::Name(serde_json::from_str(raw).unwrap_or_default())
+        })
+    }
+}
+
+impl Model {
+    /// As a hook names it.
+    pub(super) fn name(&self) -> Option<&Text<64>> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Parts(_) => None,
+        }
+    }
+
+    /// As a status line describes it.
+    pub(super) fn parts(&self) -> Option<&ModelParts> {
+        match self {
+            Self::Name(_) => None,
+            Self::Parts(parts) => Some(parts),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

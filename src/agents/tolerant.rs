@@ -1,0 +1,200 @@
+//! Reading what a program of another version wrote: the types that a payload's allow-list is made of.
+//!
+//! A field of an unexpected type costs that field and nothing else. A text is cut while it is read, so what is read can
+//! be written again as it is. Pure; knows no agent. Used by the agents' folders and, for its own texts, by `hook`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::protocol::one_line;
+
+/// A text whose spelling in JSON takes at most `N` bytes between its quotes; the rest is cut off, between characters.
+/// Empty where there was none, or a value of another type.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Text<const N: usize>(Box<str>);
+
+impl<const N: usize> Text<N> {
+    /// The beginning of `bytes`; what is not UTF-8 becomes U+FFFD.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        Self::cut(String::from_utf8_lossy(bytes).chars())
+    }
+
+    fn cut(chars: impl Iterator<Item = char>) -> Self {
+        let mut length = 0;
+        let fits = |char: &char| {
+            length += json_length(*char);
+            length <= N
+        };
+        Self(chars.take_while(fits).collect::<String>().into())
+    }
+
+    /// The text, if there is one.
+    pub(super) fn get(&self) -> Option<&str> {
+        Some(&*self.0).filter(|text| !text.is_empty())
+    }
+
+    /// The text on one line of at most `limit` characters.
+    pub(super) fn one_line(&self, limit: usize) -> Option<Box<str>> {
+        self.get().map(|text| one_line(text, limit).into())
+    }
+
+    pub(crate) fn into_inner(self) -> Box<str> {
+        self.0
+    }
+}
+
+/// How many bytes `serde_json` writes for a character of a text.
+fn json_length(char: char) -> usize {
+    match char {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..'\u{20}' => 6,
+        _ => char.len_utf8(),
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Text<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        let mut text = serde_json::Deserializer::from_str(raw.get());
+        // As bytes, which may hold half a surrogate pair.
+        Ok(text.deserialize_bytes(TextVisitor).unwrap_or_default())
+    }
+}
+
+struct TextVisitor<const N: usize>;
+
+impl<const N: usize> Visitor<'_> for TextVisitor<N> {
+    type Value = Text<N>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a text")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text<N>, E> {
+        let chars = bytes.utf8_chunks().flat_map(|chunk| {
+            // Half a surrogate pair, the only thing here that is not UTF-8, is the byte 0xED and two more.
+            let half = (chunk.invalid() == [0xed]).then_some(char::REPLACEMENT_CHARACTER);
+            chunk.valid().chars().chain(half)
+        });
+        Ok(Text::cut(chars))
+    }
+}
+
+/// A number that a double can hold, spelled as it was; none where there was a value of another type.
+#[derive(Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(super) struct Number(Option<serde_json::Number>);
+
+impl Number {
+    pub(super) fn as_f64(&self) -> Option<f64> {
+        self.0.as_ref()?.as_f64()
+    }
+
+    pub(super) fn as_u64(&self) -> Option<u64> {
+        self.0.as_ref()?.as_u64()
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(serde_json::from_str(raw.get()).ok()))
+    }
+}
+
+/// An object; the default where there was a value of another type.
+#[derive(Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(super) struct Part<T>(pub(super) T);
+
+impl<'de, T: DeserializeOwned + Default> Deserialize<'de> for Part<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(object(raw.get().as_bytes()).unwrap_or_default()))
+    }
+}
+
+/// The first `N` objects of an array; empty where there was a value of another type.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(super) struct List<T, const N: usize>(pub(super) Vec<T>);
+
+impl<T, const N: usize> Default for List<T, N> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: DeserializeOwned, const N: usize> Deserialize<'de> for List<T, N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        let mut list = serde_json::Deserializer::from_str(raw.get());
+        let visitor = ListVisitor(Self::default());
+        Ok(list.deserialize_seq(visitor).unwrap_or_default())
+    }
+}
+
+struct ListVisitor<T, const N: usize>(List<T, N>);
+
+impl<'de, T: DeserializeOwned, const N: usize> Visitor<'de> for ListVisitor<T, N> {
+    type Value = List<T, N>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<List<T, N>, A::Error> {
+        let kept = &mut self.0.0;
+        while let Some(element) = elements.next_element::<&RawValue>()? {
+            if kept.len() < N {
+                kept.extend(object(element.get().as_bytes()));
+            }
+        }
+        Ok(self.0)
+    }
+}
+
+/// Reads an object. An array is none, although `serde` would take its elements for the fields in order.
+///
+/// # Errors
+///
+/// It is not an object of this type.
+pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    match json.trim_ascii_start().first() {
+        Some(b'{') | None => serde_json::from_slice(json),
+        Some(_) => Err(serde_json::Error::custom("not an object")),
+    }
+}
+
+/// `payload` cut down to what `T` holds. Where it is not JSON because of invalid UTF-8 or control characters in a text,
+/// they are replaced first.
+///
+/// # Errors
+///
+/// It is not one object. Of a payload that ends with `}`, [`serde_json::Error::is_eof`] means that it goes on.
+pub(super) fn filter<T: DeserializeOwned + Serialize>(
+    payload: &[u8],
+) -> serde_json::Result<Box<RawValue>> {
+    let read: T = match object(payload) {
+        Err(error) if error.is_syntax() => object(repair(payload).as_bytes())?,
+        read => read?,
+    };
+    to_raw_value(&read)
+}
+
+fn repair(payload: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(payload);
+    if text.contains(|char| char < ' ') {
+        text.replace(|char| char < ' ', " ").into()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests;
