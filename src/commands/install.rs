@@ -45,7 +45,7 @@ pub(super) struct Parts {
 /// Examples for `install --help`.
 pub(super) const EXAMPLES: &str =
     "Without --service, --hooks or --statusline it is service and hooks. Running it again changes nothing, unless the
-program has moved or is newer. A status line that you have is kept: ours runs its command, and shows the same.
+program has moved or is newer. A status line that you have is kept: its command still runs, and shows the same.
 
 Examples:
   agent-console install --dry-run      what it would do

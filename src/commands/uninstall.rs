@@ -30,7 +30,7 @@ pub(super) fn run(options: install::Options, out: &mut impl Write) -> anyhow::Re
     options.carry_out(parts, out, service::plan_uninstall, || {
         hooks::plan_uninstall(&claude_directory()?, in_settings)
     })?;
-    // Settings of a wrong shape hold nothing of ours.
+    // Settings of a wrong shape hold no call of this program.
     if !options.dry_run
         && (parts.hooks || parts.statusline)
         && let Ok(left) = hooks::state(&claude_directory()?)

@@ -237,23 +237,23 @@ impl Change {
     /// Gives the new file the owner and the mode of the one that it replaces, or those that a new one gets.
     fn copy_owner_and_mode(&self, file: &File, target: &Path) -> Result<(), FileError> {
         let failed = |why| io_error("write", &self.path, why);
-        let ours = file.metadata().map_err(failed)?;
+        let new = file.metadata().map_err(failed)?;
         let (owner, group, mode) = if self.before.is_some() {
             let old = fs::metadata(target).map_err(|_| self.changed())?;
             (old.uid(), old.gid(), old.mode() & 0o7777)
         } else {
             let (owner, group) =
-                inherited_owner(directory_of(target)).unwrap_or((ours.uid(), ours.gid()));
+                inherited_owner(directory_of(target)).unwrap_or((new.uid(), new.gid()));
             (owner, group, self.mode)
         };
-        if ours.uid() != owner && fchown(file, Some(owner), None).is_err() {
+        if new.uid() != owner && fchown(file, Some(owner), None).is_err() {
             return Err(FileError::NotOurs {
                 path: self.path.clone(),
                 owner,
             });
         }
         let mut mode = mode;
-        if ours.gid() != group && fchown(file, None, Some(group)).is_err() {
+        if new.gid() != group && fchown(file, None, Some(group)).is_err() {
             // Not a member of its group: the user's own group must not get the rights of that group.
             mode &= !0o070 | ((mode & 0o007) << 3);
         }

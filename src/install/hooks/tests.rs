@@ -181,8 +181,8 @@ fn both_parts_share_a_change_and_a_record() {
 fn a_record_of_hooks_alone_is_read() {
     let home = Home::with("{\n}\n");
     home.install();
-    let memory = fs::read_to_string(home.record()).unwrap();
-    let value: serde_json::Value = serde_json::from_str(&memory).unwrap();
+    let record = fs::read_to_string(home.record()).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&record).unwrap();
     let keys: Vec<_> = value["memory"].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["events", "hooks", "replaced", "root"]);
     home.uninstall();

@@ -45,7 +45,7 @@ impl FormerUndo {
     }
 }
 
-/// The command behind ours as it was written.
+/// The command that follows our call, as it was written.
 fn unwrap(raw: &str) -> Option<String> {
     let text = lossy(raw)?;
     let call = shell::call(&text, SUBCOMMAND)?;

@@ -229,7 +229,7 @@ impl<'a> Hooks<'a> {
     }
 
     /// Removes our hooks: by the record those that were added, restoring the commands of those that were there before;
-    /// without it, all of ours. Answers which member of the outermost object is to be removed.
+    /// without it, all of ours. Returns the index of the outermost object's member to remove.
     pub(super) fn uninstall(&self, undo: Option<&HooksUndo>, edits: &mut Edits) -> Option<usize> {
         let (at, hooks) = self.place.filter(|(_, hooks)| hooks.is_object())?;
         let mut within = Edits::default();
@@ -310,7 +310,7 @@ impl Event<'_> {
         }
     }
 
-    /// Removes ours from the list; true if the whole event is to be removed.
+    /// Removes ours from the list; true if the whole event must be removed.
     fn remove_own(&self, was: Option<&Prior>, edits: &mut Edits) -> bool {
         let groups = self.list.elements();
         let mut gone = vec![false; groups.len()];
@@ -339,7 +339,7 @@ impl Event<'_> {
     }
 }
 
-/// Removes the children that are `gone` from a container; true if it is to be removed itself, because it is then empty and
+/// Removes the children that are `gone` from a container; true if it must be removed itself, because it is then empty and
 /// was added. Without a record of it, it is removed if that is what emptied it.
 fn remove_own(container: &Node, gone: &[bool], was: Option<&Prior>, edits: &mut Edits) -> bool {
     let any = gone.contains(&true);

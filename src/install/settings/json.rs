@@ -1,7 +1,7 @@
-//! JSON as text: where each value lies, in which style it is written, and edits of it. `settings` is the only caller.
+//! JSON as text: the place of each value, the style of writing, and edits. `settings` is the only caller.
 //!
-//! `serde_json` reads, and so decides what JSON is; its raw values are slices of the text, which are the places. Nothing
-//! is ever written again that was there: an [`Edits`] is a list of ranges and what comes in their stead.
+//! `serde_json` reads, and so decides what JSON is; its raw values are slices of the text, which are the places. Text
+//! that is there is never written anew: [`Edits`] is a list of ranges and their replacements.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -33,7 +33,7 @@ pub(super) struct Member<'a> {
 impl<'a> Node<'a> {
     /// The value that `text` is.
     pub(super) fn read(text: &'a str) -> Result<Self, SettingsError> {
-        let raw: &RawValue = serde_json::from_str(text).map_err(|error| in_words(text, error))?;
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| json_error(text, error))?;
         Ok(Self::within(text, 0, raw))
     }
 
@@ -55,7 +55,7 @@ impl<'a> Node<'a> {
         self.start + 1..self.start + self.raw.len() - 1
     }
 
-    /// In words.
+    /// Its kind, as an error message names it.
     pub(super) fn kind(&self) -> &'static str {
         match self.raw.as_bytes().first() {
             Some(b'{') => "an object",
@@ -145,7 +145,7 @@ impl<'a> Node<'a> {
 }
 
 /// The place and what is wrong there.
-fn in_words(text: &str, error: serde_json::Error) -> SettingsError {
+fn json_error(text: &str, error: serde_json::Error) -> SettingsError {
     let (line, column) = (error.line(), error.column());
     // Reading values in earnest knows more of what is wrong than looking where they end.
     let better = serde_json::from_str::<serde_json::Value>(text).err();
@@ -191,7 +191,7 @@ impl<'de> Visitor<'de> for Pairs {
     }
 }
 
-/// What is to be written.
+/// A value to write.
 #[derive(Debug, Clone)]
 pub(super) enum Tree<'a> {
     /// A number, or a string with its quotes.
@@ -200,7 +200,7 @@ pub(super) enum Tree<'a> {
     Object(Vec<(&'a str, Tree<'a>)>),
 }
 
-/// A child that is to be put into a container.
+/// A child to add to a container.
 pub(super) type Child<'a> = (Option<&'a str>, Tree<'a>);
 
 /// How a text is written.
@@ -347,7 +347,7 @@ fn line_indentation(text: &str, at: usize) -> &str {
     &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
-/// Ranges of a text and what comes in their stead. They never overlap, since each is within a container's own text and
+/// Ranges of a text and their replacements. They never overlap, since each is within a container's own text and
 /// outside its children, or a whole child.
 #[derive(Debug, Default)]
 pub(super) struct Edits(Vec<(Range<usize>, String)>);

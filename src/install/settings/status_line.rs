@@ -34,7 +34,7 @@ pub enum StatusLineUndo {
         /// The command since.
         new: String,
     },
-    /// What earlier versions remembered.
+    /// The record of an earlier version.
     #[serde(untagged)]
     Former(FormerUndo),
 }
@@ -171,8 +171,8 @@ impl<'a> StatusLine<'a> {
         })
     }
 
-    /// Undoes what was done: by the record, without one by what the command says. Answers which member of the outermost
-    /// object is to be removed.
+    /// Undoes what was done: by the record, without one by what the command says. Returns the index of the
+    /// outermost object's member to remove.
     pub(super) fn uninstall(
         &self,
         record: Option<&StatusLineUndo>,
@@ -247,7 +247,7 @@ fn around(program: &str, raw: &str) -> String {
     )
 }
 
-/// What stands behind a call of ours, from the subcommand on.
+/// What follows the subcommand of our call.
 fn form(rest: &str) -> Form {
     let (options, command) = match rest.split_once(" -- ") {
         Some(parts) => parts,

@@ -38,8 +38,8 @@ fn installed(text: &str) -> String {
     done.text
 }
 
-/// The text with one of ours, on one line, in place of each `@`.
-fn ours(text: &str) -> String {
+/// The text with a hook of ours, on one line, in place of each `@`.
+fn with_own_hooks(text: &str) -> String {
     let group = format!(
         r#"{{"hooks":[{{"type":"command","command":"{PROGRAM}","args":["hook","claude-code"],"timeout":5}}]}}"#
     );
@@ -80,7 +80,7 @@ fn a_file_on_one_line_stays_on_it() {
         ),
     ];
     for (text, expected) in table {
-        assert_eq!(installed(text), ours(expected));
+        assert_eq!(installed(text), with_own_hooks(expected));
     }
 }
 

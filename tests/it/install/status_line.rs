@@ -89,8 +89,8 @@ fn the_status_line_is_installed_and_uninstalled_byte_for_byte() {
         assert_eq!(listing(place.path()), before, "a dry run changes nothing");
 
         place.ok(&["install", "--statusline"]);
-        let ours = format!("{} statusline", program().display());
-        assert!(line_of(&file).starts_with(&ours), "{}", line_of(&file));
+        let call = format!("{} statusline", program().display());
+        assert!(line_of(&file).starts_with(&call), "{}", line_of(&file));
         let after = listing(place.path());
         // It holds the command, which may hold secrets.
         let record = |entry: &&String| entry.contains("/hooks-");

@@ -188,7 +188,7 @@ fn key() -> impl Strategy<Value = String> {
         named.prop_map(str::to_owned),
         "[a-z\"\\\\\n]{1,8}"
             .prop_map(|text| quote(&text))
-            .prop_filter("ours", |key| key != "\"hooks\""),
+            .prop_filter("not hooks", |key| key != "\"hooks\""),
     ]
 }
 
@@ -223,8 +223,8 @@ pub(super) fn group() -> impl Strategy<Value = Doc> {
 }
 
 fn event() -> impl Strategy<Value = (String, Doc)> {
-    let ours = select(&EVENTS).prop_map(quote);
-    let name = prop_oneof![4 => ours, 1 => select(&["\"\\u0053top\"", "\"MessageDisplay\"", "\"Foo\"", "\"\""]).prop_map(str::to_owned)];
+    let known = select(&EVENTS).prop_map(quote);
+    let name = prop_oneof![4 => known, 1 => select(&["\"\\u0053top\"", "\"MessageDisplay\"", "\"Foo\"", "\"\""]).prop_map(str::to_owned)];
     let list = prop_oneof![
         20 => vec(group(), 0..4).prop_map(Doc::List),
         1 => raw(&["5", "null", "{}"]),

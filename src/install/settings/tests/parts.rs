@@ -72,8 +72,8 @@ proptest! {
         let mut done: Option<Installed> = None;
         for (wanted, program) in steps {
             let before = done.as_ref().map_or(&*text, |done| &done.text);
-            let memory = done.as_ref().map(|done| &done.record);
-            let Ok(next) = install(before, &wanted, program, memory) else {
+            let record = done.as_ref().map(|done| &done.record);
+            let Ok(next) = install(before, &wanted, program, record) else {
                 continue;
             };
             let again = install(&next.text, &wanted, program, Some(&next.record)).unwrap();

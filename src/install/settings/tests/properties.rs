@@ -11,8 +11,8 @@ use crate::install::hooks::EVENTS;
 const PROGRAM: &str = "/usr/local/bin/agent-console";
 const HOOKS: Request<'_> = hooks(&EVENTS);
 
-fn of_hooks(memory: &UndoRecord) -> &HooksUndo {
-    memory.hooks.as_ref().unwrap()
+fn of_hooks(record: &UndoRecord) -> &HooksUndo {
+    record.hooks.as_ref().unwrap()
 }
 
 pub(super) fn body(text: &str) -> &str {
@@ -74,7 +74,7 @@ proptest! {
         prop_assert!(!is_refused(&text));
         prop_assert_eq!(&uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(), &text);
 
-        // Every event has one of ours, and all call the program; nothing else has changed.
+        // Every event has a hook of ours, and all of them call the program; nothing else has changed.
         let found = inspect(&done.text, &EVENTS).unwrap().found;
         prop_assert!(EVENTS.iter().all(|event| found.iter().any(|found| found.event == *event)));
         prop_assert_eq!(calls(&done.text, PROGRAM), found.len());
@@ -158,11 +158,11 @@ proptest! {
         let reformatted = hand.write(&edited);
         let left = uninstall(&reformatted, ONLY_HOOKS, Some(&done.record)).unwrap();
         let left = Doc::read(&left);
-        prop_assert_eq!(without_ours(left.clone(), &done.record), without_ours(edited, &done.record));
+        prop_assert_eq!(without_own_hooks(left.clone(), &done.record), without_own_hooks(edited, &done.record));
         for (event, list) in effective_events(&left) {
             if of_hooks(&done.record).events.contains_key(&event) {
                 let Doc::List(groups) = list else { continue };
-                prop_assert!(!groups.iter().any(|group| hooks_of(group).iter().any(is_ours)), "{event}");
+                prop_assert!(!groups.iter().any(|group| hooks_of(group).iter().any(is_own_hook)), "{event}");
                 prop_assert!(!groups.is_empty() || of_hooks(&done.record).events[&event] != Prior::Missing, "{event}");
             }
         }
@@ -244,7 +244,7 @@ fn hooks_of(group: &Doc) -> Vec<Doc> {
     }
 }
 
-fn is_ours(handler: &Doc) -> bool {
+fn is_own_hook(handler: &Doc) -> bool {
     let text = format!(
         r#"{{"hooks":{{"Stop":[{{"hooks":[{}]}}]}}}}"#,
         Hand::Tight.write(handler)
@@ -254,7 +254,7 @@ fn is_ours(handler: &Doc) -> bool {
 
 /// The document without hooks of ours in the events that they were added to, with the commands that were there before,
 /// and without containers that are then empty.
-fn without_ours(doc: Doc, memory: &UndoRecord) -> Doc {
+fn without_own_hooks(doc: Doc, record: &UndoRecord) -> Doc {
     let effective = effective_events(&doc);
     let Doc::Object(mut members) = doc else {
         return doc;
@@ -265,10 +265,10 @@ fn without_ours(doc: Doc, memory: &UndoRecord) -> Doc {
             let Doc::List(mut groups) = list else {
                 return Some((event, list));
             };
-            if !of_hooks(memory).events.contains_key(&event) {
+            if !of_hooks(record).events.contains_key(&event) {
                 // Which command is restored is another property.
                 let forgotten = |handler: &Doc| {
-                    if is_ours(handler) {
+                    if is_own_hook(handler) {
                         Doc::Raw("0".into())
                     } else {
                         handler.clone()
@@ -281,13 +281,13 @@ fn without_ours(doc: Doc, memory: &UndoRecord) -> Doc {
             }
             groups.retain(|group| {
                 let handlers = hooks_of(group);
-                handlers.is_empty() || !handlers.iter().all(is_ours)
+                handlers.is_empty() || !handlers.iter().all(is_own_hook)
             });
             for group in &mut groups {
                 map_hooks(group, |handlers| {
                     handlers
                         .iter()
-                        .filter(|one| !is_ours(one))
+                        .filter(|one| !is_own_hook(one))
                         .cloned()
                         .collect()
                 });

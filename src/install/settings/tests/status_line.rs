@@ -28,9 +28,9 @@ fn wrapped(command: &str, plain: &str) -> String {
         new: new.to_owned(),
     };
     assert_eq!(done.record.status_line, Some(undo), "{command}");
-    let memory = Some(&done.record);
-    assert_eq!(install(&done.text, &LINE, PROGRAM, memory).unwrap(), done);
-    assert_eq!(uninstall(&done.text, ONLY_LINE, memory).unwrap(), text);
+    let record = Some(&done.record);
+    assert_eq!(install(&done.text, &LINE, PROGRAM, record).unwrap(), done);
+    assert_eq!(uninstall(&done.text, ONLY_LINE, record).unwrap(), text);
     let plain = with(&quote(plain));
     assert_eq!(uninstall(&done.text, ONLY_LINE, None).unwrap(), plain);
     json::lossy(new).unwrap()
@@ -161,8 +161,8 @@ fn a_command_that_does_not_begin_with_our_call_is_wrapped_like_any_other() {
         for program in [PROGRAM, "/a b/acd"] {
             let done = install(&text, &LINE, program, None).unwrap();
             assert!(done.text.contains(" statusline -- sh -c "), "{}", done.text);
-            let memory = Some(&done.record);
-            assert_eq!(uninstall(&done.text, ONLY_LINE, memory).unwrap(), text);
+            let record = Some(&done.record);
+            assert_eq!(uninstall(&done.text, ONLY_LINE, record).unwrap(), text);
             let plain = uninstall(&done.text, ONLY_LINE, None).unwrap();
             assert_eq!(plain, text.replace(r"\/", "/"));
         }
@@ -173,7 +173,7 @@ fn a_command_that_does_not_begin_with_our_call_is_wrapped_like_any_other() {
 fn a_call_that_was_edited_since_is_undone_as_far_as_possible() {
     let line = with(r#""~/bin/line""#);
     let done = install(&line, &LINE, PROGRAM, None).unwrap();
-    let ours = "/opt/agent-console statusline -- sh -c '~/bin/line'";
+    let own = "/opt/agent-console statusline -- sh -c '~/bin/line'";
     for (edited, left) in [
         // The person's own command, or what they made of it.
         ("/x/y", "/x/y"),
@@ -192,8 +192,8 @@ fn a_call_that_was_edited_since_is_undone_as_far_as_possible() {
             "/opt/agent-console statusline; x",
         ),
     ] {
-        assert_eq!(done.text.matches(ours).count(), 1);
-        let text = done.text.replace(ours, edited);
+        assert_eq!(done.text.matches(own).count(), 1);
+        let text = done.text.replace(own, edited);
         let undone = uninstall(&text, ONLY_LINE, Some(&done.record)).unwrap();
         assert_eq!(undone, line.replace("~/bin/line", left));
         let still = inspect(&undone, &[]).unwrap().status_line;
