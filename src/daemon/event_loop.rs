@@ -19,8 +19,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
-use super::agent_registry::Registries;
-use super::agent_registry::watcher::Sighting;
+use super::agent_registry::{Registries, RegistryFileChange};
 use super::clients::Clients;
 use super::connection::Mail;
 use super::exit_watcher::ExitWatcher;
@@ -28,7 +27,7 @@ use super::limits_child::Fetcher;
 use super::listener::{Listener, Origin};
 use super::reactor::register;
 use super::sd_notify;
-use super::signals::{Caught, Signals};
+use super::signals::{SignalEvent, Signals};
 use crate::codec::Refusal;
 use crate::config::Config;
 use crate::core::{ClientId, Core, Effect, Identity, Input, Now, Request, Settings};
@@ -285,7 +284,7 @@ impl Actor {
         Course::On
     }
 
-    fn sighted(&mut self, sighting: Sighting) -> Course {
+    fn sighted(&mut self, sighting: RegistryFileChange) -> Course {
         match self.registries.read(sighting) {
             Some(sighting) => self.handle(Input::Sighted(Box::new(sighting))),
             None => Course::On,
@@ -356,14 +355,14 @@ impl Actor {
         course
     }
 
-    fn caught(&mut self, caught: Caught) -> Course {
+    fn caught(&mut self, caught: SignalEvent) -> Course {
         match caught {
-            Caught::HungUp => self.reload(),
-            Caught::Terminated if self.core.is_leaving() => {
+            SignalEvent::HungUp => self.reload(),
+            SignalEvent::Terminated if self.core.is_leaving() => {
                 tracing::info!("told to leave a second time: leaving at once");
                 Course::Exit { flush: false }
             }
-            Caught::Terminated => {
+            SignalEvent::Terminated => {
                 tracing::info!("told to leave by a signal");
                 self.handle(Input::Terminated)
             }
