@@ -17,6 +17,7 @@
 
 #[cfg(target_os = "linux")]
 mod activation;
+mod background;
 mod bad_input;
 mod bar;
 mod commands;
@@ -26,6 +27,7 @@ mod dashboard;
 mod demo;
 mod doctor;
 mod hook;
+mod idle_exit;
 #[cfg(target_os = "linux")]
 mod install;
 mod lifecycle;
