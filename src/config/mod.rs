@@ -119,7 +119,7 @@ impl LogLevel {
 pub struct Config {
     /// The file's socket, else [`DEFAULT_SOCKET`]. Which socket counts in the end is [`socket_path`]'s answer.
     pub socket: PathBuf,
-    /// How long a daemon nobody needs stays; `None` is for ever.
+    /// How long an unused daemon stays; `None` is for ever.
     pub idle_timeout: Option<Duration>,
     /// Transitions kept a session, 1 to [`MAX_HISTORY`].
     pub history: usize,
@@ -244,7 +244,7 @@ pub enum Source {
     Environment,
     /// The configuration file.
     File,
-    /// Nobody chose.
+    /// No choice was made.
     Default,
 }
 

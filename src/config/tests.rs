@@ -188,7 +188,7 @@ const MISTAKES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_mistake_is_told_with_its_place() {
+fn a_mistake_is_reported_with_its_place() {
     for &(text, begin) in MISTAKES {
         let message = error(text);
         assert!(message.starts_with(begin), "{text:?}: {message}");
@@ -199,7 +199,7 @@ fn a_mistake_is_told_with_its_place() {
 }
 
 #[test]
-fn the_first_mistake_in_the_file_is_told() {
+fn the_first_mistake_in_the_file_is_reported() {
     for (text, place) in [
         ("record_prompts = 1\nhistory = 0\n", "1:18"),
         ("record_prompts = 1\nhistory = 0\nunknown = 2\n", "1:18"),
@@ -257,12 +257,12 @@ fn the_socket_is_chosen_in_order() {
     assert_eq!(no_flag, ("/env.sock".to_owned(), Source::Environment));
     let no_variable = choose(None, None, Some(&file)).unwrap();
     assert_eq!(no_variable, ("/file.sock".to_owned(), Source::File));
-    let nobody = (DEFAULT_SOCKET.to_owned(), Source::Default);
+    let default = (DEFAULT_SOCKET.to_owned(), Source::Default);
     assert_eq!(
         choose(None, None, Some(Path::new("/nonexistent/file"))).unwrap(),
-        nobody
+        default
     );
-    assert_eq!(choose(None, None, None).unwrap(), nobody);
+    assert_eq!(choose(None, None, None).unwrap(), default);
 
     let (relative, _) = choose(Some("here.sock"), None, None).unwrap();
     assert!(

@@ -1,4 +1,4 @@
-//! `daemon --daemonize`: a child in the background, and a parent that leaves once the child can be reached.
+//! `daemon --daemonize`: a child in the background, and a parent that exits once the child can be reached.
 //!
 //! A script that starts the daemon and then talks to it must not have to wait and try: the parent's exit status says
 //! whether the daemon listens. So the two share a pipe: the child writes that it is ready, or why it is not; if it dies
@@ -15,13 +15,13 @@ use std::io::{self, Read, Write};
 
 /// First byte on the pipe: the daemon listens.
 const READY: u8 = b'+';
-/// First byte on the pipe: it never will, for the reason that follows as text.
+/// First byte on the pipe: the start failed, for the reason that follows as text.
 const FAILED: u8 = b'-';
 
 /// Which of the two processes this is.
 #[derive(Debug)]
 pub enum Fork {
-    /// The one that was started: it waits for the other, tells, and leaves.
+    /// The one that was started: it waits for the child, prints the outcome, and exits.
     Parent(Startup),
     /// The one that stays.
     Child(Readiness),
@@ -35,21 +35,21 @@ pub struct Startup {
     pipe: File,
 }
 
-/// The child's end. Dropped without a word it counts as a failure.
+/// The child's end. Dropped without a message it counts as a failure.
 #[derive(Debug)]
 #[must_use = "the parent waits for it"]
 pub struct Readiness {
-    // Taken by the first word.
+    // Taken by the first message.
     pipe: Option<File>,
 }
 
 /// Why there is no daemon in the background.
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
-    /// The child's own words.
+    /// The reason that the child gave.
     #[error("{0}")]
     Failed(String),
-    /// It was gone before it said anything.
+    /// It ended before it sent anything.
     #[error("the daemon {0} before it listened; run it in the foreground to see why")]
     Died(String),
 }
@@ -68,7 +68,7 @@ pub fn daemonize() -> io::Result<Fork> {
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     // A pipe of the standard library's: closed on exec on every system.
     let (reader, writer) = io::pipe()?;
-    // Else both processes write what was printed so far.
+    // Otherwise both processes write what is buffered.
     io::stdout().flush()?;
     #[expect(unsafe_code, reason = "fork(2) has no safe wrapper")]
     // SAFETY: the caller has only this thread, so the child is a whole copy.
@@ -109,23 +109,23 @@ impl Startup {
     ///
     /// See [`StartupError`]. There is no child left then, or it is about to leave.
     pub fn wait(mut self) -> Result<u32, StartupError> {
-        let mut word = [0];
-        match self.pipe.read_exact(&mut word) {
-            Ok(()) if word == [READY] => Ok(self.child.as_raw_pid().unsigned_abs()),
+        let mut kind = [0];
+        match self.pipe.read_exact(&mut kind) {
+            Ok(()) if kind == [READY] => Ok(self.child.as_raw_pid().unsigned_abs()),
             Ok(()) => {
                 let mut reason = Vec::new();
-                // Cut short if the child dies in the middle; what came is still the best there is to tell.
+                // Cut short if the child dies in the middle; the part that came is still the best reason there is.
                 let _ = self.pipe.read_to_end(&mut reason);
                 Err(StartupError::Failed(
                     String::from_utf8_lossy(&reason).into_owned(),
                 ))
             }
-            Err(_) => Err(StartupError::Died(self.cause_of_death())),
+            Err(_) => Err(StartupError::Died(self.describe_exit())),
         }
     }
 
-    /// The pipe is closed and nothing was said, so the child is dead or dying.
-    fn cause_of_death(&self) -> String {
+    /// How the child ended. The pipe is closed and empty, so it is dead or dying.
+    fn describe_exit(&self) -> String {
         let waited = rustix::io::retry_on_intr(|| {
             rustix::process::waitpid(Some(self.child), WaitOptions::empty())
         });
@@ -147,19 +147,19 @@ fn describe(status: WaitStatus) -> String {
 }
 
 impl Readiness {
-    /// The daemon listens: the parent prints the process id and leaves.
+    /// Reports that the daemon listens: the parent prints the process id and exits.
     pub fn ready(mut self) {
-        self.say(READY, "");
+        self.send(READY, "");
     }
 
-    /// It never will, for this reason: the parent prints it and leaves with an error. The child is expected to end.
+    /// Reports the failure to the parent, which prints it and exits with an error. The child is expected to end.
     pub fn failed(mut self, reason: &dyn Display) {
-        self.say(FAILED, &reason.to_string());
+        self.send(FAILED, &reason.to_string());
     }
 
-    fn say(&mut self, word: u8, text: &str) {
+    fn send(&mut self, kind: u8, text: &str) {
         if let Some(mut pipe) = self.pipe.take() {
-            let mut message = vec![word];
+            let mut message = vec![kind];
             message.extend_from_slice(text.as_bytes());
             // The parent may have been interrupted; the daemon serves all the same.
             let _ = pipe.write_all(&message);
@@ -169,7 +169,7 @@ impl Readiness {
 
 impl Drop for Readiness {
     fn drop(&mut self) {
-        self.say(FAILED, "the daemon gave up without saying why");
+        self.send(FAILED, "the daemon gave up without saying why");
     }
 }
 
@@ -214,7 +214,7 @@ mod tests {
                 std::fs::write(read("DAEMONIZE_TEST_REPORT").unwrap(), report).unwrap();
                 readiness.ready();
             }
-            "failed" => readiness.failed(&"the socket is taken\nby somebody"),
+            "failed" => readiness.failed(&"the socket is taken\nby another"),
             "silent" => drop(readiness),
             "killed" => {
                 let pid = rustix::process::getpid();
@@ -259,10 +259,10 @@ mod tests {
     }
 
     #[test]
-    fn the_parent_tells_the_childs_reason() {
+    fn the_parent_prints_the_childs_reason() {
         let result = fork("failed", std::path::Path::new("/nonexistent"));
         assert!(
-            result.starts_with("error the socket is taken\nby somebody\n"),
+            result.starts_with("error the socket is taken\nby another\n"),
             "{result}"
         );
         let result = fork("silent", std::path::Path::new("/nonexistent"));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parent_tells_how_the_child_died() {
+    fn the_parent_prints_how_the_child_died() {
         let result = fork("killed", std::path::Path::new("/nonexistent"));
         assert!(result.contains("was killed by signal 9"), "{result}");
         let result = fork("forgets", std::path::Path::new("/nonexistent"));

@@ -19,8 +19,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
-use super::agent_registry::Registries;
-use super::agent_registry::watcher::Sighting;
+use super::agent_registry::{Registries, RegistryFileChange};
 use super::clients::Clients;
 use super::connection::ConnectionEvent;
 use super::exit_watcher::ExitWatcher;
@@ -28,7 +27,7 @@ use super::limits_child::Fetcher;
 use super::listener::{Listener, Origin};
 use super::reactor::register;
 use super::sd_notify;
-use super::signals::{Caught, Signals};
+use super::signals::{SignalEvent, Signals};
 use crate::config::Config;
 use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now, Settings};
 use crate::log::LogControl;
@@ -297,9 +296,9 @@ impl EventLoop {
         ControlFlow::Continue
     }
 
-    fn registry_changed(&mut self, sighting: Sighting) -> ControlFlow {
-        match self.registries.read(sighting) {
-            Some(sighting) => self.handle(Input::RegistryChanged(Box::new(sighting))),
+    fn registry_changed(&mut self, change: RegistryFileChange) -> ControlFlow {
+        match self.registries.read(change) {
+            Some(update) => self.handle(Input::RegistryChanged(Box::new(update))),
             None => ControlFlow::Continue,
         }
     }
@@ -342,15 +341,15 @@ impl EventLoop {
         flow
     }
 
-    fn on_signal(&mut self, signal: Caught) -> ControlFlow {
+    fn on_signal(&mut self, signal: SignalEvent) -> ControlFlow {
         match signal {
-            Caught::HungUp => self.reload(),
-            Caught::Terminated if self.core.is_leaving() => {
-                tracing::info!("told to leave a second time: leaving at once");
+            SignalEvent::HungUp => self.reload(),
+            SignalEvent::Terminated if self.core.is_leaving() => {
+                tracing::info!("a second signal: leaves at once");
                 ControlFlow::Exit { flush: false }
             }
-            Caught::Terminated => {
-                tracing::info!("told to leave by a signal");
+            SignalEvent::Terminated => {
+                tracing::info!("leaves on a signal");
                 self.handle(Input::Terminated)
             }
         }

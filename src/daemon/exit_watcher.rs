@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_that_the_kernel_refuses_is_told() {
+    fn a_watch_that_the_kernel_refuses_is_reported() {
         let output = Command::new("sh")
             .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
             .arg(std::env::current_exe().unwrap())

@@ -28,7 +28,7 @@ use rustix::process::{Resource, Rlimit};
 
 use self::daemonize::{Fork, Readiness, daemonize};
 use self::event_loop::EventLoop;
-use self::listener::Passed;
+use self::listener::Activation;
 use self::signals::Signals;
 use crate::config::{self, Config};
 use crate::log::{self, LogControl, Target};
@@ -56,14 +56,14 @@ pub struct Options {
 ///
 /// The configuration is wrong, what the manager passed is wrong, the socket can't be bound, the system refuses.
 pub fn run(options: &Options) -> Result<()> {
-    let passed = listener::passed(options.launchd)?;
+    let activation = listener::take_activation(options.launchd)?;
     let config = Config::load()?;
     let socket = config::socket_path(options.socket.as_deref())?.path;
     if !options.daemonize {
         let log = log::init(config.log, Target::Foreground);
-        return serve(passed, &socket, config, log, || {});
+        return serve(activation, &socket, config, log, || {});
     }
-    if !matches!(passed, Passed::None) {
+    if !matches!(activation, Activation::None) {
         bail!(
             "--daemonize: a service manager started this process and keeps it; leave the flag out"
         );
@@ -80,7 +80,7 @@ pub fn run(options: &Options) -> Result<()> {
             // Whichever comes first takes it: it listens, or it never will.
             let readiness = Cell::new(Some(readiness));
             let ready = || readiness.take().map_or((), Readiness::ready);
-            let served = serve(passed, &socket, config, log, ready);
+            let served = serve(activation, &socket, config, log, ready);
             if let (Err(error), Some(readiness)) = (&served, readiness.take()) {
                 tracing::error!("cannot serve: {error:#}");
                 readiness.failed(&format_args!("{error:#}"));
@@ -92,7 +92,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// Listens, calls `ready`, and serves until it is time to leave.
 fn serve(
-    passed: Passed,
+    activation: Activation,
     socket: &Path,
     config: Config,
     log: LogControl,
@@ -106,7 +106,7 @@ fn serve(
     tokio::task::LocalSet::new().block_on(&runtime, async {
         // Before there is a socket to connect to: who can reach the daemon can also tell it to leave in order.
         let signals = Signals::new().context("cannot catch signals")?;
-        let listener = listener::acquire(passed, socket)?;
+        let listener = listener::acquire(activation, socket)?;
         let (origin, path) = (listener.origin().as_str(), listener.path().to_owned());
         let event_loop =
             EventLoop::new(listener, signals, config, log).context("cannot watch the socket")?;

@@ -18,7 +18,7 @@ impl Owner for OwnedFd {}
 impl Owner for UnixStream {}
 impl Owner for ChildStdout {}
 
-/// `descriptor`, to be waited for.
+/// Registers `descriptor`, so that it can be waited for.
 ///
 /// # Errors
 ///

@@ -1,28 +1,28 @@
-//! The signals that the daemon answers to, as events of the loop.
+//! The signals that the daemon handles, as events of the loop.
 //!
-//! Owns the catching of SIGTERM, SIGINT and SIGHUP; what they mean is the loop's and the core's to say. Made before
-//! there is a socket to connect to, so that who can reach the daemon can also tell it to leave in order.
+//! Owns the handlers of SIGTERM, SIGINT and SIGHUP; the loop and the core decide what follows. Created before the socket
+//! accepts connections, so that a process that can reach the daemon can also stop it cleanly.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that the daemon answers to.
+/// The handled signals.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
-/// What a signal asks for.
+/// What a signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caught {
-    /// SIGTERM or SIGINT: leave.
+pub(super) enum SignalEvent {
+    /// SIGTERM or SIGINT: shut down.
     Terminated,
     /// SIGHUP: read the configuration again.
     HungUp,
 }
 
 impl Signals {
-    /// From now on they are caught.
+    /// Installs the handlers.
     ///
     /// # Errors
     ///
@@ -36,11 +36,11 @@ impl Signals {
     }
 
     /// The next one.
-    pub(super) async fn next(&mut self) -> Caught {
+    pub(super) async fn next(&mut self) -> SignalEvent {
         tokio::select! {
-            _ = self.terminate.recv() => Caught::Terminated,
-            _ = self.interrupt.recv() => Caught::Terminated,
-            _ = self.hangup.recv() => Caught::HungUp,
+            _ = self.terminate.recv() => SignalEvent::Terminated,
+            _ = self.interrupt.recv() => SignalEvent::Terminated,
+            _ = self.hangup.recv() => SignalEvent::HungUp,
         }
     }
 }

@@ -3,10 +3,10 @@
 //! `/tmp` belongs to everybody: anyone can plant a socket there before the daemon does, and a daemon can hang. So a
 //! client's way in is here, once, for the hook, the commands and the dashboard: a connect with a time limit, then the
 //! kernel's word on who listens, before a byte is sent. The daemon asks the same question of whoever it accepts. The
-//! daemon's listener also probes with [`connect`] whether a socket file has somebody behind it.
+//! daemon's listener also probes with [`connect`] whether a socket file has a listener behind it.
 //!
 //! Standard library and system calls only: the hook pays for each of them. Knows nothing of the protocol, nor of what
-//! to run where nobody answers: that is the caller's to say.
+//! to run where none answers: the caller decides that.
 
 use crate::os::clock;
 use rustix::io::Errno;
@@ -27,7 +27,7 @@ pub const LONGEST_PATH: usize =
 /// Why [`connect`] brought no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nobody listens there: no such file, or a socket that its daemon left behind. The one case in which starting a
+    /// No process listens there: no such file, or a socket that its daemon left behind. The one case in which starting a
     /// daemon helps. (macOS also refuses so where the queue of a hung daemon is full.)
     #[error("no daemon answers at {}: {source}", path.display())]
     NoDaemon {
@@ -225,7 +225,7 @@ mod platform {
         credentials(socket).map_or(0, |peer| peer.pid.unsigned_abs())
     }
 
-    /// Not by rustix: its type can't hold the process id 0, which the kernel tells of a process in a pid namespace that
+    /// Not by rustix: its type can't hold the process id 0, which the kernel gives for a process in a pid namespace that
     /// this one does not see, and a container's client would be refused with the error "Success".
     fn credentials(socket: BorrowedFd<'_>) -> io::Result<libc::ucred> {
         let mut peer = libc::ucred {
@@ -350,7 +350,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn nobody_there_is_no_daemon() {
+    fn no_listener_is_no_daemon() {
         let (_directory, path) = place();
         let error = connect(&path, SOON).unwrap_err();
         assert!(matches!(error, ConnectError::NoDaemon { .. }), "{error}");
@@ -404,7 +404,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_path_too_long_is_told_so() {
+    fn a_path_too_long_is_reported() {
         let long = Path::new("/tmp").join("x".repeat(LONGEST_PATH));
         let error = connect(&long, SOON).unwrap_err().to_string();
         assert!(error.contains(&LONGEST_PATH.to_string()), "{error}");
@@ -423,7 +423,7 @@ pub(crate) mod tests {
         assert!(!trusted(own.wrapping_add(12_345)));
     }
 
-    /// Somebody else, as far as the kernel is concerned: only this thread changes its user, and ends.
+    /// Another user, as far as the kernel is concerned: only this thread changes its user, and ends.
     #[cfg(target_os = "linux")]
     pub(crate) fn as_user<T: Send + 'static>(
         uid: u32,
@@ -463,7 +463,7 @@ pub(crate) mod tests {
         let (mut accepted, _) = listener.accept().unwrap();
         assert_eq!(accepted.read(&mut [0]).unwrap(), 0);
 
-        // A third user, who may not even open it, is told whose it is, too.
+        // A third user, who may not even open it, learns whose it is, too.
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         let error = as_user(4712, move || connect(&path, SOON).unwrap_err());
         assert!(

@@ -1,30 +1,29 @@
-//! How the daemon begins and ends: signals, reload, idleness, `stop`, its socket, its surroundings.
+//! How the daemon starts, reloads and stops: signals, `stop`, its socket.
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::support::{Daemon, Place, Sleeper, Wire, broken_pipe, until};
+use crate::support::{Daemon, Place, Wire, until};
 
-fn lock(place: &Place) -> PathBuf {
+pub fn lock(place: &Place) -> PathBuf {
     place.path().join("socket.lock")
 }
 
-fn send(daemon: &Daemon, signal: Signal) {
+pub fn send(daemon: &Daemon, signal: Signal) {
     let pid = i32::try_from(daemon.pid()).ok().and_then(Pid::from_raw);
     kill_process(pid.unwrap(), signal).unwrap();
 }
 
 /// The daemon, spawned and not waited for: it may have left before anybody could connect.
-fn spawn(place: &Place) -> Child {
+pub fn spawn(place: &Place) -> Child {
     place
         .command(["daemon"])
         .stdout(Stdio::null())
@@ -33,12 +32,12 @@ fn spawn(place: &Place) -> Child {
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]
-fn a_signal_is_told_to_every_client_and_leaves_nothing_behind() {
+fn a_signal_is_announced_to_every_client_and_leaves_nothing_behind() {
     for signal in [Signal::TERM, Signal::INT] {
         let place = Place::new();
         let mut daemon = place.daemon();
@@ -142,128 +141,6 @@ fn a_configuration_is_read_again() {
     assert_eq!(timeout(), json!(null));
 }
 
-#[test]
-fn nobody_needs_it_and_it_leaves() {
-    let place = Place::new();
-    place.configure("idle_timeout = \"50ms\"\n");
-    let mut daemon = spawn(&place);
-    assert!(until("it to leave", || daemon.try_wait().unwrap()).success());
-    assert!(!place.socket().exists());
-    assert!(!lock(&place).exists());
-}
-
-#[test]
-fn a_live_session_holds_it_and_its_death_lets_go() {
-    let place = Place::new();
-    place.configure("idle_timeout = 0\n");
-    let mut daemon = place.daemon();
-    let mut agent = Sleeper::start();
-    let pid = agent.pid().to_string();
-    place.ok(&["report", "job", "working", "--pid", &pid]);
-    place.configure("idle_timeout = \"1ms\"\n");
-    let mut client = place.connect();
-    assert_eq!(
-        client.ask("daemon.reload", json!({}))["result"]["reloaded"],
-        true
-    );
-    // Many times the time-out, each a turn of the loop in which it could have left.
-    for _ in 0..100 {
-        client.ask("daemon.status", json!({}));
-    }
-    assert!(daemon.runs());
-    agent.kill();
-    assert_eq!(client.notified("daemon.stopping")["reason"], "idle");
-    assert_eq!(daemon.wait(), Some(0));
-}
-
-#[test]
-fn a_dashboard_holds_it_until_it_goes() {
-    let place = Place::new();
-    place.configure("idle_timeout = 0\n");
-    let mut daemon = place.daemon();
-    let (mut dashboard, mut client) = (place.connect(), place.connect());
-    dashboard.ask("subscribe", json!({}));
-    place.configure("idle_timeout = \"1ms\"\n");
-    assert_eq!(
-        client.ask("daemon.reload", json!({}))["result"]["reloaded"],
-        true
-    );
-    for _ in 0..100 {
-        client.ask("daemon.status", json!({}));
-    }
-    assert!(daemon.runs());
-    drop(dashboard);
-    assert_eq!(client.notified("daemon.stopping")["reason"], "idle");
-    assert_eq!(daemon.wait(), Some(0));
-}
-
-/// Connects, asks and gets an answer, true; or finds nobody, false. Anything in between is the daemon's fault.
-fn asks(path: &Path) -> bool {
-    let mut socket = match UnixStream::connect(path) {
-        Ok(socket) => socket,
-        Err(error) => {
-            let nobody = [ErrorKind::NotFound, ErrorKind::ConnectionRefused];
-            assert!(nobody.contains(&error.kind()), "{error}");
-            return false;
-        }
-    };
-    let sent = socket.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"hello\"}\n");
-    let mut answer = [0; 64];
-    let read = socket.read(&mut answer);
-    assert!(
-        read.as_ref().is_ok_and(|count| *count > 0),
-        "accepted and not answered: {sent:?} {read:?}"
-    );
-    true
-}
-
-/// Clients arrive around the moment at which the daemon leaves, again and again: each is answered, or finds nobody.
-///
-/// Between looking up the path and connecting, a client can be held up for as long as the scheduler likes. One that
-/// comes by another name of the same socket stands for it: it still finds the socket whose path is gone.
-#[test]
-fn a_client_at_the_idle_exit_is_answered_or_finds_nobody() {
-    const LIVES: usize = 300;
-    let place = Place::new();
-    place.configure("idle_timeout = \"2ms\"\nlog = \"error\"\n");
-    let over = AtomicBool::new(false);
-    let (answered, nobody) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let count = |was_answered: bool| {
-        if was_answered { &answered } else { &nobody }.fetch_add(1, Ordering::Relaxed);
-        was_answered
-    };
-    std::thread::scope(|scope| {
-        let held_up = scope.spawn(|| {
-            let name = place.path().join("name");
-            while !over.load(Ordering::Relaxed) {
-                let _ = fs::remove_file(&name);
-                if fs::hard_link(place.socket(), &name).is_ok() {
-                    while count(asks(&name)) {}
-                }
-            }
-        });
-        let punctual = scope.spawn(|| {
-            let mut pause = 1;
-            while !over.load(Ordering::Relaxed) {
-                count(asks(&place.socket()));
-                // Not to wait for anything: to arrive at every moment of a daemon's life.
-                pause = (pause * 7 + 3) % 23;
-                std::thread::sleep(Duration::from_micros(pause * 100));
-            }
-        });
-        for _ in 0..LIVES {
-            let status = spawn(&place).wait().unwrap();
-            assert!(status.success(), "{status}");
-            if held_up.is_finished() || punctual.is_finished() {
-                break;
-            }
-        }
-        over.store(true, Ordering::Relaxed);
-    });
-    let (answered, nobody) = (answered.into_inner(), nobody.into_inner());
-    assert!(answered > LIVES && nobody > LIVES, "{answered} {nobody}");
-}
-
 /// Runs `stop` on a terminal, types `answer`, and gives its exit code and what was on the screen.
 fn stop_on_a_terminal(place: &Place, answer: &str) -> (Option<i32>, String) {
     let stop = format!("{} stop", crate::support::program().display());
@@ -311,7 +188,7 @@ fn stop_asks_on_a_terminal_while_dashboards_are_connected() {
 }
 
 #[test]
-fn a_forced_stop_is_at_once_and_tells_nobody() {
+fn a_forced_stop_is_immediate_and_announces_nothing() {
     let place = Place::new();
     let mut daemon = place.daemon();
     let mut dashboard = place.connect();
@@ -346,7 +223,7 @@ fn after_stop_the_next_daemon_can_start() {
 }
 
 #[test]
-fn what_somebody_else_put_at_the_path_stays() {
+fn a_file_of_another_process_at_the_path_stays() {
     let place = Place::new();
     let mut daemon = place.daemon();
     let mut client = place.connect();
@@ -422,113 +299,6 @@ fn a_socket_left_by_a_killed_daemon_is_replaced() {
     assert_eq!(place.json(&["status", "--json"])["pid"], second.pid());
 }
 
-/// A daemon in the background, which is stopped when its test ends.
-struct Background<'a>(&'a Place);
-
-impl Drop for Background<'_> {
-    fn drop(&mut self) {
-        self.0.run(&["stop", "--force"]);
-    }
-}
-
-fn daemonize(place: &Place, more: &[&str]) -> Output {
-    place
-        .command(["daemon", "--daemonize"].iter().chain(more))
-        .output()
-        .unwrap()
-}
-
-#[test]
-fn in_the_background_it_listens_by_the_time_it_says_so() {
-    let place = Place::new();
-    let _background = Background(&place);
-    let output = daemonize(&place, &[]);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let status = place.json(&["status", "--json"]);
-    assert_eq!(text(&output.stdout), format!("{}\n", status["pid"]));
-    assert_eq!(text(&output.stderr), "");
-    assert_eq!(
-        status["socket"].as_str().map(PathBuf::from),
-        Some(place.socket())
-    );
-
-    let log = place
-        .path()
-        .join("home/.local/state/agent-console/daemon.log");
-    assert!(fs::read_to_string(&log).unwrap().contains("ready"));
-    let mode = |path: &PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&log), 0o600);
-    assert_eq!(mode(&place.socket()), 0o600);
-    // It keeps nothing of where it was started.
-    let pid = status["pid"].to_string();
-    assert_eq!(
-        fs::read_link(format!("/proc/{pid}/cwd")).unwrap(),
-        PathBuf::from("/")
-    );
-    for descriptor in 0..3 {
-        let open = fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).unwrap();
-        assert_eq!(open, PathBuf::from("/dev/null"));
-    }
-}
-
-#[test]
-fn in_the_background_a_failure_is_told() {
-    let place = Place::new();
-    let nowhere = place.path().join("no/such/directory/socket");
-    let output = daemonize(&place, &["--socket", nowhere.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let said = text(&output.stderr);
-    assert!(
-        said.starts_with("agent-console: cannot ") && said.contains("no/such/directory"),
-        "{said}"
-    );
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert_eq!(output.stdout, b"");
-
-    place.configure("log = 5\n");
-    let output = daemonize(&place, &[]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(text(&output.stderr).contains("config.toml:1:7: log"));
-}
-
-#[test]
-fn in_the_background_it_stays_though_nobody_reads_its_pid() {
-    let place = Place::new();
-    let _background = Background(&place);
-    let status = place
-        .command(["daemon", "--daemonize"])
-        .stdout(broken_pipe())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    assert_eq!(status.code(), Some(0));
-    place.ok(&["list"]);
-}
-
-#[test]
-fn a_relative_socket_is_taken_from_the_working_directory() {
-    let place = Place::new();
-    let _background = Background(&place);
-    fs::create_dir(place.path().join("here")).unwrap();
-    let output = place
-        .command(["daemon", "--daemonize", "--socket", "../socket"])
-        .current_dir(place.path().join("here"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    place.ok(&["list"]);
-    place.ok(&["list", "--socket", "socket"]);
-    place.ok(&["--socket", "home/../socket", "list"]);
-
-    let output = place
-        .command(["list"])
-        .env("AGENT_CONSOLE_SOCKET", "socket")
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(text(&output.stderr).contains("absolute path"));
-}
-
 #[test]
 fn a_wrong_configuration_is_fatal_at_the_start() {
     let place = Place::new();
@@ -546,64 +316,6 @@ fn a_wrong_configuration_is_fatal_at_the_start() {
         assert!(said.starts_with(&place_of_mistake), "{said}");
         assert!(!place.socket().exists());
     }
-}
-
-/// Runs the daemon by the shell, with some of its first three descriptors closed.
-fn with_redirection(place: &Place, redirection: &str) -> Daemon {
-    place.daemon_with(|command| {
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", &format!("exec \"$0\" daemon {redirection}")])
-            .arg(crate::support::program())
-            .env_clear()
-            .env("HOME", place.path().join("home"))
-            .env("AGENT_CONSOLE_SOCKET", place.socket());
-        *command = shell;
-    })
-}
-
-#[test]
-fn closed_descriptors_do_it_no_harm() {
-    for redirection in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
-        let place = Place::new();
-        let mut daemon = with_redirection(&place, redirection);
-        place.ok(&["report", "x", "working"]);
-        let mut dashboard = place.connect();
-        let snapshot = dashboard.ask("subscribe", json!({}));
-        assert_eq!(snapshot["result"]["sessions"][0]["key"], "x");
-        // No socket was taken for standard error: what a client is sent is messages only.
-        place.ok(&["stop"]);
-        for line in dashboard.rest().lines() {
-            assert!(line.starts_with('{'), "{line}");
-        }
-        assert_eq!(daemon.wait(), Some(0));
-    }
-}
-
-#[test]
-fn a_log_that_nobody_reads_holds_up_nobody() {
-    let place = Place::new();
-    place.configure("log = \"debug\"\n");
-    let (reader, writer) = std::io::pipe().unwrap();
-    let mut daemon = place.daemon_with(|command| {
-        command.stderr(writer);
-    });
-    let mut dashboard = place.connect();
-    dashboard.ask("subscribe", json!({}));
-    let mut client = place.connect();
-    // Each request is a line of some 80 bytes; a pipe takes 64 KiB.
-    for _ in 0..2000 {
-        client.ask("hello", json!({}));
-    }
-    let notice = dashboard.notified("daemon.notice");
-    assert_eq!(notice["code"], "log_failed", "{notice}");
-    assert!(notice["message"].as_str().unwrap().contains("nobody reads"));
-    drop(reader);
-    for _ in 0..100 {
-        client.ask("hello", json!({}));
-    }
-    send(&daemon, Signal::TERM);
-    assert_eq!(daemon.wait(), Some(0));
 }
 
 #[test]

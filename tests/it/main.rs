@@ -21,6 +21,7 @@
 // one that needs the standard library's Linux parts.
 #[cfg(target_os = "linux")]
 mod activation;
+mod background;
 mod bad_input;
 mod bar;
 mod commands;
@@ -30,6 +31,7 @@ mod dashboard;
 mod demo;
 mod doctor;
 mod hook;
+mod idle_exit;
 #[cfg(any(target_os = "linux", clippy))]
 mod install;
 mod lifecycle;

@@ -1,9 +1,16 @@
-//! The agents' registries: from the files that [`watcher`] sees change to what the core takes in.
+//! The agents' registries: turns the changes of files that [`watcher`] sends into the core's input.
 //!
 //! Adds what only the process table knows: whether the process of an entry still runs (a killed agent leaves its entry
-//! behind), and on which terminal. What an entry means is `agents/`'s. Called by the loop.
+//! behind), and on which terminal. The meaning of an entry is `agents/`'s. Called by the loop.
 
-pub(super) mod watcher;
+mod changes;
+#[cfg(target_os = "linux")]
+mod inotify;
+#[cfg(target_os = "macos")]
+mod kqueue;
+mod watcher;
+
+pub(super) use self::watcher::RegistryFileChange;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +18,7 @@ use std::rc::Rc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use self::watcher::{RegistryWatcher, Sighting};
+use self::watcher::RegistryWatcher;
 use crate::agents::{self, Registered};
 use crate::config::variable;
 use crate::event::{self, ReportedProcess};
@@ -20,19 +27,19 @@ use crate::os::process;
 /// Every registry that is watched.
 pub(super) struct Registries {
     watcher: RegistryWatcher,
-    seen: UnboundedReceiver<Sighting>,
+    changes: UnboundedReceiver<RegistryFileChange>,
     agents: Vec<(PathBuf, Box<str>)>,
-    /// Whose entry each file was: when it is gone, it no longer says.
+    /// The process of each file's entry, for when the file is gone.
     entries: HashMap<(Rc<Path>, u32), ReportedProcess>,
 }
 
 impl Registries {
-    /// Watches those that this user's environment names.
+    /// Watches the registries that this user's environment names.
     pub(super) fn new() -> Self {
-        let (tell, seen) = unbounded_channel();
+        let (change_tx, changes) = unbounded_channel();
         let mut registries = Self {
-            watcher: RegistryWatcher::new(tell),
-            seen,
+            watcher: RegistryWatcher::new(change_tx),
+            changes,
             agents: Vec::new(),
             entries: HashMap::new(),
         };
@@ -54,29 +61,29 @@ impl Registries {
         }
     }
 
-    /// Has every entry told again.
+    /// Has every entry sent again.
     pub(super) fn scan(&mut self) {
         self.watcher.scan();
     }
 
-    /// A file that was seen and not read yet.
-    pub(super) fn try_next(&mut self) -> Option<Sighting> {
-        self.seen.try_recv().ok()
+    /// A change that has been sent already.
+    pub(super) fn try_next(&mut self) -> Option<RegistryFileChange> {
+        self.changes.try_recv().ok()
     }
 
-    /// The next file that has changed.
-    pub(super) async fn next(&mut self) -> Option<Sighting> {
-        self.seen.recv().await
+    /// The next change.
+    pub(super) async fn next(&mut self) -> Option<RegistryFileChange> {
+        self.changes.recv().await
     }
 
-    /// What it says, if it says anything.
-    pub(super) fn read(&mut self, sighting: Sighting) -> Option<event::RegistryUpdate> {
-        let directory = &*sighting.directory;
+    /// What a change means to the core; `None` for a file of no known form.
+    pub(super) fn read(&mut self, change: RegistryFileChange) -> Option<event::RegistryUpdate> {
+        let directory = &*change.directory;
         let (_, name) = self.agents.iter().find(|(known, _)| known == directory)?;
         let agent = agents::find(name)?;
         let name = name.clone();
-        let file = (sighting.directory, sighting.pid);
-        let Some(contents) = sighting.contents else {
+        let file = (change.directory, change.pid);
+        let Some(contents) = change.contents else {
             let process = self.entries.remove(&file)?;
             return Some(event::RegistryUpdate {
                 agent: name,

@@ -1,34 +1,36 @@
-//! The agents' own registry files, told the moment they change.
+//! The registry files of an agent, read each time they change.
 //!
-//! Claude Code keeps `sessions/<pid>.json` in its configuration directory while a process runs, and writes it anew at
-//! each change of its status: the only sign there is of an interrupt or of an answer. It is undocumented, so nothing
-//! here rests on it: what is there is told as it is, what is not is waited for. As seen with 2.1.330, the file is opened
-//! without being emptied, written with one `write`, cut to its new length and closed, each time: whoever looks in between
-//! finds the new text with the end of the old one behind it. The closing is what is told.
+//! Claude Code keeps `sessions/<pid>.json` in its configuration directory while a process runs and writes it again at
+//! each change of its status: the only sign of an interrupt or of an answer. The file is undocumented, so nothing here
+//! depends on it: what is there is reported as it is, what is missing is waited for. As seen with 2.1.330, the file is
+//! opened without being emptied, written with one `write`, cut to its new length and closed, each time: a read in between
+//! finds the new text with the end of the old one behind it. The close is what is reported.
 //!
-//! Beside each file lies a key that is nobody's business: only names of the form `<pid>.json` are ever looked at.
+//! Beside each file lies a secret key: only files named `<pid>.json` are ever opened.
 //!
-//! The kernel tells of changes in one directory at a time and by what it is, not by its path. So the way to it is
-//! walked ([`path_watch`]) and each step of it watched, for being moved or removed; and where it ends too early, the last
-//! directory that exists, for the next step to appear. Whatever happens on the way, it is walked again. The kernel's
-//! means: `inotify` on Linux, `kqueue` on macOS. What happens below a network's file system elsewhere is not told
-//! by either. A directory at rest costs no wake-up.
+//! # What is seen at once, and what with the next scan
 //!
-//! Called by the daemon's loop, on its thread, inside a [`tokio::task::LocalSet`]. Knows nothing of sessions, nor of
-//! what the files hold.
+//! The kernel watches a directory, not a path. Watched are `sessions` and the configuration directory, symbolic links
+//! followed; where `sessions` does not exist, the nearest ancestor that does, for the next part of the path to appear. So
+//! it is seen at once when either directory is removed, moved, replaced or made again.
+//!
+//! Not seen at once, while the directories themselves stay: a directory further up is moved, a symbolic link on the path
+//! is replaced or removed, the missing target of one appears. [`RegistryWatcher::scan`] resolves the path again; the
+//! daemon scans for each new subscriber. What happens below a network file system on another machine is not seen at all.
+//!
+//! The kernel's means are `inotify` on Linux and `kqueue` on macOS. A directory at rest costs no wake-up.
+//!
+//! Called by the parent module, on the loop's thread, inside a [`tokio::task::LocalSet`]. Knows nothing of sessions, nor
+//! of what the files mean.
 
-#[cfg(target_os = "linux")]
-mod inotify;
-#[cfg(target_os = "macos")]
-mod kqueue;
-mod path_watch;
 #[cfg(test)]
 mod tests;
 
+use super::changes::{Changes, pid_in};
 #[cfg(target_os = "linux")]
-use self::inotify::Signs;
+use super::inotify::Watches;
 #[cfg(target_os = "macos")]
-use self::kqueue::Signs;
+use super::kqueue::Watches;
 use crate::os::peer;
 use rustix::fs::{Mode, OFlags};
 use std::cmp::Reverse;
@@ -46,194 +48,186 @@ use tokio::task::AbortHandle;
 /// The directory of the files, in an agent's configuration directory.
 const SESSIONS: &str = "sessions";
 
-/// The longest file that is read, in bytes. Real ones have about 600; what is longer is none.
-const LONGEST: u64 = 64 * 1024;
+/// The longest file that is read, in bytes. Real ones have about 600.
+const MAX_BYTES: u64 = 64 * 1024;
 
-/// How many files of one directory are told of when all are. Files of killed agents stay, for years perhaps: of more
-/// than these the newest are. A change of any other is still told as it happens.
-const MOST_FILES: usize = 4096;
+/// The most files of one directory that a scan reads, the newest ones: files of killed agents may stay for years. A
+/// change of any other is still reported as it happens.
+const MAX_FILES: usize = 4096;
 
 /// How many files are read before the rest of the loop has its turn.
-const AT_ONCE: usize = 32;
+const BATCH: usize = 32;
 
-/// What was seen of one registry file.
+/// How often a path is resolved again because a missing part appeared meanwhile.
+const MAX_RESOLVES: usize = 8;
+
+/// One registry file, as it was read after a change or by a scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sighting {
+pub(crate) struct RegistryFileChange {
     /// The agent's configuration directory, as it was given to [`RegistryWatcher::watch`].
     pub(crate) directory: Rc<Path>,
     /// The process id in the file's name, `<pid>.json`.
     pub(crate) pid: u32,
-    /// What it holds, at most 64 KiB, perhaps half-written: then a further sighting follows. `None`: it is gone.
+    /// What it holds, at most 64 KiB, perhaps half-written: then another change follows. `None`: it is gone.
     pub(crate) contents: Option<Vec<u8>>,
 }
 
 /// Watches the registry files of any number of configuration directories.
 ///
-/// Sightings are sent from tasks of the loop, never from inside a method of the watcher. Of several changes to a file
-/// at once, the last may be all that is told. Dropping the watcher ends all watches.
+/// Changes are sent from tasks of the loop, never from inside a method of the watcher. Of several changes to a file at
+/// once, the last may be the only one sent. Dropping the watcher ends all watches.
 #[derive(Debug)]
 pub(crate) struct RegistryWatcher {
-    tell: UnboundedSender<Sighting>,
-    watches: HashMap<Rc<Path>, Watch>,
+    change_tx: UnboundedSender<RegistryFileChange>,
+    directories: HashMap<Rc<Path>, WatchTask>,
 }
 
 /// The task that watches one directory.
 #[derive(Debug)]
-struct Watch {
-    task: AbortHandle,
-    again: Rc<Notify>,
+struct WatchTask {
+    handle: AbortHandle,
+    scan: Rc<Notify>,
 }
 
 impl RegistryWatcher {
     /// A watcher without watches.
-    pub(crate) fn new(tell: UnboundedSender<Sighting>) -> Self {
+    pub(crate) fn new(change_tx: UnboundedSender<RegistryFileChange>) -> Self {
         Self {
-            tell,
-            watches: HashMap::new(),
+            change_tx,
+            directories: HashMap::new(),
         }
     }
 
-    /// Watches `<directory>/sessions` and tells of every file that is there now. Neither needs to exist yet, and either
-    /// may go and come again; symbolic links are followed. For a known directory nothing changes.
+    /// Watches `<directory>/sessions` and sends every file that is there now. Neither needs to exist yet, and either may
+    /// go and come again. For a known directory nothing changes.
     ///
-    /// Where the kernel gives no way to watch (no descriptor left, a limit, no permission), that is logged and only
-    /// [`scan`](Self::scan) tells.
+    /// Where the kernel gives no way to watch (no descriptor left, a limit, no permission), that is logged and changes
+    /// are seen by [`scan`](Self::scan) only.
     pub(crate) fn watch(&mut self, directory: &Path) {
-        if self.watches.contains_key(directory) {
+        if self.directories.contains_key(directory) {
             return;
         }
-        let again = Rc::new(Notify::new());
+        let scan = Rc::new(Notify::new());
         let directory: Rc<Path> = directory.into();
-        let registry = Registry::new(Rc::clone(&directory), self.tell.clone());
-        let task = tokio::task::spawn_local(registry.attend(Rc::clone(&again))).abort_handle();
-        self.watches.insert(directory, Watch { task, again });
+        let watched = WatchedDirectory::new(Rc::clone(&directory), self.change_tx.clone());
+        let handle = tokio::task::spawn_local(watched.run(Rc::clone(&scan))).abort_handle();
+        self.directories
+            .insert(directory, WatchTask { handle, scan });
     }
 
-    /// Tells of every file in every watched directory again, also of those that were told of and are gone.
+    /// Resolves the path of each watched directory again and sends every file, also those that were sent before and are
+    /// gone.
     pub(crate) fn scan(&mut self) {
-        for watch in self.watches.values() {
-            watch.again.notify_one();
+        for task in self.directories.values() {
+            task.scan.notify_one();
         }
     }
 }
 
 impl Drop for RegistryWatcher {
     fn drop(&mut self) {
-        for watch in self.watches.values() {
-            watch.task.abort();
+        for task in self.directories.values() {
+            task.handle.abort();
         }
     }
 }
 
-/// What the kernel has told since it was last asked.
-#[derive(Debug, Default)]
-struct Changes {
-    /// Files that may have changed, come or gone.
-    files: BTreeSet<u32>,
-    /// Files may have come or gone, and which is not told.
-    listing: bool,
-    /// Something happened on the way to the directory, or events were lost: all is to be looked at again.
-    way: bool,
-}
-
-/// Nobody takes what is told any more.
+/// The receiver of the changes was dropped.
 #[derive(Debug)]
-struct Deaf;
+struct ChannelClosed;
 
 /// One directory of registry files, and what is known of it.
 #[derive(Debug)]
-struct Registry {
+struct WatchedDirectory {
     directory: Rc<Path>,
     sessions: PathBuf,
-    tell: UnboundedSender<Sighting>,
+    change_tx: UnboundedSender<RegistryFileChange>,
     /// `None`: the kernel has given no means to watch.
-    signs: Option<Signs>,
-    /// The files that were told of and are not gone.
+    watches: Option<Watches>,
+    /// The files that were sent and are not gone.
     known: BTreeSet<u32>,
     /// Why the directory can't be watched or listed, as it was logged.
     trouble: Option<String>,
 }
 
-impl Registry {
-    fn new(directory: Rc<Path>, tell: UnboundedSender<Sighting>) -> Self {
+impl WatchedDirectory {
+    fn new(directory: Rc<Path>, change_tx: UnboundedSender<RegistryFileChange>) -> Self {
         Self {
             sessions: directory.join(SESSIONS),
             directory,
-            tell,
-            signs: None,
+            change_tx,
+            watches: None,
             known: BTreeSet::new(),
             trouble: None,
         }
     }
 
-    /// Watches for as long as anybody takes what is told.
-    async fn attend(mut self, again: Rc<Notify>) {
-        let mut changes = Changes {
-            way: true,
-            ..Changes::default()
-        };
-        while self.look(&changes).await.is_ok() {
+    /// Sends changes until the receiver is dropped.
+    async fn run(mut self, scan: Rc<Notify>) {
+        let mut changes = Changes::all();
+        while self.send_changes(&changes).await.is_ok() {
             changes = tokio::select! {
-                () = again.notified() => Changes { way: true, ..Changes::default() },
-                changes = next(self.signs.as_mut()) => changes,
+                () = scan.notified() => Changes::all(),
+                changes = next(self.watches.as_mut()) => changes,
             };
         }
     }
 
-    /// Looks at what may have changed and tells of it.
-    async fn look(&mut self, changes: &Changes) -> Result<(), Deaf> {
-        if changes.way {
-            let watched = self.walk();
+    async fn send_changes(&mut self, changes: &Changes) -> Result<(), ChannelClosed> {
+        if changes.path {
+            let watched = self.resolve();
             let files = self.list();
-            self.complain(watched.err().as_ref().or(files.as_ref().err()));
+            self.warn_once(watched.err().as_ref().or(files.as_ref().err()));
             let Ok(mut files) = files else { return Ok(()) };
             files.extend(&self.known);
-            return self.tell_of(&files).await;
+            return self.send(&files).await;
         }
         if changes.listing
             && let Ok(listed) = self.list()
         {
             let mut files = &listed ^ &self.known;
             files.extend(&changes.files);
-            return self.tell_of(&files).await;
+            return self.send(&files).await;
         }
-        self.tell_of(&changes.files).await
+        self.send(&changes.files).await
     }
 
-    /// Has the kernel tell of every step to the directory and of what happens in it.
-    fn walk(&mut self) -> io::Result<()> {
+    /// Watches what the path leads to now, instead of what it led to before.
+    fn resolve(&mut self) -> io::Result<()> {
         let path = std::path::absolute(&self.sessions)?;
-        let signs = match &mut self.signs {
-            Some(signs) => {
-                signs.clear();
-                signs
-            }
-            none => none.insert(Signs::new()?),
+        let watches = match &mut self.watches {
+            Some(watches) => watches,
+            none => none.insert(Watches::new()?),
         };
-        path_watch::walk(signs, &path)
+        for _ in 0..MAX_RESOLVES {
+            watches.clear();
+            let missing = match watches.watch_files(&path) {
+                Ok(()) => return watch_parent(watches, &path),
+                Err(error) if is_missing(&error) => watch_ancestor(watches, &path)?,
+                Err(error) => return Err(error),
+            };
+            // It may have appeared before its ancestor was watched.
+            if !missing.is_dir() {
+                return Ok(());
+            }
+        }
+        Err(io::Error::other("it comes and goes too fast"))
     }
 
-    /// The files there are, the newest of them if they are too many.
+    /// The files of the directory, the newest [`MAX_FILES`] of them; none where it does not exist.
     fn list(&self) -> io::Result<BTreeSet<u32>> {
         let entries = match std::fs::read_dir(&self.sessions) {
             Ok(entries) => entries,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(BTreeSet::new());
-            }
+            Err(error) if is_missing(&error) => return Ok(BTreeSet::new()),
             Err(error) => return Err(error),
         };
         let mut files = Vec::new();
         for entry in entries {
             files.extend(pid_in(entry?.file_name().as_encoded_bytes()));
         }
-        if files.len() > MOST_FILES {
+        if files.len() > MAX_FILES {
             tracing::debug!(
-                "{} has {} files, the newest {MOST_FILES} are read",
+                "{} has {} files, the newest {MAX_FILES} are read",
                 self.sessions.display(),
                 files.len()
             );
@@ -241,13 +235,13 @@ impl Registry {
                 let metadata = std::fs::symlink_metadata(self.file(*pid));
                 Reverse(metadata.and_then(|metadata| metadata.modified()).ok())
             });
-            files.truncate(MOST_FILES);
+            files.truncate(MAX_FILES);
         }
         Ok(files.into_iter().collect())
     }
 
-    /// Logs what stands in the way, once.
-    fn complain(&mut self, error: Option<&io::Error>) {
+    /// Logs why the directory can't be watched or listed, unless the last attempt failed for the same reason.
+    fn warn_once(&mut self, error: Option<&io::Error>) {
         let trouble = error.map(ToString::to_string);
         if let Some(trouble) = &trouble
             && self.trouble.as_ref() != Some(trouble)
@@ -260,26 +254,27 @@ impl Registry {
         self.trouble = trouble;
     }
 
-    async fn tell_of(&mut self, files: &BTreeSet<u32>) -> Result<(), Deaf> {
+    /// Reads the files and sends what they hold.
+    async fn send(&mut self, files: &BTreeSet<u32>) -> Result<(), ChannelClosed> {
         for (count, pid) in files.iter().enumerate() {
-            if count % AT_ONCE == AT_ONCE - 1 {
+            if count % BATCH == BATCH - 1 {
                 tokio::task::yield_now().await;
             }
-            if let Some(sighting) = self.see(*pid) {
-                self.tell.send(sighting).map_err(|_| Deaf)?;
+            if let Some(change) = self.read_entry(*pid) {
+                self.change_tx.send(change).map_err(|_| ChannelClosed)?;
             }
         }
         Ok(())
     }
 
-    /// What is to be told of a file; `None`: nothing.
-    fn see(&mut self, pid: u32) -> Option<Sighting> {
+    /// What a file holds; `None` if there is nothing to send.
+    fn read_entry(&mut self, pid: u32) -> Option<RegistryFileChange> {
         let path = self.file(pid);
-        // First, for a change while it is read.
-        if let Some(signs) = &mut self.signs
-            && let Err(error) = signs.file(pid, &path)
+        // Watched first, so that a change during the read is seen.
+        if let Some(watches) = &mut self.watches
+            && let Err(error) = watches.watch_file(pid, &path)
         {
-            self.complain(Some(&error));
+            self.warn_once(Some(&error));
         }
         let contents = match read(&path) {
             Ok(contents) => {
@@ -293,11 +288,11 @@ impl Registry {
                 None
             }
             Err(error) => {
-                tracing::debug!("{} is left alone: {error}", path.display());
+                tracing::debug!("{} is ignored: {error}", path.display());
                 return None;
             }
         };
-        Some(Sighting {
+        Some(RegistryFileChange {
             directory: Rc::clone(&self.directory),
             pid,
             contents,
@@ -309,25 +304,48 @@ impl Registry {
     }
 }
 
-/// The next changes; never without signs.
-async fn next(signs: Option<&mut Signs>) -> Changes {
-    match signs {
-        Some(signs) => signs.next().await,
+/// The next changes; without watches, never.
+async fn next(watches: Option<&mut Watches>) -> Changes {
+    match watches {
+        Some(watches) => watches.next().await,
         None => pending().await,
     }
 }
 
-/// The process id in a registry file's name; `None` for any other name.
-fn pid_in(name: &[u8]) -> Option<u32> {
-    let digits = name.strip_suffix(b".json")?;
-    // One name for each process: no sign, no leading zero.
-    if !digits.iter().all(u8::is_ascii_digit) || digits.first() == Some(&b'0') {
-        return None;
+/// Watches the directory above `path`.
+fn watch_parent(watches: &mut Watches, path: &Path) -> io::Result<()> {
+    let Some(parent) = path.parent() else {
+        return Ok(());
+    };
+    match watches.watch_parent(parent) {
+        // A directory that may be entered but not read cannot be watched: that it is moved is seen with the next scan.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result,
     }
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Reads a file that this user or root has put there, and nothing else: no link, no pipe, nobody else's.
+/// Watches the nearest existing directory above `path` for the next part of the path, which is returned.
+fn watch_ancestor(watches: &mut Watches, path: &Path) -> io::Result<PathBuf> {
+    let mut missing = path;
+    while let (Some(ancestor), Some(name)) = (missing.parent(), missing.file_name()) {
+        match watches.watch_creation(ancestor, name) {
+            Ok(()) => return Ok(missing.to_owned()),
+            Err(error) if is_missing(&error) => missing = ancestor,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+/// Whether the path leads to no directory: a part is missing, is no directory, or is a link to itself.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)
+    )
+}
+
+/// Reads a regular file that belongs to this user or root: no link, no pipe.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
@@ -340,10 +358,10 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
     let mut contents = Vec::new();
     // It may grow meanwhile.
-    if metadata.len() <= LONGEST {
-        (&file).take(LONGEST + 1).read_to_end(&mut contents)?;
+    if metadata.len() <= MAX_BYTES {
+        (&file).take(MAX_BYTES + 1).read_to_end(&mut contents)?;
     }
-    if metadata.len().max(contents.len() as u64) > LONGEST {
+    if metadata.len().max(contents.len() as u64) > MAX_BYTES {
         return Err(io::Error::other("it is too long"));
     }
     Ok(contents)

@@ -2,8 +2,8 @@
 //!
 //! systemd's protocol (`sd_listen_fds(3)`): `LISTEN_FDS` descriptors from number 3 on, meant for the process
 //! `LISTEN_PID`, with the names in `LISTEN_FDNAMES`, separated by colons. The `listenfd` crate takes the descriptors;
-//! it looks neither at the names nor at a `LISTEN_PID` that is missing, so both are checked before it is asked. All the
-//! variables are removed: a child of the daemon must not take them for its own.
+//! it ignores the names and a missing `LISTEN_PID`, so both are checked first. All the variables are removed: a child of
+//! the daemon must not take them for its own.
 
 use super::{ListenerError, Origin};
 use crate::daemon::listener::launchd::{self, ActivateSocket};
@@ -28,10 +28,10 @@ const VARIABLES: [&str; 5] = [
     "LISTEN_FDS_FIRST_FD",
 ];
 
-/// What a service manager passed. The descriptor is closed on exec; [`acquire`](super::acquire) checks the rest.
+/// The socket that a service manager passed. The descriptor is closed on exec; [`acquire`](super::acquire) checks the rest.
 #[derive(Debug)]
-pub enum Passed {
-    /// Nothing: the daemon binds a socket itself.
+pub enum Activation {
+    /// No manager passed one: the daemon binds a socket itself.
     None,
     /// A descriptor of systemd's.
     Systemd(OwnedFd),
@@ -48,17 +48,17 @@ pub enum Passed {
 ///
 /// [`ListenerError::Environment`], [`ListenerError::Descriptor`] and [`ListenerError::Launchd`] for something passed
 /// that is not one socket for this very process.
-pub fn passed(launchd: Option<ActivateSocket>) -> Result<Passed, ListenerError> {
+pub fn take_activation(launchd: Option<ActivateSocket>) -> Result<Activation, ListenerError> {
     let from_systemd = from_environment();
-    forget_environment();
+    clear_environment();
     if let Some(socket) = from_systemd? {
-        return Ok(Passed::Systemd(socket));
+        return Ok(Activation::Systemd(socket));
     }
     let Some(activate_socket) = launchd else {
-        return Ok(Passed::None);
+        return Ok(Activation::None);
     };
     Ok(launchd::activate(launchd::SOCKET_NAME, activate_socket)?
-        .map_or(Passed::None, Passed::Launchd))
+        .map_or(Activation::None, Activation::Launchd))
 }
 
 fn from_environment() -> Result<Option<OwnedFd>, ListenerError> {
@@ -70,7 +70,7 @@ fn from_environment() -> Result<Option<OwnedFd>, ListenerError> {
     let Some(fds) = read("LISTEN_FDS") else {
         return Ok(None);
     };
-    vet(
+    validate_env(
         &fds,
         read("LISTEN_PID").as_deref(),
         read("LISTEN_FDNAMES").as_deref(),
@@ -89,15 +89,15 @@ fn from_environment() -> Result<Option<OwnedFd>, ListenerError> {
     unsafe_code,
     reason = "changing the environment races with other threads"
 )]
-fn forget_environment() {
+fn clear_environment() {
     for variable in VARIABLES {
-        // SAFETY: `passed` is called before the process has a second thread.
+        // SAFETY: `take_activation` is called before the process has a second thread.
         unsafe { std::env::remove_var(variable) };
     }
 }
 
 /// Whether the variables announce exactly one socket, of our name, for the process `own_pid`.
-fn vet(
+fn validate_env(
     fds: &OsStr,
     pid: Option<&OsStr>,
     names: Option<&OsStr>,
@@ -134,9 +134,9 @@ fn vet(
     Ok(())
 }
 
-/// Makes sure that a passed descriptor is a listening Unix stream socket with a path, makes it non-blocking, and tells
-/// the path.
-pub(super) fn check(socket: &OwnedFd, origin: Origin) -> Result<PathBuf, ListenerError> {
+/// Checks that a passed descriptor is a listening Unix stream socket with a path, makes it non-blocking, and returns the
+/// path.
+pub(super) fn validate_socket(socket: &OwnedFd, origin: Origin) -> Result<PathBuf, ListenerError> {
     let wrong = |problem: &str| ListenerError::Descriptor {
         origin,
         problem: problem.to_owned(),
@@ -171,8 +171,8 @@ pub(super) fn check(socket: &OwnedFd, origin: Origin) -> Result<PathBuf, Listene
 mod tests {
     use super::*;
 
-    fn vetted(fds: &str, pid: Option<&str>, names: Option<&str>) -> Result<(), String> {
-        vet(
+    fn validated(fds: &str, pid: Option<&str>, names: Option<&str>) -> Result<(), String> {
+        validate_env(
             OsStr::new(fds),
             pid.map(OsStr::new),
             names.map(OsStr::new),
@@ -190,14 +190,14 @@ mod tests {
             Some(""),
             None,
         ] {
-            vetted("1", Some("7"), names).unwrap();
+            validated("1", Some("7"), names).unwrap();
         }
     }
 
     #[test]
     fn sockets_of_another_process_are_refused() {
         for pid in [None, Some(""), Some("8"), Some("seven"), Some("-7")] {
-            let error = vetted("1", pid, None).unwrap_err();
+            let error = validated("1", pid, None).unwrap_err();
             let shown = pid.map_or("not set".to_owned(), |pid| format!("{pid:?}"));
             assert!(
                 error.starts_with(&format!("LISTEN_PID is {shown}, ")),
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn any_number_of_sockets_but_one_is_refused() {
         for fds in ["0", "2", "-1", "", "one", "1 ", "99999999999"] {
-            let error = vetted(fds, Some("7"), None).unwrap_err();
+            let error = validated(fds, Some("7"), None).unwrap_err();
             assert!(
                 error.starts_with(&format!("LISTEN_FDS is {fds:?}, ")),
                 "{error}"
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn another_name_is_refused() {
         for names in ["http", "agent-console:agent-console", "connection", ":"] {
-            let error = vetted("1", Some("7"), Some(names)).unwrap_err();
+            let error = validated("1", Some("7"), Some(names)).unwrap_err();
             assert!(
                 error.starts_with(&format!("LISTEN_FDNAMES is {names:?}, ")),
                 "{error}"

@@ -26,11 +26,11 @@ fn activated() {
     if let Some(path) = &job {
         start_job(SOCKET_NAME, vec![UnixListener::bind(path).unwrap().into()]);
     }
-    let passed = passed(Some(activate_socket));
+    let activation = take_activation(Some(activate_socket));
     for variable in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
         assert_eq!(read(variable), None);
     }
-    match passed.and_then(|passed| acquire(passed, Path::new(&fallback))) {
+    match activation.and_then(|activation| acquire(activation, Path::new(&fallback))) {
         Ok(listener) => {
             let flags = rustix::io::fcntl_getfd(&listener).unwrap();
             assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
@@ -124,7 +124,7 @@ fn systemds_environment_is_obeyed() {
     let bound = format!("self-bound {} false", fallback.display());
     assert_eq!(run("LISTEN_PID=1"), bound);
 
-    // Not a socket: /dev/null, and the stream of nobody.
+    // Not a socket: /dev/null; and a stream socket that is not bound.
     let null = fs::File::open("/dev/null").unwrap();
     let result = activate(null, "LISTEN_FDS=1 LISTEN_PID=$$", &fallback);
     assert!(result.contains("is not a socket"), "{result}");

@@ -1,16 +1,16 @@
 //! Where connections come from: one listening Unix stream socket of one of three origins.
 //!
-//! systemd or launchd hold the socket and pass it, or the daemon binds one itself. Which of them is found out, never
-//! configured: what a manager passed is used; nothing passed means self-bound; passed but wrong is an error, because a
-//! daemon that quietly binds another socket than the one its manager watches serves nobody and hides why.
+//! systemd or launchd holds the socket and passes it, or the daemon binds one itself. The origin is detected, never
+//! configured: a passed socket is used; none means self-bound; a wrong one is an error, because a daemon that binds
+//! another socket than its manager watches has no clients, and the reason would stay hidden.
 //!
-//! - [`passed()`] (in `passed.rs`) asks systemd's environment and launchd. It changes the environment, so it comes first,
-//!   before any thread.
-//! - [`acquire`] checks what was passed, or binds (in `self_bound.rs`: lock file, stale and foreign sockets).
-//! - [`Listener`] accepts, and asks the kernel who is at the other end before anybody reads a byte.
+//! - [`take_activation`] (in `activation.rs`) reads systemd's environment and asks launchd. It changes the environment,
+//!   so it comes first, before any thread.
+//! - [`acquire`] validates the passed socket, or binds one (in `self_bound.rs`: lock file, stale and foreign sockets).
+//! - [`Listener`] accepts, and asks the kernel for the peer's user before a byte is read.
 //!
-//! A manager's socket is never unlinked or bound again: what waits in its queue starts the next daemon. Of our own, the
-//! path goes first on the way out ([`Listener::retire`]), then the queue is served, then the lock goes.
+//! A manager's socket is never unlinked or bound again: connections in its queue start the next daemon. For a self-bound
+//! socket, shutdown removes the path first ([`Listener::retire`]), then serves the queue, then releases the lock.
 //!
 //! Called by the daemon's start and its loop. Knows nothing of the protocol, of tokio or of when to leave.
 
@@ -18,7 +18,7 @@ mod activation;
 pub mod launchd;
 mod self_bound;
 
-pub use activation::{Passed, passed};
+pub use activation::{Activation, take_activation};
 
 use self::launchd::LaunchdError;
 use crate::os::{clock, peer};
@@ -37,7 +37,7 @@ const BETWEEN_WARNINGS: Duration = Duration::from_mins(1);
 /// Where the listening socket came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// Passed by systemd (`sd_listen_fds(3)`), or by whoever speaks its protocol.
+    /// Passed by systemd (`sd_listen_fds(3)`), or by another program with its protocol.
     Systemd,
     /// Passed by launchd (`launch_activate_socket(3)`).
     Launchd,
@@ -46,7 +46,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The word of the protocol and of the logs: `systemd`, `launchd` or `self-bound`.
+    /// Its name in the protocol and in the logs: `systemd`, `launchd` or `self-bound`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -158,9 +158,9 @@ pub struct Listener {
 /// # Errors
 ///
 /// See [`ListenerError`].
-pub fn acquire(passed: Passed, self_bound_path: &Path) -> Result<Listener, ListenerError> {
-    let (socket, path, origin, own) = match passed {
-        Passed::None => {
+pub fn acquire(activation: Activation, self_bound_path: &Path) -> Result<Listener, ListenerError> {
+    let (socket, path, origin, own) = match activation {
+        Activation::None => {
             let path =
                 std::path::absolute(self_bound_path).map_err(|source| ListenerError::System {
                     step: "make absolute the path",
@@ -170,12 +170,12 @@ pub fn acquire(passed: Passed, self_bound_path: &Path) -> Result<Listener, Liste
             let (socket, own) = SelfBound::bind(&path)?;
             (socket, path, Origin::SelfBound, Some(own))
         }
-        Passed::Systemd(socket) => {
-            let path = activation::check(&socket, Origin::Systemd)?;
+        Activation::Systemd(socket) => {
+            let path = activation::validate_socket(&socket, Origin::Systemd)?;
             (socket, path, Origin::Systemd, None)
         }
-        Passed::Launchd(socket) => {
-            let path = activation::check(&socket, Origin::Launchd)?;
+        Activation::Launchd(socket) => {
+            let path = activation::validate_socket(&socket, Origin::Launchd)?;
             (socket, path, Origin::Launchd, None)
         }
     };
@@ -213,7 +213,7 @@ impl Listener {
             let connection = match platform::accept(self.socket.as_fd()) {
                 Ok(connection) => connection,
                 Err(Errno::AGAIN) => return Ok(None),
-                // It went while it waited: the next, please.
+                // It ended while it waited: take the next.
                 Err(Errno::INTR | Errno::CONNABORTED) => continue,
                 Err(errno) => return Err(errno.into()),
             };
@@ -242,7 +242,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// See [`ListenerError`]: somebody else may have taken the path. The listener is as it was, retired.
+    /// See [`ListenerError`]: another process may have taken the path. The listener is as it was, retired.
     pub fn resume(&mut self) -> Result<(), ListenerError> {
         if let Some(own) = &mut self.own
             && let Some(socket) = own.rebind(&self.path)?
@@ -276,19 +276,19 @@ impl Drop for Listener {
 #[derive(Debug, Default)]
 struct Warnings {
     last: Cell<Option<Instant>>,
-    untold: Cell<u64>,
+    unreported: Cell<u64>,
 }
 
 impl Warnings {
     fn refused(&self, uid: u32) {
         let now = clock::monotonic();
-        self.untold.set(self.untold.get() + 1);
+        self.unreported.set(self.unreported.get() + 1);
         if self
             .last
             .get()
             .is_none_or(|last| now - last >= BETWEEN_WARNINGS)
         {
-            let connections = self.untold.take();
+            let connections = self.unreported.take();
             self.last.set(Some(now));
             tracing::warn!(uid, connections, "refused connections of another user");
         }
@@ -314,7 +314,7 @@ mod platform {
         let connection = rustix::net::accept(socket)?;
         rustix::io::fcntl_setfd(&connection, rustix::io::FdFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&connection, true)?;
-        // Refused for a connection whose other end has gone; reading tells that later.
+        // Fails for a connection whose other end has gone; reading reports that later.
         let _ = rustix::net::sockopt::set_socket_nosigpipe(&connection, true);
         Ok(connection)
     }

@@ -1,16 +1,16 @@
 //! A socket that the daemon binds itself: one daemon to a path, no other's file removed.
 //!
-//! A path alone can't decide who serves it: "nobody answers, so I unlink it and bind" done twice at the same time takes
-//! the socket away from the first. So all of it happens under a lock file beside the socket, held as long as the daemon
-//! lives (flock(2): the kernel gives it back however the daemon dies). Under the lock, what is at the path is
+//! The path alone cannot decide who serves it: two daemons that both find no answer, unlink and bind would take the
+//! socket away from each other. So all of it happens under a lock file beside the socket, held as long as the daemon
+//! lives (flock(2): the kernel releases it however the daemon dies). Under the lock, what is at the path is
 //!
 //! - nothing: bind;
 //! - a socket of ours that refuses connections, left by a daemon that was killed: unlink, bind;
-//! - a socket that answers, or whose queue is full: somebody serves there without our lock (a service manager): refuse;
-//! - anything else, or anybody else's: not ours to remove: refuse.
+//! - a socket that answers, or whose queue is full: served without our lock (by a service manager's daemon): refuse;
+//! - anything else, or another user's: not ours to remove: refuse.
 //!
-//! The lock file goes at the end, before the lock does. Who opened it before that then locks a file without a name, and
-//! notices: after locking, the path must still name the locked file.
+//! The lock file is removed at the end, before the lock is released. A process that opened it before that then locks a
+//! file without a name, and notices: after locking, the path must still name the locked file.
 
 use super::ListenerError;
 use crate::os::peer::{self, ConnectError};
@@ -28,16 +28,16 @@ use std::time::Duration;
 /// The kernel takes the smaller of this and `net.core.somaxconn` (4096 since Linux 5.4; 128 on macOS).
 const BACKLOG: i32 = 4096;
 
-/// Nobody but this user opens the socket or its lock. (The kernel's word on the peer is asked for all the same.)
+/// Only this user opens the socket or its lock. (The peer's user is checked all the same.)
 const MODE: u32 = 0o600;
 
-/// How often a lock file may vanish under our hands before that is called an error; once is already rare.
+/// How often a lock file may be removed between open and lock before that is an error; once is already rare.
 const LOCK_TRIES: u32 = 100;
 
 /// What belongs to a socket of our own besides its descriptor: the lock, and which file at the path is ours.
 #[derive(Debug)]
 pub(super) struct SelfBound {
-    bound: Option<Identity>,
+    bound: Option<FileId>,
     _lock: Lock,
 }
 
@@ -47,11 +47,11 @@ impl SelfBound {
         // Before the lock file is made: its name would be too long, too.
         address(path)?;
         let lock = Lock::take(path)?;
-        let (socket, identity) = bind(path)?;
+        let (socket, id) = bind(path)?;
         Ok((
             socket,
             Self {
-                bound: Some(identity),
+                bound: Some(id),
                 _lock: lock,
             },
         ))
@@ -62,30 +62,30 @@ impl SelfBound {
         if self.bound.is_some() {
             return Ok(None);
         }
-        let (socket, identity) = bind(path)?;
-        self.bound = Some(identity);
+        let (socket, id) = bind(path)?;
+        self.bound = Some(id);
         Ok(Some(socket))
     }
 
     /// Removes the path if it still names `socket`, which is the one that was bound, and has the kernel refuse who
     /// looked the path up before and connects only now. What is queued stays queued.
     pub(super) fn unlink(&mut self, path: &Path, socket: &OwnedFd) {
-        if let Some(identity) = self.bound.take() {
-            identity.unlink(path);
+        if let Some(id) = self.bound.take() {
+            id.unlink(path);
             // Linux answers ECONNREFUSED from here on; elsewhere nothing happens.
             let _ = rustix::net::shutdown(socket, Shutdown::Read);
         }
     }
 }
 
-/// A file whatever its name: valid for as long as something keeps the file alive.
+/// A file independent of its name: valid as long as the file exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
+struct FileId {
     device: u64,
     inode: u64,
 }
 
-impl Identity {
+impl FileId {
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -119,7 +119,7 @@ impl Identity {
 #[derive(Debug)]
 struct Lock {
     path: PathBuf,
-    identity: Identity,
+    id: FileId,
     _file: File,
 }
 
@@ -143,12 +143,12 @@ impl Lock {
             let metadata = file
                 .metadata()
                 .map_err(|source| system("examine the lock file", &path, source))?;
-            let identity = Identity::of(&metadata);
+            let id = FileId::of(&metadata);
             // Else its last owner removed it between our opening and our locking.
-            if identity.is_at(&path) {
+            if id.is_at(&path) {
                 return Ok(Self {
                     path,
-                    identity,
+                    id,
                     _file: file,
                 });
             }
@@ -160,7 +160,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        self.identity.unlink(&self.path);
+        self.id.unlink(&self.path);
     }
 }
 
@@ -219,7 +219,7 @@ fn vet_owner(path: &Path, metadata: &Metadata) -> Result<(), ListenerError> {
 }
 
 /// Makes room at `path` and binds a listening socket there. The lock is held.
-fn bind(path: &Path) -> Result<(OwnedFd, Identity), ListenerError> {
+fn bind(path: &Path) -> Result<(OwnedFd, FileId), ListenerError> {
     make_room(path)?;
     let address = address(path)?;
     let socket = socket().map_err(|errno| system("make a socket for", path, errno.into()))?;
@@ -229,7 +229,7 @@ fn bind(path: &Path) -> Result<(OwnedFd, Identity), ListenerError> {
         .map_err(|errno| system("bind the socket", path, errno.into()))?;
     let metadata =
         fs::symlink_metadata(path).map_err(|source| system("examine the socket", path, source))?;
-    let identity = Identity::of(&metadata);
+    let id = FileId::of(&metadata);
     // Nobody connects before listen(2), so until here it does not matter whom the mode lets in. The umask, which would
     // do it as well, belongs to the whole process: files that other threads make now would come out unreadable.
     let listening = if metadata.mode() & 0o777 == MODE {
@@ -239,10 +239,10 @@ fn bind(path: &Path) -> Result<(OwnedFd, Identity), ListenerError> {
     }
     .and_then(|()| Ok(rustix::net::listen(&socket, BACKLOG)?));
     if let Err(source) = listening {
-        identity.unlink(path);
+        id.unlink(path);
         return Err(system("listen on the socket", path, source));
     }
-    Ok((socket, identity))
+    Ok((socket, id))
 }
 
 /// Leaves nothing at `path`, or says why what is there stays.

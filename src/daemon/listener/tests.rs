@@ -24,7 +24,7 @@ fn lock_of(path: &Path) -> PathBuf {
 }
 
 fn bind(path: &Path) -> Result<Listener, ListenerError> {
-    acquire(Passed::None, path)
+    acquire(Activation::None, path)
 }
 
 fn names(directory: &TempDir) -> Vec<String> {
@@ -216,7 +216,7 @@ fn a_lock_file_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_directory_that_is_missing_or_a_path_too_long_is_told() {
+fn a_missing_directory_or_too_long_a_path_is_reported() {
     let (directory, _) = place();
     let error = bind(&directory.path().join("no/socket")).unwrap_err();
     assert!(error.to_string().contains("no/socket"), "{error}");
@@ -275,8 +275,8 @@ fn connections_of_another_user_are_closed_unread() {
     for mut intruder in intruders {
         assert_eq!(intruder.read(&mut [0]).unwrap(), 0);
     }
-    // The first was told at once, the others wait for the minute to pass.
-    assert_eq!(listener.warnings.untold.get(), 2);
+    // The first was logged at once, the others wait for the minute to pass.
+    assert_eq!(listener.warnings.unreported.get(), 2);
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn daemons_that_come_and_go_never_serve_at_the_same_time() {
 }
 
 #[test]
-fn retired_it_serves_its_queue_and_nobody_new_until_it_resumes() {
+fn retired_it_serves_only_its_queue_until_it_resumes() {
     let (directory, path) = place();
     let mut listener = bind(&path).unwrap();
     let _queued = peer::connect(&path, SOON).unwrap();
@@ -344,7 +344,7 @@ fn retired_it_serves_its_queue_and_nobody_new_until_it_resumes() {
         peer::connect(&path, SOON),
         Err(ConnectError::NoDaemon { .. })
     ));
-    // The lock stays, so nobody takes the path meanwhile.
+    // The lock stays, so no other daemon takes the path meanwhile.
     assert!(matches!(bind(&path), Err(ListenerError::Locked { .. })));
     assert!(listener.accept().unwrap().is_some());
 
@@ -355,7 +355,7 @@ fn retired_it_serves_its_queue_and_nobody_new_until_it_resumes() {
     let _new = peer::connect(&path, SOON).unwrap();
     assert!(listener.accept().unwrap().is_some());
 
-    // Somebody without regard for locks was faster.
+    // A process that ignores the lock was faster.
     listener.retire();
     let _other = UnixListener::bind(&path).unwrap();
     assert!(matches!(listener.resume(), Err(ListenerError::Live { .. })));
@@ -369,7 +369,7 @@ fn what_took_the_place_of_our_files_is_not_removed() {
     let listener = bind(&path).unwrap();
     for file in [&path, &lock_of(&path)] {
         fs::remove_file(file).unwrap();
-        fs::write(file, "somebody else's").unwrap();
+        fs::write(file, "another's").unwrap();
     }
     drop(listener);
     assert_eq!(names(&directory), ["socket", "socket.lock"]);
@@ -381,11 +381,11 @@ fn a_managers_socket_is_served_and_never_removed() {
     let fallback = directory.path().join("fallback");
     for origin in [Origin::Systemd, Origin::Launchd] {
         let socket = OwnedFd::from(UnixListener::bind(&path).unwrap());
-        let passed = match origin {
-            Origin::Systemd => Passed::Systemd(socket),
-            _ => Passed::Launchd(socket),
+        let activation = match origin {
+            Origin::Systemd => Activation::Systemd(socket),
+            _ => Activation::Launchd(socket),
         };
-        let mut listener = acquire(passed, &fallback).unwrap();
+        let mut listener = acquire(activation, &fallback).unwrap();
         assert_eq!(listener.origin(), origin);
         assert_eq!(listener.path(), path);
         assert!(listener.accept().unwrap().is_none());
@@ -422,7 +422,7 @@ fn what_a_manager_passes_wrongly_is_an_error() {
         ),
     ];
     for (socket, problem) in cases {
-        let error = acquire(Passed::Launchd(socket), &path)
+        let error = acquire(Activation::Launchd(socket), &path)
             .unwrap_err()
             .to_string();
         assert!(error.contains(problem), "{error}");
@@ -435,7 +435,7 @@ fn what_a_manager_passes_wrongly_is_an_error() {
         let name = format!("agent-console-test-{}", std::process::id());
         let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
         let socket = UnixListener::bind_addr(&address).unwrap();
-        let error = acquire(Passed::Systemd(socket.into()), &path).unwrap_err();
+        let error = acquire(Activation::Systemd(socket.into()), &path).unwrap_err();
         assert!(error.to_string().contains("no path"), "{error}");
     }
 }

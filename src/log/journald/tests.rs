@@ -203,15 +203,15 @@ fn a_burst_waits_for_a_journald_that_reads() {
     timed(&journal);
     journald.receive_all();
 
-    const BURST: usize = 2000;
+    let burst = 2000;
     std::thread::scope(|scope| {
-        let sender = scope.spawn(|| (0..BURST).for_each(|_| journal.send(b"MESSAGE=event\n")));
+        let sender = scope.spawn(|| (0..burst).for_each(|_| journal.send(b"MESSAGE=event\n")));
         let mut received = 0;
         while !sender.is_finished() {
             received += journald.receive_all();
         }
         received += journald.receive_all();
-        assert_eq!(received, BURST);
+        assert_eq!(received, burst);
     });
 }
 

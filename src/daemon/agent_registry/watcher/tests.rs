@@ -22,32 +22,32 @@ fn run<T>(test: impl Future<Output = T>) -> T {
     LocalSet::new().block_on(&runtime, test)
 }
 
-/// A configuration directory (which a test makes when it likes), a watcher, and what it tells.
-struct Scene {
+/// A configuration directory, which a test creates when it needs it, a watcher, and the changes that it sends.
+struct Fixture {
     root: TempDir,
     directory: PathBuf,
     watcher: RegistryWatcher,
-    told: UnboundedReceiver<Sighting>,
+    changes: UnboundedReceiver<RegistryFileChange>,
 }
 
-impl Scene {
+impl Fixture {
     fn bare() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let (tell, told) = unbounded_channel();
+        let (change_tx, changes) = unbounded_channel();
         Self {
             directory: root.path().join("home/.claude"),
             root,
-            watcher: RegistryWatcher::new(tell),
-            told,
+            watcher: RegistryWatcher::new(change_tx),
+            changes,
         }
     }
 
     /// With the directory, watched.
     async fn watched() -> Self {
-        let mut scene = Self::bare();
-        scene.make();
-        scene.watch().await;
-        scene
+        let mut fixture = Self::bare();
+        fixture.make();
+        fixture.watch().await;
+        fixture
     }
 
     fn sessions(&self) -> PathBuf {
@@ -66,22 +66,28 @@ impl Scene {
         fs::write(self.file(pid), contents).unwrap();
     }
 
-    /// Begins to watch, and lets the watcher do so: it has nothing to wait for.
+    /// Starts to watch and lets the watcher's task run.
     async fn watch(&mut self) {
         self.watcher.watch(&self.directory);
         settle().await;
     }
 
+    fn scan_if(&mut self, is_needed: bool) {
+        if is_needed {
+            self.watcher.scan();
+        }
+    }
+
     async fn next(&mut self) -> (u32, Option<String>) {
-        let sighting = tokio::time::timeout(Duration::from_secs(10), self.told.recv())
+        let change = tokio::time::timeout(Duration::from_secs(10), self.changes.recv())
             .await
-            .expect("a sighting")
+            .expect("a change")
             .unwrap();
-        assert_eq!(*sighting.directory, *self.directory);
-        let contents = sighting
+        assert_eq!(*change.directory, *self.directory);
+        let contents = change
             .contents
             .map(|contents| String::from_utf8(contents).unwrap());
-        (sighting.pid, contents)
+        (change.pid, contents)
     }
 
     /// Waits for a state of a file; the same as before, or one that was half-written, may come first.
@@ -89,7 +95,7 @@ impl Scene {
         while self.next().await != (pid, contents.map(Into::into)) {}
     }
 
-    /// Everything has been told that was due before now.
+    /// Asserts that no change is left: the next ones are of a mark set now.
     async fn nothing_more(&mut self) {
         self.write(MARK, "mark");
         assert_eq!(self.next().await, (MARK, Some("mark".into())));
@@ -97,7 +103,7 @@ impl Scene {
         assert_eq!(self.next().await, (MARK, None));
     }
 
-    /// Changes of files are seen from now on.
+    /// Asserts that changes of files are seen from now on.
     async fn works(&mut self, pid: u32) {
         self.write(pid, "new");
         self.until(pid, Some("new")).await;
@@ -106,7 +112,7 @@ impl Scene {
     }
 }
 
-/// Whatever can run has run.
+/// Lets every task run that can.
 async fn settle() {
     for _ in 0..8 {
         tokio::task::yield_now().await;
@@ -114,87 +120,63 @@ async fn settle() {
 }
 
 #[test]
-fn only_names_of_processes_count() {
-    assert_eq!(pid_in(b"14.json"), Some(14));
-    assert_eq!(pid_in(b"4294967295.json"), Some(u32::MAX));
-    for name in [
-        "14.ace852e8.key",
-        "14.ace852e8.key.tmp.ba7d7b5d",
-        "14.json.tmp",
-        "14.jsonl",
-        "14",
-        ".json",
-        "0.json",
-        "014.json",
-        "+14.json",
-        "-14.json",
-        "14x.json",
-        "1 4.json",
-        "4294967296.json",
-        "\u{661}.json",
-    ] {
-        assert_eq!(pid_in(name.as_bytes()), None, "{name}");
-    }
-}
-
-#[test]
-fn files_from_before_and_after_are_told_and_never_from_inside_a_call() {
+fn files_from_before_and_after_are_sent_and_never_from_inside_a_call() {
     run(async {
-        let mut scene = Scene::bare();
-        scene.make();
-        scene.write(7, "seven");
-        scene.watcher.watch(&scene.directory);
-        assert!(scene.told.try_recv().is_err());
-        assert_eq!(scene.next().await, (7, Some("seven".into())));
-        scene.write(8, "eight");
-        assert_eq!(scene.next().await, (8, Some("eight".into())));
+        let mut fixture = Fixture::bare();
+        fixture.make();
+        fixture.write(7, "seven");
+        fixture.watcher.watch(&fixture.directory);
+        assert!(fixture.changes.try_recv().is_err());
+        assert_eq!(fixture.next().await, (7, Some("seven".into())));
+        fixture.write(8, "eight");
+        assert_eq!(fixture.next().await, (8, Some("eight".into())));
         // For a known directory nothing changes.
-        scene.watch().await;
-        scene.nothing_more().await;
+        fixture.watch().await;
+        fixture.nothing_more().await;
 
-        scene.watcher.scan();
-        assert!(scene.told.try_recv().is_err());
-        assert_eq!(scene.next().await, (7, Some("seven".into())));
-        assert_eq!(scene.next().await, (8, Some("eight".into())));
-        scene.nothing_more().await;
+        fixture.watcher.scan();
+        assert!(fixture.changes.try_recv().is_err());
+        assert_eq!(fixture.next().await, (7, Some("seven".into())));
+        assert_eq!(fixture.next().await, (8, Some("eight".into())));
+        fixture.nothing_more().await;
     });
 }
 
 #[test]
-fn a_file_is_told_of_each_time_it_is_written_and_once_when_it_goes() {
+fn a_file_is_sent_each_time_it_is_written_and_once_when_it_goes() {
     run(async {
-        let mut scene = Scene::watched().await;
+        let mut fixture = Fixture::watched().await;
         // As Claude Code writes: nothing is cut before, the rest is cut after.
         for contents in ["a long beginning", "", "short", "a longer one than that"] {
             let file = fs::OpenOptions::new()
                 .write(true)
                 .create(true)
                 .truncate(false)
-                .open(scene.file(7))
+                .open(fixture.file(7))
                 .unwrap();
             io::Write::write_all(&mut &file, contents.as_bytes()).unwrap();
             file.set_len(contents.len() as u64).unwrap();
             drop(file);
-            scene.until(7, Some(contents)).await;
+            fixture.until(7, Some(contents)).await;
         }
         // Emptied and written.
-        scene.write(7, "in place");
-        scene.until(7, Some("in place")).await;
+        fixture.write(7, "in place");
+        fixture.until(7, Some("in place")).await;
         // By way of another name.
-        let temporary = scene.sessions().join("7.json.tmp");
+        let temporary = fixture.sessions().join("7.json.tmp");
         fs::write(&temporary, "renamed").unwrap();
-        fs::rename(&temporary, scene.file(7)).unwrap();
-        scene.until(7, Some("renamed")).await;
-        scene.nothing_more().await;
+        fs::rename(&temporary, fixture.file(7)).unwrap();
+        fixture.until(7, Some("renamed")).await;
+        fixture.nothing_more().await;
 
-        fs::rename(scene.file(7), &temporary).unwrap();
-        assert_eq!(scene.next().await, (7, None));
-        fs::rename(&temporary, scene.file(7)).unwrap();
-        scene.until(7, Some("renamed")).await;
-        fs::remove_file(scene.file(7)).unwrap();
-        assert_eq!(scene.next().await, (7, None));
-        scene.watcher.scan();
-        scene.nothing_more().await;
+        fs::rename(fixture.file(7), &temporary).unwrap();
+        assert_eq!(fixture.next().await, (7, None));
+        fs::rename(&temporary, fixture.file(7)).unwrap();
+        fixture.until(7, Some("renamed")).await;
+        fs::remove_file(fixture.file(7)).unwrap();
+        assert_eq!(fixture.next().await, (7, None));
+        fixture.watcher.scan();
+        fixture.nothing_more().await;
     });
 }
 
@@ -202,91 +184,97 @@ fn a_file_is_told_of_each_time_it_is_written_and_once_when_it_goes() {
 #[test]
 fn a_burst_is_read_once() {
     run(async {
-        let mut scene = Scene::watched().await;
+        let mut fixture = Fixture::watched().await;
         for count in 0..100 {
-            scene.write(7, &count.to_string());
+            fixture.write(7, &count.to_string());
         }
-        scene.write(8, "gone at once");
-        fs::remove_file(scene.file(8)).unwrap();
-        assert_eq!(scene.next().await, (7, Some("99".into())));
-        scene.nothing_more().await;
+        fixture.write(8, "gone at once");
+        fs::remove_file(fixture.file(8)).unwrap();
+        assert_eq!(fixture.next().await, (7, Some("99".into())));
+        fixture.nothing_more().await;
     });
 }
 
 #[test]
-fn each_step_of_the_way_may_come_later() {
+fn each_part_of_the_path_may_appear_later() {
     run(async {
-        let mut scene = Scene::bare();
-        scene.watch().await;
+        let mut fixture = Fixture::bare();
+        fixture.watch().await;
         for step in ["home", "home/.claude", "home/.claude/sessions"] {
-            fs::create_dir(scene.root.path().join(step)).unwrap();
+            fs::create_dir(fixture.root.path().join(step)).unwrap();
             settle().await;
         }
-        scene.works(7).await;
+        fixture.works(7).await;
         // All at once, with a file in it.
-        fs::remove_dir_all(scene.root.path().join("home")).unwrap();
-        scene.make();
-        scene.write(8, "eight");
-        scene.until(8, Some("eight")).await;
-        scene.works(7).await;
+        fs::remove_dir_all(fixture.root.path().join("home")).unwrap();
+        fixture.make();
+        fixture.write(8, "eight");
+        fixture.until(8, Some("eight")).await;
+        fixture.works(7).await;
     });
 }
 
 #[test]
-fn a_way_that_is_lost_and_found_again_is_watched() {
+fn a_directory_that_is_removed_moved_or_replaced_is_watched_again() {
     run(async {
-        let mut scene = Scene::watched().await;
+        let mut fixture = Fixture::watched().await;
         for step in ["home/.claude/sessions", "home/.claude", "home"] {
-            let step = scene.root.path().join(step);
+            // Above the configuration directory a move is seen with the next scan; the rest is seen at once.
+            let is_above = step == "home";
+            let step = fixture.root.path().join(step);
             let aside = step.with_extension("aside");
-            scene.write(7, "seven");
-            scene.until(7, Some("seven")).await;
+            fixture.write(7, "seven");
+            fixture.until(7, Some("seven")).await;
 
-            // Removed, and made again after a while.
+            // Removed, and created again.
             fs::remove_dir_all(&step).unwrap();
-            scene.until(7, None).await;
-            scene.make();
-            scene.write(7, "again");
-            scene.until(7, Some("again")).await;
+            fixture.until(7, None).await;
+            fixture.make();
+            fixture.write(7, "again");
+            fixture.until(7, Some("again")).await;
 
             // Moved away, and back.
             fs::rename(&step, &aside).unwrap();
-            scene.until(7, None).await;
+            fixture.scan_if(is_above);
+            fixture.until(7, None).await;
             fs::rename(&aside, &step).unwrap();
-            scene.until(7, Some("again")).await;
+            fixture.until(7, Some("again")).await;
 
-            // Moved away, and another put there at once.
+            // Moved away, and another put in its place.
             fs::rename(&step, &aside).unwrap();
-            scene.make();
-            scene.write(8, "eight");
-            scene.until(8, Some("eight")).await;
+            fixture.make();
+            fixture.write(8, "eight");
+            fixture.scan_if(is_above);
+            fixture.until(8, Some("eight")).await;
             fs::remove_dir_all(&step).unwrap();
-            scene.until(8, None).await;
+            fixture.until(8, None).await;
             fs::rename(&aside, &step).unwrap();
-            scene.until(7, Some("again")).await;
+            fixture.until(7, Some("again")).await;
 
-            // Moved away, and a link to it put there.
+            // Moved away, and a link to it put in its place.
             fs::rename(&step, &aside).unwrap();
             symlink(&aside, &step).unwrap();
-            scene.write(7, "by a link");
-            scene.until(7, Some("by a link")).await;
+            fixture.write(7, "by a link");
+            fixture.scan_if(is_above);
+            fixture.until(7, Some("by a link")).await;
             fs::remove_file(&step).unwrap();
             fs::rename(&aside, &step).unwrap();
-            scene.write(7, "without");
-            scene.until(7, Some("without")).await;
-            scene.works(9).await;
-            fs::remove_file(scene.file(7)).unwrap();
-            scene.until(7, None).await;
+            fixture.write(7, "without");
+            fixture.scan_if(is_above);
+            fixture.until(7, Some("without")).await;
+            fixture.works(9).await;
+            fs::remove_file(fixture.file(7)).unwrap();
+            fixture.until(7, None).await;
         }
-        scene.nothing_more().await;
+        fixture.nothing_more().await;
     });
 }
 
 #[test]
-fn links_are_followed_and_watched() {
+fn links_are_followed_and_what_happens_to_them_is_seen_with_a_scan() {
     run(async {
-        let mut scene = Scene::bare();
-        let root = scene.root.path().to_owned();
+        let mut fixture = Fixture::bare();
+        let root = fixture.root.path().to_owned();
         for kind in ["one", "two"] {
             fs::create_dir_all(root.join("dotfiles").join(kind).join("sessions")).unwrap();
             fs::write(
@@ -296,93 +284,119 @@ fn links_are_followed_and_watched() {
             .unwrap();
         }
         fs::create_dir(root.join("home")).unwrap();
-        // A link to a link, up and down again.
-        symlink("../home/../current", &scene.directory).unwrap();
-        scene.watch().await;
+        // A link to a link, up and down again; its target appears.
+        symlink("../home/../current", &fixture.directory).unwrap();
+        fixture.watch().await;
         symlink("dotfiles/one", root.join("current")).unwrap();
-        scene.until(7, Some("one")).await;
+        fixture.watcher.scan();
+        fixture.until(7, Some("one")).await;
+        fixture.works(9).await;
 
-        // Replaced in one step.
+        // The directory that the links lead to is moved away: seen at once.
+        fs::rename(root.join("dotfiles/one"), root.join("dotfiles/three")).unwrap();
+        fixture.until(7, None).await;
+        fs::rename(root.join("dotfiles/three"), root.join("dotfiles/one")).unwrap();
+        fixture.watcher.scan();
+        fixture.until(7, Some("one")).await;
+
+        // A link is replaced in one step.
         symlink("dotfiles/two", root.join("next")).unwrap();
         fs::rename(root.join("next"), root.join("current")).unwrap();
-        scene.until(7, Some("two")).await;
-        // Its target goes, and comes back.
+        fixture.watcher.scan();
+        fixture.until(7, Some("two")).await;
+        fixture.works(9).await;
+        // A directory above the target goes, and comes back.
         fs::rename(root.join("dotfiles"), root.join("elsewhere")).unwrap();
-        scene.until(7, None).await;
+        fixture.watcher.scan();
+        fixture.until(7, None).await;
         fs::rename(root.join("elsewhere"), root.join("dotfiles")).unwrap();
-        scene.until(7, Some("two")).await;
-        // Removed, then made anew.
+        fixture.watcher.scan();
+        fixture.until(7, Some("two")).await;
+        // The link is removed, then created again.
         fs::remove_file(root.join("current")).unwrap();
-        scene.until(7, None).await;
+        fixture.watcher.scan();
+        fixture.until(7, None).await;
         symlink(root.join("dotfiles/one"), root.join("current")).unwrap();
-        scene.until(7, Some("one")).await;
-        scene.works(9).await;
+        fixture.watcher.scan();
+        fixture.until(7, Some("one")).await;
+        fixture.works(9).await;
 
-        // Round and round: waited for until it leads somewhere.
+        // A link to itself counts as missing.
         fs::remove_file(root.join("current")).unwrap();
-        scene.until(7, None).await;
+        fixture.watcher.scan();
+        fixture.until(7, None).await;
         symlink("current", root.join("current")).unwrap();
+        fixture.watcher.scan();
         settle().await;
         fs::remove_file(root.join("current")).unwrap();
         symlink("dotfiles/two", root.join("current")).unwrap();
-        scene.until(7, Some("two")).await;
-        scene.nothing_more().await;
+        fixture.watcher.scan();
+        fixture.until(7, Some("two")).await;
+        fixture.nothing_more().await;
+
+        // The configuration directory's own link is created while it is missing: seen at once.
+        fs::remove_file(&fixture.directory).unwrap();
+        fixture.watcher.scan();
+        fixture.until(7, None).await;
+        symlink("../dotfiles/one", &fixture.directory).unwrap();
+        fixture.until(7, Some("one")).await;
+        fixture.works(9).await;
     });
 }
 
 #[test]
 fn a_file_in_the_place_of_the_directory_is_waited_out() {
     run(async {
-        let mut scene = Scene::bare();
-        fs::create_dir_all(&scene.directory).unwrap();
-        fs::write(scene.sessions(), "a file").unwrap();
-        scene.watch().await;
-        fs::remove_file(scene.sessions()).unwrap();
-        scene.make();
-        scene.works(7).await;
+        let mut fixture = Fixture::bare();
+        fs::create_dir_all(&fixture.directory).unwrap();
+        fs::write(fixture.sessions(), "a file").unwrap();
+        fixture.watch().await;
+        fs::remove_file(fixture.sessions()).unwrap();
+        fixture.make();
+        fixture.works(7).await;
     });
 }
 
 #[test]
-fn what_is_no_file_of_ours_is_left_alone() {
+fn other_files_are_ignored() {
     run(async {
-        let mut scene = Scene::bare();
-        scene.make();
-        let make = |scene: &Scene| {
-            fs::create_dir(scene.file(1)).unwrap();
-            fs::write(scene.root.path().join("target"), "target").unwrap();
-            symlink(scene.root.path().join("target"), scene.file(2)).unwrap();
-            // Whoever opened it to read, and waited, would wait for ever.
-            pipe(&scene.file(3));
-            let longest = usize::try_from(LONGEST).unwrap();
-            scene.write(4, &"x".repeat(longest + 1));
-            scene.write(5, "another's");
+        let mut fixture = Fixture::bare();
+        fixture.make();
+        let make = |fixture: &Fixture| {
+            fs::create_dir(fixture.file(1)).unwrap();
+            fs::write(fixture.root.path().join("target"), "target").unwrap();
+            symlink(fixture.root.path().join("target"), fixture.file(2)).unwrap();
+            // A blocking open of it would wait for ever.
+            pipe(&fixture.file(3));
+            let longest = usize::try_from(MAX_BYTES).unwrap();
+            fixture.write(4, &"x".repeat(longest + 1));
+            fixture.write(5, "another's");
             assert!(
                 rustix::process::geteuid().is_root(),
                 "only root can give a file away"
             );
             let other = rustix::fs::Uid::from_raw(65_534);
-            rustix::fs::chown(scene.file(5), Some(other), None).unwrap();
-            scene.write(6, &"x".repeat(longest));
+            rustix::fs::chown(fixture.file(5), Some(other), None).unwrap();
+            fixture.write(6, &"x".repeat(longest));
         };
-        make(&scene);
-        scene.watch().await;
-        assert_eq!(scene.next().await.0, 6);
-        scene.nothing_more().await;
+        make(&fixture);
+        fixture.watch().await;
+        assert_eq!(fixture.next().await.0, 6);
+        fixture.nothing_more().await;
         for pid in [1, 2, 3, 4, 5] {
-            let _ = fs::remove_file(scene.file(pid));
-            let _ = fs::remove_dir(scene.file(pid));
+            let _ = fs::remove_file(fixture.file(pid));
+            let _ = fs::remove_dir(fixture.file(pid));
         }
-        scene.nothing_more().await;
-        fs::remove_file(scene.file(6)).unwrap();
-        scene.until(6, None).await;
+        fixture.nothing_more().await;
+        fs::remove_file(fixture.file(6)).unwrap();
+        fixture.until(6, None).await;
 
         // The same where they come while it is watched; the file that is given away is ours at first.
-        make(&scene);
-        while scene.next().await.0 != 6 {}
-        scene.watcher.scan();
-        assert_eq!(scene.next().await.0, 6);
-        scene.nothing_more().await;
+        make(&fixture);
+        while fixture.next().await.0 != 6 {}
+        fixture.watcher.scan();
+        assert_eq!(fixture.next().await.0, 6);
+        fixture.nothing_more().await;
     });
 }
 
@@ -396,13 +410,13 @@ fn pipe(path: &Path) {
 fn keys_are_never_opened() {
     use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
     run(async {
-        let mut scene = Scene::bare();
-        scene.make();
-        let key = scene.sessions().join("7.0123456789abcdef.key");
+        let mut fixture = Fixture::bare();
+        fixture.make();
+        let key = fixture.sessions().join("7.0123456789abcdef.key");
         let witness = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
-        inotify::add_watch(&witness, scene.sessions(), WatchFlags::ALL_EVENTS).unwrap();
+        inotify::add_watch(&witness, fixture.sessions(), WatchFlags::ALL_EVENTS).unwrap();
         fs::write(&key, "secret").unwrap();
-        scene.write(7, "seven");
+        fixture.write(7, "seven");
         let opened = || {
             let mut buffer = [std::mem::MaybeUninit::uninit(); 16_384];
             let mut reader = inotify::Reader::new(&witness, &mut buffer);
@@ -418,13 +432,13 @@ fn keys_are_never_opened() {
         };
         opened();
 
-        scene.watch().await;
-        scene.until(7, Some("seven")).await;
+        fixture.watch().await;
+        fixture.until(7, Some("seven")).await;
         let renamed = key.with_extension("key.tmp");
         fs::rename(&key, &renamed).unwrap();
         fs::rename(&renamed, &key).unwrap();
-        scene.watcher.scan();
-        scene.until(7, Some("seven")).await;
+        fixture.watcher.scan();
+        fixture.until(7, Some("seven")).await;
         settle().await;
         let opened = opened();
         assert!(opened.iter().any(|name| name == "7.json"), "{opened:?}");
@@ -433,43 +447,45 @@ fn keys_are_never_opened() {
 }
 
 #[test]
-fn two_directories_are_told_apart_and_dropped_watchers_are_silent() {
+fn two_directories_are_separate_and_dropped_watchers_are_silent() {
     run(async {
-        let mut scene = Scene::watched().await;
-        let other = scene.root.path().join("home/.claude-other");
+        let mut fixture = Fixture::watched().await;
+        let other = fixture.root.path().join("home/.claude-other");
         fs::create_dir_all(other.join("sessions")).unwrap();
         fs::write(other.join("sessions/7.json"), "other").unwrap();
-        scene.watcher.watch(&other);
-        let sighting = scene.told.recv().await.unwrap();
-        assert_eq!(*sighting.directory, *other);
-        assert_eq!(sighting.contents.unwrap(), b"other");
-        scene.works(7).await;
+        fixture.watcher.watch(&other);
+        let change = fixture.changes.recv().await.unwrap();
+        assert_eq!(*change.directory, *other);
+        assert_eq!(change.contents.unwrap(), b"other");
+        fixture.works(7).await;
 
-        let Scene {
-            watcher, mut told, ..
-        } = scene;
+        let Fixture {
+            watcher,
+            mut changes,
+            ..
+        } = fixture;
         drop(watcher);
         fs::write(other.join("sessions/7.json"), "unseen").unwrap();
-        assert!(told.recv().await.is_none());
+        assert!(changes.recv().await.is_none());
     });
 }
 
 #[test]
-fn a_change_is_told_soon() {
+fn a_change_is_sent_soon() {
     run(async {
-        let mut scene = Scene::watched().await;
+        let mut fixture = Fixture::watched().await;
         let mut times = Vec::new();
         for count in 0..200 {
             let contents = count.to_string();
             #[expect(clippy::disallowed_methods, reason = "a measurement")]
             let began = Instant::now();
-            scene.write(7, &contents);
-            scene.until(7, Some(&contents)).await;
+            fixture.write(7, &contents);
+            fixture.until(7, Some(&contents)).await;
             times.push(began.elapsed());
         }
         times.sort();
         println!(
-            "from the write to the sighting: median {:?}, worst {:?}",
+            "from the write to the change: median {:?}, worst {:?}",
             times[100], times[199]
         );
     });

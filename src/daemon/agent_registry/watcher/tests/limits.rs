@@ -7,50 +7,50 @@ use std::os::unix::fs::PermissionsExt;
 #[test]
 fn a_thousand_files_are_scanned_quickly() {
     run(async {
-        let mut scene = Scene::bare();
-        scene.make();
+        let mut fixture = Fixture::bare();
+        fixture.make();
         let contents = "x".repeat(600);
         for pid in 1..=1000 {
-            scene.write(pid, &contents);
+            fixture.write(pid, &contents);
         }
         for what in ["watch", "scan"] {
             #[expect(clippy::disallowed_methods, reason = "a measurement")]
             let began = Instant::now();
             if what == "watch" {
-                scene.watch().await;
+                fixture.watch().await;
             } else {
-                scene.watcher.scan();
+                fixture.watcher.scan();
             }
             for _ in 1..=1000 {
-                scene.next().await;
+                fixture.next().await;
             }
             println!("{what} of 1000 files: {:?}", began.elapsed());
         }
-        scene.nothing_more().await;
+        fixture.nothing_more().await;
     });
 }
 
 #[test]
-fn of_too_many_files_the_newest_are_told() {
+fn of_too_many_files_the_newest_are_sent() {
     run(async {
-        let mut scene = Scene::bare();
-        scene.make();
+        let mut fixture = Fixture::bare();
+        fixture.make();
         let extra = 10;
-        let count = u32::try_from(MOST_FILES).unwrap() + extra;
+        let count = u32::try_from(MAX_FILES).unwrap() + extra;
         for pid in 1..=count {
-            let file = File::create(scene.file(pid)).unwrap();
+            let file = File::create(fixture.file(pid)).unwrap();
             let age = Duration::from_secs(u64::from(count - pid));
             file.set_modified(std::time::UNIX_EPOCH + Duration::from_hours(100_000) - age)
                 .unwrap();
         }
-        scene.watch().await;
+        fixture.watch().await;
         for pid in extra + 1..=count {
-            assert_eq!(scene.next().await.0, pid);
+            assert_eq!(fixture.next().await.0, pid);
         }
-        // A change of any other is still told.
-        scene.write(1, "changed");
-        assert_eq!(scene.next().await, (1, Some("changed".into())));
-        scene.nothing_more().await;
+        // A change of any other is still sent.
+        fixture.write(1, "changed");
+        assert_eq!(fixture.next().await, (1, Some("changed".into())));
+        fixture.nothing_more().await;
     });
 }
 
@@ -58,24 +58,24 @@ fn of_too_many_files_the_newest_are_told() {
 #[test]
 fn lost_events_are_made_up_for() {
     run(async {
-        let mut scene = Scene::watched().await;
-        scene.write(7, "seven");
-        scene.until(7, Some("seven")).await;
+        let mut fixture = Fixture::watched().await;
+        fixture.write(7, "seven");
+        fixture.until(7, Some("seven")).await;
         // More than the kernel keeps for one instance, while the watcher has no turn. Of names that alternate: it
         // drops an event that repeats the last.
         let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
         let limit: usize = limit.trim().parse().unwrap();
-        let names = ["a", "b"].map(|name| scene.sessions().join(name));
+        let names = ["a", "b"].map(|name| fixture.sessions().join(name));
         for _ in 0..=limit / 2 {
             for name in &names {
                 fs::write(name, "").unwrap();
             }
         }
-        scene.write(7, "changed");
-        scene.write(8, "eight");
-        scene.until(7, Some("changed")).await;
-        scene.until(8, Some("eight")).await;
-        scene.works(9).await;
+        fixture.write(7, "changed");
+        fixture.write(8, "eight");
+        fixture.until(7, Some("changed")).await;
+        fixture.until(8, Some("eight")).await;
+        fixture.works(9).await;
     });
 }
 
@@ -110,11 +110,11 @@ fn apart(name: &str, wrapper: &[&str]) -> Option<String> {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_directory_that_may_not_be_read_is_complained_of_once() {
+fn a_directory_that_may_not_be_read_is_reported_once() {
     // Root without its privileges is stopped by permissions.
     let wrapper = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
     if let Some(log) = apart(
-        "a_directory_that_may_not_be_read_is_complained_of_once",
+        "a_directory_that_may_not_be_read_is_reported_once",
         &wrapper,
     ) {
         assert_eq!(log.matches(" WARN ").count(), 2, "{log}");
@@ -123,41 +123,41 @@ fn a_directory_that_may_not_be_read_is_complained_of_once() {
         return;
     }
     run(async {
-        let mut scene = Scene::bare();
-        scene.make();
-        scene.write(7, "seven");
+        let mut fixture = Fixture::bare();
+        fixture.make();
+        fixture.write(7, "seven");
         let allow = |path: &Path, mode| {
             fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
         };
-        for closed in [scene.sessions(), scene.directory.clone()] {
+        for closed in [fixture.sessions(), fixture.directory.clone()] {
             allow(&closed, 0);
-            scene.watch().await;
+            fixture.watch().await;
             for _ in 0..3 {
-                scene.watcher.scan();
+                fixture.watcher.scan();
                 settle().await;
             }
-            assert!(scene.told.try_recv().is_err());
+            assert!(fixture.changes.try_recv().is_err());
             allow(&closed, 0o700);
-            scene.watcher.scan();
-            scene.until(7, Some("seven")).await;
-            scene.works(8).await;
+            fixture.watcher.scan();
+            fixture.until(7, Some("seven")).await;
+            fixture.works(8).await;
         }
-        // A step that may be passed, but not read, is none of these.
-        allow(&scene.directory, 0o300);
-        scene.watcher.scan();
-        scene.until(7, Some("seven")).await;
-        scene.works(8).await;
-        allow(&scene.directory, 0o700);
+        // A directory that may be entered but not read is no reason to warn.
+        allow(&fixture.directory, 0o300);
+        fixture.watcher.scan();
+        fixture.until(7, Some("seven")).await;
+        fixture.works(8).await;
+        allow(&fixture.directory, 0o700);
     });
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn without_watches_a_scan_still_tells() {
+fn without_watches_a_scan_still_sends() {
     for limit in ["max_inotify_instances", "max_inotify_watches"] {
         let script = format!("echo 0 >/proc/sys/user/{limit} && exec \"$@\"");
         let wrapper = ["unshare", "-U", "-r", "sh", "-c", &script, "sh"];
-        let Some(log) = apart("without_watches_a_scan_still_tells", &wrapper) else {
+        let Some(log) = apart("without_watches_a_scan_still_sends", &wrapper) else {
             return run(scans());
         };
         assert_eq!(log.matches(" WARN ").count(), 1, "{log}");
@@ -167,17 +167,17 @@ fn without_watches_a_scan_still_tells() {
 
 #[cfg(target_os = "linux")]
 async fn scans() {
-    let mut scene = Scene::bare();
-    scene.make();
-    scene.write(7, "seven");
-    scene.watch().await;
-    assert_eq!(scene.next().await, (7, Some("seven".into())));
-    scene.write(7, "changed");
+    let mut fixture = Fixture::bare();
+    fixture.make();
+    fixture.write(7, "seven");
+    fixture.watch().await;
+    assert_eq!(fixture.next().await, (7, Some("seven".into())));
+    fixture.write(7, "changed");
     settle().await;
-    assert!(scene.told.try_recv().is_err());
-    scene.watcher.scan();
-    assert_eq!(scene.next().await, (7, Some("changed".into())));
-    fs::remove_file(scene.file(7)).unwrap();
-    scene.watcher.scan();
-    assert_eq!(scene.next().await, (7, None));
+    assert!(fixture.changes.try_recv().is_err());
+    fixture.watcher.scan();
+    assert_eq!(fixture.next().await, (7, Some("changed".into())));
+    fs::remove_file(fixture.file(7)).unwrap();
+    fixture.watcher.scan();
+    assert_eq!(fixture.next().await, (7, None));
 }

@@ -1,9 +1,9 @@
-//! Signs of change by inotify(7): Linux.
+//! The kernel's watches by inotify(7): Linux.
 //!
-//! One instance for each directory of registry files, so that each forgets its watches alone. Only what is waited for
-//! is asked for: writing and reading in the directory wake nobody, the closing of a written file does.
+//! One instance for each directory of registry files, so that each drops its watches alone. Only the events that matter
+//! are requested: writing and reading in the directory cause no wake-up, closing a written file does.
 
-use super::{Changes, pid_in};
+use super::changes::{Changes, pid_in};
 use crate::daemon::reactor::register;
 use rustix::fs::inotify::{
     CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch,
@@ -22,41 +22,37 @@ use tokio::io::unix::AsyncFd;
 /// Room for 15 events with the longest names there can be, and for many more real ones.
 const BUFFER: usize = 4096;
 
-/// What is told of every step of the way. The removal of a directory that somebody still has open, or works in, is
-/// told when that ends.
-const STEP: WatchFlags = WatchFlags::MOVE_SELF
+/// The directory itself was moved or removed, or its watch is gone. The removal of a directory that a process still has
+/// open, or works in, is reported when that ends.
+const ITSELF: WatchFlags = WatchFlags::MOVE_SELF
     .union(WatchFlags::DELETE_SELF)
-    .union(WatchFlags::DONT_FOLLOW)
-    .union(WatchFlags::MASK_ADD);
-
-const ARRIVAL: WatchFlags = WatchFlags::CREATE
-    .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::ONLYDIR)
     .union(WatchFlags::MASK_ADD);
+
+const CREATION: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO).union(ITSELF);
 
 const FILES: WatchFlags = WatchFlags::CLOSE_WRITE
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::DELETE)
-    .union(WatchFlags::ONLYDIR)
-    .union(WatchFlags::MASK_ADD);
+    .union(ITSELF);
 
-/// What the watch is gone with, or about to be.
-const LOST: ReadFlags = ReadFlags::MOVE_SELF
+/// The path may lead elsewhere by now.
+const INVALIDATED: ReadFlags = ReadFlags::MOVE_SELF
     .union(ReadFlags::DELETE_SELF)
     .union(ReadFlags::UNMOUNT)
     .union(ReadFlags::IGNORED);
 
-/// The kernel's watches on the way to one directory and in it.
+/// The kernel's watches for one directory of registry files.
 #[derive(Debug)]
-pub(super) struct Signs {
+pub(super) struct Watches {
     instance: AsyncFd<OwnedFd>,
-    steps: Vec<i32>,
-    arrival: Option<(i32, OsString)>,
     files: Option<i32>,
+    parent: Option<i32>,
+    creation: Option<(i32, OsString)>,
 }
 
-impl Signs {
+impl Watches {
     pub(super) fn new() -> io::Result<Self> {
         let instance = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).map_err(|errno| match errno {
             Errno::MFILE => io::Error::other("no open file or no inotify instance is left; raise fs.inotify.max_user_instances"),
@@ -64,35 +60,40 @@ impl Signs {
         })?;
         Ok(Self {
             instance: register(instance, Interest::READABLE)?,
-            steps: Vec::new(),
-            arrival: None,
             files: None,
+            parent: None,
+            creation: None,
         })
     }
 
-    /// Forgets all. What is still told of it is passed over: the kernel does not use a watch's number again.
+    /// Drops all watches. Events of theirs that are still queued are ignored: the kernel does not reuse a watch's number.
     pub(super) fn clear(&mut self) {
-        let arrival = self.arrival.take().map(|(watch, _)| watch);
-        for watch in self.steps.drain(..).chain(arrival).chain(self.files.take()) {
-            // Several may share one, and the kernel may have taken it away.
+        for watch in self.all() {
+            // Two may be the same, and the kernel may have removed it.
             let _ = remove_watch(self.instance.get_ref(), watch);
         }
+        (self.files, self.parent, self.creation) = (None, None, None);
     }
 
-    /// Tells when the directory or link at `path` itself is moved or removed.
-    pub(super) fn step(&mut self, path: &Path) -> io::Result<()> {
-        self.steps.push(self.add(path, STEP)?);
+    fn all(&self) -> impl Iterator<Item = i32> + use<> {
+        let creation = self.creation.as_ref().map(|(watch, _)| *watch);
+        [self.files, self.parent, creation].into_iter().flatten()
+    }
+
+    /// Reports when the directory at `path` itself is moved or removed.
+    pub(super) fn watch_parent(&mut self, path: &Path) -> io::Result<()> {
+        self.parent = Some(self.add(path, ITSELF)?);
         Ok(())
     }
 
-    /// Tells when `name` appears in `directory`.
-    pub(super) fn arrival(&mut self, directory: &Path, name: &OsStr) -> io::Result<()> {
-        self.arrival = Some((self.add(directory, ARRIVAL)?, name.to_owned()));
+    /// Reports when `name` appears in `directory`, and when that itself is moved or removed.
+    pub(super) fn watch_creation(&mut self, directory: &Path, name: &OsStr) -> io::Result<()> {
+        self.creation = Some((self.add(directory, CREATION)?, name.to_owned()));
         Ok(())
     }
 
-    /// Tells of the files in `directory`.
-    pub(super) fn files(&mut self, directory: &Path) -> io::Result<()> {
+    /// Reports changes of the files in `directory`, and when that itself is moved or removed.
+    pub(super) fn watch_files(&mut self, directory: &Path) -> io::Result<()> {
         self.files = Some(self.add(directory, FILES)?);
         Ok(())
     }
@@ -101,9 +102,9 @@ impl Signs {
     #[expect(
         clippy::unused_self,
         clippy::unnecessary_wraps,
-        reason = "another system's watches each file"
+        reason = "kqueue watches each file"
     )]
-    pub(super) fn file(&mut self, _pid: u32, _path: &Path) -> io::Result<()> {
+    pub(super) fn watch_file(&mut self, _pid: u32, _path: &Path) -> io::Result<()> {
         Ok(())
     }
 
@@ -126,13 +127,13 @@ impl Signs {
             ready.clear_ready();
             drop(ready);
             let changes = self.take();
-            if changes.way || !changes.files.is_empty() {
+            if !changes.is_empty() {
                 return changes;
             }
         }
     }
 
-    /// All that is told by now.
+    /// All that is queued by now.
     fn take(&self) -> Changes {
         let mut changes = Changes::default();
         let mut buffer = [MaybeUninit::uninit(); BUFFER];
@@ -147,11 +148,11 @@ impl Signs {
             let (watch, flags) = (event.wd(), event.events());
             let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
             if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-                tracing::debug!("more happened than inotify could tell: all is looked at again");
-                changes.way = true;
+                tracing::debug!("the inotify queue overflowed: everything is read again");
+                changes.path = true;
             }
-            changes.way |= flags.intersects(LOST) && self.steps.contains(&watch);
-            changes.way |= self.arrival.as_ref().is_some_and(|(directory, awaited)| {
+            changes.path |= flags.intersects(INVALIDATED) && self.all().any(|own| own == watch);
+            changes.path |= self.creation.as_ref().is_some_and(|(directory, awaited)| {
                 *directory == watch && awaited.as_bytes() == name
             });
             if self.files == Some(watch) {

@@ -1,11 +1,10 @@
-//! Signs of change by kqueue(2): macOS.
+//! The kernel's watches by kqueue(2): macOS.
 //!
-//! The kernel watches what a descriptor is open for: one for each step of the way, one for the directory, which tells
-//! that names came or went but not which, and one for each file. They are open for events only (`O_EVTONLY`, open(2)):
-//! no file system is kept from being unmounted, nothing is read.
+//! The kernel watches what a descriptor is open for: one for the directory, which reports that names appeared or went but
+//! not which, one for its parent, and one for each file. They are open for events only (`O_EVTONLY`, open(2)): they keep
+//! no file system from being unmounted and read nothing.
 
-use super::Changes;
-use super::path_watch::is_way;
+use super::changes::Changes;
 use crate::daemon::reactor::register;
 use rustix::event::kqueue::{Event, EventFilter, EventFlags, VnodeEvents, kevent, kqueue};
 use rustix::fs::{Mode, OFlags};
@@ -20,78 +19,75 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// How many events are taken at a time.
-const AT_ONCE: usize = 64;
+const BATCH: usize = 64;
 
-/// What is told of every step of the way.
-const STEP: VnodeEvents = LOST;
+/// Names that appear or go in a directory are writes to it.
+const NAMES: VnodeEvents = VnodeEvents::WRITE.union(INVALIDATED);
 
-/// What is told of a directory in which names may come and go: each is a write.
-const NAMES: VnodeEvents = VnodeEvents::WRITE.union(LOST);
-
-/// What is told of a file. Cutting it to a length changes its attributes and is no write.
+/// Changes of a file. Cutting it to a length changes its attributes and is no write.
 const FILE: VnodeEvents = VnodeEvents::WRITE
     .union(VnodeEvents::EXTEND)
     .union(VnodeEvents::ATTRIBUTES)
-    .union(LOST);
+    .union(INVALIDATED);
 
-/// The path leads elsewhere by now.
-const LOST: VnodeEvents = VnodeEvents::DELETE
+/// The path may lead elsewhere by now.
+const INVALIDATED: VnodeEvents = VnodeEvents::DELETE
     .union(VnodeEvents::RENAME)
     .union(VnodeEvents::REVOKE);
 
-/// The kernel's watches on the way to one directory and in it.
+/// The kernel's watches for one directory of registry files.
 #[derive(Debug)]
-pub(super) struct Signs {
+pub(super) struct Watches {
     queue: AsyncFd<OwnedFd>,
-    steps: Vec<OwnedFd>,
-    arrival: Option<(OwnedFd, PathBuf)>,
     names: Option<OwnedFd>,
+    parent: Option<OwnedFd>,
+    creation: Option<(OwnedFd, PathBuf)>,
     files: HashMap<u32, OwnedFd>,
 }
 
-impl Signs {
+impl Watches {
     pub(super) fn new() -> io::Result<Self> {
         let queue = kqueue()?;
         rustix::io::fcntl_setfd(&queue, rustix::io::FdFlags::CLOEXEC)?;
         Ok(Self {
             queue: register(queue, Interest::READABLE)?,
-            steps: Vec::new(),
-            arrival: None,
             names: None,
+            parent: None,
+            creation: None,
             files: HashMap::new(),
         })
     }
 
-    /// Forgets all: closing a descriptor ends its watch and takes back what is told of it.
+    /// Drops all watches: closing a descriptor also removes its queued events.
     pub(super) fn clear(&mut self) {
-        self.steps.clear();
-        self.arrival = None;
         self.names = None;
+        self.parent = None;
+        self.creation = None;
         self.files.clear();
     }
 
-    /// Tells when the directory or link at `path` itself is moved or removed.
-    pub(super) fn step(&mut self, path: &Path) -> io::Result<()> {
-        self.steps.push(self.add(path, OFlags::SYMLINK, STEP)?);
+    /// Reports when the directory at `path` itself is moved or removed.
+    pub(super) fn watch_parent(&mut self, path: &Path) -> io::Result<()> {
+        self.parent = Some(self.add(path, OFlags::DIRECTORY, INVALIDATED)?);
         Ok(())
     }
 
-    /// Tells when `name` appears in `directory`.
-    pub(super) fn arrival(&mut self, directory: &Path, name: &OsStr) -> io::Result<()> {
+    /// Reports when `name` appears in `directory`, and when that itself is moved or removed.
+    pub(super) fn watch_creation(&mut self, directory: &Path, name: &OsStr) -> io::Result<()> {
         let watch = self.add(directory, OFlags::DIRECTORY, NAMES)?;
-        self.arrival = Some((watch, directory.join(name)));
+        self.creation = Some((watch, directory.join(name)));
         Ok(())
     }
 
-    /// Tells that names came or went in `directory`.
-    pub(super) fn files(&mut self, directory: &Path) -> io::Result<()> {
+    /// Reports that names appeared or went in `directory`, and when that itself is moved or removed.
+    pub(super) fn watch_files(&mut self, directory: &Path) -> io::Result<()> {
         self.names = Some(self.add(directory, OFlags::DIRECTORY, NAMES)?);
         Ok(())
     }
 
-    /// Tells when the file at `path` changes or goes. One that is watched already stays so; one that is not there
-    /// needs none.
-    pub(super) fn file(&mut self, pid: u32, path: &Path) -> io::Result<()> {
+    /// Reports when the file at `path` changes or goes. One that is watched already stays so; one that is not there
+    /// needs no watch.
+    pub(super) fn watch_file(&mut self, pid: u32, path: &Path) -> io::Result<()> {
         if self.files.contains_key(&pid) {
             return Ok(());
         }
@@ -100,7 +96,7 @@ impl Signs {
                 self.files.insert(pid, watch);
                 Ok(())
             }
-            // The reading tells of it.
+            // Reading it reports the error.
             Err(error) if !is_shortage(&error) => Ok(()),
             Err(error) => Err(error),
         }
@@ -137,17 +133,17 @@ impl Signs {
             ready.clear_ready();
             drop(ready);
             let changes = self.take();
-            if changes.way || changes.listing || !changes.files.is_empty() {
+            if !changes.is_empty() {
                 return changes;
             }
         }
     }
 
-    /// All that is told by now.
+    /// All that is queued by now.
     fn take(&mut self) -> Changes {
         let mut changes = Changes::default();
         loop {
-            let mut events = Vec::with_capacity(AT_ONCE);
+            let mut events = Vec::with_capacity(BATCH);
             let room = rustix::buffer::spare_capacity(&mut events);
             #[expect(unsafe_code, reason = "events may name descriptors")]
             // SAFETY: none is given, they are only taken.
@@ -159,32 +155,32 @@ impl Signs {
             }
             for event in events {
                 if let EventFilter::Vnode { vnode, flags } = event.filter() {
-                    self.told(vnode, flags, &mut changes);
+                    self.apply_event(vnode, flags, &mut changes);
                 }
             }
         }
     }
 
-    fn told(&mut self, watch: RawFd, flags: VnodeEvents, changes: &mut Changes) {
+    fn apply_event(&mut self, watch: RawFd, flags: VnodeEvents, changes: &mut Changes) {
         let is = |descriptor: &OwnedFd| descriptor.as_raw_fd() == watch;
-        let lost = flags.intersects(LOST);
-        if let Some((directory, awaited)) = &self.arrival
+        let invalidated = flags.intersects(INVALIDATED);
+        if let Some((directory, awaited)) = &self.creation
             && is(directory)
         {
-            changes.way |= lost || is_way(awaited);
+            changes.path |= invalidated || awaited.is_dir();
         } else if self.names.as_ref().is_some_and(is) {
-            changes.way |= lost;
+            changes.path |= invalidated;
             changes.listing = true;
-        } else if self.steps.iter().any(is) {
-            changes.way = true;
+        } else if self.parent.as_ref().is_some_and(is) {
+            changes.path = true;
         } else if let Some(pid) = self
             .files
             .iter()
             .find_map(|(pid, file)| is(file).then_some(*pid))
         {
             changes.files.insert(pid);
-            if lost {
-                // Another may have taken its name: to be watched when it is looked at.
+            if invalidated {
+                // Another file may have its name by now: that one is watched when it is read.
                 self.files.remove(&pid);
             }
         }
