@@ -47,7 +47,7 @@ pub(super) fn run(
         };
         writeln!(
             io::stderr(),
-            "{} dashboard{s} {are} connected and will be told",
+            "{} dashboard{s} {are} connected and will get a message",
             status.dashboards
         )?;
         if io::stdin().is_terminal() && io::stderr().is_terminal() && !confirm()? {

@@ -1,6 +1,6 @@
 //! What the dashboard shows: a copy of the daemon's state, the rows made of it, the selection, and what is open.
 //!
-//! Holds data and answers questions about it; [`super::update`] decides what an event does to it, [`super::view`] draws
+//! Holds data and answers questions about it; [`mod@super::update`] decides what an event does to it, [`super::view`] draws
 //! it. Knows nothing of keys, the terminal, sockets or threads; its time is that of the last event.
 
 use std::path::Path;

@@ -56,7 +56,7 @@ impl DisplayStatus {
         }
     }
 
-    /// The status of the protocol alone, which does not tell `Finished` from `Idle`.
+    /// The status of the protocol alone, which does not distinguish `Finished` from `Idle`.
     #[must_use]
     pub(crate) fn of_status(status: Status) -> Self {
         match status {

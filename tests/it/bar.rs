@@ -53,8 +53,8 @@ impl Bar {
 
     #[track_caller]
     fn class(&mut self) -> String {
-        let told: Value = serde_json::from_str(&self.next()).unwrap();
-        told["class"].as_str().unwrap().into()
+        let output: Value = serde_json::from_str(&self.next()).unwrap();
+        output["class"].as_str().unwrap().into()
     }
 }
 
@@ -187,7 +187,7 @@ fn a_bar_does_not_start_what_was_stopped_on_purpose() {
     place.ok(&["stop"]);
     daemon.wait();
     assert_eq!(bar.class(), "off");
-    // Whoever connected now would wait in the manager's queue. The bar looks again each second, and does not.
+    // A connection now would wait in the manager's queue. The bar checks the socket each second, and does not connect.
     let mut queue = [PollFd::new(&listener, PollFlags::IN)];
     let long = Timespec {
         tv_sec: 3,
@@ -198,7 +198,7 @@ fn a_bar_does_not_start_what_was_stopped_on_purpose() {
         0,
         "it has connected"
     );
-    // The manager has begun anew.
+    // The manager has a new socket.
     drop(listener);
     std::fs::remove_file(place.socket()).unwrap();
     let listener = UnixListener::bind(place.socket()).unwrap();

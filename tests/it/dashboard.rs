@@ -237,7 +237,7 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_back() {
         until("the shell's modes", || {
             (tmux.modes() == before).then_some(())
         });
-        // It is told of what happens meanwhile when it is back.
+        // It gets the changes of the meantime when it resumes.
         place.ok(&["report", "docs", "idle", "--title", "while it was stopped"]);
         tmux.type_line("fg");
         tmux.shows("the list", |screen| {

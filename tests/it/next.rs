@@ -155,7 +155,7 @@ fn the_way_there_leads_there() {
     tmux.run(&["send-keys", "-t", "desk", &way, "Enter"]);
     assert_eq!(shows("work"), format!("work {pane}\n"));
 
-    // Somebody says that the pane is something else.
+    // A forged pane.
     at(&tmux.0, "%1; touch x");
     let output = place.ok(&["next"]);
     assert!(

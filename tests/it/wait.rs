@@ -106,7 +106,7 @@ fn what_is_so_already_is_not_waited_for() {
     }
     let record = place.json(&["wait", "asks", "--json"]);
     assert_eq!(record, place.json(&["get", "asks", "--json"]));
-    // Nobody is open: nobody is missing.
+    // No session is open, so all are in the state.
     for key in ["works", "asks", "fails"] {
         place.ok(&["remove", key]);
     }
@@ -128,7 +128,7 @@ fn any_is_the_first_and_named_ones_are_waited_for_together() {
     // One after the other is not together.
     place.ok(&["report", "a", "working"]);
     place.ok(&["report", "b", "idle"]);
-    // Whoever comes later is not among those that were open.
+    // A later session is not one of those that were open.
     place.ok(&["report", "late", "working"]);
     assert!(both.waits() && all.waits());
     place.ok(&["report", "a", "closed"]);
@@ -177,7 +177,7 @@ fn a_removed_session_is_closed() {
         said.contains("x is closed and will not need a person"),
         "{said}"
     );
-    // There is still somebody.
+    // One session is left.
     assert!(others.waits() && open.waits());
     place.ok(&["report", "y", "waiting"]);
     assert_eq!(ended(&others.end(), SUCCESS).0, "y  waiting: dialog  -\n");
@@ -220,7 +220,7 @@ fn a_restart_is_survived_and_a_stop_is_told() {
     let mut attention = Waiting::start(&place, 2, &["other"]);
     daemon.signal("KILL");
     daemon.wait();
-    // Over while nobody looked; the next daemon has never heard of it.
+    // It ended without a daemon; the next daemon has no report of it.
     agent.kill();
     let mut daemon = place.daemon();
     let output = closed.end();

@@ -38,7 +38,7 @@ fn of(format: Format, sessions: &[SessionRecord<'static>]) -> String {
 }
 
 #[test]
-fn each_bar_is_told_in_its_own_language() {
+fn each_bar_gets_its_own_format() {
     let sessions = some();
     assert_eq!(
         of(Format::Plain, &sessions),
@@ -64,17 +64,17 @@ fn each_bar_is_told_in_its_own_language() {
 }
 
 #[test]
-fn waybar_s_tooltip_is_markup_that_no_agent_can_write_in() {
-    let told: Value = serde_json::from_str(&of(Format::Waybar, &some())).unwrap();
+fn waybars_tooltip_escapes_text_from_agents() {
+    let output: Value = serde_json::from_str(&of(Format::Waybar, &some())).unwrap();
     assert_eq!(
-        told["text"],
+        output["text"],
         "1 waiting · 1 failed · 1 finished · 1 working"
     );
     assert_eq!(
-        (&told["class"], &told["alt"]),
+        (&output["class"], &output["alt"]),
         (&json!("waiting"), &json!("waiting"))
     );
-    let tooltip = told["tooltip"].as_str().unwrap();
+    let tooltip = output["tooltip"].as_str().unwrap();
     let rows: Vec<_> = tooltip.lines().collect();
     assert_eq!(
         rows,
@@ -90,16 +90,19 @@ fn waybar_s_tooltip_is_markup_that_no_agent_can_write_in() {
     let many: Vec<_> = (0..20)
         .map(|n| session(&n.to_string(), json!({"status": "working"})))
         .collect();
-    let told: Value = serde_json::from_str(&of(Format::Waybar, &many)).unwrap();
+    let output: Value = serde_json::from_str(&of(Format::Waybar, &many)).unwrap();
     assert!(
-        told["tooltip"].as_str().unwrap().ends_with("\nand 8 more"),
-        "{told}"
+        output["tooltip"]
+            .as_str()
+            .unwrap()
+            .ends_with("\nand 8 more"),
+        "{output}"
     );
 }
 
 #[test]
-fn json_holds_the_numbers_and_who_needs_a_person_for_longest_first() {
-    let told: Value = serde_json::from_str(&of(Format::Json, &some())).unwrap();
+fn json_has_the_counts_and_the_session_that_has_waited_longest_first() {
+    let output: Value = serde_json::from_str(&of(Format::Json, &some())).unwrap();
     for (field, count) in [
         ("waiting", 1),
         ("failed", 1),
@@ -107,21 +110,21 @@ fn json_holds_the_numbers_and_who_needs_a_person_for_longest_first() {
         ("working", 1),
         ("idle", 1),
     ] {
-        assert_eq!(told[field], count, "{field}: {told}");
+        assert_eq!(output[field], count, "{field}: {output}");
     }
-    let keys: Vec<_> = told["attention"]
+    let keys: Vec<_> = output["attention"]
         .as_array()
         .unwrap()
         .iter()
         .map(|one| &one["key"])
         .collect();
     assert_eq!(keys, ["e", "b", "f"]);
-    assert_eq!(told["attention"][1]["waiting_for"], "permission");
-    assert_eq!(told["connected"], true);
+    assert_eq!(output["attention"][1]["waiting_for"], "permission");
+    assert_eq!(output["connected"], true);
 }
 
 #[test]
-fn nothing_to_say_is_an_empty_and_valid_line() {
+fn an_empty_line_is_valid() {
     for format in [Format::Plain, Format::Tmux, Format::Polybar] {
         assert_eq!(
             (of(format, &[]), disconnected(format)),
@@ -134,21 +137,24 @@ fn nothing_to_say_is_an_empty_and_valid_line() {
         r#"{"full_text":"","short_text":""}"#
     );
     let class = |line: String| {
-        let told: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!((&told["text"], &told["tooltip"]), (&json!(""), &json!("")));
-        told["class"].clone()
+        let output: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (&output["text"], &output["tooltip"]),
+            (&json!(""), &json!(""))
+        );
+        output["class"].clone()
     };
     assert_eq!(class(of(Format::Waybar, &[])), "none");
     assert_eq!(class(disconnected(Format::Waybar)), "off");
-    let told: Value = serde_json::from_str(&disconnected(Format::Json)).unwrap();
+    let output: Value = serde_json::from_str(&disconnected(Format::Json)).unwrap();
     assert_eq!(
-        (&told["connected"], &told["attention"]),
+        (&output["connected"], &output["attention"]),
         (&json!(false), &json!([]))
     );
 }
 
 #[test]
-fn the_nearest_limit_has_the_last_word() {
+fn the_limit_used_most_comes_last() {
     let usage = serde_json::from_value(json!({"state": "ok", "windows": [
         {"name": "five_hour", "used_percent": 42.4}, {"name": "seven_day", "used_percent": 8},
     ]}))

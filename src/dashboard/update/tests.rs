@@ -139,7 +139,7 @@ fn pasted_text_is_for_the_filter_and_never_a_key() {
 }
 
 #[test]
-fn forgetting_an_open_session_asks_first_and_a_closed_one_does_not() {
+fn an_open_session_is_removed_after_a_question_and_a_closed_one_at_once() {
     let mut model = three();
     assert_eq!(press(&mut model, "d"), None);
     assert_eq!(model.mode, Mode::Confirm("asks".into()));
@@ -159,7 +159,7 @@ fn forgetting_an_open_session_asks_first_and_a_closed_one_does_not() {
         5000,
     );
     assert_eq!(model.status(), Some("not removed: no such session"));
-    // Where there is nobody to tell, nothing is asked.
+    // Without a connection there is no question.
     update(&mut model, Event::Stopped, 5000);
     model.connection = ConnectionState::Lost {
         retry_at: 9000,
@@ -170,7 +170,7 @@ fn forgetting_an_open_session_asks_first_and_a_closed_one_does_not() {
 }
 
 #[test]
-fn only_a_harmless_id_becomes_a_command() {
+fn only_a_shell_safe_id_becomes_a_command() {
     let cases = [
         (
             json!({"agent": "claude-code", "session_id": "1b2c-3d"}),
@@ -200,7 +200,7 @@ fn only_a_harmless_id_becomes_a_command() {
 }
 
 #[test]
-fn evidence_is_asked_for_when_it_is_to_be_seen_and_once_at_a_time() {
+fn evidence_is_requested_while_the_detail_is_open_and_once_at_a_time() {
     let mut model = three();
     let explain = |key: &str| Some(Action::Explain(key.into()));
     let answer = |model: &mut Model, key: &str| {
@@ -220,10 +220,10 @@ fn evidence_is_asked_for_when_it_is_to_be_seen_and_once_at_a_time() {
         Update::Notification(Notification::SessionChanged(changed))
     };
     assert_eq!(press(&mut model, "enter"), explain("asks"));
-    // Nothing more while the answer is awaited.
+    // One request at a time.
     assert_eq!(press(&mut model, "down"), None);
     assert!(model.evidence().is_none());
-    // The answer to a question that nobody has any more: the next one.
+    // The answer is for a session that is no longer selected: the next request.
     assert_eq!(answer(&mut model, "asks"), explain("works"));
     assert_eq!(answer(&mut model, "works"), None);
     assert!(model.evidence().is_some());
@@ -318,7 +318,7 @@ fn a_lost_connection_counts_down_and_a_stopped_daemon_waits_for_a_key() {
 }
 
 #[test]
-fn it_wakes_when_a_visible_clock_reads_differently_and_else_never() {
+fn the_next_tick_is_when_a_visible_age_changes() {
     let rows = json!([{"key": "one", "status": "working", "since": 1_000_000}]);
     let mut model = model((80, 24), &rows);
     let cases = [
@@ -337,7 +337,7 @@ fn it_wakes_when_a_visible_clock_reads_differently_and_else_never() {
     model.filter = "nothing like it".into();
     model.refresh();
     assert_eq!(model.next_tick(), None);
-    // A word that goes by itself.
+    // A status message goes by itself.
     model.set_status("said".into());
     let until = model.next_tick().unwrap();
     update(&mut model, Event::Tick, until);
@@ -345,7 +345,7 @@ fn it_wakes_when_a_visible_clock_reads_differently_and_else_never() {
 }
 
 #[test]
-fn a_notice_stays_until_it_is_put_away() {
+fn a_notice_stays_until_it_is_dismissed() {
     let mut model = three();
     let notice = |seq: u64| {
         let text =
@@ -361,7 +361,7 @@ fn a_notice_stays_until_it_is_put_away() {
 }
 
 #[test]
-fn whatever_is_pressed_and_however_small_nothing_breaks() {
+fn no_key_at_any_size_breaks_it() {
     let keys = [
         "down", "up", "enter", "pagedown", "pageup", "G", "g", "/", "o", "esc", "c", "d", "?",
         "tab",
@@ -391,7 +391,7 @@ fn whatever_is_pressed_and_however_small_nothing_breaks() {
 }
 
 #[test]
-fn a_released_key_is_no_key() {
+fn the_release_of_a_key_is_ignored() {
     let mut model = three();
     let mut released = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
     released.kind = crossterm::event::KeyEventKind::Release;

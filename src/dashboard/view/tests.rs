@@ -91,8 +91,7 @@ fn text(model: &Model) -> String {
     text
 }
 
-/// Holds the screen against the file of this name. `UPDATE_SNAPSHOTS=1` writes the files anew, to be read before they
-/// are committed.
+/// Compares the screen with the file of this name. `UPDATE_SNAPSHOTS=1` rewrites the files; read them before you commit.
 #[track_caller]
 fn is(name: &str, model: &Model) {
     let shown = text(model);

@@ -1,4 +1,4 @@
-//! Styles for ratatui, from the table of colours in [`status`](crate::format::status). They use the terminal's own
+//! Styles for ratatui, from the table of colours in [`status`](mod@crate::format::status). They use the terminal's own
 //! sixteen colours on its own background, so they are legible on dark and light ones; a word and a symbol say the same
 //! as a colour. Pure.
 

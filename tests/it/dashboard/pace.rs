@@ -144,7 +144,7 @@ impl Drop for Dashboard {
     }
 }
 
-/// Nobody reads what it draws: a signal ends it all the same.
+/// The terminal is not read, so the dashboard blocks: a signal must still end it.
 #[test]
 fn a_terminal_that_takes_nothing_more_does_not_keep_it_alive() {
     let place = Place::new();

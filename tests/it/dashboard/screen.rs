@@ -99,7 +99,7 @@ impl<'a> Tmux<'a> {
         let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             until(what, || Some(self.screen()).filter(|screen| is(screen)))
         }));
-        shown.unwrap_or_else(|_| panic!("waited in vain for {what}:\n{}", self.screen()))
+        shown.unwrap_or_else(|_| panic!("timed out waiting for {what}:\n{}", self.screen()))
     }
 
     /// The shell waits for a command, on its own screen.
