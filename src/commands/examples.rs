@@ -89,5 +89,5 @@ pub(super) const DEMO: &str = "Nothing of yours is touched, and nothing is left 
 
 Examples:
   agent-console demo                      several agents at work
-  agent-console demo --plain              one of them, told line by line
+  agent-console demo --plain              one of them, line by line
   agent-console demo --plain --speed 4    four times as fast as it was recorded";
