@@ -14,9 +14,9 @@ use super::{complain, diff};
 use crate::config::variable;
 use crate::format;
 use crate::install::file::{self, Change};
-use crate::install::service::{self, Plan, Step};
+use crate::install::plan::{self, Plan, Step};
 use crate::install::settings::{Want, Wanted};
-use crate::install::{hooks, program};
+use crate::install::{hooks, program, service};
 
 /// What to install or to take away, and whether only to show it.
 #[derive(Debug, Clone, Copy, Args)]
@@ -156,7 +156,7 @@ impl Options {
                     told.line(&format!("would run {}", words.join(" ")));
                 }
                 Step::Run(words) => {
-                    service::run(words)?;
+                    plan::run(words)?;
                     told.line(&format!("ran {}", words.join(" ")));
                 }
             }

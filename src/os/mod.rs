@@ -7,3 +7,5 @@ pub mod command;
 pub mod peer;
 pub mod process;
 pub mod program;
+pub mod service_manager;
+pub mod shell;
