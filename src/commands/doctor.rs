@@ -1,4 +1,4 @@
-//! `doctor`: what is wrong with the installation, and the command that mends it. The questions are [`crate::doctor`]'s.
+//! `doctor`: what is wrong with the installation, and the command that fixes it. The questions are [`crate::doctor`]'s.
 
 use std::io::Write;
 use std::path::Path;
@@ -28,10 +28,10 @@ pub(super) fn run(
     socket: Option<&Path>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let mut checks = doctor::examine(socket);
+    let mut checks = doctor::run_checks(socket);
     for check in &mut checks {
         check.what = format::sanitize(&check.what);
-        check.mend = check.mend.as_deref().map(format::sanitize);
+        check.fix = check.fix.as_deref().map(format::sanitize);
     }
     let wrong = checks
         .iter()
@@ -52,7 +52,7 @@ pub(super) fn run(
     Ok(())
 }
 
-/// A line a check, and under it what mends it.
+/// A line a check, and under it what fixes it.
 fn lines(checks: &[Check]) -> String {
     let row = |check: &Check| {
         vec![
@@ -67,9 +67,9 @@ fn lines(checks: &[Check]) -> String {
     for (line, check) in format::table(&rows).lines().zip(checks) {
         text.push_str(line);
         text.push('\n');
-        if let Some(mend) = &check.mend {
-            text.push_str("       mend: ");
-            text.push_str(mend);
+        if let Some(fix) = &check.fix {
+            text.push_str("       fix: ");
+            text.push_str(fix);
             text.push('\n');
         }
     }

@@ -14,9 +14,9 @@ use crate::config::variable;
 use crate::format;
 use crate::format::print_error;
 use crate::install::file::{self, Change};
-use crate::install::service::{self, Plan, Step};
+use crate::install::plan::{self, Plan, Step};
 use crate::install::settings::{Request, StatusLineRequest};
-use crate::install::{hooks, program};
+use crate::install::{hooks, program, service};
 
 /// What to install or to take away, and whether only to show it.
 #[derive(Debug, Clone, Copy, Args)]
@@ -160,7 +160,7 @@ impl Options {
                     progress.line(&format!("would run {}", words.join(" ")));
                 }
                 Step::Run(words) => {
-                    service::run(words)?;
+                    plan::run(words)?;
                     progress.line(&format!("ran {}", words.join(" ")));
                 }
             }

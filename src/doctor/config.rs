@@ -4,15 +4,16 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::daemon::Answers;
-use super::{Check, Ways, edit, quoted, reload, within};
+use super::fix::{FixCommands, edit, quote, reload};
+use super::probe::DaemonProbe;
+use super::{Check, within};
 use crate::config::{self, Config, ConfigError};
 
 const NAME: &str = "config";
 
 /// What the file comes to.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct Probe {
     /// Where this program looks for it.
     pub(super) path: Option<PathBuf>,
     /// What it says; `None` where its disk does not answer.
@@ -22,12 +23,12 @@ pub(super) struct Seen {
 }
 
 /// Looks at the file and at what the daemon was started with.
-pub(super) fn look(answers: Option<&Answers>) -> Seen {
-    Seen {
+pub(super) fn probe(answers: Option<&DaemonProbe>) -> Probe {
+    Probe {
         path: config::path(),
         config: within(Config::load),
         daemons: answers
-            .filter(|answers| answers.seen)
+            .filter(|answers| answers.visible)
             .and_then(|answers| path_of(answers.hello.pid)),
     }
 }
@@ -45,7 +46,7 @@ fn path_of(pid: u32) -> Option<PathBuf> {
     config::path_in(value(b"XDG_CONFIG_HOME"), value(b"HOME"))
 }
 
-pub(super) fn judge(seen: &Seen, daemon: Option<(&Answers, &Ways)>) -> Check {
+pub(super) fn evaluate(seen: &Probe, daemon: Option<(&DaemonProbe, &FixCommands)>) -> Check {
     let Some(path) = &seen.path else {
         return Check::note(
             NAME,
@@ -55,14 +56,14 @@ pub(super) fn judge(seen: &Seen, daemon: Option<(&Answers, &Ways)>) -> Check {
     let config = match &seen.config {
         Some(Ok(config)) => config,
         Some(Err(error)) => {
-            return Check::wrong(NAME, error.to_string()).mend(match error {
-                ConfigError::Read { path, .. } => format!("chmod u+r {}", quoted(path)),
+            return Check::wrong(NAME, error.to_string()).fix(match error {
+                ConfigError::Read { path, .. } => format!("chmod u+r {}", quote(path)),
                 ConfigError::Invalid { .. } | ConfigError::Socket { .. } => edit(path),
             });
         }
         None => {
             let what = format!("{} cannot be read within 2 s", path.display());
-            return Check::wrong(NAME, what).mend(edit(path));
+            return Check::wrong(NAME, what).fix(edit(path));
         }
     };
     let place = if path.exists() {
@@ -70,7 +71,7 @@ pub(super) fn judge(seen: &Seen, daemon: Option<(&Answers, &Ways)>) -> Check {
     } else {
         format!("{} (not there: the defaults count)", path.display())
     };
-    let Some((answers, ways)) = daemon else {
+    let Some((answers, commands)) = daemon else {
         return Check::ok(NAME, place);
     };
     if let Some(daemons) = &seen.daemons
@@ -78,20 +79,20 @@ pub(super) fn judge(seen: &Seen, daemon: Option<(&Answers, &Ways)>) -> Check {
         && (daemons.exists() || path.exists())
     {
         let what = format!("{place}, but the daemon reads {}", daemons.display());
-        let restart = ways.restart(&answers.hello.origin);
-        let mend = match &*answers.hello.origin {
+        let restart = commands.restart(&answers.hello.origin);
+        let fix = match &*answers.hello.origin {
             "systemd" => {
                 format!("systemctl --user import-environment XDG_CONFIG_HOME && {restart}")
             }
             _ => restart,
         };
-        return Check::wrong(NAME, what).mend(mend);
+        return Check::wrong(NAME, what).fix(fix);
     }
     // The one setting that the daemon tells.
     let wanted = config.idle_timeout.map(|time| time.as_millis());
     if wanted != answers.status.idle_timeout_ms.map(u128::from) {
         let what = format!("{place}: changed since the daemon read it");
-        return Check::wrong(NAME, what).mend(reload(&answers.hello));
+        return Check::wrong(NAME, what).fix(reload(&answers.hello));
     }
     Check::ok(NAME, place)
 }

@@ -4,7 +4,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Check, edit, own_programs, quoted, within};
+use super::fix::{edit, quote};
+use super::programs::own_programs;
+use super::{Check, within};
 use crate::config::variable;
 use crate::install::hooks::{self, EVENTS, State};
 use crate::os::program::same_file;
@@ -18,7 +20,7 @@ const NAMED: usize = 4;
 
 /// What the settings come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum Probe {
     /// There is no home to look in.
     NoHome,
     /// The agent has never run here.
@@ -45,12 +47,12 @@ pub(super) enum Called {
 }
 
 /// Reads the settings below the agent's configuration directory.
-pub(super) fn look(directory: Option<PathBuf>) -> Seen {
+pub(super) fn probe(directory: Option<PathBuf>) -> Probe {
     let Some(directory) = directory else {
-        return Seen::NoHome;
+        return Probe::NoHome;
     };
     if !directory.exists() {
-        return Seen::NoAgent(directory);
+        return Probe::NoAgent(directory);
     }
     let read = within({
         let directory = directory.clone();
@@ -65,13 +67,13 @@ pub(super) fn look(directory: Option<PathBuf>) -> Seen {
                 let called = called(&program);
                 Some((program, called))
             });
-            Seen::Settings {
+            Probe::Settings {
                 programs: programs.map(|path| (path.clone(), called(path))).collect(),
                 status_line: line,
                 state,
             }
         }
-        Err(why) => Seen::Broken { directory, why },
+        Err(why) => Probe::Broken { directory, why },
     }
 }
 
@@ -108,7 +110,7 @@ fn found_by_shell(word: &str) -> Option<PathBuf> {
     Some(found.unwrap_or_else(|| word.into()))
 }
 
-impl Seen {
+impl Probe {
     /// The program whose run is worth measuring: the hooks' own, if it is one of ours by name.
     pub(super) fn program(&self) -> Option<PathBuf> {
         let Self::Settings { programs, .. } = self else {
@@ -127,17 +129,19 @@ impl Seen {
     }
 }
 
-pub(super) fn judge(seen: &Seen) -> Check {
+pub(super) fn evaluate(seen: &Probe) -> Check {
     let (state, programs, status_line) = match seen {
-        Seen::NoHome => return Check::note(NAME, "HOME is not set: there are no settings to read"),
-        Seen::NoAgent(directory) => {
+        Probe::NoHome => {
+            return Check::note(NAME, "HOME is not set: there are no settings to read");
+        }
+        Probe::NoAgent(directory) => {
             let what = format!("no Claude Code here: {} is not there", directory.display());
             return Check::note(NAME, what);
         }
-        Seen::Broken { directory, why } => {
-            return Check::wrong(NAME, why).mend(edit(&directory.join("settings.json")));
+        Probe::Broken { directory, why } => {
+            return Check::wrong(NAME, why).fix(edit(&directory.join("settings.json")));
         }
-        Seen::Settings {
+        Probe::Settings {
             state,
             programs,
             status_line,
@@ -147,10 +151,10 @@ pub(super) fn judge(seen: &Seen) -> Check {
     let wrong = |what: String| Check::wrong(NAME, format!("{settings}: {what}"));
     if state.disabled {
         return wrong("disableAllHooks is set, so that none runs".into())
-            .mend(edit(&state.settings));
+            .fix(edit(&state.settings));
     }
     if programs.is_empty() {
-        return wrong("calls no hook of ours".into()).mend(INSTALL);
+        return wrong("calls no hook of ours".into()).fix(INSTALL);
     }
     if !state.missing.is_empty() {
         let mut events = state
@@ -168,22 +172,22 @@ pub(super) fn judge(seen: &Seen) -> Check {
             EVENTS.len(),
             events.join(", ")
         );
-        return wrong(what).mend(INSTALL);
+        return wrong(what).fix(INSTALL);
     }
     let of = |wanted| programs.iter().find(|(_, called)| *called == wanted);
     if let Some((path, _)) = of(Called::Nothing) {
-        return wrong(format!("calls {}, which cannot be run", quoted(path))).mend(INSTALL);
+        return wrong(format!("calls {}, which cannot be run", quote(path))).fix(INSTALL);
     }
     if let Some((path, _)) = of(Called::Other) {
-        let what = format!("calls {}, which is not this program", quoted(path));
-        return wrong(what).mend(INSTALL);
+        let what = format!("calls {}, which is not this program", quote(path));
+        return wrong(what).fix(INSTALL);
     }
     let why = match status_line {
         Some((_, Called::This)) | None => {
             return Check::ok(NAME, format!("{settings}: every event calls this program"));
         }
-        Some((path, Called::Nothing)) => format!("{}, which cannot be run", quoted(path)),
-        Some((path, Called::Other)) => format!("{}, which is not this program", quoted(path)),
+        Some((path, Called::Nothing)) => format!("{}, which cannot be run", quote(path)),
+        Some((path, Called::Other)) => format!("{}, which is not this program", quote(path)),
     };
-    wrong(format!("the status line calls {why}")).mend(INSTALL_STATUS_LINE)
+    wrong(format!("the status line calls {why}")).fix(INSTALL_STATUS_LINE)
 }

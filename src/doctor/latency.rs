@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::{Check, LIMIT, end_of};
+use super::{Check, LIMIT};
 use crate::config::SOCKET_VARIABLE;
-use crate::os::clock;
+use crate::os::{clock, command as child};
 
 const NAME: &str = "latency";
 
@@ -110,7 +110,7 @@ fn time(command: &mut Command) -> io::Result<Duration> {
         // What does not read it is timed all the same.
         let _ = input.write_all(EVENT);
     }
-    let status = end_of(&mut child)?;
+    let status = child::wait(&mut child, LIMIT)?;
     let took = began.elapsed();
     if status.success() {
         Ok(took)
@@ -135,12 +135,12 @@ fn count(listener: &UnixListener) -> usize {
     arrived
 }
 
-pub(super) fn judge(figures: &Result<Figures, String>) -> Check {
+pub(super) fn evaluate(figures: &Result<Figures, String>) -> Check {
     let figures = match figures {
         Ok(figures) => figures,
         Err(why) => {
             return Check::wrong(NAME, format!("the hook cannot be run: {why}"))
-                .mend("agent-console install --hooks");
+                .fix("agent-console install --hooks");
         }
     };
     let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
@@ -159,7 +159,7 @@ pub(super) fn judge(figures: &Result<Figures, String>) -> Check {
             NAME,
             format!("{lost} of {RUNS} reports did not arrive; {what}"),
         )
-        .mend("agent-console install --hooks");
+        .fix("agent-console install --hooks");
     }
     if figures.median > MUCH {
         return Check::note(NAME, format!("slow: {what}"));

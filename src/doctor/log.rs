@@ -2,18 +2,17 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use super::daemon::Answers;
-use super::{Check, run, within};
+use super::probe::DaemonProbe;
+use super::{Check, LIMIT, within};
+use crate::os::command;
+use crate::os::service_manager::JOURNAL_SOCKET;
 use crate::{config, log};
 
 const NAME: &str = "log";
 
-/// Where journald listens (systemd-journald.service(8)).
-const JOURNAL: &str = "/run/systemd/journal/socket";
-
-const READ: [&str; 8] = [
-    "journalctl",
+const READ: [&str; 7] = [
     "--user",
     "-u",
     "agent-console",
@@ -25,7 +24,7 @@ const READ: [&str; 8] = [
 
 /// Where the lines go, as far as the system tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum Probe {
     /// Nobody writes any.
     NoDaemon,
     /// To the journal.
@@ -44,18 +43,19 @@ pub(super) enum Seen {
 }
 
 /// Looks where a daemon of that origin logs to.
-pub(super) fn look(answers: Option<&Answers>) -> Seen {
+pub(super) fn probe(answers: Option<&DaemonProbe>) -> Probe {
     let Some(answers) = answers else {
-        return Seen::NoDaemon;
+        return Probe::NoDaemon;
     };
     match &*answers.hello.origin {
-        "systemd" => Seen::Journal {
-            unreadable: match run(&READ) {
-                Ok((status, _)) if status.success() => None,
-                Ok((status, said)) => Some(match said.lines().next() {
-                    Some(line) => line.to_owned(),
-                    None => status.to_string(),
-                }),
+        "systemd" => Probe::Journal {
+            unreadable: match command::output(Command::new("journalctl").args(READ), LIMIT) {
+                Ok(output) if output.status.success() => None,
+                Ok(output) => {
+                    let message = String::from_utf8_lossy(&output.stderr);
+                    let line = message.lines().next().map(str::to_owned);
+                    Some(line.unwrap_or_else(|| output.status.to_string()))
+                }
                 Err(error) => Some(format!("journalctl: {error}")),
             },
             unreachable: within(reach)
@@ -65,53 +65,53 @@ pub(super) fn look(answers: Option<&Answers>) -> Seen {
         },
         "launchd" => match config::variable("HOME") {
             // As the job's file says.
-            Some(home) => Seen::File(Path::new(&home).join("Library/Logs/agent-console.log")),
-            None => Seen::Unknown,
+            Some(home) => Probe::File(Path::new(&home).join("Library/Logs/agent-console.log")),
+            None => Probe::Unknown,
         },
         _ => standard_error(answers),
     }
 }
 
 fn reach() -> std::io::Result<()> {
-    UnixDatagram::unbound()?.connect(JOURNAL)
+    UnixDatagram::unbound()?.connect(JOURNAL_SOCKET)
 }
 
 /// A daemon in the background has nothing there, and a file instead. proc(5).
-fn standard_error(answers: &Answers) -> Seen {
+fn standard_error(answers: &DaemonProbe) -> Probe {
     let link = format!("/proc/{}/fd/2", answers.hello.pid);
-    let target = answers.seen.then(|| std::fs::read_link(link).ok());
+    let target = answers.visible.then(|| std::fs::read_link(link).ok());
     match target.flatten() {
         Some(target) if target == Path::new("/dev/null") => {
-            log::file_path().map_or(Seen::Unknown, Seen::File)
+            log::file_path().map_or(Probe::Unknown, Probe::File)
         }
-        Some(target) => Seen::StandardError(target),
-        None => Seen::Unknown,
+        Some(target) => Probe::StandardError(target),
+        None => Probe::Unknown,
     }
 }
 
-pub(super) fn judge(seen: &Seen) -> Check {
+pub(super) fn evaluate(seen: &Probe) -> Check {
     match seen {
-        Seen::NoDaemon => Check::note(NAME, "no daemon writes one"),
-        Seen::Journal {
+        Probe::NoDaemon => Check::note(NAME, "no daemon writes one"),
+        Probe::Journal {
             unreachable: Some(why),
             ..
         } => Check::wrong(NAME, format!("the journal cannot be reached: {why}"))
-            .mend("sudo systemctl restart systemd-journald.socket systemd-journald.service"),
+            .fix("sudo systemctl restart systemd-journald.socket systemd-journald.service"),
         // Where the machine keeps no journal for each user, and so for all of a user's services.
-        Seen::Journal {
+        Probe::Journal {
             unreadable: Some(why),
             ..
         } => Check::note(
             NAME,
             format!("the journal takes lines, but you cannot read them: {why}"),
         ),
-        Seen::Journal { .. } => Check::ok(NAME, "journalctl --user -u agent-console"),
-        Seen::File(path) if path.exists() => Check::ok(NAME, path.display().to_string()),
-        Seen::File(path) => Check::note(NAME, format!("{} is not there", path.display())),
-        Seen::StandardError(target) => Check::ok(
+        Probe::Journal { .. } => Check::ok(NAME, "journalctl --user -u agent-console"),
+        Probe::File(path) if path.exists() => Check::ok(NAME, path.display().to_string()),
+        Probe::File(path) => Check::note(NAME, format!("{} is not there", path.display())),
+        Probe::StandardError(target) => Check::ok(
             NAME,
             format!("the daemon's standard error, {}", target.display()),
         ),
-        Seen::Unknown => Check::note(NAME, "cannot be found from here"),
+        Probe::Unknown => Check::note(NAME, "cannot be found from here"),
     }
 }

@@ -55,3 +55,15 @@ pub(super) fn evaluate(probe: &Probe) -> Check {
         Err(why) => Check::wrong(NAME, format!("{path} cannot be run: {why}")),
     }
 }
+
+/// The files by which hooks may call this program: its own, and what lies beside it under either name.
+pub(super) fn own_programs() -> Vec<PathBuf> {
+    let Ok(own) = std::env::current_exe() else {
+        return Vec::new();
+    };
+    let beside = [CLIENT, "acd"].map(|name| own.with_file_name(name));
+    let mut programs = vec![own];
+    programs.extend(beside.into_iter().filter(|path| path.is_file()));
+    programs.dedup();
+    programs
+}

@@ -4,7 +4,10 @@ use std::fs::{self, DirEntry, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Check, counted, quoted, within};
+use super::fix::quote;
+use super::{Check, counted, within};
+use crate::agents::claude_code;
+use crate::os::process;
 
 const NAME: &str = "registry";
 
@@ -13,7 +16,7 @@ const LARGEST: u64 = 64 * 1024;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum Probe {
     /// There is no home to look in.
     NoHome,
     /// No agent has run yet.
@@ -29,31 +32,34 @@ pub(super) enum Seen {
 }
 
 /// Reads the registry below the agent's configuration directory.
-pub(super) fn look(directory: Option<PathBuf>) -> Seen {
+pub(super) fn probe(directory: Option<PathBuf>) -> Probe {
     let Some(directory) = directory else {
-        return Seen::NoHome;
+        return Probe::NoHome;
     };
     let directory = directory.join("sessions");
-    let late = Seen::Unreadable {
+    let late = Probe::Unreadable {
         path: directory.clone(),
         why: "it takes longer than 2 s".into(),
     };
     within(move || read(directory)).unwrap_or(late)
 }
 
-fn read(directory: PathBuf) -> Seen {
-    let unreadable = |path: &Path, error: io::Error| Seen::Unreadable {
+fn read(directory: PathBuf) -> Probe {
+    let unreadable = |path: &Path, error: io::Error| Probe::Unreadable {
         path: path.to_owned(),
         why: error.to_string(),
     };
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Seen::Missing(directory),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Probe::Missing(directory),
         Err(error) => return unreadable(&directory, error),
     };
     let (mut good, mut all) = (0, 0);
-    for entry in entries.flatten().filter(is_entry) {
-        match parses(&entry.path()) {
+    for entry in entries.flatten() {
+        let Some(pid) = pid_of(&entry) else {
+            continue;
+        };
+        match parses(&entry.path(), pid) {
             Ok(parsed) => {
                 all += 1;
                 good += usize::from(parsed);
@@ -63,40 +69,42 @@ fn read(directory: PathBuf) -> Seen {
             Err(error) => return unreadable(&entry.path(), error),
         }
     }
-    Seen::Entries {
+    Probe::Entries {
         directory,
         good,
         all,
     }
 }
 
-/// `PID.json`, and a file: a pipe would keep whoever opens it waiting.
-fn is_entry(entry: &DirEntry) -> bool {
+/// Whose entry it is: a file `PID.json`. Opening a pipe would not return.
+fn pid_of(entry: &DirEntry) -> Option<u32> {
     let name = entry.file_name();
-    let pid = name.to_str().and_then(|name| name.strip_suffix(".json"));
-    pid.is_some_and(|pid| pid.parse::<u32>().is_ok())
-        && entry.file_type().is_ok_and(|kind| kind.is_file())
+    let digits = name.to_str()?.strip_suffix(".json")?;
+    let pid: u32 = digits.parse().ok()?;
+    let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+    (is_file && pid.to_string() == digits).then_some(pid)
 }
 
-fn parses(path: &Path) -> io::Result<bool> {
+/// True if the daemon can make it out.
+fn parses(path: &Path, pid: u32) -> io::Result<bool> {
     let mut text = Vec::new();
     File::open(path)?.take(LARGEST).read_to_end(&mut text)?;
-    let entry: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
-    Ok(entry.is_some_and(|entry| entry["pid"].is_u64() && entry["sessionId"].is_string()))
+    let entry = claude_code::registered(&text, process::namespace());
+    Ok(entry.is_some_and(|entry| entry.process.pid == pid))
 }
 
-pub(super) fn judge(seen: &Seen) -> Check {
+pub(super) fn evaluate(seen: &Probe) -> Check {
     match seen {
-        Seen::NoHome => Check::note(NAME, "HOME is not set: there is no registry to read"),
-        Seen::Missing(directory) => Check::note(
+        Probe::NoHome => Check::note(NAME, "HOME is not set: there is no registry to read"),
+        Probe::Missing(directory) => Check::note(
             NAME,
             format!("{} is not there: no agent has run yet", directory.display()),
         ),
-        Seen::Unreadable { path, why } => {
+        Probe::Unreadable { path, why } => {
             let what = format!("{} cannot be read: {why}", path.display());
-            Check::wrong(NAME, what).mend(format!("chmod -R u+rX {}", quoted(path)))
+            Check::wrong(NAME, what).fix(format!("chmod -R u+rX {}", quote(path)))
         }
-        Seen::Entries {
+        Probe::Entries {
             directory,
             good,
             all,
@@ -108,7 +116,7 @@ pub(super) fn judge(seen: &Seen) -> Check {
                 counted(*all, "entry", "entries")
             ),
         ),
-        Seen::Entries {
+        Probe::Entries {
             directory,
             good,
             all,

@@ -2,18 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Check, quoted};
+use super::Check;
+use super::fix::{INSTALL_SERVICE as INSTALL, quote, start_command};
 use crate::config::variable;
-use crate::install::service::{FileState, Manager, State};
+use crate::install::plan::{FileState, Manager, State};
 use crate::install::stamp::{self, Found};
-
-/// systemd's name for the service; its socket unit is [`SOCKET`].
-pub(super) const UNIT: &str = "agent-console.service";
-const SOCKET: &str = "agent-console.socket";
-/// launchd's name for it.
-pub(super) const JOB: &str = "dev.agent-console";
-
-const INSTALL: &str = "agent-console install --service";
+use crate::os::service_manager::SYSTEMD_SOCKET;
 
 /// The files of `state` that the user wrote or edited: the installer leaves them alone.
 pub(super) fn edited(state: &State) -> Vec<PathBuf> {
@@ -28,10 +22,10 @@ pub(super) fn edited(state: &State) -> Vec<PathBuf> {
 }
 
 /// `state` is `None` where the manager did not answer in time.
-pub(super) fn judge(state: Option<&State>, edited: &[PathBuf]) -> Check {
+pub(super) fn evaluate(state: Option<&State>, edited: &[PathBuf]) -> Check {
     let name = "service";
     let Some(state) = state else {
-        return Check::wrong(name, "the service manager does not answer within 2 s").mend(INSTALL);
+        return Check::wrong(name, "the service manager does not answer within 2 s").fix(INSTALL);
     };
     let manager = match state.manager {
         Manager::Systemd => "systemd",
@@ -51,28 +45,28 @@ pub(super) fn judge(state: Option<&State>, edited: &[PathBuf]) -> Check {
     let missing = those(FileState::Missing);
     let different = those(FileState::Different);
     if !missing.is_empty() {
-        return Check::wrong(name, format!("not installed: {missing}")).mend(INSTALL);
+        return Check::wrong(name, format!("not installed: {missing}")).fix(INSTALL);
     }
     if !different.is_empty() {
         let what = format!("not as this version writes it: {different}");
-        let mut mend = String::new();
+        let mut fix = String::new();
         for (path, file) in &state.files {
             if *file == FileState::Different && edited.contains(path) {
-                let path = quoted(path);
-                mend = format!("{mend}mv {path} {path}.old && ");
+                let path = quote(path);
+                fix = format!("{fix}mv {path} {path}.old && ");
             }
         }
-        return Check::wrong(name, what).mend(mend + INSTALL);
+        return Check::wrong(name, what).fix(fix + INSTALL);
     }
-    let start = || start(state).unwrap_or_else(|| INSTALL.to_owned());
+    let start = || start_command(state).unwrap_or_else(|| INSTALL.to_owned());
     if !state.active {
         let what = format!("{manager} does not hold the socket");
-        return Check::wrong(name, what).mend(start());
+        return Check::wrong(name, what).fix(start());
     }
     if !state.enabled {
         let what = format!("{manager} holds the socket, but will not after the next login");
-        return Check::wrong(name, what).mend(match state.manager {
-            Manager::Systemd => format!("systemctl --user enable {SOCKET}"),
+        return Check::wrong(name, what).fix(match state.manager {
+            Manager::Systemd => format!("systemctl --user enable {SYSTEMD_SOCKET}"),
             Manager::Launchd | Manager::None => INSTALL.to_owned(),
         });
     }
@@ -83,22 +77,6 @@ pub(super) fn judge(state: Option<&State>, edited: &[PathBuf]) -> Check {
         .collect();
     let what = format!("{}, {manager} holds the socket", files.join(", "));
     Check::ok(name, what)
-}
-
-/// The command that has the manager listen, if there is one. Where it believes that it does, its socket's file was taken
-/// away from under it. Elsewhere installing does all that is left to do, also after the trigger limit.
-pub(super) fn start(state: &State) -> Option<String> {
-    let installed = state
-        .files
-        .iter()
-        .all(|(_, file)| *file != FileState::Missing);
-    match state.manager {
-        Manager::None => None,
-        Manager::Systemd if installed && state.active => {
-            Some(format!("systemctl --user restart {SOCKET}"))
-        }
-        Manager::Systemd | Manager::Launchd => Some(INSTALL.to_owned()),
-    }
 }
 
 fn file_name(path: &Path) -> String {

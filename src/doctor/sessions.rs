@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Check, quoted, unasked};
+use super::fix::quote;
+use super::{Check, unasked};
 use crate::protocol::{EvidenceKind, SessionRecord, Status};
 
 const NAME: &str = "sessions";
@@ -10,7 +11,7 @@ const NAME: &str = "sessions";
 /// A session may be silent because nothing has happened in it since the daemon began to look. One that has begun a turn
 /// since then has no hooks: the agent calls one for each prompt.
 /// `hooked`: the hooks are in the settings, so that a session without them was started in a way of its own.
-pub(super) fn judge(sessions: Option<&[SessionRecord<'_>]>, hooked: bool) -> Check {
+pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: bool) -> Check {
     let Some(sessions) = sessions else {
         return unasked(NAME);
     };
@@ -26,10 +27,10 @@ pub(super) fn judge(sessions: Option<&[SessionRecord<'_>]>, hooked: bool) -> Che
         .collect();
     if let Some(first) = deaf.first() {
         let what = format!("at work, and no hook tells of it: {}", names(&deaf));
-        return Check::wrong(NAME, what).mend(match &first.session_id {
+        return Check::wrong(NAME, what).fix(match &first.session_id {
             Some(id) if hooked => {
                 let directory = first.cwd.as_deref().unwrap_or(".");
-                let (directory, id) = (quoted(Path::new(directory)), quoted(Path::new(&**id)));
+                let (directory, id) = (quote(Path::new(directory)), quote(Path::new(&**id)));
                 format!("cd {directory} && claude --resume {id}")
             }
             // The settings are read again while an agent runs, so that nothing has to be restarted.

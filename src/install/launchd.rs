@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::file::{self, Change, FileError};
+use super::plan::{self, FileState, Manager, Plan, State};
 use super::program::ServiceProgram;
-use super::service::{self, FileState, Manager, Plan, State};
 use super::stamp::{self, Found};
 use crate::config::variable;
+use crate::os::service_manager::LAUNCHD_LABEL as LABEL;
+use crate::os::shell::quote;
 
-const LABEL: &str = "dev.agent-console";
 const JOB: &str = include_str!("../../packaging/launchd/dev.agent-console.plist");
 
 /// What of the packaged job is not the same for everybody.
@@ -41,12 +42,12 @@ fn job() -> String {
 
 fn is_loaded() -> bool {
     let words = ["launchctl", "print", &job()].map(str::to_owned);
-    service::run(&words).is_ok()
+    plan::run(&words).is_ok()
 }
 
 /// The job's text; `directories` were made for its file.
 fn text(starts: &ServiceProgram, socket: &Path, directories: usize) -> anyhow::Result<String> {
-    let mut start = format!("exec {}", quoted(utf8(&starts.path)?));
+    let mut start = format!("exec {}", quote(utf8(&starts.path)?));
     if let Some(argument) = starts.argument {
         start = format!("{start} {argument}");
     }
@@ -72,11 +73,6 @@ fn utf8(path: &Path) -> anyhow::Result<&str> {
             path.display()
         )
     })
-}
-
-/// As one word of the shell, which starts the program.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// As text of an XML element.
@@ -145,7 +141,7 @@ pub(super) fn plan_install(
         plan.run(&["launchctl", "bootout", &job()]);
     }
     if !loaded {
-        service::plan_takeover(plan, program, socket);
+        plan::plan_takeover(plan, program, socket);
     }
     if changed || !loaded {
         plan.run(&["launchctl", "bootstrap", &domain(), &path.to_string_lossy()]);

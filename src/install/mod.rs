@@ -3,9 +3,10 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`mod@file`] | one file's change: planned, shown as a diff, carried out atomically |
-//! | [`settings`] | edits of an agent's settings as text; pure |
-//! | [`hooks`] | which files that concerns, and the record by which it is undone byte for byte |
-//! | [`service`] | which manager there is, how the service stands with it, what is to be done |
+//! | [`settings`] | an agent's settings as text: what is ours in, what is ours out; pure |
+//! | [`hooks`] | which files that concerns, and what is remembered to undo it byte for byte |
+//! | [`plan`] | files and commands, in order; how the service stands |
+//! | [`service`] | which manager there is, and its plan |
 //! | [`systemd`], [`launchd`] | each manager's files and commands |
 //! | [`socket`] | the path that daemon, hooks and clients agree on; the configuration's line for it |
 //! | [`stamp`] | how a service file is recognised as written by `install` and not edited since |
@@ -18,6 +19,7 @@ mod checksum;
 pub mod file;
 pub mod hooks;
 pub mod launchd;
+pub mod plan;
 pub mod program;
 pub mod service;
 pub mod settings;

@@ -10,14 +10,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 
 use super::file::{self, Change, FileError};
+use super::plan::{self, FileState, Manager, Plan, State};
 use super::program::ServiceProgram;
-use super::service::{self, FileState, Manager, Plan, State};
 use super::stamp::{self, Found};
 use crate::config::{variable, xdg_base};
 use crate::os::program::same_file;
+use crate::os::service_manager::{SYSTEMD_SERVICE as SERVICE, SYSTEMD_SOCKET as SOCKET};
 
-const SOCKET: &str = "agent-console.socket";
-const SERVICE: &str = "agent-console.service";
 const SOCKET_UNIT: &str = include_str!("../../packaging/systemd/agent-console.socket");
 const SERVICE_UNIT: &str = include_str!("../../packaging/systemd/agent-console.service");
 
@@ -40,7 +39,7 @@ pub(super) struct Wanted<'a> {
 
 /// What the manager says of itself and of the two units.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answer {
+pub(super) struct UnitStatus {
     /// Where it looks for units: directories, a blank between two.
     unit_path: String,
     socket: Unit,
@@ -67,7 +66,7 @@ struct Unit {
 /// # Errors
 ///
 /// There is no `systemctl`, or no manager that answers it: nobody is logged in as this user, say, who came by `su`.
-pub(super) fn ask() -> anyhow::Result<Answer> {
+pub(super) fn ask() -> anyhow::Result<UnitStatus> {
     let manager = systemctl(&["show", "--property=UnitPath"])?;
     let units = systemctl(&[
         "show",
@@ -75,19 +74,19 @@ pub(super) fn ask() -> anyhow::Result<Answer> {
         SOCKET,
         SERVICE,
     ])?;
-    Ok(read_answer(&manager, &units))
+    Ok(read_status(&manager, &units))
 }
 
 fn systemctl(arguments: &[&str]) -> anyhow::Result<String> {
     let words = ["systemctl", "--user"].iter().chain(arguments);
     let words: Vec<String> = words.map(|&word| word.to_owned()).collect();
-    service::run(&words)
+    plan::run(&words)
 }
 
-fn read_answer(manager: &str, units: &str) -> Answer {
-    let mut answer = Answer {
+fn read_status(manager: &str, units: &str) -> UnitStatus {
+    let mut answer = UnitStatus {
         unit_path: manager.trim().trim_start_matches("UnitPath=").to_owned(),
-        ..Answer::default()
+        ..UnitStatus::default()
     };
     for block in units.split("\n\n") {
         let mut unit = Unit::default();
@@ -121,8 +120,8 @@ fn read_answer(manager: &str, units: &str) -> Answer {
     answer
 }
 
-impl Answer {
-    fn looks_into(&self, directory: &Path) -> bool {
+impl UnitStatus {
+    fn searches(&self, directory: &Path) -> bool {
         let directory = directory.to_string_lossy();
         // Not split: a blank may be part of a path.
         format!(" {} ", self.unit_path).contains(&format!(" {directory} "))
@@ -255,12 +254,12 @@ fn find(path: &Path) -> Result<Found, FileError> {
 }
 
 /// What the manager reads of a unit: everything but comments and empty lines.
-fn meaning(text: &str) -> impl Iterator<Item = &str> {
+fn effective_lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-pub(super) fn state(answer: &Answer, wanted: Wanted<'_>) -> State {
+pub(super) fn state(answer: &UnitStatus, wanted: Wanted<'_>) -> State {
     let file = |name| {
         let Ok(path) = directory().map(|directory| directory.join(name)) else {
             return (PathBuf::from(name), FileState::Missing);
@@ -301,7 +300,7 @@ pub(super) fn state(answer: &Answer, wanted: Wanted<'_>) -> State {
 
 /// What changes for the manager by a unit's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum News {
+enum UnitChange {
     Nothing,
     /// A comment.
     Text,
@@ -310,16 +309,18 @@ enum News {
 
 fn plan_unit(
     plan: &mut Plan,
-    answer: &Answer,
+    answer: &UnitStatus,
     name: &str,
     wanted: Wanted<'_>,
-) -> anyhow::Result<News> {
+) -> anyhow::Result<UnitChange> {
     let directory = directory()?;
     let path = directory.join(name);
     let known = answer.unit(name);
     let serves = answer.serves(name, wanted);
     let (before, directories) = match find(&path)? {
-        Found::Nothing if known.is_elsewhere(&directory) && serves => return Ok(News::Nothing),
+        Found::Nothing if known.is_elsewhere(&directory) && serves => {
+            return Ok(UnitChange::Nothing);
+        }
         Found::Nothing => (None, file::missing_directories(&path).len()),
         Found::Ours(bytes, directories) => (Some(bytes), directories),
         Found::Theirs => {
@@ -347,16 +348,16 @@ fn plan_unit(
                 "{} is yours, or was edited, and stays as it is{does}",
                 path.display()
             ));
-            return Ok(News::Nothing);
+            return Ok(UnitChange::Nothing);
         }
     };
     let after = marked(&unit(name, wanted)?, directories);
-    let news = match before.as_deref().map(String::from_utf8_lossy) {
-        Some(before) if before == after => News::Nothing,
-        Some(before) if meaning(&before).eq(meaning(&after)) => News::Text,
-        _ => News::Meaning,
+    let change = match before.as_deref().map(String::from_utf8_lossy) {
+        Some(before) if before == after => UnitChange::Nothing,
+        Some(before) if effective_lines(&before).eq(effective_lines(&after)) => UnitChange::Text,
+        _ => UnitChange::Meaning,
     };
-    if news == News::Nothing && known.is_known() && !known.needs_reload && !serves {
+    if change == UnitChange::Nothing && known.is_known() && !known.needs_reload && !serves {
         plan.notes.push(format!(
             "a drop-in changes {name} (`systemctl --user cat {name}`): what it does is not what {} says",
             path.display()
@@ -369,32 +370,32 @@ fn plan_unit(
         mode: 0o644,
         prune: Vec::new(),
     });
-    Ok(news)
+    Ok(change)
 }
 
 pub(super) fn plan_install(
     plan: &mut Plan,
-    answer: &Answer,
+    answer: &UnitStatus,
     wanted: Wanted<'_>,
 ) -> anyhow::Result<()> {
     let directory = directory()?;
     ensure!(
-        answer.looks_into(&directory),
+        answer.searches(&directory),
         "this user's systemd does not look for units in {}: it was started with another HOME or XDG_CONFIG_HOME; \
          install with the same",
         directory.display()
     );
-    let socket_news = plan_unit(plan, answer, SOCKET, wanted)?;
-    let service_news = plan_unit(plan, answer, SERVICE, wanted)?;
+    let socket_change = plan_unit(plan, answer, SOCKET, wanted)?;
+    let service_change = plan_unit(plan, answer, SERVICE, wanted)?;
 
     let units = [&answer.socket, &answer.service];
-    let moves = socket_news == News::Meaning && answer.socket.is_active();
+    let moves = socket_change == UnitChange::Meaning && answer.socket.is_active();
     if moves {
         // Only a socket that is made anew takes on what its unit says. Before the manager reads that: it removes the
         // file at the path that it knows.
         plan.run(&["systemctl", "--user", "stop", SOCKET, SERVICE]);
     }
-    let changed = [socket_news, service_news] != [News::Nothing; 2];
+    let changed = [socket_change, service_change] != [UnitChange::Nothing; 2];
     if changed || units.iter().any(|unit| unit.needs_reload) {
         plan.run(&["systemctl", "--user", "daemon-reload"]);
     }
@@ -403,14 +404,14 @@ pub(super) fn plan_install(
     }
     if moves || !answer.socket.is_active() || !answer.socket.is_enabled() {
         if !answer.socket.is_active() && !answer.service.is_active() {
-            service::plan_takeover(plan, wanted.program, wanted.socket);
+            plan::plan_takeover(plan, wanted.program, wanted.socket);
         }
         plan.run(&["systemctl", "--user", "enable", "--now", SOCKET]);
     }
     if !moves && answer.service.is_active() {
         let running = PathBuf::from(format!("/proc/{}/exe", answer.service.main_pid));
         let other = running.exists() && !same_file(&running, &wanted.starts.path);
-        if service_news == News::Meaning || other {
+        if service_change == UnitChange::Meaning || other {
             plan.notes.push(
                 "the daemon is restarted; it shows each session again with that session's next event".into(),
             );
@@ -420,7 +421,7 @@ pub(super) fn plan_install(
     Ok(())
 }
 
-pub(super) fn plan_uninstall(plan: &mut Plan, answer: &Answer) -> anyhow::Result<()> {
+pub(super) fn plan_uninstall(plan: &mut Plan, answer: &UnitStatus) -> anyhow::Result<()> {
     let directory = directory()?;
     let units = [(SOCKET, &answer.socket), (SERVICE, &answer.service)];
     // A package may have enabled its units for everybody, which is not this user's to undo.

@@ -36,15 +36,10 @@ use tracing_subscriber::layer::Context;
 
 use super::Health;
 use crate::os::clock;
-
-/// Where journald listens (systemd-journald.service(8)).
-const JOURNAL: &str = "/run/systemd/journal/socket";
+use crate::os::service_manager::{JOURNAL_SOCKET, SYSTEMD_SERVICE};
 
 /// What `journalctl -t` asks for.
 const IDENTIFIER: &str = "agent-console";
-
-/// The unit taken where the control group names none: the one that is installed.
-const UNIT: &str = "agent-console.service";
 
 /// How long an entry may wait for room in journald's queue: far longer than a running journald takes to be scheduled,
 /// and short enough for the clients of a daemon that waits once when journald hangs.
@@ -69,7 +64,7 @@ pub(super) fn is_standard_error(stream: Option<OsString>) -> bool {
 ///
 /// journald does not answer.
 pub(super) fn layer(health: &Arc<Health>) -> io::Result<Journal> {
-    let journal = Journal::new(Path::new(JOURNAL), Arc::clone(health))?;
+    let journal = Journal::new(Path::new(JOURNAL_SOCKET), Arc::clone(health))?;
     // journald ignores an empty datagram.
     journal.send_datagram(&[], SendFlags::NOSIGNAL)?;
     Ok(journal)
@@ -224,7 +219,7 @@ fn put(entry: &mut Vec<u8>, name: &str, value: &str) {
 /// The unit of this process, as its control group names it.
 fn unit() -> String {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    unit_in(&groups).unwrap_or(UNIT).to_owned()
+    unit_in(&groups).unwrap_or(SYSTEMD_SERVICE).to_owned()
 }
 
 /// The innermost service on the path of the control group; a user manager's own service (`user@1000.service`) is the

@@ -10,3 +10,5 @@ pub mod peer;
 mod proc_info;
 pub mod process;
 pub mod program;
+pub mod service_manager;
+pub mod shell;

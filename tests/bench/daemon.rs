@@ -8,9 +8,14 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 
-/// The program that is measured.
+/// The program that people and agents call.
 pub fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_agent-console"))
+}
+
+/// The service.
+pub fn service() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_agent-consoled"))
 }
 
 /// A command with nothing of the user's: a home and a socket in `directory`, no configuration.
@@ -40,10 +45,7 @@ impl Daemon {
     /// Starts it and waits for its first answer.
     pub fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let child = command(program(), directory.path())
-            .arg("daemon")
-            .spawn()
-            .unwrap();
+        let child = command(service(), directory.path()).spawn().unwrap();
         let daemon = Self { child, directory };
         daemon.connect_soon().ask("daemon.status");
         daemon

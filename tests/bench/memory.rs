@@ -19,13 +19,19 @@ const CONNECTIONS: usize = 5000;
 const FETCHES: usize = 5;
 /// The updates take no longer than this, however many they come to.
 const AT_MOST: Duration = Duration::from_secs(20);
+/// Longer than the daemon waits before it gives memory back.
+const REST: Duration = Duration::from_secs(3);
 const ASLEEP: Duration = Duration::from_secs(10);
 
 pub fn rows() -> Vec<Row> {
-    let mut rows = Vec::new();
     let daemon = Daemon::start();
+    let first = Memory::now(&daemon);
+    std::thread::sleep(REST);
     let idle = Memory::of(&daemon);
-    rows.push(idle.row("memory, idle", None));
+    let mut rows = vec![
+        first.row("memory, right after the first reply", None),
+        idle.row(&format!("memory, {} s later", REST.as_secs()), Some(&first)),
+    ];
     rows.push(wake_ups(&daemon));
 
     let mut client = daemon.connect();
@@ -78,6 +84,10 @@ impl Memory {
     fn of(daemon: &Daemon) -> Self {
         // The last answer has been sent, but what the turn left may not be freed yet.
         std::thread::sleep(Duration::from_millis(200));
+        Self::now(daemon)
+    }
+
+    fn now(daemon: &Daemon) -> Self {
         let path = format!("/proc/{}/smaps_rollup", daemon.child.id());
         let text = std::fs::read_to_string(path).unwrap();
         let field = |name: &str| {

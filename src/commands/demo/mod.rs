@@ -1,6 +1,6 @@
 //! `demo`: recorded runs of the real Claude Code, played at their own pace into a private daemon, through the real `hook`
 //! command and a registry like its own. On a terminal several at once, with the dashboard on it; otherwise one, each
-//! change told as it arrives. Touches nothing of the user's and leaves nothing behind.
+//! change printed as it arrives. Touches nothing of the user's and leaves nothing behind.
 
 mod plain;
 mod runner;
@@ -19,7 +19,7 @@ pub(super) struct Options {
     /// How many times as fast as it was recorded
     #[arg(long, default_value_t = 1.0, value_parser = speed)]
     speed: f64,
-    /// One agent, told line by line, as where there is no terminal
+    /// One agent, line by line, as where there is no terminal
     #[arg(long)]
     plain: bool,
 }
@@ -52,13 +52,13 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Has each of these signals told, until nobody listens: those that would end the demo end it in order, so that the
-/// daemon and the directory go too.
-fn forward_signals(signals: &[i32], tell: impl Fn(i32) -> bool + Send + 'static) -> io::Result<()> {
+/// Forwards each of these signals until the receiver has gone: those that would end the demo end it in order, so that
+/// the daemon and the directory go too.
+fn forward_signals(signals: &[i32], send: impl Fn(i32) -> bool + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new(signals)?;
     thread::spawn(move || {
         for signal in signals.forever() {
-            if !tell(signal) {
+            if !send(signal) {
                 return;
             }
         }

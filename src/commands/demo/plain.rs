@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::sandbox::{Actor, Stage};
-use super::scenario::{CAST, Part};
+use super::sandbox::{FakeAgent, Sandbox};
+use super::scenario::{SCENARIOS, Scenario};
 use crate::client::Update;
 use crate::format;
 use crate::os::clock;
 use crate::protocol::Notification;
 
-/// What wakes the player.
+/// What wakes the runner.
 enum Event {
     Updated(Box<Update>),
     /// The connection to the private daemon has ended.
@@ -28,32 +28,32 @@ pub(super) fn run(speed: f64, out: &mut impl Write) -> anyhow::Result<()> {
     super::forward_signals(&[SIGINT, SIGTERM, SIGHUP], move |signal| {
         interrupted.send(Event::Interrupted(signal)).is_ok()
     })?;
-    let mut stage = Stage::set()?;
-    let mut screen = Screen {
+    let mut sandbox = Sandbox::start()?;
+    let mut output = Output {
         began: clock::monotonic(),
         speed,
         last: String::new(),
         out,
     };
     writeln!(
-        screen.out,
+        output.out,
         "A private daemon serves {}.",
-        stage.place().socket().display()
+        sandbox.directory().socket().display()
     )?;
     writeln!(
-        screen.out,
+        output.out,
         "Claude Code 2.1.330, recorded, reports to it through `agent-console hook` and its own registry:\n"
     )?;
-    subscribe(&stage, sender)?;
-    let [first, ..] = &CAST;
-    play(first, &stage, &events, &mut screen)?;
-    stage.strike()
+    subscribe(&sandbox, sender)?;
+    let [first, ..] = &SCENARIOS;
+    play(first, &sandbox, &events, &mut output)?;
+    sandbox.stop()
 }
 
-fn subscribe(stage: &Stage, events: Sender<Event>) -> anyhow::Result<()> {
-    let client = stage.connect()?;
+fn subscribe(sandbox: &Sandbox, events: Sender<Event>) -> anyhow::Result<()> {
+    let client = sandbox.connect()?;
     std::thread::spawn(move || {
-        // Nobody takes it any more where the player has ended first.
+        // The runner may have ended first.
         let _ = client.subscribe(|update| events.send(Event::Updated(Box::new(update))).is_ok());
         let _ = events.send(Event::Ended);
     });
@@ -61,27 +61,27 @@ fn subscribe(stage: &Stage, events: Sender<Event>) -> anyhow::Result<()> {
 }
 
 fn play(
-    part: &Part,
-    stage: &Stage,
+    scenario: &Scenario,
+    sandbox: &Sandbox,
     events: &Receiver<Event>,
-    screen: &mut Screen<'_, impl Write>,
+    output: &mut Output<'_, impl Write>,
 ) -> anyhow::Result<()> {
-    let agent = Actor::enter(stage.place())?;
-    screen.began = clock::monotonic();
-    for act in part.acts(0) {
-        let act = act.context("the recording is damaged")?;
-        let due = screen.began + Duration::from_millis(act.ms).div_f64(screen.speed);
-        screen.show_until(due, events)?;
-        if let Some(action) = act.person() {
-            screen.line(&format!("        the person {action}"))?;
+    let agent = FakeAgent::start(sandbox.directory())?;
+    output.began = clock::monotonic();
+    for step in scenario.steps(0) {
+        let step = step.context("the recording is damaged")?;
+        let due = output.began + Duration::from_millis(step.ms).div_f64(output.speed);
+        output.show_until(due, events)?;
+        if let Some(action) = step.person() {
+            output.line(&format!("        the person {action}"))?;
         }
-        act.perform(stage.place(), &agent)?;
+        step.run(sandbox.directory(), &agent)?;
     }
-    screen.show_until(clock::monotonic() + Duration::from_millis(300), events)
+    output.show_until(clock::monotonic() + Duration::from_millis(300), events)
 }
 
 /// What is shown, each line with the time in the recording.
-struct Screen<'a, W> {
+struct Output<'a, W> {
     began: Instant,
     speed: f64,
     /// What the session was last shown to be.
@@ -89,7 +89,7 @@ struct Screen<'a, W> {
     out: &'a mut W,
 }
 
-impl<W: Write> Screen<'_, W> {
+impl<W: Write> Output<'_, W> {
     fn line(&mut self, text: &str) -> io::Result<()> {
         let elapsed = clock::monotonic().saturating_duration_since(self.began);
         let at = elapsed.as_secs_f64() * self.speed;

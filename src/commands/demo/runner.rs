@@ -11,8 +11,8 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
-use super::sandbox::{Actor, Set, Stage};
-use super::scenario::{CAST, Part};
+use super::sandbox::{FakeAgent, Sandbox, SandboxDir};
+use super::scenario::{SCENARIOS, Scenario};
 use crate::config::variable;
 use crate::os::clock;
 
@@ -36,80 +36,81 @@ const TERMINAL: [&str; 9] = [
 const REST: Duration = Duration::from_secs(6);
 
 /// How long the view may take to put the terminal in order.
-const PATIENCE: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_secs(2);
 
 pub(super) fn run(speed: f64) -> anyhow::Result<()> {
     let (sender, signals) = mpsc::channel();
     super::forward_signals(&[SIGINT, SIGTERM, SIGHUP, SIGCHLD], move |signal| {
         sender.send(signal).is_ok()
     })?;
-    let mut stage = Stage::set()?;
-    stage.connect()?;
-    let troupe = Troupe::enter(speed, stage.place())?;
-    let seen = View::open(stage.place()).and_then(|view| view.wait(&signals));
-    let played = troupe.leave();
-    stage.strike()?;
-    seen.and(played)
+    let mut sandbox = Sandbox::start()?;
+    sandbox.connect()?;
+    let runners = Runners::start(speed, sandbox.directory())?;
+    let seen = View::open(sandbox.directory()).and_then(|view| view.wait(&signals));
+    let ran = runners.stop();
+    sandbox.stop()?;
+    seen.and(ran)
 }
 
-/// The agents, each with a thread that plays it until the curtain falls.
-struct Troupe {
-    players: Vec<thread::JoinHandle<anyhow::Result<()>>>,
+/// The agents, each with a thread that plays it until it is to stop.
+struct Runners {
+    threads: Vec<thread::JoinHandle<anyhow::Result<()>>>,
     /// Nothing is ever sent: dropping it ends their waiting.
-    curtain: Vec<mpsc::Sender<()>>,
+    stop: Vec<mpsc::Sender<()>>,
 }
 
-impl Troupe {
-    fn enter(speed: f64, set: &Set) -> anyhow::Result<Self> {
-        let mut troupe = Self {
-            players: Vec::new(),
-            curtain: Vec::new(),
+impl Runners {
+    fn start(speed: f64, directory: &SandboxDir) -> anyhow::Result<Self> {
+        let mut runners = Self {
+            threads: Vec::new(),
+            stop: Vec::new(),
         };
-        for part in &CAST {
-            let (sender, curtain) = mpsc::channel();
-            let player = Player {
-                part,
+        for scenario in &SCENARIOS {
+            let (sender, stop) = mpsc::channel();
+            let runner = Runner {
+                scenario,
                 speed,
-                set: set.clone(),
-                curtain,
+                directory: directory.clone(),
+                stop,
             };
-            let thread = thread::Builder::new().spawn(move || player.play())?;
-            troupe.players.push(thread);
-            troupe.curtain.push(sender);
+            let thread = thread::Builder::new().spawn(move || runner.run())?;
+            runners.threads.push(thread);
+            runners.stop.push(sender);
         }
-        Ok(troupe)
+        Ok(runners)
     }
 
     /// Ends them all; the first that failed says why.
-    fn leave(self) -> anyhow::Result<()> {
-        drop(self.curtain);
-        let ended = self.players.into_iter().map(thread::JoinHandle::join);
+    fn stop(self) -> anyhow::Result<()> {
+        drop(self.stop);
+        let ended = self.threads.into_iter().map(thread::JoinHandle::join);
         // One that panicked has ended the program.
         ended.flatten().collect()
     }
 }
 
-struct Player {
-    part: &'static Part,
+struct Runner {
+    scenario: &'static Scenario,
     speed: f64,
-    set: Set,
-    curtain: Receiver<()>,
+    directory: SandboxDir,
+    stop: Receiver<()>,
 }
 
-impl Player {
-    fn play(self) -> anyhow::Result<()> {
-        let mut begins = clock::monotonic() + self.scaled(Duration::from_millis(self.part.comes));
+impl Runner {
+    fn run(self) -> anyhow::Result<()> {
+        let mut begins =
+            clock::monotonic() + self.scaled(Duration::from_millis(self.scenario.starts_ms));
         for run in 0.. {
             if !self.wait_until(begins) {
                 break;
             }
-            let agent = Actor::enter(&self.set)?;
-            for act in self.part.acts(run) {
-                let act = act.context("the recording is damaged")?;
-                if !self.wait_until(begins + self.scaled(Duration::from_millis(act.ms))) {
+            let agent = FakeAgent::start(&self.directory)?;
+            for step in self.scenario.steps(run) {
+                let step = step.context("the recording is damaged")?;
+                if !self.wait_until(begins + self.scaled(Duration::from_millis(step.ms))) {
                     return Ok(());
                 }
-                act.perform(&self.set, &agent)?;
+                step.run(&self.directory, &agent)?;
             }
             drop(agent);
             begins = clock::monotonic() + self.scaled(REST);
@@ -121,10 +122,10 @@ impl Player {
         duration.div_f64(self.speed)
     }
 
-    /// False: the curtain has fallen.
+    /// False: it is to stop.
     fn wait_until(&self, due: std::time::Instant) -> bool {
         let left = due.saturating_duration_since(clock::monotonic());
-        self.curtain.recv_timeout(left) == Err(RecvTimeoutError::Timeout)
+        self.stop.recv_timeout(left) == Err(RecvTimeoutError::Timeout)
     }
 }
 
@@ -132,8 +133,8 @@ impl Player {
 struct View(Child);
 
 impl View {
-    fn open(set: &Set) -> anyhow::Result<Self> {
-        let mut view = set.program()?;
+    fn open(directory: &SandboxDir) -> anyhow::Result<Self> {
+        let mut view = directory.program()?;
         for name in TERMINAL {
             if let Some(value) = variable(name) {
                 view.env(name, value);
@@ -170,7 +171,7 @@ impl View {
 impl Drop for View {
     /// Asks it to leave, so that it puts the terminal in order.
     fn drop(&mut self) {
-        let end = clock::monotonic() + PATIENCE;
+        let end = clock::monotonic() + LIMIT;
         if let Some(view) = self.pid()
             && matches!(self.0.try_wait(), Ok(None))
         {

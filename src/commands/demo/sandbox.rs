@@ -1,4 +1,4 @@
-//! The demo's stage: a directory of its own with the private daemon in it, and the agents' stand-ins. Nothing of the
+//! The demo's sandbox: a directory of its own with the private daemon in it, and the agents' stand-ins. Nothing of the
 //! user's is read or written, and everything goes when it is dropped.
 
 use std::fs::{self, DirBuilder};
@@ -18,51 +18,50 @@ use crate::os::process::{self, ProcessId};
 use crate::protocol::StopParams;
 
 /// How long the private daemon may take to listen.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// The time-out is for a demo that was killed with -9: its daemon leaves by itself.
 const CONFIGURATION: &str = "log = \"error\"\nidle_timeout = \"1min\"\n[usage]\nenabled = false\n";
 
-/// A directory of its own and the daemon in it; struck however the demo ends.
-pub(super) struct Stage {
-    set: Set,
+/// A directory of its own and the daemon in it; stopped however the demo ends.
+pub(super) struct Sandbox {
+    directory: SandboxDir,
     daemon: Child,
-    struck: bool,
+    stopped: bool,
 }
 
-impl Stage {
-    pub(super) fn set() -> anyhow::Result<Self> {
-        let directory =
-            std::env::temp_dir().join(format!("agent-console-demo-{}", std::process::id()));
-        // Whatever the umask: nobody else's business.
+impl Sandbox {
+    pub(super) fn start() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("agent-console-demo-{}", std::process::id()));
+        // For this user alone, whatever the umask.
         DirBuilder::new()
             .mode(0o700)
-            .create(&directory)
-            .with_context(|| format!("cannot make {}", directory.display()))?;
-        let set = Set { directory };
-        match set.start_daemon() {
+            .create(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
+        let directory = SandboxDir { path };
+        match directory.start_daemon() {
             Ok(daemon) => Ok(Self {
-                set,
+                directory,
                 daemon,
-                struck: false,
+                stopped: false,
             }),
             Err(error) => {
-                let _ = fs::remove_dir_all(&set.directory);
+                let _ = fs::remove_dir_all(&directory.path);
                 Err(error)
             }
         }
     }
 
-    /// What the players need of it.
-    pub(super) fn place(&self) -> &Set {
-        &self.set
+    /// Its directory, which is all that the runners need.
+    pub(super) fn directory(&self) -> &SandboxDir {
+        &self.directory
     }
 
     /// Connects to the private daemon, which may have to begin to listen yet.
     pub(super) fn connect(&self) -> Result<Client, ClientError> {
-        let end = clock::monotonic() + PATIENCE;
+        let end = clock::monotonic() + LIMIT;
         loop {
-            match Client::connect(&self.set.socket()) {
+            match Client::connect(&self.directory.socket()) {
                 Err(ClientError::NoDaemon { .. }) if clock::monotonic() < end => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
@@ -72,11 +71,11 @@ impl Stage {
     }
 
     /// Ends the daemon and removes the directory.
-    pub(super) fn strike(&mut self) -> anyhow::Result<()> {
-        if std::mem::replace(&mut self.struck, true) {
+    pub(super) fn stop(&mut self) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.stopped, true) {
             return Ok(());
         }
-        let stopped = Client::connect(&self.set.socket()).and_then(|mut client| {
+        let stopped = Client::connect(&self.directory.socket()).and_then(|mut client| {
             client.call::<_, serde_json::Value>("daemon.stop", &StopParams { force: false })
         });
         if stopped.is_err() {
@@ -84,28 +83,27 @@ impl Stage {
             let _ = self.daemon.kill();
         }
         self.daemon.wait()?;
-        let directory = &self.set.directory;
-        fs::remove_dir_all(directory)
-            .with_context(|| format!("cannot remove {}", directory.display()))
+        let path = &self.directory.path;
+        fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))
     }
 }
 
-impl Drop for Stage {
+impl Drop for Sandbox {
     fn drop(&mut self) {
-        // What went wrong before is what a person is told.
-        let _ = self.strike();
+        // The person reads what went wrong before.
+        let _ = self.stop();
     }
 }
 
 /// The directory, and what is in it.
 #[derive(Debug, Clone)]
-pub(super) struct Set {
-    directory: PathBuf,
+pub(super) struct SandboxDir {
+    path: PathBuf,
 }
 
-impl Set {
+impl SandboxDir {
     pub(super) fn socket(&self) -> PathBuf {
-        self.directory.join("agent-console.sock")
+        self.path.join("agent-console.sock")
     }
 
     /// This program again, with nothing of the user's: no configuration, no socket, no service manager.
@@ -114,14 +112,14 @@ impl Set {
         let mut program = Command::new(program);
         program
             .env_clear()
-            .env("HOME", &self.directory)
-            .env("XDG_CONFIG_HOME", &self.directory)
+            .env("HOME", &self.path)
+            .env("XDG_CONFIG_HOME", &self.path)
             .env("AGENT_CONSOLE_SOCKET", self.socket());
         Ok(program)
     }
 
     fn start_daemon(&self) -> anyhow::Result<Child> {
-        let configuration = self.directory.join("agent-console");
+        let configuration = self.path.join("agent-console");
         fs::create_dir(&configuration)?;
         fs::write(configuration.join("config.toml"), CONFIGURATION)?;
         self.program()?
@@ -134,7 +132,12 @@ impl Set {
     }
 
     /// What an agent does on each event: starts the hook and gives it the payload.
-    pub(super) fn hook(&self, agent: &Actor, payload: &str, attended: bool) -> anyhow::Result<()> {
+    pub(super) fn hook(
+        &self,
+        agent: &FakeAgent,
+        payload: &str,
+        attended: bool,
+    ) -> anyhow::Result<()> {
         let mut hook = self
             .program()?
             .args(["hook", "claude-code"])
@@ -148,7 +151,7 @@ impl Set {
             .spawn()
             .context("cannot start the hook")?;
         if let Some(mut input) = hook.stdin.take() {
-            // It may have read enough; what came of it is what the daemon tells.
+            // It may have read enough; the daemon shows what came of it.
             let _ = input.write_all(payload.as_bytes());
         }
         hook.wait()?;
@@ -158,11 +161,11 @@ impl Set {
     /// What an agent does on each change of its status: writes its entry in the registry anew, or removes it.
     pub(super) fn register(
         &self,
-        agent: &Actor,
+        agent: &FakeAgent,
         entry: Option<Map<String, Value>>,
     ) -> anyhow::Result<()> {
         let pid = agent.pid();
-        let registry = self.directory.join(".claude/sessions");
+        let registry = self.path.join(".claude/sessions");
         let file = registry.join(format!("{pid}.json"));
         let written = match entry {
             Some(entry) => fs::create_dir_all(&registry)
@@ -178,14 +181,14 @@ impl Set {
 
 /// A process that stands for an agent: it does nothing, and ends with the demo, however that ends, because it reads from
 /// it.
-pub(super) struct Actor(Child);
+pub(super) struct FakeAgent(Child);
 
-impl Actor {
-    pub(super) fn enter(set: &Set) -> anyhow::Result<Self> {
+impl FakeAgent {
+    pub(super) fn start(directory: &SandboxDir) -> anyhow::Result<Self> {
         Command::new("/bin/sh")
             .args(["-c", "read -r _"])
             .env_clear()
-            .env("HOME", &set.directory)
+            .env("HOME", &directory.path)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -200,7 +203,7 @@ impl Actor {
     }
 }
 
-impl Drop for Actor {
+impl Drop for FakeAgent {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

@@ -1,12 +1,12 @@
-//! Who plays what: recorded runs of the real Claude Code, at their own pace, with the words of somebody's work.
+//! The scenarios: recorded runs of the real Claude Code, at their own pace, with the words of real work.
 //!
-//! The recordings are a test's: its directories and commands say nothing to anybody. Names, titles, commands and how full
+//! The recordings are a test's: its directories and commands mean nothing to a viewer. Names, titles, commands and how full
 //! the context is are put in here; what happens, and when, is as it was recorded.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::sandbox::{Actor, Set};
+use super::sandbox::{FakeAgent, SandboxDir};
 
 /// A recorded run, and the words in it that are to be replaced.
 #[derive(Debug)]
@@ -17,28 +17,28 @@ struct Recording {
 }
 
 /// A person is asked for leave: yes, yes, no, Esc, yes, and yes twice.
-const ASKS: Recording = Recording {
+const PERMISSIONS: Recording = Recording {
     lines: include_str!("../../agents/claude_code/traces/perm.jsonl"),
     directory: "/home/dev/perm",
     session: "19440e85-cd7f-4f42-9daf-d078b8555b8f",
 };
 
 /// Subagents: one in the foreground, one that asks, one in the background.
-const DELEGATES: Recording = Recording {
+const SUBAGENTS: Recording = Recording {
     lines: include_str!("../../agents/claude_code/traces/subagent.jsonl"),
     directory: "/home/dev/subagent",
     session: "ae26157f-4787-4aca-8c37-8d69aecc5e1b",
 };
 
 /// Long turns, some of them interrupted.
-const TOILS: Recording = Recording {
+const LONG_TURNS: Recording = Recording {
     lines: include_str!("../../agents/claude_code/traces/slow.jsonl"),
     directory: "/home/dev/slow",
     session: "c4c6cc76-4d4d-4bdb-a070-721adf79d67e",
 };
 
 /// The model's service fails in every way that it has.
-const FAILS: Recording = Recording {
+const API_ERRORS: Recording = Recording {
     lines: include_str!("../../agents/claude_code/traces/errors.jsonl"),
     directory: "/home/dev/errors",
     session: "dcdfb45f-0093-4872-954b-e8cd61b34ff5",
@@ -46,7 +46,7 @@ const FAILS: Recording = Recording {
 
 /// An agent of the demo.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct Scenario {
     recording: Recording,
     /// Where it works.
     directory: &'static str,
@@ -56,14 +56,14 @@ pub(super) struct Part {
     words: &'static [(&'static str, &'static str)],
     /// How full its context is in the beginning, in percent.
     context: u32,
-    /// When it comes, in ms after the first.
-    pub(super) comes: u64,
+    /// When it starts, in ms after the first.
+    pub(super) starts_ms: u64,
 }
 
 /// All of them. The first can carry a demo alone.
-pub(super) const CAST: [Part; 6] = [
-    Part {
-        recording: ASKS,
+pub(super) const SCENARIOS: [Scenario; 6] = [
+    Scenario {
+        recording: PERMISSIONS,
         directory: "/home/ada/webshop",
         title: "Keep the basket across a login",
         words: &[
@@ -76,10 +76,10 @@ pub(super) const CAST: [Part; 6] = [
             ("touch p2.txt", "npm run build"),
         ],
         context: 31,
-        comes: 0,
+        starts_ms: 0,
     },
-    Part {
-        recording: DELEGATES,
+    Scenario {
+        recording: SUBAGENTS,
         directory: "/home/ada/atlas",
         title: "Why do the tiles load twice?",
         words: &[
@@ -87,34 +87,34 @@ pub(super) const CAST: [Part; 6] = [
             ("touch subperm.txt", "curl -s localhost:8080/tiles/3"),
         ],
         context: 58,
-        comes: 700,
+        starts_ms: 700,
     },
-    Part {
-        recording: TOILS,
+    Scenario {
+        recording: LONG_TURNS,
         directory: "/home/ada/ledger",
         title: "Move the export into a crate of its own",
         words: &[("echo ok; sleep 20", "cargo test --workspace")],
         context: 74,
-        comes: 1500,
+        starts_ms: 1500,
     },
-    Part {
-        recording: FAILS,
+    Scenario {
+        recording: API_ERRORS,
         directory: "/home/ada/homepage",
         title: "Shorten the front page",
         words: &[],
         context: 12,
-        comes: 3100,
+        starts_ms: 3100,
     },
-    Part {
-        recording: TOILS,
+    Scenario {
+        recording: LONG_TURNS,
         directory: "/home/ada/thesis",
         title: "Check the references of chapter 3",
         words: &[("echo ok; sleep 20", "make pdf")],
         context: 46,
-        comes: 6400,
+        starts_ms: 6400,
     },
-    Part {
-        recording: ASKS,
+    Scenario {
+        recording: PERMISSIONS,
         directory: "/home/ada/infra",
         title: "Renew the certificates",
         words: &[
@@ -127,7 +127,7 @@ pub(super) const CAST: [Part; 6] = [
             ("touch p2.txt", "tofu validate"),
         ],
         context: 23,
-        comes: 9800,
+        starts_ms: 9800,
     },
 ];
 
@@ -145,7 +145,7 @@ struct Entry {
 }
 
 /// Something that happens in a run.
-pub(super) struct Act {
+pub(super) struct Step {
     /// When, in ms from its beginning.
     pub(super) ms: u64,
     what: What,
@@ -157,16 +157,16 @@ enum What {
     Mark(String),
 }
 
-impl Part {
+impl Scenario {
     /// What happens, in order. `run`: which of its runs it is; each is a session of its own.
-    pub(super) fn acts(&self, run: u16) -> impl Iterator<Item = serde_json::Result<Act>> {
+    pub(super) fn steps(&self, run: u16) -> impl Iterator<Item = serde_json::Result<Step>> {
         let Recording {
             lines,
             directory,
             session,
         } = self.recording;
-        // Two parts may have one recording.
-        let number = u64::from(run) * 0x1000 + self.comes;
+        // Two scenarios may have one recording.
+        let number = u64::from(run) * 0x1000 + self.starts_ms;
         let own = format!("{}{number:012x}", &session[..session.len() - 12]);
         let mut context = self.context;
         lines.lines().map(move |line| {
@@ -191,27 +191,27 @@ impl Part {
                 }
                 let payload = Value::from(payload).to_string();
                 What::Hook { payload, attended }
-            } else if let Some(mut told) = entry.statusline {
+            } else if let Some(mut status_line) = entry.statusline {
                 context = (context + 1).min(100);
-                told["context_window"]["used_percentage"] = json!(context);
-                let payload = told.to_string();
+                status_line["context_window"]["used_percentage"] = json!(context);
+                let payload = status_line.to_string();
                 What::Hook { payload, attended }
             } else if entry.registry.is_some() {
                 What::Register(entry.value)
             } else {
                 What::Mark(entry.mark.unwrap_or_default())
             };
-            Ok(Act { ms: entry.ms, what })
+            Ok(Step { ms: entry.ms, what })
         })
     }
 }
 
-impl Act {
+impl Step {
     /// Lets the agent do it.
-    pub(super) fn perform(self, set: &Set, agent: &Actor) -> anyhow::Result<()> {
+    pub(super) fn run(self, directory: &SandboxDir, agent: &FakeAgent) -> anyhow::Result<()> {
         match self.what {
-            What::Hook { payload, attended } => set.hook(agent, &payload, attended),
-            What::Register(entry) => set.register(agent, entry),
+            What::Hook { payload, attended } => directory.hook(agent, &payload, attended),
+            What::Register(entry) => directory.register(agent, entry),
             What::Mark(_) => Ok(()),
         }
     }
@@ -233,21 +233,21 @@ impl Act {
 mod tests {
     use super::*;
 
-    /// The recordings, told in other words, are whole, and nothing of the test's own is left in what is shown.
+    /// The recordings, with their words replaced, are whole, and nothing of the test's own is left in what is shown.
     #[test]
     fn every_part_can_be_played() {
         let mut sessions = std::collections::BTreeSet::new();
-        for part in &CAST {
-            for (recorded, _) in part.words {
-                assert!(part.recording.lines.contains(recorded), "{recorded}");
+        for scenario in &SCENARIOS {
+            for (recorded, _) in scenario.words {
+                assert!(scenario.recording.lines.contains(recorded), "{recorded}");
             }
             for run in 0..2 {
                 let mut own = std::collections::BTreeSet::new();
-                for act in part.acts(run) {
-                    if let What::Hook { payload, .. } = act.unwrap().what {
+                for step in scenario.steps(run) {
+                    if let What::Hook { payload, .. } = step.unwrap().what {
                         let payload: Value = serde_json::from_str(&payload).unwrap();
                         own.insert(payload["session_id"].as_str().unwrap().to_owned());
-                        assert_eq!(payload["cwd"], part.directory);
+                        assert_eq!(payload["cwd"], scenario.directory);
                         assert!(!payload["prompt"].to_string().contains("@@"), "{payload}");
                         let tool = payload["tool_input"]["command"]
                             .as_str()
@@ -259,6 +259,6 @@ mod tests {
                 sessions.append(&mut own);
             }
         }
-        assert_eq!(sessions.len(), 2 * CAST.len());
+        assert_eq!(sessions.len(), 2 * SCENARIOS.len());
     }
 }

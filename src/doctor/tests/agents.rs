@@ -14,9 +14,9 @@ use crate::protocol::SessionRecord;
 
 #[test]
 fn every_event_calls_this_program_or_the_installer_is_named() {
-    let judge_all = |missing: &[&'static str], called, disabled, line: Option<hooks::Called>| {
+    let evaluate_all = |missing: &[&'static str], called, disabled, line: Option<hooks::Called>| {
         let program = PathBuf::from("/p/agent-console");
-        hooks::judge(&hooks::Seen::Settings {
+        hooks::evaluate(&hooks::Probe::Settings {
             state: Hooks {
                 settings: "/h/.claude/settings.json".into(),
                 missing: missing.into(),
@@ -31,9 +31,9 @@ fn every_event_calls_this_program_or_the_installer_is_named() {
             status_line: line.map(|called| ("/l/acd".into(), called)),
         })
     };
-    let judge =
-        |missing: &[&'static str], called, disabled| judge_all(missing, called, disabled, None);
-    let line = |called| judge_all(&[], This, false, Some(called));
+    let evaluate =
+        |missing: &[&'static str], called, disabled| evaluate_all(missing, called, disabled, None);
+    let line = |called| evaluate_all(&[], This, false, Some(called));
     is(&line(This), Level::Ok, "settings.json", None);
     for (called, what) in [
         (Nothing, "the status line calls /l/acd, which cannot be run"),
@@ -43,50 +43,55 @@ fn every_event_calls_this_program_or_the_installer_is_named() {
         is(&line(called), Level::Wrong, what, install);
     }
     let install = Some("agent-console install --hooks");
-    is(&judge(&[], This, false), Level::Ok, "settings.json", None);
     is(
-        &judge(&["A", "B", "C", "D", "E"], This, false),
+        &evaluate(&[], This, false),
+        Level::Ok,
+        "settings.json",
+        None,
+    );
+    is(
+        &evaluate(&["A", "B", "C", "D", "E"], This, false),
         Level::Wrong,
         "5 of 18 events missing: A, B, C, D, …",
         install,
     );
     is(
-        &judge(&["A"], This, false),
+        &evaluate(&["A"], This, false),
         Level::Wrong,
         "1 of 18 events missing: A",
         install,
     );
     is(
-        &judge(&[], Nothing, false),
+        &evaluate(&[], Nothing, false),
         Level::Wrong,
         "cannot be run",
         install,
     );
     is(
-        &judge(&[], Other, false),
+        &evaluate(&[], Other, false),
         Level::Wrong,
         "not this program",
         install,
     );
     is(
-        &judge(&[], This, true),
+        &evaluate(&[], This, true),
         Level::Wrong,
         "disableAllHooks",
         Some("${EDITOR:-vi} /h/.claude/settings.json"),
     );
-    let broken = hooks::Seen::Broken {
+    let broken = hooks::Probe::Broken {
         directory: "/h/.claude".into(),
         why: "settings.json:3:1: expected `}`".into(),
     };
     is(
-        &hooks::judge(&broken),
+        &hooks::evaluate(&broken),
         Level::Wrong,
         ":3:1:",
         Some("${EDITOR:-vi} /h/.claude/settings.json"),
     );
-    let none = hooks::Seen::NoAgent("/h/.claude".into());
+    let none = hooks::Probe::NoAgent("/h/.claude".into());
     is(
-        &hooks::judge(&none),
+        &hooks::evaluate(&none),
         Level::Note,
         "/h/.claude is not there",
         None,
@@ -96,7 +101,7 @@ fn every_event_calls_this_program_or_the_installer_is_named() {
 #[test]
 fn a_slow_hook_is_noted_and_one_that_tells_nothing_is_wrong() {
     let figures = |median, arrived| {
-        latency::judge(&Ok(latency::Figures {
+        latency::evaluate(&Ok(latency::Figures {
             median: Duration::from_millis(median),
             worst: Duration::from_millis(90),
             floor: Some(Duration::from_micros(840)),
@@ -114,7 +119,7 @@ fn a_slow_hook_is_noted_and_one_that_tells_nothing_is_wrong() {
         install,
     );
     is(
-        &latency::judge(&Err("no".into())),
+        &latency::evaluate(&Err("no".into())),
         Level::Wrong,
         "no",
         install,
@@ -134,13 +139,13 @@ fn what_is_measured_leaves_nothing_behind_and_tells_when_nothing_arrives() {
 #[test]
 fn the_registry_is_read_without_its_keys() {
     let home = tempfile::tempdir().unwrap();
-    let look = || registry::judge(&registry::look(Some(home.path().into())));
+    let look = || registry::evaluate(&registry::probe(Some(home.path().into())));
     is(&look(), Level::Note, "no agent has run yet", None);
     let sessions = home.path().join("sessions");
     fs::create_dir(&sessions).unwrap();
     is(&look(), Level::Ok, "0 entries", None);
 
-    fs::write(sessions.join("12.json"), r#"{"pid":12,"sessionId":"x"}"#).unwrap();
+    fs::write(sessions.join("12.json"), r#"{"pid":12,"updatedAt":1}"#).unwrap();
     fs::write(sessions.join("notes.json"), "no entry").unwrap();
     // Whoever opens one of these waits for ever.
     for name in ["12.abc.key", "13.json"] {
@@ -148,21 +153,24 @@ fn the_registry_is_read_without_its_keys() {
         assert!(made.unwrap().success());
     }
     is(&look(), Level::Ok, "1 entry", None);
+    // Half-written, of another process, and no entry's name.
     fs::write(sessions.join("14.json"), r#"{"pid":14,"#).unwrap();
-    is(&look(), Level::Note, "1 of 2", None);
+    fs::write(sessions.join("15.json"), r#"{"pid":16,"updatedAt":1}"#).unwrap();
+    fs::write(sessions.join("017.json"), r#"{"pid":17,"updatedAt":1}"#).unwrap();
+    is(&look(), Level::Note, "1 of 3", None);
 
-    let unreadable = registry::Seen::Unreadable {
+    let unreadable = registry::Probe::Unreadable {
         path: "/h/sessions".into(),
         why: "denied".into(),
     };
     is(
-        &registry::judge(&unreadable),
+        &registry::evaluate(&unreadable),
         Level::Wrong,
         "denied",
         Some("chmod -R u+rX /h/sessions"),
     );
     is(
-        &registry::judge(&registry::Seen::NoHome),
+        &registry::evaluate(&registry::Probe::NoHome),
         Level::Note,
         "HOME",
         None,
@@ -182,36 +190,37 @@ fn sessions_without_hooks_are_named_and_wrong_once_they_have_worked() {
     let hook = r#"{"kind":"hook","at":1,"what":"Stop"}"#;
     let idle = r#"{"status":"idle","at":1}"#;
     let worked = r#"{"status":"idle","at":1},{"status":"working","at":2}"#;
-    let judge = |sessions: &[SessionRecord<'_>], hooked| sessions::judge(Some(sessions), hooked);
+    let evaluate =
+        |sessions: &[SessionRecord<'_>], hooked| sessions::evaluate(Some(sessions), hooked);
 
-    is(&judge(&[], true), Level::Ok, "none runs", None);
+    is(&evaluate(&[], true), Level::Ok, "none runs", None);
     let both = format!("{registry},{hook}");
     is(
-        &judge(&[base(&both, worked)], true),
+        &evaluate(&[base(&both, worked)], true),
         Level::Ok,
         "1 running",
         None,
     );
     is(
-        &judge(&[base(registry, idle)], true),
+        &evaluate(&[base(registry, idle)], true),
         Level::Note,
         "k (fix)",
         None,
     );
     let deaf = base(registry, worked);
     is(
-        &judge(std::slice::from_ref(&deaf), false),
+        &evaluate(std::slice::from_ref(&deaf), false),
         Level::Wrong,
         "k (fix)",
         Some("agent-console install --hooks"),
     );
     is(
-        &judge(std::slice::from_ref(&deaf), true),
+        &evaluate(std::slice::from_ref(&deaf), true),
         Level::Wrong,
         "k (fix)",
         Some("cd '/w d' && claude --resume i"),
     );
     let mut closed = deaf;
     closed.status = crate::protocol::Status::Closed;
-    is(&judge(&[closed], true), Level::Ok, "none runs", None);
+    is(&evaluate(&[closed], true), Level::Ok, "none runs", None);
 }

@@ -65,7 +65,7 @@ fn paths_are_written_as_systemd_reads_them() {
 
 #[test]
 fn the_managers_answer_is_read() {
-    let answer = read_answer(
+    let answer = read_status(
         "UnitPath=/home/a b/.config/systemd/user /usr/lib/systemd/user\n",
         "Listen=/run/user/1000/agent-console.sock (Stream)\nId=agent-console.socket\nLoadState=loaded\n\
          ActiveState=active\nFragmentPath=/usr/lib/systemd/user/agent-console.socket\nUnitFileState=enabled\n\
@@ -84,10 +84,10 @@ fn the_managers_answer_is_read() {
     assert_eq!(service.main_pid, 17);
     let user = Path::new("/home/a b/.config/systemd/user");
     assert!(socket.is_elsewhere(user));
-    assert!(answer.looks_into(user) && answer.looks_into(Path::new("/usr/lib/systemd/user")));
-    assert!(!answer.looks_into(Path::new("/usr/lib/systemd")));
+    assert!(answer.searches(user) && answer.searches(Path::new("/usr/lib/systemd/user")));
+    assert!(!answer.searches(Path::new("/usr/lib/systemd")));
 
-    let answer = read_answer(
+    let answer = read_status(
         "UnitPath=/x\n",
         "Id=agent-console.socket\nLoadState=not-found\nFragmentPath=\n",
     );
@@ -98,6 +98,6 @@ fn the_managers_answer_is_read() {
 #[test]
 fn comments_alone_restart_nothing() {
     let text = text(SERVICE, &starts("/bin/agent-consoled", None), "/s");
-    assert!(meaning(&text).eq(meaning(&marked(&text, 3))));
-    assert!(!meaning(&text).eq(meaning(&text.replace("10s", "20s"))));
+    assert!(effective_lines(&text).eq(effective_lines(&marked(&text, 3))));
+    assert!(!effective_lines(&text).eq(effective_lines(&text.replace("10s", "20s"))));
 }

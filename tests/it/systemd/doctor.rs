@@ -1,4 +1,4 @@
-//! `doctor` beside a manager: right after `install`, and each fault mended by the command that it names.
+//! `doctor` beside a manager: right after `install`, and each fault fixed by the command that it names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,18 +38,18 @@ fn install() -> PathBuf {
 }
 
 #[track_caller]
-fn examine(machine: &Machine) -> Value {
+fn run_checks(machine: &Machine) -> Value {
     report(&machine.program(&["doctor", "--json"]))
 }
 
 #[track_caller]
-fn mends(machine: &Machine, name: &str, part: &str, mend: &str) {
-    let report = examine(machine);
+fn fixes(machine: &Machine, name: &str, part: &str, fix: &str) {
+    let report = run_checks(machine);
     let check = named(&report, name);
     assert_eq!(check["level"], "wrong", "{report}");
     assert!(check["what"].as_str().unwrap().contains(part), "{check}");
-    assert_eq!(check["mend"], mend);
-    sh(mend);
+    assert_eq!(check["fix"], fix);
+    sh(fix);
     is_right(machine);
 }
 
@@ -57,19 +57,19 @@ fn mends(machine: &Machine, name: &str, part: &str, mend: &str) {
 fn is_right(machine: &Machine) {
     let mut last = Value::Null;
     let right = (0..20).any(|_| {
-        last = examine(machine);
+        last = run_checks(machine);
         last["ok"] == true
     });
     assert!(right, "{last}");
 }
 
 #[test]
-fn what_install_put_in_place_is_right_and_what_breaks_is_mended() {
+fn what_install_put_in_place_is_right_and_what_breaks_is_fixed() {
     beside_a_manager(this_test!(), |machine| {
         let home = install();
 
         // Nothing runs yet: the connection starts it.
-        let report = examine(machine);
+        let report = run_checks(machine);
         assert_eq!(report["ok"], true, "{report}");
         let what = |name| named(&report, name)["what"].as_str().unwrap().to_owned();
         let levels: Vec<_> = report["checks"]
@@ -93,30 +93,30 @@ fn what_install_put_in_place_is_right_and_what_breaks_is_mended() {
 
         let install = "agent-console install --service";
         machine.systemctl(&["stop", SOCKET, SERVICE]);
-        mends(
+        fixes(
             machine,
             "service",
             "systemd does not hold the socket",
             install,
         );
         machine.systemctl(&["stop", SOCKET, SERVICE]);
-        mends(machine, "socket", "there is no socket", install);
+        fixes(machine, "socket", "there is no socket", install);
         machine.systemctl(&["disable", SOCKET]);
         let enable = format!("systemctl --user enable {SOCKET}");
-        mends(machine, "service", "not after the next login", &enable);
+        fixes(machine, "service", "not after the next login", &enable);
 
         // Somebody tidies /tmp, with and without a daemon.
         let restart = format!("systemctl --user restart {SOCKET}");
         fs::remove_file(SOCKET_PATH).unwrap();
-        mends(machine, "socket", "there is no socket", &restart);
+        fixes(machine, "socket", "there is no socket", &restart);
         machine.systemctl(&["stop", SERVICE]);
         fs::remove_file(SOCKET_PATH).unwrap();
-        mends(machine, "socket", "there is no socket", &restart);
+        fixes(machine, "socket", "there is no socket", &restart);
 
         let units = home.join(".config/systemd/user");
         // Whether or not the manager has noticed.
         fs::remove_file(units.join(SERVICE)).unwrap();
-        mends(
+        fixes(
             machine,
             "service",
             "not installed: agent-console.service",
@@ -129,7 +129,7 @@ fn what_install_put_in_place_is_right_and_what_breaks_is_mended() {
         fs::write(&unit, text.replace("/agent-console.sock", "/other.sock")).unwrap();
         machine.systemctl(&["daemon-reload"]);
         let away = format!("mv {0} {0}.old && {install}", unit.display());
-        mends(
+        fixes(
             machine,
             "service",
             "not as this version writes it: agent-console.socket",
@@ -141,14 +141,14 @@ fn what_install_put_in_place_is_right_and_what_breaks_is_mended() {
 
         // An update replaces the file; the old daemon runs on.
         let service = home.join(".cargo/bin/agent-consoled");
-        examine(machine);
+        run_checks(machine);
         replace(&service);
         let restart = format!("systemctl --user restart {SERVICE}");
-        mends(machine, "daemon", "was replaced since it started", &restart);
+        fixes(machine, "daemon", "was replaced since it started", &restart);
 
         machine.configure("idle_timeout = \"2h\"");
         let reload = format!("systemctl --user reload {SERVICE}");
-        mends(
+        fixes(
             machine,
             "config",
             "changed since the daemon read it",
@@ -168,7 +168,7 @@ fn a_daemon_that_fails_each_time_is_told_from_one_that_is_not_there() {
     beside_a_manager(this_test!(), |machine| {
         let home = install();
         machine.configure("log = 1");
-        let report = examine(machine);
+        let report = run_checks(machine);
         let level = |name| named(&report, name)["level"].as_str().unwrap();
         assert_eq!(
             (level("socket"), level("daemon")),
@@ -192,7 +192,7 @@ fn a_daemon_that_fails_each_time_is_told_from_one_that_is_not_there() {
         });
         let drop_in = home.join(".config/systemd/user/agent-console.service.d");
         fs::remove_dir_all(drop_in).unwrap();
-        mends(
+        fixes(
             machine,
             "service",
             "systemd does not hold the socket",

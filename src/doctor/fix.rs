@@ -1,0 +1,113 @@
+//! The commands that fix what is wrong, as they fit how the daemon is started here.
+
+use std::path::Path;
+
+use super::SELF_BOUND;
+use crate::config::{SocketChoice, Source};
+use crate::install::plan::{FileState, Manager, State};
+use crate::os::service_manager::{LAUNCHD_LABEL, SYSTEMD_SERVICE, SYSTEMD_SOCKET};
+use crate::os::shell;
+use crate::protocol::HelloResult;
+
+/// Puts the service's files in place.
+pub(super) const INSTALL_SERVICE: &str = "agent-console install --service";
+
+/// The commands that fit how the daemon is started here.
+#[derive(Debug, Clone)]
+pub(super) struct FixCommands {
+    /// Appended to our own commands where the socket was named on the command line.
+    pub(super) flag: String,
+    /// Starts it where none answers.
+    pub(super) start: String,
+    /// Where the socket comes from, unless a daemon gives it.
+    pub(super) origin: &'static str,
+}
+
+impl FixCommands {
+    pub(super) fn new(choice: &SocketChoice, service: Option<&State>) -> Self {
+        let flag = match choice.source {
+            Source::Flag => format!(" --socket {}", quote(&choice.path)),
+            Source::Environment | Source::File | Source::Default => String::new(),
+        };
+        // A manager's socket is where the files say, which no flag or variable moves.
+        let service = match choice.source {
+            Source::Flag | Source::Environment => None,
+            Source::File | Source::Default => service,
+        };
+        let start = service.and_then(start_command);
+        let origin = match service
+            .filter(|state| state.active)
+            .map(|state| state.manager)
+        {
+            Some(Manager::Systemd) => "systemd",
+            Some(Manager::Launchd) => "launchd",
+            Some(Manager::None) | None => SELF_BOUND,
+        };
+        Self {
+            start: start.unwrap_or_else(|| format!("agent-console daemon --daemonize{flag}")),
+            flag,
+            origin,
+        }
+    }
+
+    /// Restarts a daemon of this origin.
+    pub(super) fn restart(&self, origin: &str) -> String {
+        match origin {
+            "systemd" => format!("systemctl --user restart {SYSTEMD_SERVICE}"),
+            "launchd" => {
+                format!("launchctl kickstart -k gui/$(id -u)/{LAUNCHD_LABEL}")
+            }
+            _ => format!(
+                "agent-console stop{flag} && agent-console daemon --daemonize{flag}",
+                flag = self.flag
+            ),
+        }
+    }
+
+    /// Restarts the daemon that listens as process `pid` and does not answer, so that it cannot be asked to leave.
+    /// The kernel takes a moment to release what a killed process holds.
+    pub(super) fn replace(&self, pid: u32) -> String {
+        match self.origin {
+            SELF_BOUND if pid != 0 => format!(
+                "kill -9 {pid} && sleep 1 && agent-console daemon --daemonize{}",
+                self.flag
+            ),
+            origin => self.restart(origin),
+        }
+    }
+}
+
+/// The command that makes the manager listen, if there is one. Where it believes that it does, its socket's file was
+/// removed. Elsewhere installing does all that is left to do, also after the trigger limit.
+pub(super) fn start_command(state: &State) -> Option<String> {
+    let installed = state
+        .files
+        .iter()
+        .all(|(_, file)| *file != FileState::Missing);
+    match state.manager {
+        Manager::None => None,
+        Manager::Systemd if installed && state.active => {
+            Some(format!("systemctl --user restart {SYSTEMD_SOCKET}"))
+        }
+        Manager::Systemd | Manager::Launchd => Some(INSTALL_SERVICE.to_owned()),
+    }
+}
+
+/// Makes the daemon read its configuration again.
+pub(super) fn reload(hello: &HelloResult<'_>) -> String {
+    match &*hello.origin {
+        "systemd" => format!("systemctl --user reload {SYSTEMD_SERVICE}"),
+        "launchd" => format!("launchctl kill HUP gui/$(id -u)/{LAUNCHD_LABEL}"),
+        _ => format!("kill -HUP {}", hello.pid),
+    }
+}
+
+/// A path as one word of a shell.
+pub(super) fn quote(path: &Path) -> String {
+    shell::quote(&path.to_string_lossy())
+}
+
+/// Opens a file in the person's editor, for what no program may change.
+pub(super) fn edit(path: &Path) -> String {
+    format!("${{EDITOR:-vi}} {}", quote(path))
+}

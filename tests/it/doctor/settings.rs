@@ -1,0 +1,161 @@
+//! The agents' settings and our own configuration.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::fixture::Fixture;
+use super::{copy, named};
+use crate::support::{program, until};
+
+#[test]
+fn hooks_that_are_missing_or_call_something_else_are_installed() {
+    let fixture = Fixture::new();
+    let _daemon = fixture.daemon();
+    let install = "agent-console install --hooks";
+    fixture.fixes("hooks", "calls no hook of ours", install);
+    assert_eq!(fixture.run_checks()["ok"], true);
+
+    // The program has moved.
+    let text = fs::read_to_string(fixture.settings()).unwrap();
+    let own = fixture.program();
+    let own = own.to_str().unwrap();
+    fs::write(
+        fixture.settings(),
+        text.replace(own, "/nowhere/agent-console"),
+    )
+    .unwrap();
+    fixture.fixes(
+        "hooks",
+        "calls /nowhere/agent-console, which cannot be run",
+        install,
+    );
+
+    let other = fixture.0.path().join("agent-console");
+    copy(program(), &other);
+    fs::write(
+        fixture.settings(),
+        text.replace(own, other.to_str().unwrap()),
+    )
+    .unwrap();
+    fixture.fixes("hooks", "which is not this program", install);
+
+    fs::write(fixture.settings(), text.replace("\"Stop\"", "\"Stopp\"")).unwrap();
+    fixture.fixes("hooks", "1 of 18 events missing: Stop", install);
+}
+
+#[test]
+fn a_status_line_of_ours_that_calls_something_else_is_installed_anew() {
+    let fixture = Fixture::hooked();
+    let _daemon = fixture.daemon();
+    let install = "agent-console install --statusline";
+    fixture.sh(install);
+    assert_eq!(fixture.run_checks()["ok"], true);
+
+    let text = fs::read_to_string(fixture.settings()).unwrap();
+    let called = |program: &str| {
+        let own = format!("{} statusline", fixture.program().display());
+        let text = text.replace(&own, &format!("{program} statusline"));
+        fs::write(fixture.settings(), text).unwrap();
+    };
+    called("/nowhere/acd");
+    fixture.fixes(
+        "hooks",
+        "the status line calls /nowhere/acd, which cannot be run",
+        install,
+    );
+    let other = fixture.0.path().join("home/agent-console");
+    copy(program(), &other);
+    called("~/agent-console");
+    fixture.fixes("hooks", "which is not this program", install);
+
+    // As a shell finds it, or as only a shell could tell.
+    for program in ["agent-console", "$BIN/agent-console"] {
+        called(program);
+        assert_eq!(fixture.run_checks()["ok"], true);
+    }
+    // Somebody else's is no matter.
+    fs::write(
+        fixture.settings(),
+        text.replace(" statusline\"", " status\""),
+    )
+    .unwrap();
+    assert_eq!(fixture.run_checks()["ok"], true);
+}
+
+#[test]
+fn settings_that_only_a_person_may_mend_are_given_to_their_editor() {
+    let fixture = Fixture::hooked();
+    let _daemon = fixture.daemon();
+    let text = fs::read_to_string(fixture.settings()).unwrap();
+    let path = fixture.settings();
+    let edit = format!("${{EDITOR:-vi}} {}", path.display());
+    let by_hand = |part: &str| {
+        let report = fixture.run_checks();
+        let check = named(&report, "hooks");
+        assert!(check["what"].as_str().unwrap().contains(part), "{check}");
+        assert_eq!(
+            (&check["level"], &check["fix"]),
+            (&json!("wrong"), &json!(edit))
+        );
+        let good = fixture.0.path().join("good");
+        fs::write(&good, &text).unwrap();
+        fixture.sh(&format!("EDITOR='cp {}'; {edit}", good.display()));
+        assert_eq!(fixture.run_checks()["ok"], true);
+    };
+    fs::write(&path, text.replacen('{', "{\"disableAllHooks\":true,", 1)).unwrap();
+    by_hand("disableAllHooks");
+    fs::write(&path, format!("{text}\n}}")).unwrap();
+    by_hand("settings.json");
+}
+
+#[test]
+fn a_configuration_that_is_wrong_or_not_in_force_is_told() {
+    let fixture = Fixture::hooked();
+    fixture.0.configure("idle_timeout = \"2h\"");
+    let daemon = fixture.daemon();
+    assert_eq!(fixture.run_checks()["ok"], true);
+
+    fixture.0.configure("idle_timeout = \"3h\"");
+    let reload = format!("kill -HUP {}", daemon.pid());
+    fixture.fixes("config", "changed since the daemon read it", &reload);
+
+    // Refused, and the daemon keeps the old one: both are wrong until the file is right and read again.
+    fixture.0.configure("idle_timeout = \"3h\"\nlog = 1");
+    daemon.signal("HUP");
+    until("the refusal", || {
+        let report = fixture.run_checks();
+        (named(&report, "notices")["level"] == "wrong").then_some(())
+    });
+    let report = fixture.run_checks();
+    let check = named(&report, "config");
+    let file = fixture.0.config_file();
+    assert!(
+        check["what"]
+            .as_str()
+            .unwrap()
+            .contains("config.toml:2:7: log: ")
+    );
+    assert_eq!(check["fix"], format!("${{EDITOR:-vi}} {}", file.display()));
+    fixture.0.configure("idle_timeout = \"3h\"");
+    fixture.fixes("notices", "config.toml:2:7: log: ", &reload);
+    assert_eq!(fixture.run_checks()["ok"], true);
+}
+
+#[test]
+fn a_daemon_with_another_configuration_is_told() {
+    let fixture = Fixture::hooked();
+    let elsewhere = fixture.0.path().join("elsewhere");
+    fs::create_dir_all(elsewhere.join("agent-console")).unwrap();
+    fs::write(elsewhere.join("agent-console/config.toml"), "").unwrap();
+    let mut command = fixture.command(fixture.program().to_str().unwrap());
+    command.arg("daemon").env("XDG_CONFIG_HOME", &elsewhere);
+    let _daemon = fixture.0.start(command);
+    let part = format!("but the daemon reads {}", elsewhere.display());
+    fixture.fixes(
+        "config",
+        &part,
+        "agent-console stop && agent-console daemon --daemonize",
+    );
+    fixture.stop();
+}
