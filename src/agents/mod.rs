@@ -95,8 +95,6 @@ pub struct StatusLine {
 /// The limits of an agent's account.
 #[derive(Debug)]
 pub struct Limits {
-    /// Asks the account's service, over the network. Runs in a process of its own.
-    pub fetch: fn() -> Fetched,
     /// The windows that the service is known to have.
     pub windows: &'static [LimitWindow],
 }
@@ -145,6 +143,19 @@ pub enum CommandForm {
 
 /// Every agent.
 pub const ALL: &[&Agent] = &[DEFAULT];
+
+/// How the account limits of an agent are fetched over the network, where its service has any.
+///
+/// Apart from [`ALL`], which the service reads: what no program calls is not linked into it, so that `agent-consoled` has
+/// neither HTTP nor TLS.
+const FETCHERS: &[(&Agent, fn() -> Fetched)] = &[(&claude_code::AGENT, claude_code::limits::fetch)];
+
+/// Fetches the limits of the agent's account; `None`: its service has none. Blocks. Runs in a process of its own.
+#[must_use]
+pub fn fetch_limits(agent: &Agent) -> Option<Fetched> {
+    let fetcher = FETCHERS.iter().find(|(of, _)| of.name == agent.name);
+    fetcher.map(|(_, fetch)| fetch())
+}
 
 /// The agent of a hook whose command line names none.
 pub const DEFAULT: &Agent = &claude_code::AGENT;

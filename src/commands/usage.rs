@@ -5,9 +5,10 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 
-use crate::agents::claude_code::limits;
+use crate::agents;
 use crate::client::Client;
 use crate::format;
 use crate::limits::Fetched;
@@ -66,7 +67,8 @@ pub(super) fn run(
 
 /// Fetches the limits and prints the result; exit status 1 if the fetch failed.
 pub(super) fn fetch(out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let fetched = limits::fetch();
+    let fetched =
+        agents::fetch_limits(agents::DEFAULT).context("the agent has no account limits")?;
     serde_json::to_writer(&mut *out, &fetched)?;
     writeln!(out)?;
     Ok(match fetched {

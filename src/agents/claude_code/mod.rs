@@ -45,7 +45,6 @@ pub static AGENT: Agent = Agent {
     },
     status_line: Some(status_line::read),
     limits: Some(Limits {
-        fetch: limits::fetch,
         windows: &[
             LimitWindow {
                 name: "five_hour",
