@@ -117,19 +117,12 @@ pub struct Install {
     pub settings: &'static str,
     /// The events that get a hook.
     pub events: &'static [&'static str],
-    /// How long the agent is to wait for a hook, in the unit of its settings.
-    pub timeout: Timeout,
+    /// How long the agent waits for a hook, in the unit of its settings.
+    pub timeout: u32,
     /// How a hook's command is spelled.
     pub form: CommandForm,
-}
-
-/// A time limit in an agent's unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Timeout {
-    /// In seconds.
-    Seconds(u32),
-    /// In milliseconds.
-    Milliseconds(u32),
+    /// The member of the settings that, if true, keeps every hook from running.
+    pub disabled_key: Option<&'static str>,
 }
 
 /// How an agent's settings spell a command.
@@ -189,6 +182,16 @@ mod tests {
             assert_eq!(find(agent.name).map(|found| found.title), Some(agent.title));
         }
         assert!(find("unheard-of").is_none());
+    }
+
+    #[test]
+    fn an_event_gets_one_hook() {
+        for agent in ALL {
+            let mut once = agent.install.events.to_vec();
+            once.sort_unstable();
+            once.dedup();
+            assert_eq!(once.len(), agent.install.events.len(), "{}", agent.name);
+        }
     }
 
     #[test]

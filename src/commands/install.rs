@@ -10,12 +10,13 @@ use anyhow::Context;
 use clap::Args;
 
 use super::diff;
+use crate::agents::{self, Agent};
 use crate::config::variable;
 use crate::format;
 use crate::format::print_error;
 use crate::install::file::{self, Change};
 use crate::install::plan::{self, Plan, Step};
-use crate::install::settings::{Request, StatusLineRequest};
+use crate::install::settings::StatusLineRequest;
 use crate::install::{hooks, program, service};
 
 /// What to install or to take away, and whether only to show it.
@@ -63,14 +64,11 @@ pub(super) fn run(
     let parts = options.parts;
     let unnamed = !parts.any();
     let hooks = parts.hooks || unnamed;
-    let request = Request {
-        hooks: hooks.then_some(hooks::CLAUDE_CODE),
-        status_line: match parts.statusline {
-            true => StatusLineRequest::Install,
-            // Whether to have it is a person's choice; its program's path is not.
-            false if unnamed => StatusLineRequest::Update,
-            false => StatusLineRequest::Keep,
-        },
+    let status_line = match parts.statusline {
+        true => StatusLineRequest::Install,
+        // Whether to have it is a person's choice; its program's path is not.
+        false if unnamed => StatusLineRequest::Update,
+        false => StatusLineRequest::Keep,
     };
     let parts = Parts {
         service: parts.service || unnamed,
@@ -81,14 +79,18 @@ pub(super) fn run(
         parts,
         out,
         || service::plan_install(&program, socket),
-        || hooks::plan_install(&claude_directory()?, &program, &request),
+        |agent| hooks::plan_install(agent, &config_dir(agent)?, &program, hooks, status_line),
     )
 }
 
-/// Where Claude Code's settings are.
-pub(super) fn claude_directory() -> anyhow::Result<PathBuf> {
-    hooks::config_dir()
-        .context("there is no place for Claude Code's settings: set HOME or CLAUDE_CONFIG_DIR")
+/// Where the agent's settings are.
+pub(super) fn config_dir(agent: &Agent) -> anyhow::Result<PathBuf> {
+    hooks::config_dir(agent).with_context(|| {
+        format!(
+            "there is no place for {}'s settings: set HOME or {}",
+            agent.title, agent.config_dir.0
+        )
+    })
 }
 
 impl Parts {
@@ -109,13 +111,14 @@ impl Parts {
 }
 
 impl Options {
-    /// Carries out the plans for `parts`. If both fail, the first error is printed and the last one returned.
+    /// Carries out the plans for `parts`: of the service, and of each agent's settings. If several fail, the last error is
+    /// returned and the others are printed.
     pub(super) fn carry_out(
         self,
         parts: Parts,
         out: &mut impl Write,
         service: impl FnOnce() -> anyhow::Result<Plan>,
-        settings: impl FnMut() -> anyhow::Result<Vec<Change>>,
+        mut settings: impl FnMut(&'static Agent) -> anyhow::Result<Vec<Change>>,
     ) -> anyhow::Result<()> {
         let mut progress = Progress { out, failed: None };
         if let Some(note) = sudo_note() {
@@ -127,11 +130,18 @@ impl Options {
             failed = done.context("service").err();
         }
         if let Some(name) = parts.in_settings() {
-            let done = self.carry_out_settings(name, settings, &mut progress);
-            if let Err(error) = done.context(name)
-                && let Some(first) = failed.replace(error)
-            {
-                print_error(&first);
+            let mut all_in_place = true;
+            for agent in agents::ALL {
+                let done = self.carry_out_settings(|| settings(agent), &mut progress);
+                all_in_place &= done.as_ref().is_ok_and(Vec::is_empty);
+                if let Err(error) = done.context(name)
+                    && let Some(earlier) = failed.replace(error)
+                {
+                    print_error(&earlier);
+                }
+            }
+            if all_in_place {
+                progress.line(&format!("{name}: nothing to do"));
             }
         }
         match (failed, progress.failed) {
@@ -171,29 +181,25 @@ impl Options {
         Ok(())
     }
 
+    /// Returns the changes that were made or shown.
     fn carry_out_settings(
         self,
-        name: &str,
         mut plan: impl FnMut() -> anyhow::Result<Vec<Change>>,
         progress: &mut Progress<impl Write>,
-    ) -> anyhow::Result<()> {
-        let changes = if self.dry_run {
+    ) -> anyhow::Result<Vec<Change>> {
+        if self.dry_run {
             let changes = plan()?;
             for change in &changes {
                 progress.difference(change);
             }
-            changes
+            Ok(changes)
         } else {
             let changes = file::apply_all(plan)?;
             for change in &changes {
                 progress.done(change);
             }
-            changes
-        };
-        if changes.is_empty() {
-            progress.line(&format!("{name}: nothing to do"));
+            Ok(changes)
         }
-        Ok(())
     }
 }
 

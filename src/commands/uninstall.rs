@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use super::install::{self, claude_directory};
+use super::install::{self, config_dir};
+use crate::agents;
 use crate::format;
 use crate::install::{hooks, service, settings};
 
@@ -27,14 +28,17 @@ pub(super) fn run(options: install::Options, out: &mut impl Write) -> anyhow::Re
         hooks: parts.hooks,
         status_line: parts.statusline,
     };
-    options.carry_out(parts, out, service::plan_uninstall, || {
-        hooks::plan_uninstall(&claude_directory()?, in_settings)
+    options.carry_out(parts, out, service::plan_uninstall, |agent| {
+        hooks::plan_uninstall(agent, &config_dir(agent)?, in_settings)
     })?;
-    // Settings of a wrong shape hold no call of this program.
-    if !options.dry_run
-        && (parts.hooks || parts.statusline)
-        && let Ok(left) = hooks::state(&claude_directory()?)
-    {
+    if options.dry_run || !(parts.hooks || parts.statusline) {
+        return Ok(());
+    }
+    for agent in agents::ALL {
+        // Settings of a wrong shape hold no call of this program.
+        let Ok(left) = hooks::state(agent, &config_dir(agent)?) else {
+            continue;
+        };
         for note in notes(parts, &left) {
             writeln!(out, "{}", format::sanitize(&format!("note: {note}")))?;
         }
@@ -54,9 +58,9 @@ fn notes(parts: install::Parts, left: &hooks::State) -> Vec<String> {
             )
         }));
     }
-    if let Some(called) = left.status_line.as_ref().filter(|_| parts.statusline) {
-        let program = &called.program;
-        notes.push(if called.ours {
+    if let Some(call) = left.status_line.as_ref().filter(|_| parts.statusline) {
+        let program = &call.program;
+        notes.push(if call.removable {
             format!(
                 "the status line in {settings} that was there before `install` still calls {program}; `agent-console uninstall --statusline` once more removes that call, too"
             )

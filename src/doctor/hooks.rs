@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use super::fix::{edit, quote};
 use super::programs::own_programs;
 use super::{Check, within};
+use crate::agents;
 use crate::config::variable;
-use crate::install::hooks::{self, EVENTS, State};
+use crate::install::hooks::{self, State};
 use crate::os::program::same_file;
 
 const NAME: &str = "hooks";
@@ -56,7 +57,7 @@ pub(super) fn probe(directory: Option<PathBuf>) -> Probe {
     }
     let read = within({
         let directory = directory.clone();
-        move || hooks::state(&directory).map_err(|error| format!("{error:#}"))
+        move || hooks::state(agents::DEFAULT, &directory).map_err(|error| format!("{error:#}"))
     });
     let late = || Err("it cannot be read within 2 s".to_owned());
     match read.unwrap_or_else(late) {
@@ -169,7 +170,7 @@ pub(super) fn evaluate(seen: &Probe) -> Check {
         let what = format!(
             "{} of {} events missing: {}",
             state.missing.len(),
-            EVENTS.len(),
+            agents::DEFAULT.install.events.len(),
             events.join(", ")
         );
         return wrong(what).fix(INSTALL);

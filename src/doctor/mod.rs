@@ -125,7 +125,7 @@ pub fn run_checks(flag: Option<&Path>) -> Vec<Check> {
     let daemons = found.as_ref().map(|(probe, commands)| (probe, commands));
     let running = found.as_ref().map(|(probe, _)| probe);
 
-    let claude = install::hooks::config_dir();
+    let claude = install::hooks::config_dir(crate::agents::DEFAULT);
     let settings = hooks::probe(claude.clone());
     let hooks = hooks::evaluate(&settings);
     let hooked = hooks.level == Level::Ok;

@@ -1,7 +1,7 @@
 //! The hooks and the status line in the agents' settings: which events, which files.
 //!
-//! Owns the table of events, the settings' path, and the record beside the daemon's log by which an installation is undone
-//! exactly. The record holds white space and the commands that were replaced, which may hold secrets: it is its owner's
+//! Owns the settings' path and the record beside the daemon's log by which an installation is undone exactly; events and
+//! names come from the table of agents. The record holds white space and the commands that were replaced, which may hold secrets: it is its owner's
 //! only, like the settings. Both parts are one change of the settings. Knows nothing of JSON text (`settings`) nor of how
 //! files are replaced (`file`). Called by `commands::install`, `commands::uninstall` and `commands::doctor`.
 
@@ -12,39 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::checksum::checksum;
 use super::file::{Change, missing_directories, read};
-use super::settings::{self, Called, HookRequest, Parts, Request, SettingsError, UndoRecord};
-use crate::agents::{self, claude_code};
-use crate::config::{variable, xdg_base};
-
-/// The events of Claude Code that get a hook: every one that bears on a session's status. Not `MessageDisplay`, which
-/// comes with every few lines of an answer, nor `WorktreeCreate`, whose hook is expected to do the work. Claude Code
-/// ignores names that its version does not know.
-pub const EVENTS: [&str; 18] = [
-    "SessionStart",
-    "UserPromptSubmit",
-    "PreToolUse",
-    "PostToolUse",
-    "PostToolUseFailure",
-    "PostToolBatch",
-    "PermissionRequest",
-    "PermissionDenied",
-    "Notification",
-    "Elicitation",
-    "ElicitationResult",
-    "SubagentStart",
-    "SubagentStop",
-    "PreCompact",
-    "PostCompact",
-    "Stop",
-    "StopFailure",
-    "SessionEnd",
-];
-
-/// The hooks in Claude Code's settings.
-pub const CLAUDE_CODE: HookRequest<'static> = HookRequest {
-    agent: "claude-code",
-    events: &EVENTS,
+use super::settings::{
+    self, HookRequest, Parts, Request, SettingsError, StatusLineCall, StatusLineRequest, UndoRecord,
 };
+use crate::agents::{self, Agent, Install};
+use crate::config::{variable, xdg_base};
 
 /// The version of the record; another version's is ignored.
 const VERSION: u32 = 1;
@@ -57,13 +29,13 @@ const MODE: u32 = 0o600;
 pub struct State {
     /// The settings file.
     pub settings: PathBuf,
-    /// Events without a hook of ours, in order of the table.
+    /// Events without a hook of ours, in the agent's order.
     pub missing: Vec<&'static str>,
     /// Programs that our hooks there call, each once; empty if there are none.
     pub programs: Vec<PathBuf>,
     /// The status line's call of our program, if it has one.
-    pub status_line: Option<Called>,
-    /// `disableAllHooks` is set there: nothing runs.
+    pub status_line: Option<StatusLineCall>,
+    /// The settings keep every hook from running.
     pub disabled: bool,
 }
 
@@ -91,24 +63,37 @@ impl UndoFile {
     }
 }
 
-/// Claude Code's configuration directory: `$CLAUDE_CONFIG_DIR`, else `~/.claude`; `None` without a home.
+/// The agent's configuration directory by this process's environment; `None` without a home.
 #[must_use]
-pub fn config_dir() -> Option<PathBuf> {
-    agents::config_dir(claude_code::CONFIG_DIR, variable)
+pub fn config_dir(agent: &Agent) -> Option<PathBuf> {
+    agents::config_dir(agent.config_dir, variable)
 }
 
-/// Plans the change that puts what is requested, calling `program`, into the settings below `config_dir`, and the change
-/// of its undo record. Empty changes are left out: none at all means that everything is in place.
+/// Plans the change that puts the hooks, if `hooks`, and the status line, if the agent has one, calling `program`, into
+/// the settings below `config_dir`, and the change of its undo record. Empty changes are left out: none at all means that
+/// everything is in place.
 ///
 /// # Errors
 ///
-/// The settings are not JSON (with file, line, column), or of a shape that Claude Code would refuse; unreadable.
+/// The settings are not JSON (with file, line, column), or of a shape that the agent would refuse; unreadable.
 pub fn plan_install(
+    agent: &'static Agent,
     config_dir: &Path,
     program: &Path,
-    request: &Request<'_>,
+    hooks: bool,
+    status_line: StatusLineRequest,
 ) -> anyhow::Result<Vec<Change>> {
-    Files::new(config_dir, state_dir())?.plan_install(program, request)
+    let request = Request {
+        hooks: hooks.then_some(HookRequest {
+            agent: agent.name,
+            install: &agent.install,
+        }),
+        status_line: match agent.status_line {
+            Some(_) => status_line,
+            None => StatusLineRequest::Keep,
+        },
+    };
+    Files::new(agent, config_dir, state_dir())?.plan_install(program, &request)
 }
 
 /// Plans the change that takes `parts` out of the settings below `config_dir` and restores the commands that `install`
@@ -117,17 +102,21 @@ pub fn plan_install(
 /// # Errors
 ///
 /// The settings are not JSON, or unreadable.
-pub fn plan_uninstall(config_dir: &Path, parts: Parts) -> anyhow::Result<Vec<Change>> {
-    Files::new(config_dir, state_dir())?.plan_uninstall(parts)
+pub fn plan_uninstall(
+    agent: &'static Agent,
+    config_dir: &Path,
+    parts: Parts,
+) -> anyhow::Result<Vec<Change>> {
+    Files::new(agent, config_dir, state_dir())?.plan_uninstall(parts)
 }
 
 /// Finds what of ours is in the settings below `config_dir`.
 ///
 /// # Errors
 ///
-/// The settings are not JSON, or of a shape in which Claude Code would ignore hooks; unreadable.
-pub fn state(config_dir: &Path) -> anyhow::Result<State> {
-    Files::new(config_dir, None)?.state()
+/// The settings are not JSON, or of a shape in which the agent would ignore hooks; unreadable.
+pub fn state(agent: &'static Agent, config_dir: &Path) -> anyhow::Result<State> {
+    Files::new(agent, config_dir, None)?.state()
 }
 
 /// Where the records are.
@@ -138,19 +127,25 @@ fn state_dir() -> Option<PathBuf> {
 
 /// The paths of an agent's settings and of their undo record.
 struct Files {
+    install: &'static Install,
     settings: PathBuf,
     /// Named after the settings' path; `None` without a home.
     record: Option<PathBuf>,
 }
 
 impl Files {
-    fn new(config_dir: &Path, state_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+    fn new(
+        agent: &'static Agent,
+        config_dir: &Path,
+        state_dir: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
         let settings = absolute(config_dir)
             .with_context(|| format!("cannot find {}", config_dir.display()))?
-            .join("settings.json");
+            .join(agent.install.settings);
         // The same in every version of this program, or earlier records would be lost.
         let key = checksum(settings.as_os_str().as_encoded_bytes());
         Ok(Self {
+            install: &agent.install,
             record: state_dir.map(|base| base.join(format!("hooks-{key}.json"))),
             settings,
         })
@@ -248,7 +243,7 @@ impl Files {
     fn state(&self) -> anyhow::Result<State> {
         let (_, text) = self.read_settings()?;
         let inspected =
-            settings::inspect(&text, &EVENTS).map_err(|error| self.settings_error(&error))?;
+            settings::inspect(&text, self.install).map_err(|error| self.settings_error(&error))?;
         let registered = |event: &&str| inspected.found.iter().any(|found| found.event == **event);
         let mut programs = Vec::new();
         extend(
@@ -260,8 +255,11 @@ impl Files {
         );
         Ok(State {
             settings: self.settings.clone(),
-            missing: EVENTS
-                .into_iter()
+            missing: self
+                .install
+                .events
+                .iter()
+                .copied()
                 .filter(|event| !registered(event))
                 .collect(),
             programs,

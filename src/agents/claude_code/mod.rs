@@ -9,7 +9,7 @@ mod registry;
 mod status_line;
 
 use super::tolerant::{filter, object};
-use super::{Agent, CommandForm, HookProcess, Install, LimitWindow, Limits, Registry, Timeout};
+use super::{Agent, CommandForm, HookProcess, Install, LimitWindow, Limits, Registry};
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
 
@@ -61,8 +61,11 @@ pub static AGENT: Agent = Agent {
     install: Install {
         settings: "settings.json",
         events: EVENTS,
-        timeout: Timeout::Seconds(5),
+        // Seconds. The hook itself takes milliseconds and gives up sooner.
+        timeout: 5,
+        // It saves a shell at each event.
         form: CommandForm::Exec,
+        disabled_key: Some("disableAllHooks"),
     },
     resume,
     model_label,
@@ -122,6 +125,13 @@ mod tests {
         assert_eq!(model_label("claude-opus-5"), "opus-5");
         assert_eq!(model_label("claude-opus-20250805x"), "opus-20250805x");
         assert_eq!(model_label("another"), "another");
+    }
+
+    #[test]
+    fn an_event_that_costs_much_gets_no_hook() {
+        for never in ["MessageDisplay", "WorktreeCreate"] {
+            assert!(!EVENTS.contains(&never));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::super::hooks::Called::{Nothing, Other, This};
 use super::super::{LIMIT, Level, hooks, latency, registry, sessions};
 use super::is;
 use crate::install::hooks::State as Hooks;
-use crate::install::settings::Called;
+use crate::install::settings::StatusLineCall;
 use crate::protocol::SessionRecord;
 
 #[test]
@@ -21,9 +21,9 @@ fn every_event_calls_this_program_or_the_installer_is_named() {
                 settings: "/h/.claude/settings.json".into(),
                 missing: missing.into(),
                 programs: vec![program.clone()],
-                status_line: line.map(|_| Called {
+                status_line: line.map(|_| StatusLineCall {
                     program: "acd".into(),
-                    ours: true,
+                    removable: true,
                 }),
                 disabled,
             },

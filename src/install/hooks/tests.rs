@@ -4,6 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use tempfile::TempDir;
 
 use super::*;
+use crate::agents::DEFAULT;
 use crate::install::file::apply_all;
 use crate::install::settings::StatusLineRequest;
 
@@ -12,12 +13,16 @@ struct Home(TempDir);
 
 const PROGRAM: &str = "/usr/local/bin/agent-console";
 
+const OWN_HOOKS: HookRequest<'_> = HookRequest {
+    agent: DEFAULT.name,
+    install: &DEFAULT.install,
+};
 const HOOKS: Request<'_> = Request {
-    hooks: Some(CLAUDE_CODE),
+    hooks: Some(OWN_HOOKS),
     status_line: StatusLineRequest::Keep,
 };
 const BOTH: Request<'_> = Request {
-    hooks: Some(CLAUDE_CODE),
+    hooks: Some(OWN_HOOKS),
     status_line: StatusLineRequest::Install,
 };
 const EVERYTHING: Parts = Parts {
@@ -52,7 +57,7 @@ impl Home {
 
     fn files(&self) -> Files {
         let state = self.path(".local/state/agent-console");
-        Files::new(&self.path(".claude"), Some(state)).unwrap()
+        Files::new(DEFAULT, &self.path(".claude"), Some(state)).unwrap()
     }
 
     fn record(&self) -> PathBuf {
@@ -162,7 +167,7 @@ fn both_parts_share_a_change_and_a_record() {
             assert_eq!(changed, [home.record(), home.settings()]);
             assert_eq!(plan().unwrap(), []);
             let line = home.files().state().unwrap().status_line.unwrap();
-            assert_eq!((&*line.program, line.ours), (PROGRAM, true));
+            assert_eq!((&*line.program, line.removable), (PROGRAM, true));
             // It holds a person's command, which may hold secrets.
             assert_eq!(fs::metadata(home.record()).unwrap().mode() & 0o777, 0o600);
             for &parts in order {
@@ -301,8 +306,8 @@ fn without_a_readable_record_every_hook_of_ours_is_removed() {
 fn each_configuration_directory_has_a_record_of_its_own() {
     let home = Home::new();
     let state = home.path("state");
-    let places =
-        ["one", "two"].map(|name| Files::new(&home.path(name), Some(state.clone())).unwrap());
+    let places = ["one", "two"]
+        .map(|name| Files::new(DEFAULT, &home.path(name), Some(state.clone())).unwrap());
     for place in &places {
         apply_all(|| place.plan_install(Path::new(PROGRAM), &HOOKS)).unwrap();
     }
@@ -379,15 +384,4 @@ fn a_concurrent_writer_loses_nothing() {
         home.text(),
         "{\n\t\"theirs\": 1,\n\t\"hooks\": {\n\t\t\"Stop\": []\n\t}\n}\n"
     );
-}
-
-#[test]
-fn no_event_is_listed_twice_or_costs_much() {
-    for never in ["MessageDisplay", "WorktreeCreate"] {
-        assert!(!EVENTS.contains(&never));
-    }
-    let mut once = EVENTS.to_vec();
-    once.sort_unstable();
-    once.dedup();
-    assert_eq!(once.len(), EVENTS.len());
 }

@@ -7,8 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::json::{escape, lossy};
-use super::shell;
-use super::status_line::SUBCOMMAND;
+use super::shell::{self, STATUS_LINE as SUBCOMMAND};
 
 /// Their record where there had been a status line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@
 //! have changed around it. What the structure does not show is in [`HooksUndo`]: which containers were added, and the white
 //! space within those that were empty. Without it, containers that end up empty are removed.
 //!
-//! Of a repeated key the last counts, and an entry of the wrong shape within a list of hooks is skipped, both as Claude
-//! Code does. Where it would skip more than that (`hooks`, an event), installing is refused.
+//! Of a repeated key the last counts, and an entry of the wrong shape within a list of hooks is skipped, both as
+//! agents do. Where they would skip more than that (`hooks`, an event), installing is refused.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -146,12 +146,12 @@ impl<'a> Hooks<'a> {
     ) -> HooksUndo {
         let Some((_, hooks)) = &self.place else {
             plan.new.push((KEY, all(request, program)));
-            return HooksUndo::of_new(request.events);
+            return HooksUndo::of_new(request.install.events);
         };
         let mut undo = undo.cloned().unwrap_or_else(HooksUndo::of_nothing);
         self.name_agent(body, request.agent, &undo, style, &mut plan.edits);
         let mut new = Vec::new();
-        for &event in request.events {
+        for &event in request.install.events {
             let there = self.events.iter().find(|there| there.name == event);
             if there.is_some_and(|there| !there.own.is_empty()) {
                 continue;
@@ -160,7 +160,7 @@ impl<'a> Hooks<'a> {
                 prior(body, &there.list, undo.events.get(event))
             });
             undo.events.insert(event.to_owned(), was);
-            let group = group(request.agent, program);
+            let group = group(request, program);
             match there {
                 Some(there) => {
                     plan.edits

@@ -6,8 +6,8 @@
 //!
 //! Undoing takes the text and a record: white space, which containers were added, and the commands that were replaced.
 //!
-//! Settings are read as Claude Code 2.1.330 reads them: strict JSON, after a byte order mark; only white space counts as
-//! `{}`; of a repeated key the last counts. Where it would ignore what is added, installing is refused.
+//! Settings are read as agents read them: strict JSON, after a byte order mark; only white space counts as
+//! `{}`; of a repeated key the last counts. Where an agent would ignore what is added, installing is refused.
 
 mod former;
 mod hooks;
@@ -19,11 +19,12 @@ mod status_line;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::agents::Install;
 use hooks::Hooks;
 pub use hooks::{FoundHook, HooksUndo, Replaced};
 use json::{Edits, Node, Style, Tree};
 use status_line::StatusLine;
-pub use status_line::{Called, StatusLineUndo};
+pub use status_line::{StatusLineCall, StatusLineUndo};
 
 /// White space by JSON's grammar.
 const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -111,8 +112,8 @@ pub struct Request<'a> {
 pub struct HookRequest<'a> {
     /// The agent's name, which the hook is called with.
     pub agent: &'a str,
-    /// The events that get a hook.
-    pub events: &'a [&'a str],
+    /// Which events get a hook, and how it is written.
+    pub install: &'a Install,
 }
 
 /// What [`install`] does with the status line.
@@ -150,8 +151,8 @@ pub struct Inspected {
     /// Our hooks, in order.
     pub found: Vec<FoundHook>,
     /// The status line's call of our program.
-    pub status_line: Option<Called>,
-    /// Claude Code runs no hooks at all.
+    pub status_line: Option<StatusLineCall>,
+    /// The settings keep every hook from running.
     pub disabled: bool,
 }
 
@@ -168,7 +169,7 @@ struct Plan<'a> {
 ///
 /// # Errors
 ///
-/// The text is not JSON, or of a shape in which Claude Code would ignore what is added.
+/// The text is not JSON, or of a shape in which the agent would ignore what is added.
 pub fn install(
     text: &str,
     request: &Request<'_>,
@@ -192,7 +193,7 @@ pub fn install(
     let new_hooks_record = match &request.hooks {
         None => hooks_record.cloned(),
         Some(request) => {
-            hooks.check_shape(body, request.events)?;
+            hooks.check_shape(body, request.install.events)?;
             Some(hooks.install(body, request, program, hooks_undo, &style, &mut plan))
         }
     };
@@ -278,16 +279,16 @@ pub fn uninstall(
 ///
 /// # Errors
 ///
-/// The text is not JSON, or of a shape in which Claude Code would ignore hooks for `events`.
-pub fn inspect(text: &str, events: &[&str]) -> Result<Inspected, SettingsError> {
+/// The text is not JSON, or of a shape in which the agent would ignore hooks for its events.
+pub fn inspect(text: &str, install: &Install) -> Result<Inspected, SettingsError> {
     let (_, body) = split_mark(text);
     let root = read_root(body)?;
     let hooks = Hooks::read(&root);
-    hooks.check_shape(body, events)?;
-    let disabled = root.member("disableAllHooks");
+    hooks.check_shape(body, install.events)?;
+    let disabled = install.disabled_key.and_then(|key| root.member(key));
     Ok(Inspected {
         found: hooks.found(),
-        status_line: StatusLine::read(&root).called(),
+        status_line: StatusLine::read(&root).call(),
         disabled: disabled.is_some_and(|value| value.raw == "true"),
     })
 }
@@ -325,7 +326,7 @@ fn prior(body: &str, container: &Node, earlier: Option<&Prior>) -> Prior {
     }
 }
 
-/// The byte order mark, which Claude Code takes, and the rest.
+/// The byte order mark, which agents accept, and the rest.
 fn split_mark(text: &str) -> (&str, &str) {
     text.split_at(if text.starts_with(BYTE_ORDER_MARK) {
         BYTE_ORDER_MARK.len_utf8()

@@ -5,9 +5,7 @@ use std::borrow::Cow;
 
 use super::json::{Node, Tree, quote};
 use super::{HookRequest, shell};
-
-/// How long Claude Code waits for our hook, in seconds. The hook itself takes milliseconds and gives up sooner.
-const TIMEOUT: &str = "5";
+use crate::agents::CommandForm;
 
 /// What our program is called with, before the agent's name.
 const SUBCOMMAND: &str = "hook";
@@ -98,21 +96,28 @@ fn recognise<'a>(handler: &Node<'a>) -> Option<(Node<'a>, String, Form<'a>)> {
 
 /// A whole `hooks`, with a hook for each event.
 pub(super) fn all<'a>(request: &HookRequest<'a>, program: &str) -> Tree<'a> {
-    let event = |&event: &&'a str| (event, Tree::List(vec![group(request.agent, program)]));
-    Tree::Object(request.events.iter().map(event).collect())
+    let event = |&event: &&'a str| (event, Tree::List(vec![group(request, program)]));
+    Tree::Object(request.install.events.iter().map(event).collect())
 }
 
-/// A group with one hook: in exec form (with `args`), which saves a shell at each event; without a matcher, which is for
-/// all; not `async`, so that events arrive in order.
-pub(super) fn group<'a>(agent: &str, program: &str) -> Tree<'a> {
-    let arguments = vec![string(SUBCOMMAND), string(agent)];
-    let handler = Tree::Object(vec![
-        ("type", string("command")),
-        ("command", string(program)),
-        ("args", Tree::List(arguments)),
-        ("timeout", Tree::Raw(Cow::Borrowed(TIMEOUT))),
-    ]);
-    Tree::Object(vec![("hooks", Tree::List(vec![handler]))])
+/// A group with one hook: without a matcher, which is for all; not `async`, so that events arrive in order.
+pub(super) fn group<'a>(request: &HookRequest<'_>, program: &str) -> Tree<'a> {
+    let mut handler = vec![("type", string("command"))];
+    match request.install.form {
+        CommandForm::Exec => {
+            let arguments = vec![string(SUBCOMMAND), string(request.agent)];
+            handler.push(("command", string(program)));
+            handler.push(("args", Tree::List(arguments)));
+        }
+        CommandForm::Shell => {
+            let program = shell::quote(program);
+            let command = format!("{program} {SUBCOMMAND} {}", request.agent);
+            handler.push(("command", string(&command)));
+        }
+    }
+    let timeout = request.install.timeout.to_string();
+    handler.push(("timeout", Tree::Raw(Cow::Owned(timeout))));
+    Tree::Object(vec![("hooks", Tree::List(vec![Tree::Object(handler)]))])
 }
 
 /// A JSON string.

@@ -9,6 +9,9 @@ use std::path::Path;
 /// The names of our program.
 const PROGRAMS: [&str; 2] = ["agent-console", "acd"];
 
+/// What our program is called with to draw a status line.
+pub(super) const STATUS_LINE: &str = "statusline";
+
 /// Characters that end a word outside of quotes.
 const WORD_ENDS: [char; 10] = [' ', '\t', '\n', ';', '&', '|', '<', '>', '(', ')'];
 

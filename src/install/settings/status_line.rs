@@ -11,12 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::former::FormerUndo;
 use super::json::{Edits, Node, Tree, lossy, quote};
-use super::{Plan, SettingsError, shell, wrong};
+use super::shell::{self, STATUS_LINE as SUBCOMMAND};
+use super::{Plan, SettingsError, wrong};
 
 const KEY: &str = "statusLine";
-
-/// What our program is called with.
-pub(super) const SUBCOMMAND: &str = "statusline";
 
 /// What runs a person's command, before that command as one word.
 const SHELL: &str = "sh -c ";
@@ -41,11 +39,11 @@ pub enum StatusLineUndo {
 
 /// The status line's call of this program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Called {
+pub struct StatusLineCall {
     /// The program, as it is written there.
     pub program: String,
-    /// It can be taken out: nothing stands around it.
-    pub ours: bool,
+    /// `uninstall` can take it out: nothing stands around it.
+    pub removable: bool,
 }
 
 /// The member `statusLine`; the last, if it is repeated.
@@ -92,10 +90,10 @@ impl<'a> StatusLine<'a> {
         }
     }
 
-    pub(super) fn called(&self) -> Option<Called> {
-        self.own.as_ref().map(|own| Called {
+    pub(super) fn call(&self) -> Option<StatusLineCall> {
+        self.own.as_ref().map(|own| StatusLineCall {
             program: own.call.program.clone(),
-            ours: own.form != Form::Other,
+            removable: own.form != Form::Other,
         })
     }
 
@@ -280,7 +278,7 @@ fn unquote(command: &str) -> Option<String> {
     (word == shell::quote(&command) || word == former).then_some(command)
 }
 
-/// The command of a status line that Claude Code would take.
+/// The command of a status line that the agent would take.
 fn check_shape<'a>(body: &str, value: &Node<'a>) -> Result<Node<'a>, SettingsError> {
     if !value.is_object() {
         return Err(wrong(body, value, KEY, "an object"));

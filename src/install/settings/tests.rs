@@ -7,20 +7,38 @@ mod upgrade;
 
 use super::json::quote;
 use super::*;
+use crate::agents::{CommandForm, DEFAULT};
 
-const EVENTS: [&str; 2] = ["Stop", "PreToolUse"];
+const TWO: Install = with_events(&["Stop", "PreToolUse"]);
 const PROGRAM: &str = "/opt/agent-console";
-const HOOKS: Request<'_> = hooks(&EVENTS);
+const HOOKS: Request<'_> = hooks(&TWO);
 const ONLY_HOOKS: Parts = Parts {
     hooks: true,
     status_line: false,
 };
 
-const fn hooks<'a>(events: &'a [&'a str]) -> Request<'a> {
+/// Hooks and everything else of an agent as it is.
+const EVERY: &Install = &DEFAULT.install;
+const OWN_HOOKS: HookRequest<'_> = HookRequest {
+    agent: DEFAULT.name,
+    install: EVERY,
+};
+
+const fn with_events(events: &'static [&'static str]) -> Install {
+    Install {
+        settings: "settings.json",
+        events,
+        timeout: 5,
+        form: CommandForm::Exec,
+        disabled_key: Some("disableAllHooks"),
+    }
+}
+
+const fn hooks(install: &Install) -> Request<'_> {
     Request {
         hooks: Some(HookRequest {
             agent: "claude-code",
-            events,
+            install,
         }),
         status_line: StatusLineRequest::Keep,
     }
@@ -36,6 +54,29 @@ fn installed(text: &str) -> String {
     let again = install(&done.text, &HOOKS, PROGRAM, Some(&done.record)).unwrap();
     assert_eq!(again, done);
     done.text
+}
+
+#[test]
+fn an_agent_that_runs_a_shell_gets_one_command() {
+    let install = Install {
+        form: CommandForm::Shell,
+        timeout: 5000,
+        ..with_events(&["Stop"])
+    };
+    let request = hooks(&install);
+    let done = super::install(r#"{"a":1}"#, &request, "/a b/acd", None).unwrap();
+    assert_eq!(
+        done.text,
+        r#"{"a":1,"hooks":{"Stop":[{"hooks":[{"type":"command","command":"'/a b/acd' hook claude-code","timeout":5000}]}]}}"#
+    );
+    let found = inspect(&done.text, &install).unwrap().found;
+    assert_eq!(found[0].program, "/a b/acd");
+    let again = super::install(&done.text, &request, "/a b/acd", Some(&done.record)).unwrap();
+    assert_eq!(again, done);
+    assert_eq!(
+        uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(),
+        r#"{"a":1}"#
+    );
 }
 
 /// The text with a hook of ours, on one line, in place of each `@`.
@@ -159,7 +200,7 @@ fn an_empty_container_is_empty_again() {
         );
         // No hook of ours remains without the record, either.
         let bare = uninstall(&done, ONLY_HOOKS, None).unwrap();
-        assert_eq!(inspect(&bare, &EVENTS).unwrap().found, []);
+        assert_eq!(inspect(&bare, &TWO).unwrap().found, []);
         assert_eq!(bare.trim_start_matches(BYTE_ORDER_MARK).trim(), "{}");
     }
 }
@@ -210,7 +251,7 @@ fn a_hook_of_ours_is_recognised_in_every_form() {
     ];
     for (handler, program) in known {
         let text = format!(r#"{{"hooks": {{"Stop": [{{"hooks": [{handler}]}}]}}}}"#);
-        let found = inspect(&text, &EVENTS).unwrap().found;
+        let found = inspect(&text, &TWO).unwrap().found;
         assert_eq!(found.len(), 1, "{handler}");
         assert_eq!(found[0].program, program);
         assert_eq!(uninstall(&text, ONLY_HOOKS, None).unwrap(), "{}");
@@ -236,7 +277,7 @@ fn a_hook_of_ours_is_recognised_in_every_form() {
     ];
     for handler in foreign {
         let text = format!(r#"{{"hooks": {{"Stop": [{{"hooks": [{handler}]}}]}}}}"#);
-        assert_eq!(inspect(&text, &EVENTS).unwrap().found, [], "{handler}");
+        assert_eq!(inspect(&text, &TWO).unwrap().found, [], "{handler}");
         assert_eq!(uninstall(&text, ONLY_HOOKS, None).unwrap(), text);
     }
 }
@@ -278,11 +319,8 @@ fn a_hook_that_a_person_wrote_is_not_doubled_and_is_restored() {
 fn a_program_at_any_path_is_called_and_recognised() {
     let text = r#"{"hooks":{"Stop":[{"hooks":[{"type":"command","command":"acd hook"}]}]}}"#;
     let program = r"/it's/$HOME/acd";
-    let done = install(text, &hooks(&["Stop"]), program, None).unwrap();
-    assert_eq!(
-        inspect(&done.text, &EVENTS).unwrap().found[0].program,
-        program
-    );
+    let done = install(text, &hooks(&with_events(&["Stop"])), program, None).unwrap();
+    assert_eq!(inspect(&done.text, &TWO).unwrap().found[0].program, program);
     assert_eq!(
         uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(),
         text
@@ -334,7 +372,7 @@ fn errors_name_the_line_and_column() {
     for (text, expected) in table {
         let error = install(text, &HOOKS, PROGRAM, None).unwrap_err();
         assert_eq!(error.to_string(), expected);
-        assert_eq!(inspect(text, &EVENTS).unwrap_err(), error);
+        assert_eq!(inspect(text, &TWO).unwrap_err(), error);
         // What has the wrong shape holds nothing of ours.
         match uninstall(text, ONLY_HOOKS, None) {
             Ok(left) => assert_eq!(left, text),
@@ -358,7 +396,7 @@ fn disabled_hooks_are_reported() {
         (r#"{"disableAllHooks": true}"#, true),
         (r#"{"disableAllHooks": true, "disableAllHooks": 1}"#, false),
     ] {
-        assert_eq!(inspect(text, &EVENTS).unwrap().disabled, disabled, "{text}");
+        assert_eq!(inspect(text, &TWO).unwrap().disabled, disabled, "{text}");
     }
 }
 

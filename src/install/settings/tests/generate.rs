@@ -8,7 +8,7 @@ use proptest::sample::select;
 
 use super::super::json::quote;
 use super::super::*;
-use crate::install::hooks::EVENTS;
+use super::EVERY;
 
 /// A value, with keys in order and repeated, and scalars as they are written.
 #[derive(Debug, Clone, PartialEq)]
@@ -223,7 +223,7 @@ pub(super) fn group() -> impl Strategy<Value = Doc> {
 }
 
 fn event() -> impl Strategy<Value = (String, Doc)> {
-    let known = select(&EVENTS).prop_map(quote);
+    let known = select(EVERY.events).prop_map(quote);
     let name = prop_oneof![4 => known, 1 => select(&["\"\\u0053top\"", "\"MessageDisplay\"", "\"Foo\"", "\"\""]).prop_map(str::to_owned)];
     let list = prop_oneof![
         20 => vec(group(), 0..4).prop_map(Doc::List),

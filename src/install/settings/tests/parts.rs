@@ -6,26 +6,25 @@ use proptest::sample::select;
 
 use super::super::*;
 use super::generate::{command, hand, junk, text};
-use super::hooks;
 use super::properties::{body, files, is_refused};
-use crate::install::hooks::{CLAUDE_CODE, EVENTS};
+use super::{EVERY, OWN_HOOKS, hooks, with_events};
 
 const PROGRAMS: [&str; 3] = [
     "/usr/local/bin/agent-console",
     "/with blank/it's/acd",
     r#"/"/agent-console"#,
 ];
-const HOOKS: Request<'_> = hooks(&EVENTS);
+const HOOKS: Request<'_> = hooks(EVERY);
 const LINE: Request<'_> = Request {
     hooks: None,
     status_line: StatusLineRequest::Install,
 };
 const PLAIN: Request<'_> = Request {
-    hooks: Some(CLAUDE_CODE),
+    hooks: Some(OWN_HOOKS),
     status_line: StatusLineRequest::Update,
 };
 const BOTH: Request<'_> = Request {
-    hooks: Some(CLAUDE_CODE),
+    hooks: Some(OWN_HOOKS),
     status_line: StatusLineRequest::Install,
 };
 const ALL: Parts = Parts {
@@ -78,7 +77,7 @@ proptest! {
             };
             let again = install(&next.text, &wanted, program, Some(&next.record)).unwrap();
             prop_assert_eq!(&again, &next);
-            let seen = StatusLine::read(&read_root(body(&next.text)).unwrap()).called();
+            let seen = StatusLine::read(&read_root(body(&next.text)).unwrap()).call();
             prop_assert!(wanted.status_line != StatusLineRequest::Install || seen.is_some(), "{}", next.text);
             prop_assert_eq!(&reread(&next.record), &next.record);
             done = Some(next);
@@ -134,11 +133,11 @@ proptest! {
         let text = with(&command);
         let plain = with(&json::quote(&json::lossy(&command).unwrap()));
         let done = install(&text, &LINE, program, None).unwrap();
-        if inspect(&text, &[]).unwrap().status_line.is_none() {
+        if inspect(&text, &with_events(&[])).unwrap().status_line.is_none() {
             prop_assert_eq!(&uninstall(&done.text, FIRST_LINE, None).unwrap(), &plain);
         }
         prop_assert_eq!(&uninstall(&done.text, FIRST_LINE, Some(&done.record)).unwrap(), &text);
-        prop_assert!(inspect(&done.text, &[]).unwrap().status_line.is_some());
+        prop_assert!(inspect(&done.text, &with_events(&[])).unwrap().status_line.is_some());
     }
 
     #[test]

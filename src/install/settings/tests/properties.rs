@@ -4,12 +4,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::*;
+use super::EVERY;
 use super::generate::{Doc, Hand, group, hand, junk, text};
 use super::{ONLY_HOOKS, hooks, schema};
-use crate::install::hooks::EVENTS;
 
 const PROGRAM: &str = "/usr/local/bin/agent-console";
-const HOOKS: Request<'_> = hooks(&EVENTS);
+const HOOKS: Request<'_> = hooks(EVERY);
 
 fn of_hooks(record: &UndoRecord) -> &HooksUndo {
     record.hooks.as_ref().unwrap()
@@ -37,14 +37,15 @@ pub(super) fn is_refused(text: &str) -> bool {
     let root = Doc::read(body);
     let hooks = last(&root, "hooks").unwrap_or(Doc::Object(Vec::new()));
     !matches!((&root, &hooks), (Doc::Object(_), Doc::Object(_)))
-        || EVENTS
+        || EVERY
+            .events
             .iter()
             .any(|event| last(&hooks, event).is_some_and(|list| !matches!(list, Doc::List(_))))
 }
 
 /// How many handlers call `program` as ours do, the effective ones.
 fn calls(text: &str, program: &str) -> usize {
-    let found = inspect(text, &EVENTS).unwrap().found;
+    let found = inspect(text, EVERY).unwrap().found;
     found
         .iter()
         .filter(|found| found.program == program)
@@ -75,10 +76,10 @@ proptest! {
         prop_assert_eq!(&uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(), &text);
 
         // Every event has a hook of ours, and all of them call the program; nothing else has changed.
-        let found = inspect(&done.text, &EVENTS).unwrap().found;
-        prop_assert!(EVENTS.iter().all(|event| found.iter().any(|found| found.event == *event)));
+        let found = inspect(&done.text, EVERY).unwrap().found;
+        prop_assert!(EVERY.events.iter().all(|event| found.iter().any(|found| found.event == *event)));
         prop_assert_eq!(calls(&done.text, PROGRAM), found.len());
-        let there = inspect(&text, &EVENTS).map_or(0, |there| there.found.len());
+        let there = inspect(&text, EVERY).map_or(0, |there| there.found.len());
         prop_assert_eq!(found.len(), there + of_hooks(&done.record).events.len());
         if let Ok(value) = serde_json::from_str(body(&done.text)) {
             let valid = serde_json::from_str(body(&text)).map_or(true, |before| schema::valid(&before));
@@ -99,7 +100,7 @@ proptest! {
 
         // Without the record none of ours remains, and a second time nothing changes.
         let bare = uninstall(&done.text, ONLY_HOOKS, None).unwrap();
-        prop_assert_eq!(inspect(&bare, &EVENTS).unwrap().found, vec![]);
+        prop_assert_eq!(inspect(&bare, EVERY).unwrap().found, vec![]);
         prop_assert_eq!(&uninstall(&bare, ONLY_HOOKS, None).unwrap(), &bare);
     }
 
@@ -113,7 +114,7 @@ proptest! {
         if let Ok(done) = install(half, &HOOKS, PROGRAM, None) {
             prop_assert_eq!(uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(), half);
         } else {
-            prop_assert!(inspect(half, &EVENTS).is_err());
+            prop_assert!(inspect(half, EVERY).is_err());
         }
     }
 }
@@ -249,7 +250,7 @@ fn is_own_hook(handler: &Doc) -> bool {
         r#"{{"hooks":{{"Stop":[{{"hooks":[{}]}}]}}}}"#,
         Hand::Tight.write(handler)
     );
-    !inspect(&text, &EVENTS).unwrap().found.is_empty()
+    !inspect(&text, EVERY).unwrap().found.is_empty()
 }
 
 /// The document without hooks of ours in the events that they were added to, with the commands that were there before,

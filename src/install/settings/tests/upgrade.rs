@@ -5,7 +5,6 @@
 use serde::Deserialize;
 
 use super::*;
-use crate::install::hooks::CLAUDE_CODE;
 
 #[derive(Deserialize)]
 struct Earlier {
@@ -27,7 +26,7 @@ impl Earlier {
     fn request(&self) -> Request<'static> {
         let parts = self.parts();
         Request {
-            hooks: parts.hooks.then_some(CLAUDE_CODE),
+            hooks: parts.hooks.then_some(OWN_HOOKS),
             status_line: if parts.status_line {
                 StatusLineRequest::Install
             } else {
