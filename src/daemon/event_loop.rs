@@ -418,7 +418,7 @@ impl EventLoop {
         match again.and_then(|()| Ok(listen(&self.listener)?)) {
             Ok(listening) => self.listening = Some(listening),
             // Nobody new can connect; who is connected is served until the next time that nobody needs it.
-            Err(error) => tracing::error!("cannot listen again: {error}"),
+            Err(error) => tracing::warn!("cannot listen again: {error}"),
         }
         tracing::info!("needed after all: staying");
     }
