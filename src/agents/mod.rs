@@ -4,7 +4,8 @@
 //! and reads registries, `install` and `doctor` take the settings from it. The core knows an agent's own words only as
 //! evidence.
 
-pub mod claude_code;
+mod claude_code;
+mod limit_window;
 mod report;
 mod tolerant;
 
@@ -13,10 +14,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
+pub use self::limit_window::LimitWindow;
 pub use self::report::interpret;
 pub(crate) use self::tolerant::Text;
 use crate::event::{AgentEvent, RegistryEntry, ReportedProcess, Timing};
-use crate::limits::{Fetched, Limit};
+use crate::limits::{FetchOutcome, Limit};
 
 /// One agent.
 #[derive(Debug)]
@@ -96,20 +98,9 @@ pub struct StatusLine {
 #[derive(Debug)]
 pub struct Limits {
     /// Asks the account's service, over the network. Runs in a process of its own.
-    pub fetch: fn() -> Fetched,
+    pub fetch: fn() -> FetchOutcome,
     /// The windows that the service is known to have.
     pub windows: &'static [LimitWindow],
-}
-
-/// A window of an account's limits, and those for one model: `NAME_MODEL`.
-#[derive(Debug, PartialEq, Eq)]
-pub struct LimitWindow {
-    /// The service's name for it.
-    pub name: &'static str,
-    /// For people.
-    pub label: &'static str,
-    /// Its length in ms.
-    pub length_ms: u64,
 }
 
 /// What `install` puts into an agent's settings, a JSON file.

@@ -5,12 +5,13 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 
-use crate::agents::claude_code::limits;
+use crate::agents;
 use crate::client::Client;
 use crate::format;
-use crate::limits::Fetched;
+use crate::limits::FetchOutcome;
 use crate::os::clock;
 use crate::protocol::FETCH_LIMIT_MS;
 use crate::protocol::{Usage, UsageResult, UsageSource, UsageState, UsageWindow};
@@ -66,12 +67,13 @@ pub(super) fn run(
 
 /// Fetches the limits and prints the result; exit status 1 if the fetch failed.
 pub(super) fn fetch(out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let fetched = limits::fetch();
-    serde_json::to_writer(&mut *out, &fetched)?;
+    let limits = agents::ALL.iter().find_map(|agent| agent.limits.as_ref());
+    let outcome = (limits.context("no agent has limits")?.fetch)();
+    serde_json::to_writer(&mut *out, &outcome)?;
     writeln!(out)?;
-    Ok(match fetched {
-        Fetched::Limits(_) => ExitCode::SUCCESS,
-        Fetched::Failed(_) => ExitCode::FAILURE,
+    Ok(match outcome {
+        FetchOutcome::Limits(_) => ExitCode::SUCCESS,
+        FetchOutcome::Failed(_) => ExitCode::FAILURE,
     })
 }
 
