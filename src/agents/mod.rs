@@ -97,8 +97,6 @@ pub struct StatusLine {
 /// The limits of an agent's account.
 #[derive(Debug)]
 pub struct Limits {
-    /// Asks the account's service, over the network. Runs in a process of its own.
-    pub fetch: fn() -> FetchOutcome,
     /// The windows that the service is known to have.
     pub windows: &'static [LimitWindow],
 }
@@ -129,6 +127,24 @@ pub enum CommandForm {
 
 /// Every agent.
 pub const ALL: &[&Agent] = &[DEFAULT];
+
+/// What only the command line needs of each agent. Apart from [`ALL`], which the service reads: what no program names is
+/// not linked into it, so that `agent-consoled` has neither HTTP nor TLS.
+const EXTRAS: &[(&Agent, &Extras)] = &[(&claude_code::AGENT, &claude_code::EXTRAS)];
+
+/// What only the command line needs of an agent.
+#[derive(Debug)]
+pub struct Extras {
+    /// Asks the account's service for the limits over the network, if it has any. Blocks. Runs in a process of its own.
+    pub fetch_limits: Option<fn() -> FetchOutcome>,
+}
+
+/// What only the command line needs of this agent.
+#[must_use]
+pub fn extras(agent: &Agent) -> Option<&'static Extras> {
+    let (_, extras) = EXTRAS.iter().find(|(of, _)| of.name == agent.name)?;
+    Some(extras)
+}
 
 /// The agent of a hook whose command line names none.
 pub const DEFAULT: &Agent = &claude_code::AGENT;

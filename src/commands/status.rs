@@ -44,7 +44,7 @@ pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> 
             format!(
                 "{} ({})",
                 format::sanitize(&status.socket),
-                format::sanitize(&status.origin)
+                status.origin.as_str()
             ),
         ),
         (

@@ -67,8 +67,8 @@ pub(super) fn run(
 
 /// Fetches the limits and prints the result; exit status 1 if the fetch failed.
 pub(super) fn fetch(out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let limits = agents::ALL.iter().find_map(|agent| agent.limits.as_ref());
-    let outcome = (limits.context("no agent has limits")?.fetch)();
+    let fetch = agents::extras(agents::DEFAULT).and_then(|extras| extras.fetch_limits);
+    let outcome = fetch.context("the agent has no account limits")?();
     serde_json::to_writer(&mut *out, &outcome)?;
     writeln!(out)?;
     Ok(match outcome {

@@ -16,7 +16,7 @@ use crate::codec::{self, Id, Request};
 use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now, Settings};
 use crate::event::{AgentEvent, RegistryEntry, RegistryUpdate, Report, ReportedProcess};
 use crate::os::process::ProcessId;
-use crate::protocol::ListParams;
+use crate::protocol::{ListParams, Origin};
 
 /// When a replay begins, in ms since the epoch.
 pub(super) const EPOCH: u64 = 1_790_000_000_000;
@@ -67,7 +67,7 @@ impl Replay {
         let info = DaemonInfo {
             pid: 1,
             pid_namespace: Some(NAMESPACE),
-            origin: "self-bound",
+            origin: Origin::SelfBound,
             socket: "/tmp/agent-console.sock".into(),
         };
         let settings = Settings {

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use super::notices::Notices;
 use super::{ClientId, Effect, Now};
 use crate::codec::{self, Id, Line};
-use crate::protocol::{self, DaemonNotice, ErrorCode, Notice, Notification};
+use crate::protocol::{self, DaemonNotice, ErrorCode, Notice, NoticeCode, Notification};
 
 /// The subscribers, the number of the last notification, the notices kept, and the effects so far.
 #[derive(Debug, Default)]
@@ -91,11 +91,11 @@ impl Feed {
     }
 
     /// Keeps a notice and sends it. Unless it `repeats`, one of the same code is not sent again for an hour.
-    pub(crate) fn notice(&mut self, code: &'static str, message: &str, repeats: bool, now: Now) {
+    pub(crate) fn notice(&mut self, code: NoticeCode, message: &str, repeats: bool, now: Now) {
         let message = protocol::one_line(message, 4 * protocol::TEXT_LIMIT);
         let notice = Notice {
             at: now.unix_ms,
-            code: Cow::Borrowed(code),
+            code,
             message: Cow::Owned(message),
             window: None,
         };

@@ -41,7 +41,9 @@ use crate::codec::{self, Id, Line, Refusal, Request};
 use crate::event::{RegistryUpdate, Report};
 use crate::limits::FetchOutcome;
 use crate::os::process::ProcessId;
-use crate::protocol::{self, DaemonStopping, ErrorCode, Notification, SetParams, StopReason};
+use crate::protocol::{
+    self, DaemonStopping, ErrorCode, NoticeCode, Notification, Origin, SetParams, StopReason,
+};
 
 /// A connection, by a number that is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,7 +66,7 @@ pub struct DaemonInfo {
     /// The inode of its pid namespace; `None` where there are none.
     pub pid_namespace: Option<u64>,
     /// Where the socket came from.
-    pub origin: &'static str,
+    pub origin: Origin,
     /// The socket's path.
     pub socket: Box<str>,
 }
@@ -148,8 +150,8 @@ pub enum Input {
     Reloaded(Result<(Settings, Option<String>), String>),
     /// The shell has a notice for people: a code of [`protocol::Notice::code`] and one line.
     Notice {
-        /// The notice's code.
-        code: &'static str,
+        /// What it is about.
+        code: NoticeCode,
         /// One line for a person.
         message: String,
     },
@@ -426,7 +428,9 @@ impl Core {
             Ok(read) => read,
             Err(why) => {
                 let message = format!("the configuration was refused, the old one stays: {why}");
-                return self.feed.notice("config_refused", &message, true, now);
+                return self
+                    .feed
+                    .notice(NoticeCode::ConfigRefused, &message, true, now);
             }
         };
         self.settings = settings;
@@ -441,9 +445,11 @@ impl Core {
             }
         }
         let message = "the configuration was read again";
-        self.feed.notice("config_loaded", message, true, now);
+        self.feed
+            .notice(NoticeCode::ConfigLoaded, message, true, now);
         if let Some(what) = restart {
-            self.feed.notice("restart_needed", &what, true, now);
+            self.feed
+                .notice(NoticeCode::RestartNeeded, &what, true, now);
         }
     }
 

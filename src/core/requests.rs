@@ -13,7 +13,7 @@ use super::{ClientId, Core, Effect, Now};
 use crate::codec::{self, Id, Request};
 use crate::event::{EventKind, Report, ReportedProcess, Timing};
 use crate::os::process::ProcessId;
-use crate::protocol::{self, ErrorCode, Notice, SetParams, StopReason, Usage};
+use crate::protocol::{self, ErrorCode, Notice, NoticeCode, SetParams, StopReason, Usage};
 
 impl Core {
     pub(super) fn handle_request(
@@ -81,7 +81,7 @@ impl Core {
             protocol: protocol::VERSION,
             version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
             pid: self.info.pid,
-            origin: Cow::Borrowed(self.info.origin),
+            origin: self.info.origin,
         };
         let line = id.map(|id| codec::reply(&id, &result));
         self.feed.reply(client, line);
@@ -161,7 +161,8 @@ impl Core {
         let message = format!("a hook of {} {what}", report.agent);
         let code = ErrorCode::InvalidParams;
         self.feed.reply_error(client, id, code, &message);
-        self.feed.notice("payload_unreadable", &message, false, now);
+        self.feed
+            .notice(NoticeCode::PayloadUnreadable, &message, false, now);
     }
 
     /// A script's or a person's `session.set`; `process` is that of `params.pid`, if it exists.
@@ -219,7 +220,8 @@ impl Core {
         );
         let code = ErrorCode::TooManySessions;
         self.feed.reply_error(client, id.cloned(), code, &message);
-        self.feed.notice("sessions_full", &message, false, now);
+        self.feed
+            .notice(NoticeCode::SessionsFull, &message, false, now);
         true
     }
 
@@ -270,7 +272,7 @@ impl Core {
             pid: info.pid,
             version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
             protocol: protocol::VERSION,
-            origin: Cow::Borrowed(info.origin),
+            origin: info.origin,
             socket: Cow::Borrowed(&info.socket),
             uptime_ms: now.uptime_ms,
             sessions: self.sessions.counts(),

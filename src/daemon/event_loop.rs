@@ -32,6 +32,7 @@ use crate::config::Config;
 use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now, Settings};
 use crate::log::LogControl;
 use crate::os::{clock, memory, process};
+use crate::protocol::NoticeCode;
 
 /// How many events one turn takes: enough to coalesce a burst, few enough that the first answer does not wait long.
 const TURN: usize = 128;
@@ -102,7 +103,7 @@ impl EventLoop {
         let info = DaemonInfo {
             pid: std::process::id(),
             pid_namespace: process::namespace(),
-            origin: listener.origin().as_str(),
+            origin: listener.origin(),
             socket: listener.path().to_string_lossy().into(),
         };
         let now = Now {
@@ -189,7 +190,7 @@ impl EventLoop {
     fn end_turn(&mut self) -> ControlFlow {
         if let Some(failure) = self.log_control.take_failure() {
             self.handle(Input::Notice {
-                code: "log_failed",
+                code: NoticeCode::LogFailed,
                 message: failure,
             });
         }
@@ -368,7 +369,7 @@ impl EventLoop {
                         "cannot accept a connection: {error}"
                     );
                     return self.handle(Input::Notice {
-                        code: "connections_full",
+                        code: NoticeCode::ConnectionsFull,
                         message,
                     });
                 }
@@ -417,7 +418,7 @@ impl EventLoop {
         match again.and_then(|()| Ok(listen(&self.listener)?)) {
             Ok(listening) => self.listening = Some(listening),
             // Nobody new can connect; who is connected is served until the next time that nobody needs it.
-            Err(error) => tracing::error!("cannot listen again: {error}"),
+            Err(error) => tracing::warn!("cannot listen again: {error}"),
         }
         tracing::info!("needed after all: staying");
     }

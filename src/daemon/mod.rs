@@ -82,7 +82,7 @@ pub fn run(options: &Options) -> Result<()> {
             let ready = || readiness.take().map_or((), Readiness::ready);
             let served = serve(activation, &socket, config, log, ready);
             if let (Err(error), Some(readiness)) = (&served, readiness.take()) {
-                tracing::error!("cannot serve: {error:#}");
+                tracing::warn!("cannot serve: {error:#}");
                 readiness.failed(&format_args!("{error:#}"));
             }
             served

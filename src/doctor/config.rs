@@ -8,6 +8,7 @@ use super::fix::{FixCommands, edit, quote, reload};
 use super::probe::DaemonProbe;
 use super::{Check, within};
 use crate::config::{self, Config, ConfigError};
+use crate::protocol::Origin;
 
 const NAME: &str = "config";
 
@@ -79,12 +80,12 @@ pub(super) fn evaluate(seen: &Probe, daemon: Option<(&DaemonProbe, &FixCommands)
         && (daemons.exists() || path.exists())
     {
         let what = format!("{place}, but the daemon reads {}", daemons.display());
-        let restart = commands.restart(&answers.hello.origin);
-        let fix = match &*answers.hello.origin {
-            "systemd" => {
+        let restart = commands.restart(answers.hello.origin);
+        let fix = match answers.hello.origin {
+            Origin::Systemd => {
                 format!("systemctl --user import-environment XDG_CONFIG_HOME && {restart}")
             }
-            _ => restart,
+            Origin::Launchd | Origin::SelfBound | Origin::Unknown => restart,
         };
         return Check::wrong(NAME, what).fix(fix);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fix::{FixCommands, reload};
 use super::probe::{DaemonProbe, Program};
 use super::{Check, VERSION, unasked};
-use crate::protocol;
+use crate::protocol::{self, NoticeCode};
 
 pub(super) const NAME: &str = "daemon";
 
@@ -20,7 +20,7 @@ pub(super) fn evaluate(
         Err(why) => return Check::wrong(NAME, why).fix(commands.replace(listener)),
     };
     let hello = &answers.hello;
-    let restart = || commands.restart(&hello.origin);
+    let restart = || commands.restart(hello.origin);
     if hello.protocol != protocol::VERSION {
         let what = format!(
             "speaks protocol {}, this program {}",
@@ -36,7 +36,7 @@ pub(super) fn evaluate(
     let lives = format!(
         "{}, {}, process {}, {}",
         hello.version,
-        hello.origin,
+        hello.origin.as_str(),
         hello.pid,
         age(answers)
     );
@@ -78,21 +78,25 @@ pub(super) fn evaluate_notices(daemon: Option<(&DaemonProbe, &FixCommands)>) -> 
     let Some(last) = notices.last() else {
         return Check::ok(name, "none");
     };
-    let newest = |code: &str| notices.iter().rposition(|notice| notice.code == code);
-    let loaded = newest("config_loaded");
-    let unsettled = |code: &str| newest(code).filter(|at| Some(*at) > loaded);
-    if let Some(refused) = unsettled("config_refused").and_then(|at| notices.get(at)) {
+    let newest = |code: NoticeCode| notices.iter().rposition(|notice| notice.code == code);
+    let loaded = newest(NoticeCode::ConfigLoaded);
+    let unsettled = |code: NoticeCode| newest(code).filter(|at| Some(*at) > loaded);
+    if let Some(refused) = unsettled(NoticeCode::ConfigRefused).and_then(|at| notices.get(at)) {
         return Check::wrong(name, refused.message.clone()).fix(reload(&answers.hello));
     }
-    if let Some(needed) = unsettled("restart_needed").and_then(|at| notices.get(at)) {
+    if let Some(needed) = unsettled(NoticeCode::RestartNeeded).and_then(|at| notices.get(at)) {
         return Check::wrong(name, needed.message.clone())
-            .fix(commands.restart(&answers.hello.origin));
+            .fix(commands.restart(answers.hello.origin));
     }
     let others: Vec<&str> = notices
         .iter()
         .filter(|notice| {
-            let settled = ["config_loaded", "config_refused", "restart_needed"];
-            !settled.contains(&&*notice.code)
+            let settled = [
+                NoticeCode::ConfigLoaded,
+                NoticeCode::ConfigRefused,
+                NoticeCode::RestartNeeded,
+            ];
+            !settled.contains(&notice.code)
         })
         .map(|notice| &*notice.message)
         .collect();

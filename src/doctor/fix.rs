@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use super::SELF_BOUND;
 use crate::config::{SocketChoice, Source};
 use crate::install::plan::{FileState, Manager, State};
 use crate::os::service_manager::{LAUNCHD_LABEL, SYSTEMD_SERVICE, SYSTEMD_SOCKET};
 use crate::os::shell;
-use crate::protocol::HelloResult;
+use crate::protocol::{HelloResult, Origin};
 
 /// Puts the service's files in place.
 pub(super) const INSTALL_SERVICE: &str = "agent-console install --service";
@@ -20,7 +19,7 @@ pub(super) struct FixCommands {
     /// Starts it where none answers.
     pub(super) start: String,
     /// Where the socket comes from, unless a daemon gives it.
-    pub(super) origin: &'static str,
+    pub(super) origin: Origin,
 }
 
 impl FixCommands {
@@ -39,9 +38,9 @@ impl FixCommands {
             .filter(|state| state.active)
             .map(|state| state.manager)
         {
-            Some(Manager::Systemd) => "systemd",
-            Some(Manager::Launchd) => "launchd",
-            Some(Manager::None) | None => SELF_BOUND,
+            Some(Manager::Systemd) => Origin::Systemd,
+            Some(Manager::Launchd) => Origin::Launchd,
+            Some(Manager::None) | None => Origin::SelfBound,
         };
         Self {
             start: start.unwrap_or_else(|| format!("agent-console daemon --daemonize{flag}")),
@@ -51,13 +50,13 @@ impl FixCommands {
     }
 
     /// Restarts a daemon of this origin.
-    pub(super) fn restart(&self, origin: &str) -> String {
+    pub(super) fn restart(&self, origin: Origin) -> String {
         match origin {
-            "systemd" => format!("systemctl --user restart {SYSTEMD_SERVICE}"),
-            "launchd" => {
+            Origin::Systemd => format!("systemctl --user restart {SYSTEMD_SERVICE}"),
+            Origin::Launchd => {
                 format!("launchctl kickstart -k gui/$(id -u)/{LAUNCHD_LABEL}")
             }
-            _ => format!(
+            Origin::SelfBound | Origin::Unknown => format!(
                 "agent-console stop{flag} && agent-console daemon --daemonize{flag}",
                 flag = self.flag
             ),
@@ -68,7 +67,7 @@ impl FixCommands {
     /// The kernel takes a moment to release what a killed process holds.
     pub(super) fn replace(&self, pid: u32) -> String {
         match self.origin {
-            SELF_BOUND if pid != 0 => format!(
+            Origin::SelfBound if pid != 0 => format!(
                 "kill -9 {pid} && sleep 1 && agent-console daemon --daemonize{}",
                 self.flag
             ),
@@ -95,10 +94,10 @@ pub(super) fn start_command(state: &State) -> Option<String> {
 
 /// Makes the daemon read its configuration again.
 pub(super) fn reload(hello: &HelloResult<'_>) -> String {
-    match &*hello.origin {
-        "systemd" => format!("systemctl --user reload {SYSTEMD_SERVICE}"),
-        "launchd" => format!("launchctl kill HUP gui/$(id -u)/{LAUNCHD_LABEL}"),
-        _ => format!("kill -HUP {}", hello.pid),
+    match hello.origin {
+        Origin::Systemd => format!("systemctl --user reload {SYSTEMD_SERVICE}"),
+        Origin::Launchd => format!("launchctl kill HUP gui/$(id -u)/{LAUNCHD_LABEL}"),
+        Origin::SelfBound | Origin::Unknown => format!("kill -HUP {}", hello.pid),
     }
 }
 

@@ -8,6 +8,7 @@ use super::probe::DaemonProbe;
 use super::{Check, LIMIT, within};
 use crate::os::command;
 use crate::os::service_manager::JOURNAL_SOCKET;
+use crate::protocol::Origin;
 use crate::{config, log};
 
 const NAME: &str = "log";
@@ -47,8 +48,8 @@ pub(super) fn probe(answers: Option<&DaemonProbe>) -> Probe {
     let Some(answers) = answers else {
         return Probe::NoDaemon;
     };
-    match &*answers.hello.origin {
-        "systemd" => Probe::Journal {
+    match answers.hello.origin {
+        Origin::Systemd => Probe::Journal {
             unreadable: match command::output(Command::new("journalctl").args(READ), LIMIT) {
                 Ok(output) if output.status.success() => None,
                 Ok(output) => {
@@ -63,7 +64,7 @@ pub(super) fn probe(answers: Option<&DaemonProbe>) -> Probe {
                 .err()
                 .map(|error| error.to_string()),
         },
-        "launchd" => match config::variable("HOME") {
+        Origin::Launchd => match config::variable("HOME") {
             // As the job's file says.
             Some(home) => Probe::File(Path::new(&home).join("Library/Logs/agent-console.log")),
             None => Probe::Unknown,

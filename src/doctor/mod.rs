@@ -49,9 +49,6 @@ pub const LIMIT: Duration = Duration::from_secs(2);
 /// This program's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The origin of a socket that no manager holds.
-const SELF_BOUND: &str = "self-bound";
-
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::programs::own_programs;
-use super::{LIMIT, SELF_BOUND, VERSION, within};
+use super::{LIMIT, VERSION, within};
 use crate::client::{Client, ClientError, Update};
 use crate::config::SocketChoice;
 use crate::os::clock;
 use crate::os::peer::{self, ConnectError};
 use crate::os::program::{SERVICE, beside, same_file};
-use crate::protocol::{HelloParams, HelloResult, Snapshot, StatusResult};
+use crate::protocol::{HelloParams, HelloResult, Origin, Snapshot, StatusResult};
 
 /// What lies at the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,8 +143,8 @@ fn exchange(path: &Path, connection: UnixStream) -> Result<DaemonProbe, String> 
     let took = began.elapsed();
     let nothing = serde_json::Map::new();
     let status: StatusResult<'static> = client.call("daemon.status", &nothing).map_err(message)?;
-    let started =
-        hello.origin != SELF_BOUND && u128::from(status.uptime_ms) <= began.elapsed().as_millis();
+    let started = hello.origin != Origin::SelfBound
+        && u128::from(status.uptime_ms) <= began.elapsed().as_millis();
     let visible = client.sees_daemon();
     let mut snapshot = None;
     client

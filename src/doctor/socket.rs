@@ -5,7 +5,7 @@ use super::fix::{FixCommands, edit, quote};
 use super::probe::{File, Listener, SocketProbe};
 use crate::config::{ConfigError, Source};
 use crate::os::peer::{self, ConnectError};
-use crate::protocol::HelloResult;
+use crate::protocol::{HelloResult, Origin};
 
 const NAME: &str = "socket";
 
@@ -57,7 +57,7 @@ pub(super) fn evaluate(
         Err(ConnectError::Busy { .. }) => {
             let what = "whoever listens there has taken no connection for 2 s";
             return wrong(what.into())
-                .fix(commands.restart(hello.map_or("", |hello| &hello.origin)));
+                .fix(commands.restart(hello.map_or(Origin::Unknown, |hello| hello.origin)));
         }
         Err(ConnectError::Other { source, .. }) => {
             return wrong(format!("cannot be connected to: {source}"));

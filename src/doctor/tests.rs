@@ -13,7 +13,7 @@ use super::*;
 use crate::config::{Config, SocketChoice, Source};
 use crate::install::plan::{FileState, Manager, State};
 use crate::os::peer::ConnectError;
-use crate::protocol::{Counts, HelloResult, Notice, Snapshot, StatusResult};
+use crate::protocol::{Counts, HelloResult, Notice, NoticeCode, Origin, Snapshot, StatusResult};
 
 fn choice() -> SocketChoice {
     SocketChoice {
@@ -26,19 +26,19 @@ fn commands() -> FixCommands {
     FixCommands::new(&choice(), None)
 }
 
-fn answers(origin: &'static str) -> DaemonProbe {
+fn answers(origin: Origin) -> DaemonProbe {
     DaemonProbe {
         hello: HelloResult {
             protocol: crate::protocol::VERSION,
             version: Cow::Borrowed(VERSION),
             pid: 7,
-            origin: Cow::Borrowed(origin),
+            origin,
         },
         status: StatusResult {
             pid: 7,
             version: Cow::Borrowed(VERSION),
             protocol: crate::protocol::VERSION,
-            origin: Cow::Borrowed(origin),
+            origin,
             socket: Cow::Borrowed("/tmp/s"),
             uptime_ms: 3_600_500,
             sessions: Counts::default(),
@@ -201,7 +201,7 @@ fn a_socket_is_there_mine_private_and_listened_on() {
     let check = evaluate(file(own, 0o600), listener(1, Some("systemd")), None);
     let what = "/tmp/s (default), mine, 0600, held by systemd (process 1)";
     is(&check, Level::Ok, what, None);
-    let asked = answers("self-bound");
+    let asked = answers(Origin::SelfBound);
     let check = evaluate(file(own, 0o600), listener(7, Some("x")), Some(&asked));
     is(&check, Level::Ok, "held by the daemon itself", None);
     let check = evaluate(file(own, 0o600), listener(0, None), None);
@@ -271,8 +271,13 @@ fn the_daemon_is_this_version_and_this_file() {
     let evaluate = |answers: Result<_, String>| daemon::evaluate(answers.as_ref(), 9, &commands());
     let restart = Some("systemctl --user restart agent-console.service");
 
-    is(&evaluate(Ok(answers("systemd"))), Level::Ok, "up 1h", None);
-    let mut started = answers("systemd");
+    is(
+        &evaluate(Ok(answers(Origin::Systemd))),
+        Level::Ok,
+        "up 1h",
+        None,
+    );
+    let mut started = answers(Origin::Systemd);
     started.started = true;
     is(
         &evaluate(Ok(started)),
@@ -280,7 +285,7 @@ fn the_daemon_is_this_version_and_this_file() {
         "started by this connection, answered after 12 ms",
         None,
     );
-    let mut old = answers("systemd");
+    let mut old = answers(Origin::Systemd);
     old.hello.version = "0.0.9".into();
     is(
         &evaluate(Ok(old)),
@@ -288,7 +293,7 @@ fn the_daemon_is_this_version_and_this_file() {
         "version 0.0.9 runs",
         restart,
     );
-    let mut new = answers("launchd");
+    let mut new = answers(Origin::Launchd);
     new.hello.protocol = 2;
     is(
         &evaluate(Ok(new)),
@@ -296,7 +301,7 @@ fn the_daemon_is_this_version_and_this_file() {
         "protocol 2",
         Some("launchctl kickstart -k gui/$(id -u)/dev.agent-console"),
     );
-    let mut replaced = answers("systemd");
+    let mut replaced = answers(Origin::Systemd);
     replaced.program = Program::Replaced;
     is(
         &evaluate(Ok(replaced)),
@@ -304,7 +309,7 @@ fn the_daemon_is_this_version_and_this_file() {
         "was replaced",
         restart,
     );
-    let mut other = answers("self-bound");
+    let mut other = answers(Origin::SelfBound);
     other.program = Program::Other("/opt/agent-console".into());
     is(
         &evaluate(Ok(other)),
@@ -322,14 +327,14 @@ fn the_daemon_is_this_version_and_this_file() {
 
 #[test]
 fn notices_that_still_hold_are_wrong() {
-    let evaluate = |codes: &[&'static str]| {
-        let mut told = answers("self-bound");
+    let evaluate = |codes: &[NoticeCode]| {
+        let mut told = answers(Origin::SelfBound);
         told.snapshot.notices = codes
             .iter()
             .map(|code| Notice {
                 at: 5,
-                code: Cow::Borrowed(code),
-                message: format!("message of {code}").into(),
+                code: *code,
+                message: format!("message of {}", code.as_str()).into(),
                 window: None,
             })
             .collect();
@@ -337,25 +342,25 @@ fn notices_that_still_hold_are_wrong() {
     };
     is(&evaluate(&[]), Level::Ok, "none", None);
     is(
-        &evaluate(&["config_loaded", "config_refused"]),
+        &evaluate(&[NoticeCode::ConfigLoaded, NoticeCode::ConfigRefused]),
         Level::Wrong,
         "message of config_refused",
         Some("kill -HUP 7"),
     );
     is(
-        &evaluate(&["config_refused", "config_loaded"]),
+        &evaluate(&[NoticeCode::ConfigRefused, NoticeCode::ConfigLoaded]),
         Level::Ok,
         "config_loaded",
         None,
     );
     is(
-        &evaluate(&["config_loaded", "restart_needed"]),
+        &evaluate(&[NoticeCode::ConfigLoaded, NoticeCode::RestartNeeded]),
         Level::Wrong,
         "message of restart_needed",
         Some("agent-console stop && agent-console daemon --daemonize"),
     );
     is(
-        &evaluate(&["log_failed", "payload_unreadable"]),
+        &evaluate(&[NoticeCode::LogFailed, NoticeCode::PayloadUnreadable]),
         Level::Note,
         "message of log_failed; message of payload_unreadable",
         None,
@@ -372,7 +377,7 @@ fn the_configuration_is_right_and_the_daemons_own() {
         config: Some(config),
         daemons: Some(path.clone()),
     };
-    let told = answers("self-bound");
+    let told = answers(Origin::SelfBound);
     let commands = commands();
     let daemon = Some((&told, &commands));
     let right = || seen(Config::parse("", &path));

@@ -4,7 +4,7 @@ use super::duration::ago;
 use super::status::DisplayStatus;
 use super::stdout::StdoutStyle;
 use super::text::sanitize;
-use crate::protocol::{SessionRecord, Status, WaitingFor};
+use crate::protocol::{EndReason, SessionRecord, Status, WaitingFor};
 
 /// The status in words: `waiting: permission`.
 pub(crate) fn status(session: &SessionRecord<'_>) -> String {
@@ -22,7 +22,7 @@ pub(crate) fn status_words(status: Status, waiting_for: Option<WaitingFor>) -> S
 /// One line about a session: the reason of its status, else its title.
 pub(crate) fn summary(session: &SessionRecord<'_>) -> String {
     let text = match session.status {
-        Status::Closed => session.end_reason.as_deref(),
+        Status::Closed => session.end_reason.as_ref().map(EndReason::as_str),
         _ => session.reason.as_deref().or(session.title.as_deref()),
     };
     sanitize(text.unwrap_or_default())
@@ -31,7 +31,7 @@ pub(crate) fn summary(session: &SessionRecord<'_>) -> String {
 /// The reason of the status in one line; that of a waiting session begins with what it waits for.
 pub(crate) fn reason(session: &SessionRecord<'_>) -> String {
     let reason = match session.status {
-        Status::Closed => session.end_reason.as_deref(),
+        Status::Closed => session.end_reason.as_ref().map(EndReason::as_str),
         _ => session.reason.as_deref(),
     };
     let reason = sanitize(reason.unwrap_or_default());
@@ -141,7 +141,7 @@ impl Field {
             Self::BackgroundShells => count(session.background),
             Self::Running => running(session),
             Self::Started => since(session.started_at),
-            Self::EndReason => text(session.end_reason.as_deref()),
+            Self::EndReason => text(session.end_reason.as_ref().map(EndReason::as_str)),
             Self::Ended => optional(session.ended_at.map(since)),
         }
     }

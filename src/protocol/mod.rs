@@ -28,16 +28,17 @@ mod words;
 pub use self::error::{ErrorCode, ErrorObject};
 pub use self::limits::{Usage, UsageChanged, UsageResult, UsageSource, UsageState, UsageWindow};
 pub use self::notification::{
-    DaemonNotice, DaemonStopping, Notice, Notification, SessionChanged, SessionRemoved, Snapshot,
-    SnapshotOf, StopReason,
+    DaemonNotice, DaemonStopping, Notice, NoticeCode, Notification, SessionChanged, SessionRemoved,
+    Snapshot, SnapshotOf, StopReason,
 };
 pub use self::request::{
-    Counts, ExplainResult, HelloParams, HelloResult, ListOf, ListParams, ListResult, ReloadResult,
-    RemoveResult, ReportParams, ReportResult, SessionParams, SessionResult, SetParams,
-    StatusResult, StopParams, StopResult,
+    Counts, ExplainResult, HelloParams, HelloResult, ListOf, ListParams, ListResult, Origin,
+    ReloadResult, RemoveResult, ReportParams, ReportResult, SessionParams, SessionResult,
+    SetParams, StatusResult, StopParams, StopResult,
 };
 pub use self::session::{
-    Evidence, EvidenceKind, EvidenceStep, SessionRecord, Status, Terminal, Transition, WaitingFor,
+    EndReason, Evidence, EvidenceKind, EvidenceStep, SessionRecord, Status, Terminal, Transition,
+    WaitingFor,
 };
 pub use self::text::one_line;
 

@@ -29,14 +29,35 @@ pub struct SnapshotOf<S, N, U> {
     pub usage: Option<U>,
 }
 
+words! {
+    /// What a notice is about.
+    pub enum NoticeCode {
+        /// The configuration was read again.
+        ConfigLoaded = "config_loaded",
+        /// The configuration was refused; the old one stays.
+        ConfigRefused = "config_refused",
+        /// A change of the configuration takes effect after a restart.
+        RestartNeeded = "restart_needed",
+        /// A hook sent an event that could not be read.
+        PayloadUnreadable = "payload_unreadable",
+        /// Lines of the log were lost.
+        LogFailed = "log_failed",
+        /// No connection can be accepted until one ends.
+        ConnectionsFull = "connections_full",
+        /// As many sessions are remembered as may be.
+        SessionsFull = "sessions_full",
+        /// A window of the account's limits has reached a threshold, or was reset after that.
+        UsageCrossed = "usage_crossed",
+    }
+}
+
 /// Something that a person should know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice<'a> {
     /// When it happened.
     pub at: u64,
-    /// What kind: `config_refused`, `config_loaded`, `restart_needed`, `payload_unreadable`, `log_failed`,
-    /// `connections_full`, `sessions_full`, `usage_crossed`.
-    pub code: Cow<'a, str>,
+    /// What it is about.
+    pub code: NoticeCode,
     /// One line for a person.
     pub message: Cow<'a, str>,
     /// Only with `usage_crossed`: the window that it is about.

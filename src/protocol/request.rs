@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::session::{EvidenceStep, SessionRecord, Status, Terminal, WaitingFor};
+use super::words::words;
 
 /// The parameters of `session.report`: an agent's hook process reports one event.
 ///
@@ -102,6 +103,18 @@ pub struct StopParams {
     pub force: bool,
 }
 
+words! {
+    /// Where the daemon's listening socket came from.
+    pub enum Origin {
+        /// systemd passed it.
+        Systemd = "systemd",
+        /// launchd passed it.
+        Launchd = "launchd",
+        /// The daemon bound it itself.
+        SelfBound = "self-bound",
+    }
+}
+
 /// The result of `hello`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HelloResult<'a> {
@@ -111,8 +124,8 @@ pub struct HelloResult<'a> {
     pub version: Cow<'a, str>,
     /// The daemon's process id.
     pub pid: u32,
-    /// Where the socket came from: `systemd`, `launchd` or `self-bound`.
-    pub origin: Cow<'a, str>,
+    /// Where the socket came from.
+    pub origin: Origin,
 }
 
 /// The result of `session.list`.
@@ -173,8 +186,8 @@ pub struct StatusResult<'a> {
     pub version: Cow<'a, str>,
     /// [`VERSION`](super::VERSION).
     pub protocol: u32,
-    /// Where the socket came from: `systemd`, `launchd` or `self-bound`.
-    pub origin: Cow<'a, str>,
+    /// Where the socket came from.
+    pub origin: Origin,
     /// The socket's path.
     pub socket: Cow<'a, str>,
     /// How long the daemon has run.

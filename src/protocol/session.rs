@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::words::words;
 
@@ -197,9 +197,51 @@ pub struct SessionRecord<'a> {
     /// When it was closed, in ms since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<u64>,
-    /// Why it was closed: the agent's own word, `crashed` (its process exited and no end was reported), `exited` (its
-    /// process exited after its registry entry was removed), `stale` (no report for a day and no process to watch),
-    /// `reported` (by a script).
+    /// Why it was closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_reason: Option<Cow<'a, str>>,
+    pub end_reason: Option<EndReason<'a>>,
+}
+
+/// Why a session was closed. On the wire a text: one of the daemon's own words, or the agent's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndReason<'a> {
+    /// `crashed`: its process exited, and its agent reported no end.
+    Crashed,
+    /// `exited`: its process exited after its registry entry was removed, and its agent reported no end.
+    Exited,
+    /// `stale`: no report for a day, and no process to watch.
+    Stale,
+    /// `reported`: a script or a person closed it.
+    Reported,
+    /// The agent's own word, or one of a later version of the daemon.
+    Other(Cow<'a, str>),
+}
+
+impl EndReason<'_> {
+    /// The text on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Crashed => "crashed",
+            Self::Exited => "exited",
+            Self::Stale => "stale",
+            Self::Reported => "reported",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl Serialize for EndReason<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for EndReason<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        let own = [Self::Crashed, Self::Exited, Self::Stale, Self::Reported];
+        let known = own.into_iter().find(|reason| reason.as_str() == word);
+        Ok(known.unwrap_or(Self::Other(Cow::Owned(word))))
+    }
 }

@@ -9,7 +9,7 @@ mod registry;
 mod status_line;
 
 use super::tolerant::{filter, object};
-use super::{Agent, CommandForm, HookProcess, Install, LimitWindow, Limits, Registry};
+use super::{Agent, CommandForm, Extras, HookProcess, Install, LimitWindow, Limits, Registry};
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
 
@@ -42,10 +42,7 @@ pub(super) static AGENT: Agent = Agent {
         confirm_ms: 1000,
     },
     status_line: Some(status_line::read),
-    limits: Some(Limits {
-        fetch: limits::fetch,
-        windows: WINDOWS,
-    }),
+    limits: Some(Limits { windows: WINDOWS }),
     install: Install {
         settings: "settings.json",
         events: EVENTS,
@@ -57,6 +54,11 @@ pub(super) static AGENT: Agent = Agent {
     },
     resume,
     model_label,
+};
+
+/// What only the command line needs.
+pub(super) static EXTRAS: Extras = Extras {
+    fetch_limits: Some(limits::fetch),
 };
 
 /// The windows of an account with a subscription.

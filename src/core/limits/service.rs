@@ -10,7 +10,7 @@ use crate::core::feed::Feed;
 use crate::core::{ClientId, Effect, Now};
 use crate::limits::{FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::protocol::{
-    ErrorCode, FETCH_LIMIT_MS, Notice, Notification, Usage, UsageChanged, UsageResult,
+    ErrorCode, FETCH_LIMIT_MS, Notice, NoticeCode, Notification, Usage, UsageChanged, UsageResult,
 };
 
 use std::borrow::Cow;
@@ -224,7 +224,7 @@ fn send_alerts(alerts: Vec<Alert>, feed: &mut Feed, now: Now) {
     for alert in alerts {
         let notice = Notice {
             at: now.unix_ms,
-            code: Cow::Borrowed("usage_crossed"),
+            code: NoticeCode::UsageCrossed,
             message: Cow::Owned(alert.message),
             window: Some(alert.window),
         };

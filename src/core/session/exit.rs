@@ -3,32 +3,30 @@
 
 use super::{Ended, EndedBy, Session};
 use crate::core::evidence::{Observation, Rule};
-use crate::protocol::EvidenceKind;
-
-/// The end of a session whose agent removed its registry entry and reported no end.
-pub(super) const EXITED: &str = "exited";
+use crate::protocol::{EndReason, EvidenceKind};
 
 impl Session {
     /// Its process is gone. True if that closed it.
     pub(crate) fn exited(&mut self, at: u64) -> bool {
         let (reason, rule) = if self.registry_removed {
-            (EXITED, Rule::Exited)
+            (EndReason::Exited, Rule::Exited)
         } else {
-            ("crashed", Rule::Crashed)
+            (EndReason::Crashed, Rule::Crashed)
         };
         self.close(at, "exited", reason, EndedBy::Exit, rule)
     }
 
     /// It was silent for too long and has no process to watch. True if that closed it.
     pub(crate) fn went_stale(&mut self, at: u64) -> bool {
-        self.close(at, "silent", "stale", EndedBy::Silence, Rule::Stale)
+        let reason = EndReason::Stale;
+        self.close(at, "silent", reason, EndedBy::Silence, Rule::Stale)
     }
 
     fn close(
         &mut self,
         at: u64,
         what: &'static str,
-        reason: &str,
+        reason: EndReason<'static>,
         by: EndedBy,
         rule: Rule,
     ) -> bool {
@@ -39,11 +37,7 @@ impl Session {
             at,
             what: what.into(),
         });
-        self.ended = Some(Ended {
-            at,
-            reason: reason.into(),
-            by,
-        });
+        self.ended = Some(Ended { at, reason, by });
         self.log_evidence(at, EvidenceKind::Process, what.into(), rule);
         true
     }

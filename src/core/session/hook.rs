@@ -8,7 +8,7 @@ use crate::core::evidence::{Observation, Rule};
 use crate::core::turn::HookEvent;
 use crate::core::turn::reorder::{Step, TooLate};
 use crate::event::{AgentEvent, EventKind, Report, TurnEvent};
-use crate::protocol::EvidenceKind;
+use crate::protocol::{EndReason, EvidenceKind};
 
 impl Session {
     /// True if an event of this kind may begin a session.
@@ -120,7 +120,7 @@ impl Session {
                     process_goes_on: false,
                 },
             ) => {
-                ended.reason = reason.clone();
+                ended.reason = EndReason::Other(String::from(reason.clone()).into());
                 ended.by = EndedBy::Agent;
                 true
             }
@@ -154,6 +154,7 @@ impl Session {
                     return Err(TooLate);
                 }
                 let by = EndedBy::Agent;
+                let reason = EndReason::Other(String::from(reason).into());
                 self.ended = Some(Ended { at, reason, by });
                 return Ok(Rule::SessionEnded);
             }

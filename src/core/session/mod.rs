@@ -18,7 +18,7 @@ use super::evidence::{Evidence, Rule};
 use super::turn::reorder::ReorderBuffer;
 use crate::event::{ReportedProcess, Timing};
 use crate::os::process::ProcessId;
-use crate::protocol::{EvidenceKind, Status, Terminal, Transition, WaitingFor};
+use crate::protocol::{EndReason, EvidenceKind, Status, Terminal, Transition, WaitingFor};
 
 /// How many former ids a key keeps: enough to find a session by the id it had before the last few `/clear`.
 const PREVIOUS_IDS: usize = 8;
@@ -49,7 +49,7 @@ impl Process {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Ended {
     at: u64,
-    reason: Box<str>,
+    reason: EndReason<'static>,
     by: EndedBy,
 }
 

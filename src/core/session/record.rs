@@ -64,7 +64,7 @@ impl Session {
             evidence: self.evidence.record(),
             started_at: self.started_at,
             ended_at: self.ended_at(),
-            end_reason: text(self.ended.as_ref().map(|ended| &*ended.reason)),
+            end_reason: self.ended.as_ref().map(|ended| ended.reason.clone()),
         }
     }
 }

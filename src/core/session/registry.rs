@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::exit::EXITED;
 use super::{EndedBy, Process, Session};
 use crate::core::evidence::{Observation, Rule};
 use crate::core::turn::reorder::Step;
 use crate::event::RegistryEntry;
-use crate::protocol::{EvidenceKind, Terminal};
+use crate::protocol::{EndReason, EvidenceKind, Terminal};
 
 /// How long after an exit, in ms, the removal of the registry entry may arrive that preceded it; later, another process
 /// has cleaned up.
@@ -110,7 +109,7 @@ impl Session {
             None => {}
             // The exit has arrived first.
             Some(ended) if ended.by == EndedBy::Exit && at <= ended.at + REMOVAL_DELAY_MS => {
-                ended.reason = EXITED.into();
+                ended.reason = EndReason::Exited;
             }
             Some(_) => return false,
         }

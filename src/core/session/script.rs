@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Ended, EndedBy, Process, Scripted, Session, replace};
 use crate::core::evidence::{Observation, Rule};
-use crate::protocol::{self, EvidenceKind, SetParams, Status, WaitingFor, one_line};
+use crate::protocol::{self, EndReason, EvidenceKind, SetParams, Status, WaitingFor, one_line};
 
 impl Session {
     /// Applies a `session.set`. The caller has checked that the status is one of the five.
@@ -28,7 +28,7 @@ impl Session {
         if params.status == Status::Closed {
             self.ended = Some(Ended {
                 at,
-                reason: "reported".into(),
+                reason: EndReason::Reported,
                 by: EndedBy::Script,
             });
             self.log_evidence(at, EvidenceKind::Report, what, Rule::Reported);

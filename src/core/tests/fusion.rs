@@ -4,6 +4,7 @@
 //! The agent's habits are those observed with Claude Code 2.1.330. What differs from run to run, and here from case to
 //! case, is when each piece of evidence arrives: hooks up to 100 ms after their stamp, the registry up to 120 ms.
 
+use crate::protocol::EndReason;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -560,6 +561,6 @@ proptest! {
             (End::Goodbye, Sources::All) => "prompt_input_exit",
             (End::Goodbye, Sources::RegistryOnly) => "exited",
         };
-        prop_assert_eq!(session.end_reason.as_deref(), Some(reason));
+        prop_assert_eq!(session.end_reason.as_ref().map(EndReason::as_str), Some(reason));
     }
 }

@@ -59,7 +59,7 @@ impl CoreHarness {
         let info = DaemonInfo {
             pid: 1,
             pid_namespace: Some(NAMESPACE),
-            origin: "self-bound",
+            origin: Origin::SelfBound,
             socket: "/tmp/agent-console.sock".into(),
         };
         Self {

@@ -21,8 +21,8 @@ use crate::event::{
 use crate::limits::{FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::process::ProcessId;
 use crate::protocol::{
-    ErrorCode, FETCH_LIMIT_MS, HelloParams, ListParams, SessionParams, SetParams, Snapshot, Status,
-    StatusResult, StopParams, WaitingFor,
+    ErrorCode, FETCH_LIMIT_MS, HelloParams, ListParams, NoticeCode, SessionParams, SetParams,
+    Snapshot, Status, StatusResult, StopParams, WaitingFor,
 };
 
 /// The processes that agents and scripts run in.
@@ -384,7 +384,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..PROCESSES.len()).prop_map(Op::Unwatchable),
         2 => prop::result::maybe_err(new_settings(), Just(())).prop_map(Op::Reloaded),
         4 => Just(Op::Drained),
-        2 => (0..12_usize).prop_map(Op::Noticed),
+        2 => (0..9_usize).prop_map(Op::Noticed),
     ]
 }
 
@@ -600,18 +600,15 @@ impl Shell {
             Op::Terminated => self.step(Input::Terminated, &[]),
             Op::Noticed(number) => {
                 let codes = [
-                    "log_failed",
-                    "connections_full",
-                    "a",
-                    "b",
-                    "c",
-                    "d",
-                    "e",
-                    "f",
-                    "g",
-                    "h",
-                    "i",
-                    "j",
+                    NoticeCode::ConfigLoaded,
+                    NoticeCode::ConfigRefused,
+                    NoticeCode::RestartNeeded,
+                    NoticeCode::PayloadUnreadable,
+                    NoticeCode::LogFailed,
+                    NoticeCode::ConnectionsFull,
+                    NoticeCode::SessionsFull,
+                    NoticeCode::UsageCrossed,
+                    NoticeCode::Unknown,
                 ];
                 let input = Input::Notice {
                     code: codes[number],

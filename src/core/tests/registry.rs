@@ -11,7 +11,7 @@ use super::{CLAUDE, CoreHarness, EPOCH, KEY, NAMESPACE};
 use crate::agents;
 use crate::core::Input;
 use crate::event::{RegistryEntry, RegistryStatus, RegistryUpdate, ReportedProcess};
-use crate::protocol::WaitingFor;
+use crate::protocol::{EndReason, WaitingFor};
 
 /// One thing that is seen.
 enum Seen {
@@ -462,7 +462,10 @@ fn a_session_whose_hooks_are_silent_is_known_by_its_registry() {
         (Exit, "closed"),
     ]);
     let session = core.get(KEY);
-    assert_eq!(session.end_reason.as_deref(), Some("exited"));
+    assert_eq!(
+        session.end_reason.as_ref().map(EndReason::as_str),
+        Some("exited")
+    );
     assert_eq!(session.terminal.unwrap().tty.as_deref(), Some("/dev/pts/3"));
     assert_eq!(
         (session.cwd.as_deref(), session.started_at),
@@ -490,7 +493,10 @@ fn what_a_killed_agent_leaves_behind_is_no_session() {
 
     let core = follow_from(core, true, vec![(Registry(Busy), "idle"), (Exit, "closed")]);
     let mut core = follow_from(core, true, vec![(Registry(Idle), "closed")]);
-    assert_eq!(core.get(KEY).end_reason.as_deref(), Some("crashed"));
+    assert_eq!(
+        core.get(KEY).end_reason.as_ref().map(EndReason::as_str),
+        Some("crashed")
+    );
     core.sees(dead);
     assert_eq!(core.shown(KEY), "closed");
 }
@@ -503,7 +509,10 @@ fn a_sign_off_that_was_overtaken_by_the_exit_counts() {
         (Exit, "closed"),
         (Removed, "closed"),
     ]);
-    assert_eq!(core.get(KEY).end_reason.as_deref(), Some("exited"));
+    assert_eq!(
+        core.get(KEY).end_reason.as_ref().map(EndReason::as_str),
+        Some("exited")
+    );
     // Somebody cleans up, days later.
     let core = follow(vec![
         (Registry(Idle), "idle"),
@@ -511,7 +520,10 @@ fn a_sign_off_that_was_overtaken_by_the_exit_counts() {
         (Nothing(60_000), "closed"),
         (Removed, "closed"),
     ]);
-    assert_eq!(core.get(KEY).end_reason.as_deref(), Some("crashed"));
+    assert_eq!(
+        core.get(KEY).end_reason.as_ref().map(EndReason::as_str),
+        Some("crashed")
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Sequences as observed with Claude Code 2.1.330. Hooks only: what no hook tells (Esc, "No", the moment of "Yes") can't
 //! show here; what must hold is that the next hook puts it right.
 
+use crate::protocol::EndReason;
 use serde_json::{Value, json};
 
 use super::{CoreHarness, KEY, MINUTE, settings};
@@ -137,7 +138,10 @@ fn a_turn() {
         (end("prompt_input_exit"), "closed"),
     ]);
     let session = core.get(KEY);
-    assert_eq!(session.end_reason.as_deref(), Some("prompt_input_exit"));
+    assert_eq!(
+        session.end_reason.as_ref().map(EndReason::as_str),
+        Some("prompt_input_exit")
+    );
     assert_eq!(session.title.as_deref(), Some("fix it"));
     let history: Vec<_> = session.history.iter().map(|t| t.status.as_str()).collect();
     assert_eq!(

@@ -7,7 +7,7 @@ use super::{CLAUDE, CoreHarness, Effect, Input, KEY, MINUTE, NAMESPACE, names};
 use crate::core::lifecycle::STALE_AFTER_MS;
 use crate::core::sessions::MAX_CLOSED;
 use crate::os::process::ProcessId;
-use crate::protocol::Status;
+use crate::protocol::{EndReason, Status};
 
 fn event(name: &str) -> Value {
     json!({"hook_event_name": name, "session_id": "one", "source": "startup", "prompt_id": "p"})
@@ -98,7 +98,10 @@ fn a_session_that_shows_life_is_open_again() {
     core.wait(10).take(Input::ProcessExited(CLAUDE));
     core.wait(10).hook(&event("UserPromptSubmit"));
     assert_eq!(core.status(KEY), Status::Closed);
-    assert_eq!(core.get(KEY).end_reason.as_deref(), Some("crashed"));
+    assert_eq!(
+        core.get(KEY).end_reason.as_ref().map(EndReason::as_str),
+        Some("crashed")
+    );
 }
 
 #[test]
@@ -113,7 +116,10 @@ fn a_silent_session_without_a_process_goes_stale_and_comes_back() {
     assert_eq!(core.status(key), Status::Working);
     core.wait(1).take(Input::Timeout);
     assert_eq!(core.status(key), Status::Closed);
-    assert_eq!(core.get(key).end_reason.as_deref(), Some("stale"));
+    assert_eq!(
+        core.get(key).end_reason.as_ref().map(EndReason::as_str),
+        Some("stale")
+    );
     assert_eq!(core.core.lifecycle.stale_at(), None);
 
     let at = core.wait(MINUTE).now.unix_ms;
@@ -131,13 +137,16 @@ fn a_goodbye_heard_after_the_exit_still_counts() {
     let mut core = CoreHarness::new();
     core.hook(&event("SessionStart"));
     core.wait(20).take(Input::ProcessExited(CLAUDE));
-    assert_eq!(core.get(KEY).end_reason.as_deref(), Some("crashed"));
+    assert_eq!(
+        core.get(KEY).end_reason.as_ref().map(EndReason::as_str),
+        Some("crashed")
+    );
     let mut end = event("SessionEnd");
     end["reason"] = "prompt_input_exit".into();
     let earlier = core.now.unix_ms - 10;
     core.hook_at(earlier, true, &end);
     assert_eq!(
-        core.get(KEY).end_reason.as_deref(),
+        core.get(KEY).end_reason.as_ref().map(EndReason::as_str),
         Some("prompt_input_exit")
     );
 }

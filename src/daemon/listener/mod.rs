@@ -22,6 +22,7 @@ pub use activation::{Activation, take_activation};
 
 use self::launchd::LaunchdError;
 use crate::os::{clock, peer};
+pub use crate::protocol::Origin;
 use rustix::io::Errno;
 use self_bound::SelfBound;
 use std::cell::Cell;
@@ -33,29 +34,6 @@ use std::time::{Duration, Instant};
 
 /// A flood of connections from another user must not flood the log.
 const BETWEEN_WARNINGS: Duration = Duration::from_mins(1);
-
-/// Where the listening socket came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Origin {
-    /// Passed by systemd (`sd_listen_fds(3)`), or by another program with its protocol.
-    Systemd,
-    /// Passed by launchd (`launch_activate_socket(3)`).
-    Launchd,
-    /// Bound by the daemon itself.
-    SelfBound,
-}
-
-impl Origin {
-    /// Its name in the protocol and in the logs: `systemd`, `launchd` or `self-bound`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Systemd => "systemd",
-            Self::Launchd => "launchd",
-            Self::SelfBound => "self-bound",
-        }
-    }
-}
 
 /// Why there is no socket to serve. Each is fatal: the daemon says so and does not start.
 #[derive(Debug, thiserror::Error)]
