@@ -131,7 +131,7 @@ pub struct Terminal {
 pub struct SessionRecord<'a> {
     /// The name that never changes while the process lives.
     pub key: Cow<'a, str>,
-    /// Which agent: `claude-code`, or any name that a script reports.
+    /// Which agent: `codex`, or any name that a script reports.
     pub agent: Cow<'a, str>,
     /// The agent's own id of the conversation; may change under the same key (after `/clear`, say).
     #[serde(default, skip_serializing_if = "Option::is_none")]
