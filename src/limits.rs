@@ -2,7 +2,7 @@
 //!
 //! The line is JSON, `{"limits":[…]}` or `{"failed":{"problem":"…","message":"…"}}`. Both ends are of one version: no
 //! other program may rely on it, and a line that is not understood is a failed fetch.
-//! Made by [`crate::agents::claude_code::limits`], read by the daemon, judged by the core. No IO.
+//! Made by an agent's `limits`, read by the daemon, judged by the core. No IO.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,30 +11,35 @@ use crate::protocol::UsageState;
 /// One window of the account's, as a source states it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
-    /// The service's name for it: `five_hour`, `seven_day`, or that of one model's.
+    /// The service's name for it, such as `five_hour`.
     pub name: Box<str>,
+    /// For people, in a sentence: `5 h limit`, `7 d limit for opus`.
+    pub title: Box<str>,
     /// How much of it is used, in percent.
     pub used_percent: f64,
     /// When the next window begins, in ms since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<u64>,
+    /// How long the window is, in ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length_ms: Option<u64>,
 }
 
 /// The outcome of a fetch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fetched {
+pub enum FetchOutcome {
     /// Every window of the account's.
     Limits(Vec<Limit>),
     /// The fetch failed.
-    Failed(Failure),
+    Failed(FetchFailure),
 }
 
 /// Why a fetch failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
+pub struct FetchFailure {
     /// What went wrong.
-    pub problem: Problem,
+    pub problem: FetchProblem,
     /// The same for a person, with what to do about it: one line, without secrets.
     pub message: Box<str>,
     /// How long to wait before the next request (`Retry-After`), in ms from now.
@@ -42,9 +47,9 @@ pub struct Failure {
     pub retry_after_ms: Option<u64>,
 }
 
-impl Failure {
+impl FetchFailure {
     /// A failure that does not delay the next fetch.
-    pub fn new(problem: Problem, message: impl Into<Box<str>>) -> Self {
+    pub fn new(problem: FetchProblem, message: impl Into<Box<str>>) -> Self {
         Self {
             problem,
             message: message.into(),
@@ -56,7 +61,7 @@ impl Failure {
 /// Why a fetch failed; [`code`](Self::code) is its word on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Problem {
+pub enum FetchProblem {
     /// There are no credentials: no login here.
     NoCredentials,
     /// The credentials are there and cannot be read.
@@ -65,7 +70,7 @@ pub enum Problem {
     CredentialsExpired,
     /// The service refuses the credentials (401).
     CredentialsRefused,
-    /// The credentials are valid, but not for this request (403): a token of `claude setup-token` lacks the scope.
+    /// The credentials are valid, but not for this request (403): the token lacks the scope.
     ScopeMissing,
     /// The service was asked too often (429).
     RateLimited,
@@ -81,7 +86,7 @@ pub enum Problem {
     FetchFailed,
 }
 
-impl Problem {
+impl FetchProblem {
     /// The word on the wire.
     #[must_use]
     pub const fn code(self) -> &'static str {

@@ -4,7 +4,8 @@
 //! and reads registries, `install` and `doctor` take the settings from it. The core knows an agent's own words only as
 //! evidence.
 
-pub mod claude_code;
+mod claude_code;
+mod limit_window;
 mod report;
 mod tolerant;
 
@@ -13,10 +14,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
+pub use self::limit_window::LimitWindow;
 pub use self::report::interpret;
 pub(crate) use self::tolerant::Text;
 use crate::event::{AgentEvent, RegistryEntry, ReportedProcess, Timing};
-use crate::limits::{Fetched, Limit};
+use crate::limits::{FetchOutcome, Limit};
 
 /// One agent.
 #[derive(Debug)]
@@ -99,17 +101,6 @@ pub struct Limits {
     pub windows: &'static [LimitWindow],
 }
 
-/// A window of an account's limits, and those for one model: `NAME_MODEL`.
-#[derive(Debug, PartialEq, Eq)]
-pub struct LimitWindow {
-    /// The service's name for it.
-    pub name: &'static str,
-    /// For people.
-    pub label: &'static str,
-    /// Its length in ms.
-    pub length_ms: u64,
-}
-
 /// What `install` puts into an agent's settings, a JSON file.
 #[derive(Debug)]
 pub struct Install {
@@ -137,17 +128,22 @@ pub enum CommandForm {
 /// Every agent.
 pub const ALL: &[&Agent] = &[DEFAULT];
 
-/// How the account limits of an agent are fetched over the network, where its service has any.
-///
-/// Apart from [`ALL`], which the service reads: what no program calls is not linked into it, so that `agent-consoled` has
-/// neither HTTP nor TLS.
-const FETCHERS: &[(&Agent, fn() -> Fetched)] = &[(&claude_code::AGENT, claude_code::limits::fetch)];
+/// What only the command line needs of each agent. Apart from [`ALL`], which the service reads: what no program names is
+/// not linked into it, so that `agent-consoled` has neither HTTP nor TLS.
+const EXTRAS: &[(&Agent, &Extras)] = &[(&claude_code::AGENT, &claude_code::EXTRAS)];
 
-/// Fetches the limits of the agent's account; `None`: its service has none. Blocks. Runs in a process of its own.
+/// What only the command line needs of an agent.
+#[derive(Debug)]
+pub struct Extras {
+    /// Asks the account's service for the limits over the network, if it has any. Blocks. Runs in a process of its own.
+    pub fetch_limits: Option<fn() -> FetchOutcome>,
+}
+
+/// What only the command line needs of this agent.
 #[must_use]
-pub fn fetch_limits(agent: &Agent) -> Option<Fetched> {
-    let fetcher = FETCHERS.iter().find(|(of, _)| of.name == agent.name);
-    fetcher.map(|(_, fetch)| fetch())
+pub fn extras(agent: &Agent) -> Option<&'static Extras> {
+    let (_, extras) = EXTRAS.iter().find(|(of, _)| of.name == agent.name)?;
+    Some(extras)
 }
 
 /// The agent of a hook whose command line names none.

@@ -34,6 +34,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::args::{Json, OneSession};
+use crate::agents;
 use crate::client::Client;
 use crate::config::socket_path;
 use crate::daemon::{self, listener::launchd::ActivateSocket};
@@ -69,7 +70,7 @@ const HOOK_EXAMPLES: &str =
     "It prints nothing and always exits 0. `agent-console install` registers it with the agents.
 
 Examples:
-  agent-console hook < event.json         pass on an event of Claude Code";
+  agent-console hook < event.json         pass on an agent's event";
 
 /// Shows what every coding agent on this machine is doing.
 ///
@@ -101,7 +102,7 @@ enum Command {
     #[command(after_help = HOOK_EXAMPLES)]
     Hook {
         /// The agent that calls
-        #[arg(default_value = "claude-code")]
+        #[arg(default_value = agents::DEFAULT.name)]
         agent: String,
     },
     /// Show every session, full-screen; the default command on a terminal
@@ -125,7 +126,7 @@ enum Command {
     /// Show the session that has needed a person for longest, and its terminal
     #[command(after_help = next::EXAMPLES)]
     Next(next::Options),
-    /// Draw Claude Code's status line, and send its data to the daemon
+    /// Draw an agent's status line, and send its data to the daemon
     #[command(after_help = statusline::EXAMPLES)]
     Statusline(statusline::Options),
     /// Show the limits of the account

@@ -1,10 +1,10 @@
-//! `statusline`: what Claude Code runs to draw its status line. Reports the JSON on standard input (model, context, cost,
+//! `statusline`: what an agent runs to draw its status line. Reports the JSON on standard input (model, context, cost,
 //! the account's limits) to the daemon, and then executes the user's own command with the same input, or prints a line of
 //! our own.
 //!
 //! A status line is drawn many times a minute and must never fail: what cannot be read or reported is left out. The
 //! command replaces this process (execve(2)), so that output, exit status and signals are its own, and no process of ours
-//! runs beside it: Claude Code kills a run that is still going when the next one begins.
+//! runs beside it: an agent may kill a run that is still going when the next one begins.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -41,11 +41,11 @@ pub(super) struct Options {
 
 /// For `statusline --help`.
 pub(super) const EXAMPLES: &str = r#"COMMAND replaces this process: its output and exit status are its own. `agent-console install --statusline`
-puts it into Claude Code's settings, around the command that is there.
+puts it into the agent's settings, around the command that is there.
 
 Examples:
   "statusLine": {"type": "command", "command": "agent-console statusline"}
-      in Claude Code's settings.json
+      in the agent's settings
   "statusLine": {"type": "command", "command": "agent-console statusline -- ~/bin/my-line"}
       with a command of your own"#;
 
@@ -80,8 +80,9 @@ fn exec(program: &OsStr, arguments: &[OsString], input: OwnedFd) -> ExitCode {
     let error = Command::new(program).args(arguments).stdin(input).exec();
     let not_found = error.kind() == io::ErrorKind::NotFound;
     print_error(&anyhow::anyhow!(
-        "cannot run {}: {error}; correct what follows `--` in `statusLine` of Claude Code's settings",
-        program.display()
+        "cannot run {}: {error}; correct what follows `--` in `statusLine` of {}'s settings",
+        program.display(),
+        agents::DEFAULT.title
     ));
     ExitCode::from(if not_found { NOT_FOUND } else { NOT_RUN })
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use crate::agents;
 use crate::client::Client;
 use crate::format;
-use crate::limits::Fetched;
+use crate::limits::FetchOutcome;
 use crate::os::clock;
 use crate::protocol::FETCH_LIMIT_MS;
 use crate::protocol::{Usage, UsageResult, UsageSource, UsageState, UsageWindow};
@@ -67,13 +67,13 @@ pub(super) fn run(
 
 /// Fetches the limits and prints the result; exit status 1 if the fetch failed.
 pub(super) fn fetch(out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let fetched =
-        agents::fetch_limits(agents::DEFAULT).context("the agent has no account limits")?;
-    serde_json::to_writer(&mut *out, &fetched)?;
+    let fetch = agents::extras(agents::DEFAULT).and_then(|extras| extras.fetch_limits);
+    let outcome = fetch.context("the agent has no account limits")?();
+    serde_json::to_writer(&mut *out, &outcome)?;
     writeln!(out)?;
-    Ok(match fetched {
-        Fetched::Limits(_) => ExitCode::SUCCESS,
-        Fetched::Failed(_) => ExitCode::FAILURE,
+    Ok(match outcome {
+        FetchOutcome::Limits(_) => ExitCode::SUCCESS,
+        FetchOutcome::Failed(_) => ExitCode::FAILURE,
     })
 }
 

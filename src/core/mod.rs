@@ -39,7 +39,7 @@ use self::sessions::Sessions;
 use self::timers::{Timer, Timers};
 use crate::codec::{self, Id, Line, Refusal, Request};
 use crate::event::{RegistryUpdate, Report};
-use crate::limits::Fetched;
+use crate::limits::FetchOutcome;
 use crate::os::process::ProcessId;
 use crate::protocol::{
     self, DaemonStopping, ErrorCode, NoticeCode, Notification, Origin, SetParams, StopReason,
@@ -156,7 +156,7 @@ pub enum Input {
         message: String,
     },
     /// After [`Effect::FetchLimits`]: the child has ended, by itself or killed.
-    LimitsFetched(Fetched),
+    LimitsFetched(FetchOutcome),
     /// After [`Effect::Drain`]: every accepted client has been served.
     Drained,
 }

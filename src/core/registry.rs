@@ -1,8 +1,8 @@
 //! What the agents' registries say of sessions: which session an entry is about, and where registries are.
 //!
 //! An entry makes a session only if its process runs and it has a status: what a killed agent has left behind makes
-//! none, nor does one that has only begun, whose id may be discarded (Claude Code 2.1.330 shows such an id for up to
-//! 0.3 s with `--continue`, and for as long as the picker is open with `--resume`). Called by [`Core::handle`] only.
+//! none, nor does one that has only begun, whose id may be discarded (an agent may show such an id for as long
+//! as a person picks the conversation to resume). Called by [`Core::handle`] only.
 
 use super::requests::key_of;
 use super::session::{Process, Session};

@@ -19,7 +19,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::reactor::register;
-use crate::limits::{Failure, Fetched, Problem};
+use crate::limits::{FetchFailure, FetchOutcome, FetchProblem};
 use crate::os::{process, program};
 
 /// The most that is read of the child's output, in bytes: its line has a few hundred.
@@ -52,8 +52,8 @@ impl ChildGuard {
 /// Starts fetches and returns their results.
 #[derive(Debug)]
 pub(super) struct Fetcher {
-    result_tx: UnboundedSender<Fetched>,
-    results: UnboundedReceiver<Fetched>,
+    result_tx: UnboundedSender<FetchOutcome>,
+    results: UnboundedReceiver<FetchOutcome>,
     child: Rc<RefCell<Option<ChildGuard>>>,
 }
 
@@ -74,9 +74,9 @@ impl Fetcher {
             Ok(child) => child,
             Err(error) => {
                 let message = format!("the program cannot be started to ask: {error}");
-                let failure = Failure::new(Problem::FetchFailed, message);
+                let failure = FetchFailure::new(FetchProblem::FetchFailed, message);
                 // The loop holds the other end.
-                let _ = result_tx.send(Fetched::Failed(failure));
+                let _ = result_tx.send(FetchOutcome::Failed(failure));
                 return;
             }
         };
@@ -84,11 +84,11 @@ impl Fetcher {
         tokio::task::spawn_local(async move {
             let fetched = fetch(child, &slot).await;
             match &fetched {
-                Fetched::Limits(limits) => {
+                FetchOutcome::Limits(limits) => {
                     tracing::debug!(windows = limits.len(), "the account's limits were fetched");
                 }
                 // People read why in the limits themselves; here it would be a line every three minutes.
-                Fetched::Failed(failure) => {
+                FetchOutcome::Failed(failure) => {
                     tracing::debug!(code = failure.problem.code(), "nothing was fetched");
                 }
             }
@@ -121,7 +121,7 @@ impl Fetcher {
     }
 
     /// The next result: the child's, or how it ended without one.
-    pub(super) async fn next(&mut self) -> Option<Fetched> {
+    pub(super) async fn next(&mut self) -> Option<FetchOutcome> {
         self.results.recv().await
     }
 }
@@ -135,7 +135,7 @@ impl Drop for Fetcher {
 }
 
 /// Reads the child's output to the end, waits for its exit, and reaps it.
-async fn fetch(stdout: ChildStdout, slot: &RefCell<Option<ChildGuard>>) -> Fetched {
+async fn fetch(stdout: ChildStdout, slot: &RefCell<Option<ChildGuard>>) -> FetchOutcome {
     let exit = exit_of(slot);
     let mut output = Vec::new();
     let read = match Output::new(stdout) {
@@ -189,10 +189,10 @@ fn describe_exit(status: ExitStatus) -> String {
     }
 }
 
-fn failed(what: &str) -> Fetched {
+fn failed(what: &str) -> FetchOutcome {
     let message =
         format!("the process that asks {what}; `agent-console usage --fetch` is the same by hand");
-    Fetched::Failed(Failure::new(Problem::FetchFailed, message))
+    FetchOutcome::Failed(FetchFailure::new(FetchProblem::FetchFailed, message))
 }
 
 /// The child's standard output, non-blocking.
@@ -237,7 +237,7 @@ mod tests {
     use std::time::Duration;
 
     /// Runs a shell script in the child's place and returns the result.
-    fn fetched_by(script: &str) -> Fetched {
+    fn fetched_by(script: &str) -> FetchOutcome {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn output_is_read_until_the_exit() {
-        let none = Fetched::Limits(Vec::new());
+        let none = FetchOutcome::Limits(Vec::new());
         assert_eq!(
             fetched_by("printf '{\"limits\"'; sleep 0.01; echo ':[]}'"),
             none
@@ -279,11 +279,11 @@ mod tests {
     #[test]
     fn a_child_without_a_result_is_a_failure_that_says_how_it_ended() {
         let message = |script| match fetched_by(script) {
-            Fetched::Failed(failure) => {
-                assert_eq!(failure.problem, Problem::FetchFailed);
+            FetchOutcome::Failed(failure) => {
+                assert_eq!(failure.problem, FetchProblem::FetchFailed);
                 failure.message.into_string()
             }
-            Fetched::Limits(limits) => panic!("{limits:?}"),
+            FetchOutcome::Limits(limits) => panic!("{limits:?}"),
         };
         assert!(message("exit 3").contains("ended without an answer"));
         assert!(message("echo '{\"limits\"'; exit 0").contains("ended without an answer"));

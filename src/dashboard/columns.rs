@@ -174,7 +174,7 @@ pub(super) fn cell(
             .map(|percent| format!("{percent:.0}%"))
             .unwrap_or_default(),
         Content::Running => running(session),
-        Content::Model => format::model(session.model.as_deref().unwrap_or_default()),
+        Content::Model => format::model(session),
         Content::Agent => format::sanitize(&session.agent),
     };
     format::truncate(&whole, column.width).into_owned()

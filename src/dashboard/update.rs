@@ -12,6 +12,7 @@ use ratatui::layout::Position;
 
 use super::model::{ConnectionState, Mode, Model};
 use super::view;
+use crate::agents;
 use crate::client::Update;
 use crate::format;
 use crate::protocol::{ExplainResult, Notification, Status, TEXT_LIMIT, one_line};
@@ -333,23 +334,24 @@ fn remove(model: &mut Model) -> Option<Action> {
 /// Copies the command that resumes the conversation.
 fn copy(model: &mut Model) -> Option<Action> {
     let session = model.selected()?;
-    let (message, command) = match (&*session.agent, session.session_id.as_deref()) {
-        ("claude-code", Some(id)) if is_shell_safe(id) => {
-            let command = format!("claude --resume {id}");
+    let agent = agents::find(&session.agent);
+    let (message, command) = match (agent, session.session_id.as_deref()) {
+        (Some(agent), Some(id)) if is_shell_safe(id) => {
+            let command = (agent.resume)(id).join(" ");
             (
                 format!("to the clipboard (OSC 52): {command}"),
                 Some(command),
             )
         }
-        ("claude-code", Some(_)) => (
+        (Some(_), Some(_)) => (
             "the session's id is not fit for a command line".into(),
             None,
         ),
-        ("claude-code", None) => ("the session's id is not known yet".into(), None),
-        (other, _) => (
+        (Some(_), None) => ("the session's id is not known yet".into(), None),
+        (None, _) => (
             format!(
                 "no command is known that resumes {}",
-                format::sanitize(other)
+                format::sanitize(&session.agent)
             ),
             None,
         ),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::fix::quote;
 use super::{Check, counted, within};
-use crate::agents::claude_code;
+use crate::agents;
 use crate::os::process;
 
 const NAME: &str = "registry";
@@ -89,7 +89,8 @@ fn pid_of(entry: &DirEntry) -> Option<u32> {
 fn parses(path: &Path, pid: u32) -> io::Result<bool> {
     let mut text = Vec::new();
     File::open(path)?.take(LARGEST).read_to_end(&mut text)?;
-    let entry = claude_code::registered(&text, process::namespace());
+    let registry = agents::DEFAULT.registry.as_ref();
+    let entry = registry.and_then(|registry| (registry.read)(&text, process::namespace()));
     Ok(entry.is_some_and(|entry| entry.process.pid == pid))
 }
 

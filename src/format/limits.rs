@@ -2,14 +2,19 @@
 
 use super::duration::remaining;
 use super::text::sanitize;
+use crate::agents::{self, LimitWindow};
 use crate::protocol::Notice;
 
-/// A window of the account's limits, by a short name: `5h`, `7d`, `7d sonnet`.
+/// A window of the account's limits, by a short name: `5h`, `7d`, `7d sonnet`; one that no agent knows by its own.
 pub(crate) fn window_name(name: &str) -> String {
-    match name {
-        "five_hour" => "5h".into(),
-        "seven_day" => "7d".into(),
-        other => sanitize(&other.replacen("seven_day_", "7d ", 1)),
+    let known = agents::ALL
+        .iter()
+        .filter_map(|agent| agent.limits.as_ref())
+        .find_map(|limits| LimitWindow::find(limits.windows, name));
+    match known {
+        Some((window, None)) => window.label.into(),
+        Some((window, Some(model))) => sanitize(&format!("{} {model}", window.label)),
+        None => sanitize(name),
     }
 }
 
@@ -54,6 +59,13 @@ pub(crate) fn notice(notice: &Notice<'_>, now: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_has_a_short_name() {
+        assert_eq!(window_name("five_hour"), "5h");
+        assert_eq!(window_name("seven_day_sonnet"), "7d sonnet");
+        assert_eq!(window_name("iguana"), "iguana");
+    }
 
     #[test]
     fn a_gauge_is_filled_up_to_the_use_and_marked_at_the_elapsed_time() {

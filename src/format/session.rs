@@ -4,6 +4,7 @@ use super::duration::ago;
 use super::status::DisplayStatus;
 use super::stdout::StdoutStyle;
 use super::text::sanitize;
+use crate::agents;
 use crate::protocol::{EndReason, SessionRecord, Status, WaitingFor};
 
 /// The status in words: `waiting: permission`.
@@ -47,15 +48,11 @@ pub(crate) fn marker(session: &SessionRecord<'_>) -> char {
     if session.attention { '!' } else { ' ' }
 }
 
-/// A model's name without the vendor's prefix and the date: `claude-opus-4-1-20250805` is `opus-4-1`.
-pub(crate) fn model(name: &str) -> String {
-    let name = name.strip_prefix("claude-").unwrap_or(name);
-    let date = |part: &str| part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_digit());
-    let name = match name.rsplit_once('-') {
-        Some((short, last)) if date(last) => short,
-        _ => name,
-    };
-    sanitize(name)
+/// The model's name without what all models of the agent share; empty if it is not known.
+pub(crate) fn model(session: &SessionRecord<'_>) -> String {
+    let name = session.model.as_deref().unwrap_or_default();
+    let agent = agents::find(&session.agent);
+    sanitize(agent.map_or(name, |agent| (agent.model_label)(name)))
 }
 
 /// What runs beside the turn: `2 subagents, 1 background shell`; empty if nothing does.
@@ -85,7 +82,7 @@ pub(crate) enum Field {
     /// The whole path.
     Directory,
     Agent,
-    /// `claude-code, process 4711`
+    /// `codex, process 4711`
     AgentProcess,
     SessionId,
     PreviousSessionIds,
@@ -179,8 +176,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_has_a_short_name() {
-        assert_eq!(model("claude-opus-4-1-20250805"), "opus-4-1");
-        assert_eq!(model("gpt-5"), "gpt-5");
+    fn a_model_has_the_short_name_of_its_agent() {
+        let label = |agent, name| {
+            let session = serde_json::json!({"key": "k", "agent": agent, "model": name, "status": "idle", "since": 0,
+                "cwd": "/", "started_at": 0, "attention": false});
+            model(&serde_json::from_value(session).unwrap())
+        };
+        assert_eq!(label("claude-code", "claude-opus-4-1-20250805"), "opus-4-1");
+        assert_eq!(label("claude-code", "gpt-5"), "gpt-5");
+        assert_eq!(label("another", "claude-opus-5"), "claude-opus-5");
     }
 }

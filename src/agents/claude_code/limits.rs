@@ -1,8 +1,8 @@
 //! Asks the account's service once how much of its limits is used: `agent-console usage --fetch`.
 //!
 //! The only module with HTTP, TLS and credentials, all three from the `claude-usage` crate. The daemon runs it in a
-//! short-lived child process, kills it after a time limit, and reads one line, [`Fetched`], from its standard output. So
-//! none of it is ever in the resident process. Called by `commands::usage`.
+//! short-lived child process, kills it after a time limit, and reads one line, [`FetchOutcome`], from its standard output. So
+//! none of it is ever in the resident process. Called by `commands::usage`, through the table of agents.
 //!
 //! A token leaves this process only in the request itself: it is in no argument, no message, no log.
 
@@ -15,11 +15,12 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::agents::claude_code;
+use super::super::LimitWindow;
+use super::{CONFIG_DIR, WINDOWS};
 use crate::config::variable;
-use crate::limits::{Failure, Fetched, Limit, Problem};
+use crate::limits::{FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::clock;
-use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, one_line};
+use crate::protocol::{TEXT_LIMIT, one_line};
 
 /// The variable that the crate reads before any file of credentials.
 const TOKEN_VARIABLE: &str = claude_usage::credentials::ENV_VAR_TOKEN;
@@ -29,18 +30,18 @@ const MOST_WINDOWS: usize = 16;
 
 /// Asks the service; the result says why where that failed.
 #[must_use]
-pub fn fetch() -> Fetched {
+pub(super) fn fetch() -> FetchOutcome {
     harden_process();
     let asked = token().and_then(|token| {
         let answer = fetch_usage_raw(&token).map_err(|error| api_failure(&error))?;
         limits(&answer).ok_or_else(|| {
-            Failure::new(
-                Problem::UnexpectedAnswer,
+            FetchFailure::new(
+                FetchProblem::UnexpectedAnswer,
                 "the service's answer cannot be read; a newer agent-console may be able to",
             )
         })
     });
-    asked.map_or_else(Fetched::Failed, Fetched::Limits)
+    asked.map_or_else(FetchOutcome::Failed, FetchOutcome::Limits)
 }
 
 /// Keeps the token out of core files, and this process's memory from the user's other processes. Goes on without what
@@ -58,8 +59,8 @@ fn harden_process() {
 
 /// Claude Code's own token: where the crate looks for it, but below `$CLAUDE_CONFIG_DIR` if that is set, which the crate
 /// does not know of: there the user's default directory may be another account's.
-fn token() -> Result<String, Failure> {
-    let (directory, _) = claude_code::CONFIG_DIR;
+fn token() -> Result<String, FetchFailure> {
+    let (directory, _) = CONFIG_DIR;
     // What the crate cannot read it takes for unset.
     let given = variable(TOKEN_VARIABLE).is_some_and(|token| token.to_str().is_some());
     // On macOS they are in the keychain, under the one name that the crate knows.
@@ -112,65 +113,65 @@ fn token_in(file: &Path) -> Result<String, CredentialError> {
 }
 
 /// What the crate says of credentials, in words of our own: its own may one day hold what was read.
-fn credential_failure(error: &CredentialError) -> Failure {
+fn credential_failure(error: &CredentialError) -> FetchFailure {
     let unreadable = "Claude Code's credentials cannot be read";
     let (problem, message) = match error {
         CredentialError::NotFound | CredentialError::NoHomeDir => (
-            Problem::NoCredentials,
+            FetchProblem::NoCredentials,
             "no credentials of Claude Code here: run `claude` and log in".to_owned(),
         ),
         CredentialError::Expired => (
-            Problem::CredentialsExpired,
+            FetchProblem::CredentialsExpired,
             "Claude Code's credentials have expired: run `claude`, which renews them".to_owned(),
         ),
         CredentialError::Parse(_) | CredentialError::MissingField(_) => (
-            Problem::CredentialsUnreadable,
+            FetchProblem::CredentialsUnreadable,
             format!("{unreadable}, they are of an unknown form: run `claude` and log in again"),
         ),
         CredentialError::Permission(file) => (
-            Problem::CredentialsUnreadable,
+            FetchProblem::CredentialsUnreadable,
             format!("{unreadable}: no permission to read {file}"),
         ),
         CredentialError::Io(why) => (
-            Problem::CredentialsUnreadable,
+            FetchProblem::CredentialsUnreadable,
             format!("{unreadable}: {why}"),
         ),
     };
-    Failure::new(problem, one_line(&message, 2 * TEXT_LIMIT))
+    FetchFailure::new(problem, one_line(&message, 2 * TEXT_LIMIT))
 }
 
 /// The failure for an answer without limits.
-fn api_failure(error: &ApiError) -> Failure {
+fn api_failure(error: &ApiError) -> FetchFailure {
     let (problem, message) = match error {
         ApiError::Network(_) => (
-            Problem::Network,
+            FetchProblem::Network,
             "the service cannot be reached: is there a network, is a proxy needed, or does one read along?"
                 .to_owned(),
         ),
         ApiError::Unauthorized => (
-            Problem::CredentialsRefused,
+            FetchProblem::CredentialsRefused,
             "the service does not take Claude Code's credentials: run `claude` and log in again"
                 .to_owned(),
         ),
         ApiError::Unexpected(403) => (
-            Problem::ScopeMissing,
+            FetchProblem::ScopeMissing,
             "the token lacks the scope user:profile: log in with `claude` instead of a token of `claude setup-token`"
                 .to_owned(),
         ),
         ApiError::RateLimited { .. } => (
-            Problem::RateLimited,
+            FetchProblem::RateLimited,
             "the service was asked too often and is left alone for a while".to_owned(),
         ),
         ApiError::Server(status) => (
-            Problem::ServerError,
+            FetchProblem::ServerError,
             format!("the service has a fault of its own (status {status})"),
         ),
         ApiError::Unexpected(status) => (
-            Problem::UnexpectedAnswer,
+            FetchProblem::UnexpectedAnswer,
             format!("the service gave an answer that was not expected (status {status})"),
         ),
     };
-    let mut failure = Failure::new(problem, message);
+    let mut failure = FetchFailure::new(problem, message);
     if let ApiError::RateLimited {
         retry_after: Some(wish),
     } = error
@@ -208,11 +209,8 @@ fn limits(answer: &str) -> Option<Vec<Limit>> {
 
 fn limit(name: &str, window: &UsagePeriod) -> Option<Limit> {
     let resets_at = window.resets_at.map(|at| at.timestamp_millis());
-    Some(Limit {
-        name: one_line(name, NAME_LIMIT).into(),
-        used_percent: Some(window.utilization).filter(|used| (0.0..=1000.0).contains(used))?,
-        resets_at: resets_at.and_then(|at| u64::try_from(at).ok()),
-    })
+    let resets_at = resets_at.and_then(|at| u64::try_from(at).ok());
+    LimitWindow::limit(WINDOWS, name, window.utilization, resets_at)
 }
 
 #[cfg(test)]
@@ -231,19 +229,21 @@ mod tests {
             "iguana": {"utilization": "much", "resets_at": null},
             "plan": "max"
         }"#;
-        let limit = |name: &str, used_percent, resets_at| Limit {
-            name: name.into(),
-            used_percent,
-            resets_at,
-        };
+        let limits_in = limits(answer).unwrap();
+        let figures = limits_in
+            .iter()
+            .map(|limit| (&*limit.name, limit.used_percent, limit.resets_at));
         assert_eq!(
-            limits(answer).unwrap(),
+            figures.collect::<Vec<_>>(),
             [
-                limit("five_hour", 6.5, Some(1_795_629_600_123)),
-                limit("seven_day", 35.0, Some(1_795_993_200_000)),
-                limit("seven_day_opus", 0.0, None),
+                ("five_hour", 6.5, Some(1_795_629_600_123)),
+                ("seven_day", 35.0, Some(1_795_993_200_000)),
+                ("seven_day_opus", 0.0, None),
             ]
         );
+        let of_model = &limits_in[2];
+        assert_eq!(&*of_model.title, "7 d limit for opus");
+        assert_eq!(of_model.length_ms, Some(604_800_000));
         assert_eq!(
             limits(r#"{"five_hour":null,"seven_day":null}"#),
             Some(vec![])
@@ -278,11 +278,11 @@ mod tests {
     fn each_answer_of_the_crate_is_told_apart() {
         let problem = |error| api_failure(&error).problem;
         let table = [
-            (ApiError::Network("x".into()), Problem::Network),
-            (ApiError::Unauthorized, Problem::CredentialsRefused),
-            (ApiError::Unexpected(403), Problem::ScopeMissing),
-            (ApiError::Unexpected(418), Problem::UnexpectedAnswer),
-            (ApiError::Server(529), Problem::ServerError),
+            (ApiError::Network("x".into()), FetchProblem::Network),
+            (ApiError::Unauthorized, FetchProblem::CredentialsRefused),
+            (ApiError::Unexpected(403), FetchProblem::ScopeMissing),
+            (ApiError::Unexpected(418), FetchProblem::UnexpectedAnswer),
+            (ApiError::Server(529), FetchProblem::ServerError),
         ];
         for (error, expected) in table {
             assert_eq!(problem(error), expected);
@@ -291,7 +291,7 @@ mod tests {
             retry_after: Some("7".into()),
         };
         let failure = api_failure(&limited);
-        assert_eq!(failure.problem, Problem::RateLimited);
+        assert_eq!(failure.problem, FetchProblem::RateLimited);
         assert_eq!(failure.retry_after_ms, Some(7000));
     }
 

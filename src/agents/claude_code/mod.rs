@@ -3,25 +3,23 @@
 //! Pure but for `limits`. [`AGENT`] is what others use.
 
 mod events;
-pub mod limits;
+mod limits;
 mod payload;
 mod registry;
 mod status_line;
 
 use super::tolerant::{filter, object};
-use super::{Agent, CommandForm, HookProcess, Install, LimitWindow, Limits, Registry};
+use super::{Agent, CommandForm, Extras, HookProcess, Install, LimitWindow, Limits, Registry};
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
 
-pub use registry::registered;
-
 /// The variable that names the configuration directory, and what it is below the home without it.
-pub const CONFIG_DIR: (&str, &str) = ("CLAUDE_CONFIG_DIR", ".claude");
+const CONFIG_DIR: (&str, &str) = ("CLAUDE_CONFIG_DIR", ".claude");
 
 const HOUR_MS: u64 = 3_600_000;
 
 /// Claude Code's line in the table.
-pub static AGENT: Agent = Agent {
+pub(super) static AGENT: Agent = Agent {
     name: "claude-code",
     title: "Claude Code",
     config_dir: CONFIG_DIR,
@@ -34,7 +32,7 @@ pub static AGENT: Agent = Agent {
     registry: Some(Registry {
         directory: "sessions",
         pid: registry::pid,
-        read: registered,
+        read: registry::registered,
     }),
     // Flashes of the registry last 12 to 30 ms, and it follows a hook within 20 to 120 ms (2.1.330).
     timing: Timing {
@@ -44,20 +42,7 @@ pub static AGENT: Agent = Agent {
         confirm_ms: 1000,
     },
     status_line: Some(status_line::read),
-    limits: Some(Limits {
-        windows: &[
-            LimitWindow {
-                name: "five_hour",
-                label: "5h",
-                length_ms: 5 * HOUR_MS,
-            },
-            LimitWindow {
-                name: "seven_day",
-                label: "7d",
-                length_ms: 7 * 24 * HOUR_MS,
-            },
-        ],
-    }),
+    limits: Some(Limits { windows: WINDOWS }),
     install: Install {
         settings: "settings.json",
         events: EVENTS,
@@ -70,6 +55,27 @@ pub static AGENT: Agent = Agent {
     resume,
     model_label,
 };
+
+/// What only the command line needs.
+pub(super) static EXTRAS: Extras = Extras {
+    fetch_limits: Some(limits::fetch),
+};
+
+/// The windows of an account with a subscription.
+const WINDOWS: &[LimitWindow] = &[
+    LimitWindow {
+        name: "five_hour",
+        label: "5h",
+        title: "5 h limit",
+        length_ms: 5 * HOUR_MS,
+    },
+    LimitWindow {
+        name: "seven_day",
+        label: "7d",
+        title: "7 d limit",
+        length_ms: 7 * 24 * HOUR_MS,
+    },
+];
 
 /// The events that say something about a session's status. Never `MessageDisplay`, which comes with every few lines of
 /// an answer, nor `WorktreeCreate`, whose hook is expected to do the work. Claude Code ignores names that its version

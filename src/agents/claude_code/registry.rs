@@ -60,7 +60,7 @@ pub(super) fn pid(file_name: &OsStr) -> Option<u32> {
 /// What an entry says. `namespace`: the pid namespace that an entry which names none is of. `None` if it is not an
 /// object with a process and a time.
 #[must_use]
-pub fn registered(contents: &[u8], namespace: Option<u64>) -> Option<Registered> {
+pub(super) fn registered(contents: &[u8], namespace: Option<u64>) -> Option<Registered> {
     let entry: Entry = object(contents).ok()?;
     let updated_at = entry.updated_at.as_u64().or(entry.started_at.as_u64())?;
     Some(Registered {

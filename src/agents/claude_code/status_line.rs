@@ -4,8 +4,9 @@
 
 use std::borrow::Cow;
 
-use super::super::StatusLine;
 use super::super::tolerant::object;
+use super::super::{LimitWindow, StatusLine};
+use super::WINDOWS;
 use super::payload::{Payload, Window};
 use crate::event::{AgentEvent, EventKind};
 use crate::limits::Limit;
@@ -23,14 +24,8 @@ impl Window {
             reason = "within the bounds just checked"
         )]
         let in_ms = |seconds: f64| (seconds * 1000.0) as u64;
-        Some(Limit {
-            name: name.into(),
-            used_percent: self
-                .used_percentage
-                .as_f64()
-                .filter(|used| (0.0..=1000.0).contains(used))?,
-            resets_at: resets_at.map(in_ms),
-        })
+        let used = self.used_percentage.as_f64()?;
+        LimitWindow::limit(WINDOWS, name, used, resets_at.map(in_ms))
     }
 }
 
@@ -128,8 +123,10 @@ mod tests {
         .unwrap();
         let five_hour = Limit {
             name: "five_hour".into(),
+            title: "5 h limit".into(),
             used_percent: 42.5,
             resets_at: Some(1_790_000_000_000),
+            length_ms: Some(18_000_000),
         };
         assert_eq!(event.limits, [five_hour]);
     }

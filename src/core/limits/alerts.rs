@@ -29,10 +29,9 @@ struct Alerted {
 pub(super) struct Alerts(Vec<Alerted>);
 
 impl Alerts {
-    /// Adds the alerts that are due for a window to `alerts`; they count as sent.
-    pub(super) fn check(&mut self, window: &UsageWindow<'_>, alerts: &mut Vec<Alert>) {
+    /// Adds the alerts that are due for a window to `alerts`; they count as sent. `title` is the window's for people.
+    pub(super) fn check(&mut self, title: &str, window: &UsageWindow<'_>, alerts: &mut Vec<Alert>) {
         let before = self.take(&window.name);
-        let name = window_name(&window.name);
         let used = window.used_percent;
         let known_reset = before.as_ref().and_then(|before| before.resets_at);
         let mut threshold = before.as_ref().map_or(0.0, |before| before.threshold);
@@ -44,14 +43,14 @@ impl Alerts {
         };
         if before.is_some_and(|before| is_later(window.resets_at, before.resets_at)) {
             if threshold > 0.0 {
-                push(format!("{name}: reset, {used:.0} % used"));
+                push(format!("the {title}: reset, {used:.0} % used"));
             }
             threshold = 0.0;
         }
         let reached = THRESHOLDS.into_iter().rfind(|figure| used >= *figure);
         let reached = reached.unwrap_or(0.0);
         if reached > threshold {
-            push(format!("{name}: {used:.0} % used"));
+            push(format!("the {title}: {used:.0} % used"));
         }
         self.0.push(Alerted {
             name: (&*window.name).into(),
@@ -62,11 +61,11 @@ impl Alerts {
     }
 
     /// The window's time is over, and nothing of the next one is known.
-    pub(super) fn reset(&mut self, window: &UsageWindow<'_>, alerts: &mut Vec<Alert>) {
+    pub(super) fn reset(&mut self, title: &str, window: &UsageWindow<'_>, alerts: &mut Vec<Alert>) {
         let before = self.take(&window.name);
         if before.is_some_and(|before| before.threshold > 0.0) {
             alerts.push(Alert {
-                message: format!("{}: reset", window_name(&window.name)),
+                message: format!("the {title}: reset"),
                 window: window.clone().into_owned(),
             });
         }
@@ -75,17 +74,5 @@ impl Alerts {
     fn take(&mut self, name: &str) -> Option<Alerted> {
         let place = self.0.iter().position(|alerted| *alerted.name == *name);
         place.map(|place| self.0.swap_remove(place))
-    }
-}
-
-/// A window's name for people.
-fn window_name(name: &str) -> String {
-    match name {
-        "five_hour" => "the 5 h limit".into(),
-        "seven_day" => "the 7 d limit".into(),
-        other => match other.strip_prefix("seven_day_") {
-            Some(model) => format!("the 7 d limit for {model}"),
-            None => format!("the limit {other}"),
-        },
     }
 }

@@ -8,7 +8,7 @@ use super::value::AccountLimits;
 use crate::codec::{self, Id};
 use crate::core::feed::Feed;
 use crate::core::{ClientId, Effect, Now};
-use crate::limits::{Failure, Fetched, Limit, Problem};
+use crate::limits::{FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::protocol::{
     ErrorCode, FETCH_LIMIT_MS, Notice, NoticeCode, Notification, Usage, UsageChanged, UsageResult,
 };
@@ -65,8 +65,8 @@ impl LimitsService {
             feed.push(Effect::KillFetch);
             let seconds = FETCH_LIMIT_MS / 1000;
             let message = format!("the service has not answered within {seconds} s");
-            let failure = Failure::new(Problem::TimedOut, message);
-            self.apply_fetch(Fetched::Failed(failure), may_fetch, feed, now);
+            let failure = FetchFailure::new(FetchProblem::TimedOut, message);
+            self.apply_fetch(FetchOutcome::Failed(failure), may_fetch, feed, now);
         }
         if feed.has_subscribers() {
             // Also what became old while the machine slept and no timer ran.
@@ -123,7 +123,13 @@ impl LimitsService {
     }
 
     /// The child has ended.
-    pub(crate) fn fetched(&mut self, fetched: Fetched, may_fetch: bool, feed: &mut Feed, now: Now) {
+    pub(crate) fn fetched(
+        &mut self,
+        fetched: FetchOutcome,
+        may_fetch: bool,
+        feed: &mut Feed,
+        now: Now,
+    ) {
         if self.schedule.ended() {
             self.apply_fetch(fetched, may_fetch, feed, now);
         }
@@ -131,19 +137,19 @@ impl LimitsService {
         self.fetch_if_due(may_fetch, feed, now);
     }
 
-    fn apply_fetch(&mut self, fetched: Fetched, may_fetch: bool, feed: &mut Feed, now: Now) {
+    fn apply_fetch(&mut self, fetched: FetchOutcome, may_fetch: bool, feed: &mut Feed, now: Now) {
         if !may_fetch {
             // The daemon leaves: the waiting clients were answered before.
             return;
         }
         match fetched {
-            Fetched::Limits(limits) => {
+            FetchOutcome::Limits(limits) => {
                 self.schedule.answered();
                 let interval = self.schedule.interval_ms().unwrap_or(0);
                 self.value.apply_fetch(limits, interval, now);
             }
-            Fetched::Failed(failure) => {
-                let wait = if failure.problem == Problem::RateLimited {
+            FetchOutcome::Failed(failure) => {
+                let wait = if failure.problem == FetchProblem::RateLimited {
                     self.schedule.refused(failure.retry_after_ms, now.uptime_ms)
                 } else {
                     0

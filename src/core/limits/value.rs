@@ -16,25 +16,11 @@ use std::borrow::Cow;
 use super::alerts::{Alert, Alerts};
 use super::is_later;
 use crate::core::Now;
-use crate::limits::{Failure, Limit};
+use crate::limits::{FetchFailure, Limit};
 use crate::protocol::{self, UsageSource, UsageState, UsageWindow};
 
 /// How long a figure counts as current, in ms: an agent at work reports more often, and fetches are more frequent.
 const STALE_AFTER_MS: u64 = 10 * 60_000;
-
-impl Limit {
-    /// How long the window is, in ms, by its name.
-    fn length_ms(&self) -> Option<u64> {
-        const HOUR: u64 = 3_600_000;
-        if self.name.starts_with("five_hour") {
-            Some(5 * HOUR)
-        } else if self.name.starts_with("seven_day") {
-            Some(7 * 24 * HOUR)
-        } else {
-            None
-        }
-    }
-}
 
 /// One window, and where its figures come from.
 #[derive(Debug, Clone)]
@@ -52,7 +38,7 @@ impl Window {
             name: Cow::Borrowed(&*self.limit.name),
             used_percent: self.limit.used_percent,
             resets_at: self.limit.resets_at,
-            length_ms: self.limit.length_ms(),
+            length_ms: self.limit.length_ms,
             pace: None,
             source: Some(self.source),
             fetched_at: Some(self.at),
@@ -112,7 +98,7 @@ impl SourceState {
 /// Why the last fetch failed.
 #[derive(Debug)]
 struct Failed {
-    failure: Failure,
+    failure: FetchFailure,
     /// When the service may be asked again.
     retry_at: Option<u64>,
 }
@@ -231,7 +217,7 @@ impl AccountLimits {
     }
 
     /// A fetch has failed. The next one is not before `retry_at`, in ms since the epoch.
-    pub(crate) fn apply_failure(&mut self, failure: Failure, retry_at: Option<u64>) {
+    pub(crate) fn apply_failure(&mut self, failure: FetchFailure, retry_at: Option<u64>) {
         self.failed = Some(Failed { failure, retry_at });
     }
 
@@ -247,7 +233,8 @@ impl AccountLimits {
             if known.limit.resets_at.is_some_and(|at| at <= now.unix_ms) {
                 known.limit.used_percent = 0.0;
                 known.before = known.limit.resets_at.take();
-                self.alerts.reset(&known.record(), &mut alerts);
+                self.alerts
+                    .reset(&known.limit.title, &known.record(), &mut alerts);
             }
         }
         self.update_reset(now);
@@ -328,7 +315,8 @@ impl AccountLimits {
     pub(crate) fn alerts(&mut self) -> Vec<Alert> {
         let mut alerts = Vec::new();
         for known in &self.windows {
-            self.alerts.check(&known.record(), &mut alerts);
+            self.alerts
+                .check(&known.limit.title, &known.record(), &mut alerts);
         }
         alerts
     }

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::{CLAUDE, CoreHarness, KEY, NAMESPACE};
 use crate::agents;
-use crate::agents::claude_code;
 use crate::core::{Effect, Input};
 use crate::event::RegistryUpdate;
 
@@ -497,7 +496,8 @@ fn sighting(entry: Option<Value>, epoch: u64) -> RegistryUpdate {
         for stamp in ["startedAt", "statusUpdatedAt", "updatedAt"] {
             entry[stamp] = (epoch + entry[stamp].as_u64().unwrap()).into();
         }
-        claude_code::registered(entry.to_string().as_bytes(), None).unwrap()
+        let registry = agents::DEFAULT.registry.as_ref().unwrap();
+        (registry.read)(entry.to_string().as_bytes(), None).unwrap()
     });
     RegistryUpdate {
         timing: agents::DEFAULT.timing,

@@ -7,7 +7,7 @@ use proptest::sample::select;
 use serde_json::Value;
 
 use super::{CoreHarness, MINUTE, NAMESPACE};
-use crate::agents;
+use crate::agents::{self, LimitWindow};
 use crate::client::Update;
 use crate::client::mirror::Mirror;
 use crate::codec::{self, Decoded, Incoming, Refusal, Request};
@@ -18,7 +18,7 @@ use crate::event::{
     AgentEvent, EventKind, RegistryEntry, RegistryStatus, RegistryUpdate, Report, ReportedProcess,
     Tool, TurnEvent,
 };
-use crate::limits::{Failure, Fetched, Limit, Problem};
+use crate::limits::{FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::process::ProcessId;
 use crate::protocol::{
     ErrorCode, FETCH_LIMIT_MS, HelloParams, ListParams, NoticeCode, SessionParams, SetParams,
@@ -58,7 +58,7 @@ enum Op {
     Exited(usize),
     Unwatchable(usize),
     /// The child that asks has ended.
-    Fetched(Fetched),
+    Fetched(FetchOutcome),
     /// The shell has read the configuration, on request or by a signal.
     Reloaded(Result<Settings, ()>),
     Drained,
@@ -72,27 +72,27 @@ fn limits() -> impl Strategy<Value = Vec<Limit>> {
         0..120_u32,
         prop::option::of(0..9_u64),
     );
-    let limit = limit.prop_map(|(name, used, hours)| Limit {
-        name: name.into(),
-        used_percent: used.into(),
-        resets_at: hours.map(|hours| super::EPOCH + hours * 60 * MINUTE),
+    let windows = agents::DEFAULT.limits.as_ref().unwrap().windows;
+    let limit = limit.prop_map(|(name, used, hours)| {
+        let resets_at = hours.map(|hours| super::EPOCH + hours * 60 * MINUTE);
+        LimitWindow::limit(windows, name, used.into(), resets_at).unwrap()
     });
     prop::collection::vec(limit, 0..3)
 }
 
-fn fetched() -> impl Strategy<Value = Fetched> {
+fn fetched() -> impl Strategy<Value = FetchOutcome> {
     let wait = prop::option::of(select(&[0, 5_000, 10 * MINUTE]));
     let failure = (
         select(&[
-            Problem::RateLimited,
-            Problem::CredentialsExpired,
-            Problem::Network,
+            FetchProblem::RateLimited,
+            FetchProblem::CredentialsExpired,
+            FetchProblem::Network,
         ]),
         wait,
     );
     prop_oneof![
-        2 => limits().prop_map(Fetched::Limits),
-        1 => failure.prop_map(|(problem, retry_after_ms)| Fetched::Failed(Failure {
+        2 => limits().prop_map(FetchOutcome::Limits),
+        1 => failure.prop_map(|(problem, retry_after_ms)| FetchOutcome::Failed(FetchFailure {
             problem,
             message: "no".into(),
             retry_after_ms,

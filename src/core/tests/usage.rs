@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{CoreHarness, Effect, MINUTE, names, settings};
+use crate::agents::{self, LimitWindow};
 use crate::codec::Request;
 use crate::core::{ClientId, Input, Settings};
-use crate::limits::{Failure, Fetched, Limit, Problem};
+use crate::limits::{FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::protocol::{FETCH_LIMIT_MS, MIN_FETCH_INTERVAL_MS};
 
 const HOUR: u64 = 60 * MINUTE;
@@ -52,13 +53,13 @@ impl CoreHarness {
 
     /// The child ends, having been told how much of the five hours is used.
     fn fetched(&mut self, used: f64, resets_at: u64) -> Vec<Effect> {
-        self.take(Input::LimitsFetched(Fetched::Limits(vec![five_hour(
+        self.take(Input::LimitsFetched(FetchOutcome::Limits(vec![five_hour(
             used, resets_at,
         )])))
     }
 
-    fn failed(&mut self, problem: Problem, retry_after_ms: Option<u64>) -> Vec<Effect> {
-        self.take(Input::LimitsFetched(Fetched::Failed(Failure {
+    fn failed(&mut self, problem: FetchProblem, retry_after_ms: Option<u64>) -> Vec<Effect> {
+        self.take(Input::LimitsFetched(FetchOutcome::Failed(FetchFailure {
             problem,
             message: "for a person".into(),
             retry_after_ms,
@@ -95,11 +96,8 @@ impl CoreHarness {
 }
 
 fn five_hour(used_percent: f64, resets_at: u64) -> Limit {
-    Limit {
-        name: "five_hour".into(),
-        used_percent,
-        resets_at: Some(resets_at),
-    }
+    let windows = agents::DEFAULT.limits.as_ref().unwrap().windows;
+    LimitWindow::limit(windows, "five_hour", used_percent, Some(resets_at)).unwrap()
 }
 
 fn has(effects: &[Effect], name: &str) -> bool {
@@ -263,7 +261,7 @@ fn a_window_that_has_not_begun_is_not_the_one_before() {
         window(0.0, None),
         window(76.0, Some(6)),
     ] {
-        let effects = core.take(Input::LimitsFetched(Fetched::Limits(vec![limit])));
+        let effects = core.take(Input::LimitsFetched(FetchOutcome::Limits(vec![limit])));
         messages.extend(
             told(&effects)
                 .into_iter()
@@ -356,32 +354,36 @@ fn one_that_takes_too_long_is_killed_and_counts_no_more() {
 #[test]
 fn a_failure_is_told_and_hides_nothing() {
     for (problem, state, code) in [
-        (Problem::NoCredentials, "unauthorized", "no_credentials"),
         (
-            Problem::CredentialsUnreadable,
+            FetchProblem::NoCredentials,
+            "unauthorized",
+            "no_credentials",
+        ),
+        (
+            FetchProblem::CredentialsUnreadable,
             "unauthorized",
             "credentials_unreadable",
         ),
         (
-            Problem::CredentialsExpired,
+            FetchProblem::CredentialsExpired,
             "unauthorized",
             "credentials_expired",
         ),
         (
-            Problem::CredentialsRefused,
+            FetchProblem::CredentialsRefused,
             "unauthorized",
             "credentials_refused",
         ),
-        (Problem::ScopeMissing, "unauthorized", "scope_missing"),
-        (Problem::RateLimited, "rate_limited", "rate_limited"),
-        (Problem::Network, "unavailable", "network"),
-        (Problem::ServerError, "unavailable", "server_error"),
+        (FetchProblem::ScopeMissing, "unauthorized", "scope_missing"),
+        (FetchProblem::RateLimited, "rate_limited", "rate_limited"),
+        (FetchProblem::Network, "unavailable", "network"),
+        (FetchProblem::ServerError, "unavailable", "server_error"),
         (
-            Problem::UnexpectedAnswer,
+            FetchProblem::UnexpectedAnswer,
             "unavailable",
             "unexpected_answer",
         ),
-        (Problem::FetchFailed, "unavailable", "fetch_failed"),
+        (FetchProblem::FetchFailed, "unavailable", "fetch_failed"),
     ] {
         let mut core = CoreHarness::asking();
         core.subscribes(1);
@@ -397,7 +399,7 @@ fn a_failure_is_told_and_hides_nothing() {
         assert_eq!(usage["windows"][0]["used_percent"], 42.0);
         assert_eq!(usage["fetched_at"], json!(super::EPOCH));
         // The same once more is no news, unless the service is left alone for longer now; the next good word mends it.
-        if problem != Problem::RateLimited {
+        if problem != FetchProblem::RateLimited {
             core.wait(INTERVAL).take(Input::Timeout);
             assert!(core.failed(problem, None).is_empty());
         }
@@ -415,7 +417,7 @@ fn a_failure_is_told_and_hides_nothing() {
 fn a_status_line_stands_in_for_a_service_that_fails() {
     let mut core = CoreHarness::asking();
     core.subscribes(1);
-    let effects = core.failed(Problem::CredentialsExpired, None);
+    let effects = core.failed(FetchProblem::CredentialsExpired, None);
     assert_eq!(told(&effects)[0].1["usage"]["state"], "unauthorized");
     assert_eq!(told(&effects)[0].1["usage"]["fetched_at"], Value::Null);
     let effects = core.told(42.0, super::EPOCH + 2 * HOUR);
@@ -426,7 +428,7 @@ fn a_status_line_stands_in_for_a_service_that_fails() {
     );
     core.wait(10 * MINUTE);
     core.take(Input::Timeout);
-    core.failed(Problem::CredentialsExpired, None);
+    core.failed(FetchProblem::CredentialsExpired, None);
     assert_eq!(core.usage()["state"], "unauthorized");
 }
 
@@ -461,7 +463,7 @@ fn the_newer_of_two_words_counts() {
 fn the_service_is_left_alone_for_as_long_as_it_wants() {
     let mut core = CoreHarness::asking();
     core.subscribes(1);
-    let effects = core.failed(Problem::RateLimited, Some(20 * MINUTE));
+    let effects = core.failed(FetchProblem::RateLimited, Some(20 * MINUTE));
     let usage = &told(&effects)[0].1["usage"];
     assert_eq!(usage["retry_at"], json!(super::EPOCH + 20 * MINUTE));
     assert_eq!(core.children_in(20 * MINUTE - 1), 0);
@@ -473,12 +475,12 @@ fn the_service_is_left_alone_for_as_long_as_it_wants() {
     // A wish of years is not believed, one of nothing is no reason to hurry.
     let mut core = CoreHarness::asking();
     core.subscribes(1);
-    core.failed(Problem::RateLimited, Some(u64::MAX));
+    core.failed(FetchProblem::RateLimited, Some(u64::MAX));
     assert_eq!(core.children_in(24 * HOUR - 1), 0);
     assert_eq!(core.children_in(1), 1);
     let mut core = CoreHarness::asking();
     core.subscribes(1);
-    core.failed(Problem::RateLimited, Some(0));
+    core.failed(FetchProblem::RateLimited, Some(0));
     assert_eq!(core.children_in(INTERVAL - 1), 0);
     assert_eq!(core.children_in(1), 1);
 }
@@ -490,23 +492,23 @@ fn a_service_that_refuses_again_and_again_is_left_alone_ever_longer() {
     let mut waits = Vec::new();
     for wish in [None, Some(0), None, Some(50 * MINUTE), None, None, None] {
         let began = core.now.uptime_ms;
-        core.failed(Problem::RateLimited, wish);
+        core.failed(FetchProblem::RateLimited, wish);
         core.refused_until_next();
         waits.push((core.now.uptime_ms - began) / MINUTE);
     }
     assert_eq!(waits, [3, 6, 12, 50, 48, 60, 60]);
     // What tells something ends it, a network that fails does not.
-    core.failed(Problem::Network, None);
+    core.failed(FetchProblem::Network, None);
     core.wait(INTERVAL).take(Input::Timeout);
     assert_eq!(
-        names(&core.failed(Problem::RateLimited, None)),
+        names(&core.failed(FetchProblem::RateLimited, None)),
         ["broadcast"]
     );
     assert_eq!(core.usage()["retry_at"], json!(core.now.unix_ms + HOUR));
     core.refused_until_next();
     core.fetched(1.0, super::EPOCH + 100 * HOUR);
     core.wait(INTERVAL).take(Input::Timeout);
-    core.failed(Problem::RateLimited, None);
+    core.failed(FetchProblem::RateLimited, None);
     assert_eq!(core.usage()["retry_at"], Value::Null);
 }
 
@@ -524,7 +526,7 @@ fn a_person_may_ask_at_any_time_and_is_answered_with_the_outcome() {
     core.wait(1);
     assert_eq!(names(&core.asks(1, Request::UsageRefresh)), ["fetch"]);
     core.leaves(1);
-    assert!(core.failed(Problem::Network, None).is_empty());
+    assert!(core.failed(FetchProblem::Network, None).is_empty());
     // Whoever waits is answered when the time is over, and when the daemon leaves.
     core.wait(MIN_FETCH_INTERVAL_MS)
         .asks(1, Request::UsageRefresh);
@@ -591,7 +593,7 @@ fn what_is_switched_off_is_not_asked() {
 
     let mut core = CoreHarness::asking();
     core.subscribes(1);
-    core.failed(Problem::Network, None);
+    core.failed(FetchProblem::Network, None);
     let effects = core.take(off());
     assert_eq!(told(&effects)[0].1["usage"]["code"], "disabled");
     assert_eq!(core.children_in(HOUR), 0);
@@ -618,7 +620,7 @@ fn what_is_switched_off_is_not_asked() {
     // What the service has asked for holds, and is told again.
     let mut core = CoreHarness::asking();
     core.subscribes(1);
-    core.failed(Problem::RateLimited, Some(HOUR));
+    core.failed(FetchProblem::RateLimited, Some(HOUR));
     core.take(off());
     assert_eq!(state(&mut core), disabled);
     let effects = core.take(on());
@@ -667,7 +669,7 @@ fn what_the_service_has_reset_early_an_idle_agent_does_not_bring_back() {
     let reset = super::EPOCH + 2 * HOUR;
     core.subscribes(1);
     core.told(92.0, reset);
-    core.take(Input::LimitsFetched(Fetched::Limits(vec![Limit {
+    core.take(Input::LimitsFetched(FetchOutcome::Limits(vec![Limit {
         resets_at: None,
         ..five_hour(0.0, 0)
     }])));
@@ -694,5 +696,5 @@ fn the_last_word_is_the_last() {
     let mut core = CoreHarness::asking();
     core.subscribes(1);
     core.take(Input::Terminated);
-    assert!(core.failed(Problem::FetchFailed, None).is_empty());
+    assert!(core.failed(FetchProblem::FetchFailed, None).is_empty());
 }

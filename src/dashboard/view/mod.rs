@@ -17,6 +17,7 @@ use ratatui::widgets::Widget;
 
 use self::theme::{FAINT, STRONG, Theme};
 use super::model::{ConnectionState, Mode, Model};
+use crate::agents;
 use crate::format;
 
 /// Draws the whole screen.
@@ -157,7 +158,10 @@ fn empty_list(model: &Model, area: Rect, buffer: &mut Buffer) {
             command("agent-console install", "install the agents' hooks"),
             command("agent-console demo", "play recorded agents"),
             Line::default(),
-            line("Then start an agent, such as claude: it appears here."),
+            line(&format!(
+                "Then start an agent, such as {}: it appears here.",
+                agents::DEFAULT.title
+            )),
         ]
     } else if model.filter.is_empty() {
         vec![

@@ -69,10 +69,10 @@ fn every_window_is_told() {
     for answer in [limits(), Answer::Bytes(chunked.into_bytes())] {
         let scene = Scene::with(Papers::Good, answer);
         let expected = json!({"limits": [
-            {"name": "five_hour", "used_percent": 42.0, "resets_at": 4_099_312_800_123_u64},
-            {"name": "seven_day", "used_percent": 35.5, "resets_at": 4_099_672_800_000_u64},
-            {"name": "seven_day_opus", "used_percent": 0.0},
-            {"name": "seven_day_sonnet", "used_percent": 7.0, "resets_at": 4_099_680_000_000_u64},
+            {"name": "five_hour", "title": "5 h limit", "length_ms": 18_000_000, "used_percent": 42.0, "resets_at": 4_099_312_800_123_u64},
+            {"name": "seven_day", "title": "7 d limit", "length_ms": 604_800_000, "used_percent": 35.5, "resets_at": 4_099_672_800_000_u64},
+            {"name": "seven_day_opus", "title": "7 d limit for opus", "length_ms": 604_800_000, "used_percent": 0.0},
+            {"name": "seven_day_sonnet", "title": "7 d limit for sonnet", "length_ms": 604_800_000, "used_percent": 7.0, "resets_at": 4_099_680_000_000_u64},
         ]});
         assert_eq!(fetch(&mut scene.fetching()), expected);
         assert_eq!(scene.times_asked(), 1);
