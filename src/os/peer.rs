@@ -78,7 +78,7 @@ pub fn uid(socket: impl AsFd) -> io::Result<u32> {
     platform::peer_uid(socket.as_fd())
 }
 
-/// The process at the other end, noted as [`uid`] is; 0 where the system does not tell, or the process is in a pid
+/// The process at the other end, noted as [`uid`] is; 0 where the system does not say, or the process is in a pid
 /// namespace that is not seen from here.
 pub fn pid(socket: impl AsFd) -> u32 {
     platform::peer_pid(socket.as_fd())
