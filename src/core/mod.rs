@@ -426,7 +426,7 @@ impl Core {
             Ok(read) => read,
             Err(why) => {
                 let message = format!(
-                    "cannot read the configuration, so the previous one stays in force: {why}"
+                    "the configuration was refused, so the previous one stays in force: {why}"
                 );
                 return self.feed.notice("config_refused", &message, true, now);
             }

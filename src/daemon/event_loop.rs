@@ -393,7 +393,7 @@ impl EventLoop {
             Err(error) => {
                 // In the text, not in a field: `journalctl` shows no fields unless asked.
                 tracing::warn!(
-                    "cannot read the configuration, so the previous one stays in force: {error}"
+                    "the configuration was refused, so the previous one stays in force: {error}"
                 );
                 Err(error.to_string())
             }

@@ -76,7 +76,7 @@ fn a_second_signal_ends_it_at_once() {
         send(&daemon, Signal::TERM);
         assert_eq!(daemon.wait(), Some(0));
         assert!(!place.socket().exists() && !lock(&place).exists());
-        daemon.log().contains("a second time").then_some(())
+        daemon.log().contains("a second signal").then_some(())
     });
 }
 
