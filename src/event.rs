@@ -42,7 +42,7 @@ pub struct ReportedProcess {
 }
 
 impl ReportedProcess {
-    /// The process, if its start is known, which tells it apart from a later one of the same pid.
+    /// The process, if its start is known, which distinguishes it from a later one of the same pid.
     #[must_use]
     pub fn id(self) -> Option<ProcessId> {
         self.start.map(|start| ProcessId {

@@ -86,7 +86,7 @@ impl Mirror {
         self.sessions.values()
     }
 
-    /// The account's limits; `None` if the daemon knows nothing of them.
+    /// The account's limits; `None` if the daemon has none.
     #[must_use]
     pub fn usage(&self) -> Option<&Usage<'static>> {
         self.usage.as_ref()

@@ -63,7 +63,7 @@ pub enum ClientError {
         /// The socket's path.
         path: PathBuf,
     },
-    /// The peer does not speak this protocol.
+    /// The peer does not use this protocol.
     #[error("what answers at {} does not speak this protocol: {source}", path.display())]
     Protocol {
         /// The socket's path.

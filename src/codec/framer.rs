@@ -10,7 +10,7 @@ pub struct Framer {
 }
 
 impl Framer {
-    /// Takes in the next bytes and hands each line that they complete, without its line feed, to `line`.
+    /// Takes the next bytes and passes each line that they complete, without its line feed, to `line`.
     ///
     /// # Errors
     ///

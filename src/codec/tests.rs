@@ -467,7 +467,7 @@ fn depth_costs_no_stack() {
     let nested = nest(30_000);
     let (id, code, _) = refused(&nested);
     assert_eq!((&*id, code), ("null", -32600));
-    // Where nobody looks, it is an unknown field like another.
+    // In a place that is not read it is ignored like any unknown field.
     let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"hello","params":{{"x":{nested}}}}}"#);
     assert_hello(&decode(line.as_bytes()).message);
     let line = format!(
@@ -548,7 +548,7 @@ fn a_report_is_read_with_all_that_names_the_process() {
     assert_eq!(full.terminal.unwrap().tmux_pane.as_deref(), Some("%3"));
     let bare = report(json!({"pid": 0, "terminal": {}}));
     assert_eq!((bare.process, bare.terminal), (None, None));
-    // An event that makes no sense is the core's to refuse: it tells people, too.
+    // The core refuses an invalid event, because it also sends a notice.
     for event in [
         json!(null),
         json!([]),

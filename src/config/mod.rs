@@ -52,7 +52,7 @@ pub const MAX_USAGE_INTERVAL: Duration = Duration::from_hours(24);
 
 /// The file that `config init` writes: every setting, commented out, at its default.
 pub const TEMPLATE: &str = r#"# agent-console's settings. Each line shows its default; remove the # to change one.
-# `agent-console config check` tells what is wrong with this file, `agent-console config show` what counts.
+# `agent-console config check` shows what is wrong with this file, `agent-console config show` what counts.
 # A running daemon reads it again on `systemctl --user reload agent-console` or SIGHUP.
 
 # Where the daemon listens when no service manager hands it a socket, and where clients and hooks connect: an absolute

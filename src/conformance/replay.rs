@@ -27,7 +27,7 @@ const NAMESPACE: u64 = 4_026_531_836;
 const CLIENT: ClientId = ClientId(1);
 const HOOK: ClientId = ClientId(2);
 
-/// How long a replay goes on after the last fact: longer than any rule waits.
+/// How long a replay continues after the last fact, in milliseconds: longer than any rule waits.
 const TAIL_MS: u64 = 60_000;
 
 /// The sources to replay.
@@ -337,7 +337,7 @@ impl Replay {
     }
 }
 
-/// The id of each request: replies are told apart by their order.
+/// The id of each request: replies are matched by their order.
 fn id() -> Option<Id> {
     codec::decode(br#"{"jsonrpc":"2.0","id":1,"method":"hello"}"#).id
 }

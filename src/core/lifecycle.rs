@@ -31,7 +31,7 @@ pub(crate) enum Drained {
     Exit,
     /// The daemon leaves because it is idle.
     ExitIdle,
-    /// The daemon is needed after all.
+    /// The daemon is not idle any more.
     Stay,
 }
 

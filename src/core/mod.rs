@@ -427,7 +427,9 @@ impl Core {
         let (settings, restart) = match outcome {
             Ok(read) => read,
             Err(why) => {
-                let message = format!("the configuration was refused, the old one stays: {why}");
+                let message = format!(
+                    "the configuration was refused, so the previous one stays in force: {why}"
+                );
                 return self
                     .feed
                     .notice(NoticeCode::ConfigRefused, &message, true, now);

@@ -50,7 +50,7 @@ impl Core {
         self.upsert(&key, now, at, make, change);
     }
 
-    /// A session's sources were silent for as long as it takes for that to mean something.
+    /// A session's sources have sent nothing for as long as a rule waits.
     pub(super) fn session_timeout(&mut self, key: &str, now: Now) {
         let due = self.sessions.get(key).and_then(Session::timeout_at);
         let at = due.unwrap_or(now.unix_ms).min(now.unix_ms);

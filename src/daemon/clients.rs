@@ -1,8 +1,8 @@
 //! The connected clients: what each is sent, who is subscribed, who is dropped.
 //!
-//! Owns every connection's outgoing side and the log of notifications that subscribers share. Carries out, decides only
-//! who reads too slowly to be kept; whoever has gone, by their own doing or ours, waits in [`Clients::next_gone`] until
-//! the core is told. Called by the loop.
+//! Owns every connection's outgoing side and the log of notifications that all subscribers share. Its only decision is
+//! which client reads too slowly and is dropped. A closed connection stays in [`Clients::next_gone`] until the event loop
+//! has reported it to the core. Called by the event loop.
 
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
@@ -12,18 +12,19 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::connection::{Connection, ConnectionEvent, Scratch};
-use super::outbox::{Flushed, Log, MAX_BEHIND, MAX_UNREAD, Outbox};
+use super::outbox::{Flushed, MAX_BEHIND, MAX_UNREAD, NotificationLog, Outbox};
 use crate::core::ClientId;
 use crate::os::memory;
 
-/// How much of its own answers a client may leave unread before it is dropped: one snapshot of a very busy machine.
-const MOST_UNREAD: usize = 8 * 1024 * 1024;
+/// How many bytes of its own answers a client may leave unread before it is dropped: one snapshot of a very busy
+/// machine.
+const DROP_UNREAD: usize = 8 * 1024 * 1024;
 
-/// From how many connections on their end is worth giving memory back to the system.
+/// The heap is trimmed after a burst of at least this many connections has ended.
 const MANY_CONNECTIONS: usize = 64;
 
-/// From which length on an answer's memory is worth giving back: glibc keeps what lay at the heap's top up to twice the
-/// largest block that it ever mapped on its own.
+/// The heap is trimmed after an answer of at least this many bytes: glibc keeps free memory at the top of the heap, up
+/// to twice the largest block that it ever mapped on its own.
 const LONG_ANSWER: usize = 64 * 1024;
 
 /// A connection's outgoing side.
@@ -32,12 +33,12 @@ struct Client {
     connection: Rc<Connection>,
     reader: AbortHandle,
     outbox: Outbox,
-    /// Its socket takes no more; this task waits until it does.
+    /// The task that waits until the socket is writable; `None` while it is.
     blocked: Option<AbortHandle>,
-    /// To be closed once everything is sent.
+    /// Close the connection once everything is sent.
     closing: bool,
-    /// It has sent something.
-    spoke: bool,
+    /// The client has sent at least one line.
+    has_sent: bool,
 }
 
 /// Every client, by its number.
@@ -45,28 +46,28 @@ struct Client {
 pub(super) struct Clients {
     all: HashMap<ClientId, Client>,
     last: u64,
-    /// How many there were at most since memory was last given back.
-    most: usize,
-    /// A long answer was sent since.
-    answered_at_length: bool,
+    /// The highest number of clients since the heap was last trimmed.
+    peak: usize,
+    /// An answer of [`LONG_ANSWER`] bytes or more was sent since the heap was last trimmed.
+    sent_long_answer: bool,
     dashboards: Vec<ClientId>,
-    log: Log,
-    post: mpsc::Sender<ConnectionEvent>,
+    log: NotificationLog,
+    event_tx: mpsc::Sender<ConnectionEvent>,
     scratch: Scratch,
     gone: Vec<ClientId>,
 }
 
 impl Clients {
-    /// None yet; their mail will go to `post`.
-    pub(super) fn new(post: mpsc::Sender<ConnectionEvent>) -> Self {
+    /// No clients yet; the events of each connection are sent to `event_tx`.
+    pub(super) fn new(event_tx: mpsc::Sender<ConnectionEvent>) -> Self {
         Self {
             all: HashMap::new(),
             last: 0,
-            most: 0,
-            answered_at_length: false,
+            peak: 0,
+            sent_long_answer: false,
             dashboards: Vec::new(),
-            log: Log::default(),
-            post,
+            log: NotificationLog::default(),
+            event_tx,
             scratch: Scratch::default(),
             gone: Vec::new(),
         }
@@ -76,21 +77,21 @@ impl Clients {
         self.all.len()
     }
 
-    /// One that has gone and of whom the core has not been told.
+    /// A client whose connection is closed and which has not been reported to the core.
     pub(super) fn next_gone(&mut self) -> Option<ClientId> {
         self.gone.pop()
     }
 
-    /// It has sent something. False if it has gone meanwhile: what it sent is nobody's.
-    pub(super) fn has_sent(&mut self, client: ClientId) -> bool {
+    /// Notes that the client has sent a line. False if its connection is closed: the line is dropped.
+    pub(super) fn mark_sent(&mut self, client: ClientId) -> bool {
         let entry = self.all.get_mut(&client);
         entry.is_some_and(|entry| {
-            entry.spoke = true;
+            entry.has_sent = true;
             true
         })
     }
 
-    /// From here on it is sent what is broadcast.
+    /// Sends the client all notifications from here on.
     pub(super) fn subscribe(&mut self, client: ClientId) {
         if let Some(entry) = self.all.get_mut(&client) {
             entry.outbox.subscribe(&self.log);
@@ -100,12 +101,12 @@ impl Clients {
         }
     }
 
-    /// To every subscriber, with the next [`flush_dashboards`](Self::flush_dashboards).
+    /// Queues a notification for every subscriber; it is sent with the next [`flush_dashboards`](Self::flush_dashboards).
     pub(super) fn broadcast(&mut self, line: &[u8]) {
         self.log.append(line);
     }
 
-    /// To every client, after what was broadcast.
+    /// Sends a line to every client, after the notifications that are queued.
     pub(super) fn announce(&mut self, line: &[u8]) {
         self.flush_dashboards();
         for client in self.all.keys().copied().collect::<Vec<_>>() {
@@ -113,30 +114,33 @@ impl Clients {
         }
     }
 
-    /// True if each has been served and nothing is left to read from it or to send to it.
+    /// True if each client has sent something and nothing is left to read from it or to send to it.
     pub(super) fn are_drained(&self) -> bool {
         self.all.values().all(|client| {
-            client.spoke && !client.connection.has_more() && client.outbox.is_empty(&self.log)
+            client.has_sent && !client.connection.has_more() && client.outbox.is_empty(&self.log)
         })
     }
 
-    /// True if one is to be sent more than its socket takes for now.
+    /// True if there is more to send to some client than its socket takes for now.
     pub(super) fn any_blocked(&self) -> bool {
         self.all.values().any(|client| client.blocked.is_some())
     }
 
-    /// Takes a connection in and begins to read from it.
+    /// Adds an accepted connection and begins to read from it.
     pub(super) fn add(&mut self, socket: UnixStream) {
         let connection = match Connection::new(socket) {
             Ok(connection) => Rc::new(connection),
             Err(error) => {
-                tracing::warn!("cannot watch a connection: {error}");
+                tracing::warn!(
+                    "cannot register a connection with the reactor, so it is closed: {error}"
+                );
                 return;
             }
         };
         self.last += 1;
         let client = ClientId(self.last);
-        let reader = Rc::clone(&connection).read(client, self.post.clone(), self.scratch.clone());
+        let reader =
+            Rc::clone(&connection).read(client, self.event_tx.clone(), self.scratch.clone());
         let reader = tokio::task::spawn_local(reader).abort_handle();
         let outbox = Outbox::default();
         self.all.insert(
@@ -147,10 +151,10 @@ impl Clients {
                 outbox,
                 blocked: None,
                 closing: false,
-                spoke: false,
+                has_sent: false,
             },
         );
-        self.most = self.most.max(self.all.len());
+        self.peak = self.peak.max(self.all.len());
     }
 
     /// Sends one line to one client, after what it has been sent before.
@@ -158,22 +162,22 @@ impl Clients {
         let Some(entry) = self.all.get_mut(&client).filter(|entry| !entry.closing) else {
             return;
         };
-        if entry.outbox.unread() > MOST_UNREAD {
+        if entry.outbox.unread() > DROP_UNREAD {
             tracing::warn!(
                 client = client.0,
                 unread = entry.outbox.unread(),
-                "dropped a client that does not read"
+                "dropped a client that does not read its answers"
             );
-            return self.forget(client);
+            return self.remove(client);
         }
-        self.answered_at_length |= line.len() >= LONG_ANSWER;
+        self.sent_long_answer |= line.len() >= LONG_ANSWER;
         let outcome = entry
             .outbox
             .send(line, &self.log, entry.connection.socket());
         self.sent(client, outcome);
     }
 
-    /// Its socket takes bytes again.
+    /// The client's socket is writable again.
     pub(super) fn unblocked(&mut self, client: ClientId) {
         if let Some(entry) = self.all.get_mut(&client) {
             entry.blocked = None;
@@ -198,11 +202,12 @@ impl Clients {
             return;
         };
         match outcome {
-            Ok(Flushed::All) if entry.closing => self.forget(client),
+            Ok(Flushed::All) if entry.closing => self.remove(client),
             Ok(Flushed::All) => entry.connection.pause(false),
             Ok(Flushed::Blocked) => {
                 if entry.blocked.is_none() {
-                    let writable = Rc::clone(&entry.connection).writable(client, self.post.clone());
+                    let writable =
+                        Rc::clone(&entry.connection).writable(client, self.event_tx.clone());
                     entry.blocked = Some(tokio::task::spawn_local(writable).abort_handle());
                 }
                 let behind = entry.outbox.behind(&self.log);
@@ -212,21 +217,21 @@ impl Clients {
                         behind,
                         "dropped a dashboard that does not keep up"
                     );
-                    return self.forget(client);
+                    return self.remove(client);
                 }
                 entry.connection.pause(entry.outbox.unread() > MAX_UNREAD);
             }
             Err(error) => {
-                tracing::debug!(client = client.0, %error, "a client is gone");
-                self.forget(client);
+                tracing::debug!(client = client.0, %error, "a client has disconnected");
+                self.remove(client);
             }
         }
     }
 
-    /// One write for each subscriber that is behind.
+    /// Sends the queued notifications: one write for each subscriber that is behind.
     pub(super) fn flush_dashboards(&mut self) {
         if self.dashboards.is_empty() {
-            return self.log.forget(self.log.end());
+            return self.log.discard(self.log.end());
         }
         for client in self.dashboards.clone() {
             let Some(entry) = self.all.get(&client) else {
@@ -239,7 +244,7 @@ impl Clients {
                     behind,
                     "dropped a dashboard that does not keep up"
                 );
-                self.forget(client);
+                self.remove(client);
             } else if behind > 0 {
                 self.flush(client);
             }
@@ -249,26 +254,26 @@ impl Clients {
             .iter()
             .filter_map(|client| self.all.get(client)?.outbox.cursor());
         let slowest = cursors.min().unwrap_or(self.log.end());
-        self.log.forget(slowest);
+        self.log.discard(slowest);
     }
 
-    /// Ends a connection once the client has been sent all there is.
+    /// Closes a connection once everything is sent.
     pub(super) fn close_when_sent(&mut self, client: ClientId) {
         let Some(entry) = self.all.get_mut(&client) else {
             return;
         };
         entry.closing = true;
         if entry.outbox.is_empty(&self.log) {
-            self.forget(client);
+            self.remove(client);
         }
     }
 
-    /// Ends a connection, from this side or because it has ended.
-    pub(super) fn forget(&mut self, client: ClientId) {
+    /// Closes a connection, or removes one that its client has closed.
+    pub(super) fn remove(&mut self, client: ClientId) {
         let Some(entry) = self.all.remove(&client) else {
             return;
         };
-        // Each holds the connection open.
+        // Each task keeps the connection open.
         entry.reader.abort();
         if let Some(writer) = entry.blocked {
             writer.abort();
@@ -282,21 +287,21 @@ impl Clients {
             tracing::info!(
                 client = client.0,
                 dashboards = self.dashboards.len(),
-                "a dashboard has gone"
+                "a dashboard has disconnected"
             );
         }
         self.gone.push(client);
     }
 
-    /// Gives back what a burst of connections or a long answer took. To be called when the mailbox was not full: while
-    /// it is, more of them are about to go.
-    pub(super) fn give_memory_back(&mut self) {
-        let have_gone = self.most >= MANY_CONNECTIONS && self.all.len() <= self.most / 8;
-        if have_gone {
-            self.most = self.all.len();
+    /// Returns to the system what a burst of connections or a long answer took. Call it when the last batch of events was
+    /// not full: while it is, more connections are about to close.
+    pub(super) fn trim_memory(&mut self) {
+        let burst_is_over = self.peak >= MANY_CONNECTIONS && self.all.len() <= self.peak / 8;
+        if burst_is_over {
+            self.peak = self.all.len();
             self.all.shrink_to_fit();
         }
-        if have_gone || std::mem::take(&mut self.answered_at_length) {
+        if burst_is_over || std::mem::take(&mut self.sent_long_answer) {
             memory::trim_heap();
         }
     }

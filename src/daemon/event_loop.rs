@@ -1,14 +1,13 @@
-//! The loop: everything that happens comes in here, one after the other, and goes through the core; what the core
-//! decides is carried out here, in order, and nothing else is.
+//! The event loop: passes every input to the core, one at a time, and applies the core's effects in order.
 //!
-//! Owns the core, the listener and the clients. One thread; nothing is shared but the connections' sockets. A turn
-//! takes what waits in the mailbox (bounded, so that a flood waits in the senders' sockets), answers each at once, and
-//! flushes the subscribers at its end: a hook has its answer before the fan-out begins, and a subscriber gets one write
-//! for all that a turn changed.
+//! Owns the core, the listener and the clients. One thread; only the connections' sockets are shared with its tasks. A
+//! turn takes the waiting events of the connections (the channel is bounded, so that a flood stays in the senders'
+//! sockets), answers each at once, and flushes the subscribers at its end: a hook has its answer before the fan-out
+//! begins, and a subscriber gets one write for all that a turn changed.
 //!
-//! Leaving: the core says `Retire`; from then on nobody is accepted (of a socket of our own, which has lost its path,
-//! the rest of the queue is), who was accepted is served, and once nothing is left to read, or after [`GRACE`], the
-//! core is told `Drained` and decides.
+//! Draining: after [`Effect::Drain`] no new connection is accepted (a socket of our own has lost its path, so the rest of
+//! its queue still is), and the accepted clients are served. Once nothing is left to read, or after [`GRACE`], the core
+//! receives [`Input::Drained`] and decides whether to exit.
 
 use std::future::{pending, poll_fn};
 use std::os::fd::{AsFd, OwnedFd};
@@ -34,37 +33,37 @@ use crate::log::LogControl;
 use crate::os::{clock, memory, process};
 use crate::protocol::NoticeCode;
 
-/// How many events one turn takes: enough to coalesce a burst, few enough that the first answer does not wait long.
+/// How many events one turn takes at most: enough to coalesce a burst, few enough that the first answer does not wait long.
 const TURN: usize = 128;
 
-/// How long leaving waits for clients that were accepted and have not said anything, and for those that don't read.
+/// How long draining waits for accepted clients that have not sent anything, and leaving for those that do not read.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Whether the loop goes on.
+/// Whether the loop continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ControlFlow {
     Continue,
-    /// Leave; with or without sending what is unsent.
+    /// Exit, after sending what is unsent if `flush` is set.
     Exit {
         flush: bool,
     },
 }
 
-/// The daemon's one loop. See the module's text.
+/// The daemon's only loop; see the module's documentation.
 pub(super) struct EventLoop {
     core: Core,
     config: Config,
     log_control: LogControl,
     began: Instant,
-    /// The listening socket in the reactor; `None` while nobody is accepted.
+    /// The listening socket in the reactor; `None` while no connection is accepted.
     listening: Option<AsyncFd<OwnedFd>>,
     listener: Listener,
-    /// No descriptor was left for another connection when there were so many: accept again when there are fewer.
+    /// The number of clients when the last accept failed for want of a descriptor: accept again when there are fewer.
     full_at: Option<usize>,
-    /// Since when the daemon is leaving, if nobody objects.
+    /// When the daemon began to drain; `None` while it is not draining.
     draining_since: Option<Instant>,
     clients: Clients,
-    /// They will say no more, and wait for an answer.
+    /// Clients that have shut down their sending side and still wait for an answer.
     half_closed: Vec<ClientId>,
     events: mpsc::Receiver<ConnectionEvent>,
     exits: ExitWatcher,
@@ -72,7 +71,7 @@ pub(super) struct EventLoop {
     registries: Registries,
     fetcher: Fetcher,
     signals: Signals,
-    /// The last input's effects: one allocation for all.
+    /// The last input's effects, kept to reuse the allocation.
     effects: Vec<Effect>,
 }
 
@@ -131,7 +130,7 @@ impl EventLoop {
         })
     }
 
-    /// Turns until the daemon is to leave.
+    /// Runs until the core says `Exit`.
     pub(super) async fn run(mut self) {
         self.initial_scan().await;
         sd_notify::ready(&self.serving());
@@ -177,7 +176,7 @@ impl EventLoop {
     async fn initial_scan(&mut self) {
         let mut any = true;
         while std::mem::take(&mut any) {
-            // The watcher looks in tasks of its own.
+            // The watcher reads in tasks of its own.
             tokio::task::yield_now().await;
             while let Some(sighting) = self.registries.try_next() {
                 self.registry_changed(sighting);
@@ -186,7 +185,8 @@ impl EventLoop {
         }
     }
 
-    /// After each input: subscribers get what changed; what went wrong with the log is told; leaving goes on.
+    /// After each input: reports a failure of the log, accepts again where it had stopped, publishes what changed, closes
+    /// finished connections, and continues to drain.
     fn end_turn(&mut self) -> ControlFlow {
         if let Some(failure) = self.log_control.take_failure() {
             self.handle(Input::Notice {
@@ -212,7 +212,7 @@ impl EventLoop {
         }
     }
 
-    /// Who will say no more is let go of once nothing is owed to them.
+    /// Closes each half-closed connection whose requests have all been answered.
     fn close_answered(&mut self) {
         let Self {
             half_closed,
@@ -310,7 +310,7 @@ impl EventLoop {
         for event in events.drain(..) {
             let next = match event {
                 ConnectionEvent::Received(client, input) => {
-                    if !self.clients.has_sent(client) {
+                    if !self.clients.mark_sent(client) {
                         continue;
                     }
                     self.handle(input)
@@ -320,7 +320,7 @@ impl EventLoop {
                     ControlFlow::Continue
                 }
                 ConnectionEvent::Gone(client) => {
-                    self.clients.forget(client);
+                    self.clients.remove(client);
                     ControlFlow::Continue
                 }
                 ConnectionEvent::Writable(client) => {
@@ -337,7 +337,7 @@ impl EventLoop {
         }
         events.clear();
         if !is_burst {
-            self.clients.give_memory_back();
+            self.clients.trim_memory();
         }
         flow
     }
@@ -346,11 +346,11 @@ impl EventLoop {
         match signal {
             SignalEvent::HungUp => self.reload(),
             SignalEvent::Terminated if self.core.is_leaving() => {
-                tracing::info!("a second signal: leaves at once");
+                tracing::info!("a second signal: exits at once");
                 ControlFlow::Exit { flush: false }
             }
             SignalEvent::Terminated => {
-                tracing::info!("leaves on a signal");
+                tracing::info!("exits on a signal");
                 self.handle(Input::Terminated)
             }
         }
@@ -393,7 +393,9 @@ impl EventLoop {
             }
             Err(error) => {
                 // In the text, not in a field: `journalctl` shows no fields unless asked.
-                tracing::warn!("the configuration was refused, the old one stays: {error}");
+                tracing::warn!(
+                    "the configuration was refused, so the previous one stays in force: {error}"
+                );
                 Err(error.to_string())
             }
         };
@@ -406,7 +408,7 @@ impl EventLoop {
         if for_good {
             sd_notify::stopping("stopping");
         }
-        // What waits in a manager's queue starts the next daemon; our own is emptied in the turns that follow.
+        // Connections in a service manager's queue start the next daemon; our own queue is emptied in the next turns.
         self.listening = None;
         self.listener.retire();
         self.draining_since = Some(clock::monotonic());
@@ -417,13 +419,15 @@ impl EventLoop {
         let again = self.listener.resume().map_err(anyhow::Error::from);
         match again.and_then(|()| Ok(listen(&self.listener)?)) {
             Ok(listening) => self.listening = Some(listening),
-            // Nobody new can connect; who is connected is served until the next time that nobody needs it.
-            Err(error) => tracing::warn!("cannot listen again: {error}"),
+            // No new client can connect. The connected ones are served until the daemon is idle again and exits.
+            Err(error) => tracing::warn!(
+                "cannot listen again, so no new client can connect until the daemon is restarted: {error}"
+            ),
         }
-        tracing::info!("needed after all: staying");
+        tracing::info!("not idle any more: the daemon stays");
     }
 
-    /// True if everyone who was accepted has been served and nothing is left to read.
+    /// True if every accepted client has been served and nothing is left to read.
     fn is_drained(&mut self) -> bool {
         if self.listener.origin() == Origin::SelfBound {
             self.accept();
@@ -432,12 +436,12 @@ impl EventLoop {
     }
 
     fn drained(&mut self) -> ControlFlow {
-        // One grace is enough: what the core decides now is final, or it is not leaving.
+        // The grace period is used up: the core now exits, or it resumes.
         self.draining_since = None;
         self.handle(Input::Drained)
     }
 
-    /// Sends what is unsent, for as long as [`GRACE`] and nobody says "at once".
+    /// Sends what is unsent, until [`GRACE`] is over or a second signal arrives.
     async fn leave(mut self, flush: bool) {
         sd_notify::stopping("stopped");
         tracing::info!(flush, "leaving");
@@ -447,7 +451,7 @@ impl EventLoop {
                 Some(event) = self.events.recv() => match event {
                     ConnectionEvent::Writable(client) => self.clients.unblocked(client),
                     ConnectionEvent::Ended(client) => self.clients.close_when_sent(client),
-                    ConnectionEvent::Gone(client) => self.clients.forget(client),
+                    ConnectionEvent::Gone(client) => self.clients.remove(client),
                     ConnectionEvent::Received(..) => {}
                 },
                 _ = self.signals.next() => break,
@@ -470,7 +474,7 @@ fn listen(listener: &Listener) -> std::io::Result<AsyncFd<OwnedFd>> {
     register(listener.as_fd().try_clone_to_owned()?, Interest::READABLE)
 }
 
-/// Somebody waits to be accepted, perhaps.
+/// Resolves when a connection may be waiting to be accepted.
 async fn acceptable(listening: Option<&AsyncFd<OwnedFd>>) {
     match listening {
         // An error of the reactor means that it is shutting down.

@@ -23,26 +23,26 @@ use tokio::task::AbortHandle;
 /// watches.
 #[derive(Debug)]
 pub struct ExitWatcher {
-    report: UnboundedSender<ProcessId>,
+    exit_tx: UnboundedSender<ProcessId>,
     watches: Rc<RefCell<HashMap<ProcessId, AbortHandle>>>,
 }
 
 impl ExitWatcher {
     /// A watcher without watches.
     #[must_use]
-    pub fn new(report: UnboundedSender<ProcessId>) -> Self {
+    pub fn new(exit_tx: UnboundedSender<ProcessId>) -> Self {
         Self {
-            report,
+            exit_tx,
             watches: Rc::default(),
         }
     }
 
-    /// Reports when `process` ends: soon, if it already has, or if its id belongs to another process by now. For one
-    /// that is already watched nothing changes; after the report it can be watched (and reported) again.
+    /// Reports when `process` ends: soon, if it already has, or if its id belongs to another process by now. Watching
+    /// it twice changes nothing; after the report it can be watched (and reported) again.
     ///
     /// False if the kernel gives no way to watch it (no descriptor left, a sandbox, an old kernel), which is logged:
     /// its end will not be reported.
-    #[must_use = "an end that is not reported must be found out otherwise"]
+    #[must_use = "if false, the end of the process must be detected otherwise"]
     pub fn watch(&self, process: ProcessId) -> bool {
         if self.watches.borrow().contains_key(&process) {
             return true;
@@ -52,23 +52,23 @@ impl ExitWatcher {
             Err(error) => {
                 tracing::warn!(
                     pid = process.pid,
-                    "cannot watch a process, its end will not be noticed: {error}"
+                    "cannot watch a process, so its end will not be noticed: {error}"
                 );
                 return false;
             }
         };
-        let report = self.report.clone();
+        let exit_tx = self.exit_tx.clone();
         let watches = Rc::clone(&self.watches);
         let task = tokio::task::spawn_local(async move {
             if let Some(exit) = exit
                 && exit.readable().await.is_err()
             {
-                // The runtime ends; the process, perhaps, does not.
+                // The runtime ends; the process may still run.
                 return;
             }
             watches.borrow_mut().remove(&process);
-            // It fails only if the loop has ended.
-            let _ = report.send(process);
+            // Fails only if the event loop has ended.
+            let _ = exit_tx.send(process);
         });
         self.watches
             .borrow_mut()
@@ -156,7 +156,7 @@ mod tests {
             .unwrap()
     }
 
-    /// Whatever is due has been reported by the time another process's end is.
+    /// No further end is reported: one that was due would come before the end of a process that is killed now.
     async fn nothing_more(watcher: &ExitWatcher, reports: &mut UnboundedReceiver<ProcessId>) {
         let mut last = Sleeper::start();
         let id = last.id();

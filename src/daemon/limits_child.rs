@@ -22,7 +22,7 @@ use super::reactor::register;
 use crate::limits::{FetchFailure, FetchOutcome, FetchProblem};
 use crate::os::{process, program};
 
-/// The most that is read of the child's output, in bytes: its line has a few hundred.
+/// How many bytes of the child's output are read at most: its line has a few hundred.
 const MAX_OUTPUT: usize = 16 * 1024;
 
 /// The child's name in the process table.
@@ -73,9 +73,9 @@ impl Fetcher {
         let child = match self.spawn() {
             Ok(child) => child,
             Err(error) => {
-                let message = format!("the program cannot be started to ask: {error}");
+                let message = format!("cannot start the program that fetches the limits: {error}");
                 let failure = FetchFailure::new(FetchProblem::FetchFailed, message);
-                // The loop holds the other end.
+                // The event loop holds the receiver.
                 let _ = result_tx.send(FetchOutcome::Failed(failure));
                 return;
             }

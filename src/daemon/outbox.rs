@@ -13,22 +13,22 @@ use std::io::{self, Write};
 /// How far behind a subscriber may be, in bytes, before it is dropped. The log is shared, so this bounds it as a whole.
 pub(super) const MAX_BEHIND: u64 = 512 * 1024;
 
-/// How much of its own answers a client may leave unread before its requests are no longer read.
+/// How many bytes of its own answers a client may leave unread before its requests are no longer read.
 pub(super) const MAX_UNREAD: usize = 64 * 1024;
 
-/// The log's memory is given back beyond this: a burst must not stay in the daemon's size.
+/// The log's capacity is shrunk to this many bytes after a burst, so that the daemon does not stay large.
 const KEPT_CAPACITY: usize = 64 * 1024;
 
 /// The notifications that some subscriber has not been sent yet.
 #[derive(Debug, Default)]
-pub(super) struct Log {
+pub(super) struct NotificationLog {
     bytes: Vec<u8>,
     /// Where `bytes` begins in the endless log.
     start: u64,
 }
 
-impl Log {
-    /// The place after the last notification.
+impl NotificationLog {
+    /// The position after the last notification.
     pub(super) fn end(&self) -> u64 {
         self.start + self.bytes.len() as u64
     }
@@ -42,12 +42,12 @@ impl Log {
         self.bytes.get(skip..).unwrap_or_default()
     }
 
-    /// Forgets what everybody has been sent; `slowest` is the lowest cursor, or the end if there is no subscriber.
-    pub(super) fn forget(&mut self, slowest: u64) {
+    /// Discards what every subscriber has been sent; `slowest` is the lowest cursor, or the end if there is no subscriber.
+    pub(super) fn discard(&mut self, slowest: u64) {
         let sent = usize::try_from(slowest.saturating_sub(self.start))
             .unwrap_or(usize::MAX)
             .min(self.bytes.len());
-        // Moving what is left costs as much as it is long: only once it is worth it.
+        // The rest is moved, which costs time in its length: only done when enough is freed.
         if sent == self.bytes.len() || sent > KEPT_CAPACITY {
             self.bytes.drain(..sent);
             self.start += sent as u64;
@@ -58,41 +58,41 @@ impl Log {
     }
 }
 
-/// What came of a write.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flushed {
-    /// The client has been sent all there is.
+    /// Everything is sent.
     All,
-    /// Its socket takes no more for now.
+    /// The socket takes no more for now.
     Blocked,
 }
 
 /// What one client has not been sent yet.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// Its own answers, and what of the log had to go before them.
+    /// Its own answers, and the rest of a notification that had to be sent before them.
     own: Vec<u8>,
-    /// How much of `own` is sent.
+    /// How many bytes of `own` are sent.
     sent: usize,
-    /// How far a subscriber has been sent the log.
+    /// The subscriber's position in the log; `None` if the client has not subscribed.
     cursor: Option<u64>,
     /// The last byte sent from the log was not a line's last.
     torn: bool,
 }
 
 impl Outbox {
-    /// From here on the client is sent what is appended to the log.
-    pub(super) fn subscribe(&mut self, log: &Log) {
+    /// Sends the client all that is appended to the log from here on.
+    pub(super) fn subscribe(&mut self, log: &NotificationLog) {
         self.cursor = Some(log.end());
     }
 
-    /// How far it has been sent the log.
+    /// Its position in the log; `None` if it has not subscribed.
     pub(super) fn cursor(&self) -> Option<u64> {
         self.cursor
     }
 
     /// How far behind the log it is, in bytes.
-    pub(super) fn behind(&self, log: &Log) -> u64 {
+    pub(super) fn behind(&self, log: &NotificationLog) -> u64 {
         self.cursor.map_or(0, |cursor| log.end() - cursor)
     }
 
@@ -102,11 +102,11 @@ impl Outbox {
     }
 
     /// True if there is nothing left to send.
-    pub(super) fn is_empty(&self, log: &Log) -> bool {
+    pub(super) fn is_empty(&self, log: &NotificationLog) -> bool {
         self.unread() == 0 && self.behind(log) == 0
     }
 
-    /// Sends one line of its own, after what was begun and before what of the log has not been.
+    /// Sends one line of its own, after the notification that is half sent and before all later ones.
     ///
     /// # Errors
     ///
@@ -114,7 +114,7 @@ impl Outbox {
     pub(super) fn send(
         &mut self,
         line: &[u8],
-        log: &Log,
+        log: &NotificationLog,
         socket: impl Write,
     ) -> io::Result<Flushed> {
         if self.torn
@@ -147,7 +147,11 @@ impl Outbox {
     /// # Errors
     ///
     /// The connection is broken.
-    pub(super) fn flush(&mut self, log: &Log, mut socket: impl Write) -> io::Result<Flushed> {
+    pub(super) fn flush(
+        &mut self,
+        log: &NotificationLog,
+        mut socket: impl Write,
+    ) -> io::Result<Flushed> {
         if !self.own.is_empty() {
             self.sent += write(&mut socket, &self.own[self.sent..])?;
             if self.sent < self.own.len() {
@@ -224,7 +228,7 @@ mod tests {
         fn no_line_is_torn_or_lost(
             steps in prop::collection::vec((any::<bool>(), 1..40_usize, 0..60_usize), 1..80),
         ) {
-            let mut log = Log::default();
+            let mut log = NotificationLog::default();
             let mut outbox = Outbox::default();
             let mut socket = Narrow::default();
             outbox.subscribe(&log);
@@ -240,7 +244,7 @@ mod tests {
                     log.append(line.as_bytes());
                     outbox.flush(&log, &mut socket).unwrap();
                 }
-                log.forget(outbox.cursor().unwrap());
+                log.discard(outbox.cursor().unwrap());
             }
             socket.room = usize::MAX;
             prop_assert_eq!(outbox.flush(&log, &mut socket).unwrap(), Flushed::All);
@@ -254,8 +258,11 @@ mod tests {
 
     #[test]
     fn an_answer_goes_before_what_the_log_holds() {
-        let (mut log, mut outbox, mut socket) =
-            (Log::default(), Outbox::default(), Narrow::default());
+        let (mut log, mut outbox, mut socket) = (
+            NotificationLog::default(),
+            Outbox::default(),
+            Narrow::default(),
+        );
         outbox.subscribe(&log);
         log.append(b"changed\n");
         socket.room = usize::MAX;
@@ -266,11 +273,11 @@ mod tests {
 
     #[test]
     fn the_log_is_no_longer_than_the_slowest_is_behind() {
-        let mut log = Log::default();
+        let mut log = NotificationLog::default();
         for _ in 0..10_000 {
             log.append(&[b'x'; 1000]);
         }
-        log.forget(log.end() - 1000);
+        log.discard(log.end() - 1000);
         assert_eq!(log.bytes.len(), 1000);
         assert!(log.bytes.capacity() <= KEPT_CAPACITY);
         assert_eq!(log.since(log.end() - 1000).len(), 1000);

@@ -61,7 +61,7 @@ impl LogControl {
 }
 
 /// Sets up the process's log. Call it once, before any thread is started. A place that cannot be used is no error: the
-/// journal is replaced by standard error, a file by nothing, and [`LogControl::take_failure`] says so.
+/// journal is replaced by standard error, a file by nothing, and [`LogControl::take_failure`] returns why.
 #[must_use]
 pub fn init(level: LogLevel, target: Target) -> LogControl {
     let health = Arc::new(Health::default());

@@ -137,7 +137,7 @@ impl FileSink {
         written.map_err(|error| self.failed("written", &error))
     }
 
-    /// Moves the file aside and begins a new one. Where that fails, the old one goes on, and the next attempt comes
+    /// Moves the file aside and begins a new one. Where that fails, the old one stays in use, and the next attempt comes
     /// after another [`FILE_LIMIT`]: a line too many is better than a system call too many with each line.
     fn rotate(&self, open: &mut Open) -> io::Result<()> {
         open.size = 0;

@@ -2,7 +2,7 @@
 //!
 //! `/tmp` belongs to everybody: anyone can plant a socket there before the daemon does, and a daemon can hang. So a
 //! client's way in is here, once, for the hook, the commands and the dashboard: a connect with a time limit, then the
-//! kernel's word on who listens, before a byte is sent. The daemon asks the same question of whoever it accepts. The
+//! kernel's word on who listens, before a byte is sent. The daemon asks the same question of each client that it accepts. The
 //! daemon's listener also probes with [`connect`] whether a socket file has a listener behind it.
 //!
 //! Standard library and system calls only: the hook pays for each of them. Knows nothing of the protocol, nor of what
@@ -78,7 +78,7 @@ pub fn uid(socket: impl AsFd) -> io::Result<u32> {
     platform::peer_uid(socket.as_fd())
 }
 
-/// The process at the other end, noted as [`uid`] is; 0 where the system does not tell, or the process is in a pid
+/// The process at the other end, noted as [`uid`] is; 0 where the system does not say, or the process is in a pid
 /// namespace that is not seen from here.
 pub fn pid(socket: impl AsFd) -> u32 {
     platform::peer_pid(socket.as_fd())

@@ -1,4 +1,4 @@
-//! What a client may do wrong: it is told so, and nobody else notices.
+//! Wrong input of a client: it gets an error, and no other client is affected.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -41,7 +41,7 @@ const WRONG: &str = r#"
 -32602 | object          | 7    | CALL "method":"session.list","params":null}
 -32602 |                 | 7    | CALL "method":"session.list","params":{"include_closed":"yes"}}
 -32602 | session         | 7    | CALL "method":"session.get"}
--32001 | nobody          | 7    | CALL "method":"session.get","params":{"session":"nobody"}}
+-32001 | unknown         | 7    | CALL "method":"session.get","params":{"session":"unknown"}}
 -32602 | session         | 7    | SET {}}
 -32602 | status          | 7    | SET {"session":"x"}}
 -32602 | status must be  | 7    | SET {"session":"x","status":"asleep"}}
@@ -142,7 +142,7 @@ fn a_wrong_line_gets_an_error_that_says_what_is_wrong() {
 }
 
 #[test]
-fn what_needs_no_answer_gets_none() {
+fn a_notification_gets_no_answer() {
     let place = Place::new();
     let _daemon = place.daemon();
     let mut bystanders = Bystanders::at(&place);
@@ -253,7 +253,7 @@ fn a_line_cut_by_the_end_is_refused() {
 }
 
 #[test]
-fn a_client_that_asks_and_never_reads_costs_little() {
+fn a_client_that_sends_requests_and_never_reads_uses_little_memory() {
     let place = Place::new();
     let daemon = place.daemon();
     let mut bystanders = Bystanders::at(&place);
@@ -327,7 +327,8 @@ fn a_dashboard_that_never_reads_is_dropped() {
     );
     let grown = daemon.resident().saturating_sub(before);
     assert!(grown < 8 * 1024, "{grown} KiB more");
-    // Dropped is closed, though they never read: the descriptors are gone, and they can tell.
+    // A dropped connection is closed although its client never reads: the daemon's descriptors are gone, and the clients
+    // see the end.
     assert_eq!(daemon.descriptors(), descriptors);
     for wire in deaf {
         let mut text = Vec::new();
@@ -342,7 +343,7 @@ fn a_dashboard_that_never_reads_is_dropped() {
 }
 
 #[test]
-fn clients_that_say_nothing_are_in_nobodys_way() {
+fn clients_that_send_nothing_delay_no_other_client() {
     let place = Place::new();
     let _daemon = place.daemon();
     let mut bystanders = Bystanders::at(&place);

@@ -66,7 +66,7 @@ impl Drop for Bar {
 }
 
 #[test]
-fn the_line_says_who_waits_and_who_works() {
+fn the_line_counts_waiting_and_working_sessions() {
     let place = Place::new();
     let _daemon = place.daemon();
     assert_eq!(place.ok(&["bar"]), "\n");
@@ -107,7 +107,7 @@ fn without_a_daemon_the_line_is_empty_and_no_failure() {
     assert_eq!(place.json(&["bar", "--format", "waybar"])["class"], "off");
     assert!(!place.socket().exists());
 
-    // What does not mend itself is said where a log may be, with the same line.
+    // A permanent failure is also written to standard error, with the same line on standard output.
     std::fs::write(place.socket(), "no socket").unwrap();
     let output = place.run(&["bar", "--format", "i3blocks"]);
     assert_eq!(output.stdout, b"{\"full_text\":\"\",\"short_text\":\"\"}\n");
@@ -207,7 +207,7 @@ fn a_bar_does_not_start_what_was_stopped_on_purpose() {
 }
 
 #[test]
-fn a_bar_that_nobody_reads_ends_without_waiting_for_a_change() {
+fn a_bar_whose_reader_has_gone_ends_without_waiting_for_a_change() {
     let place = Place::new();
     let _daemon = place.daemon();
     let dashboards =

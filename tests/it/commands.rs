@@ -63,7 +63,7 @@ fn without_a_daemon_every_client_says_what_to_run() {
 }
 
 #[test]
-fn wrong_usage_is_told_apart_from_failure() {
+fn wrong_usage_and_failure_have_different_exit_codes() {
     let place = Place::new();
     let _daemon = place.daemon();
     for arguments in [
@@ -96,8 +96,8 @@ fn wrong_usage_is_told_apart_from_failure() {
         );
     }
     for (arguments, part) in [
-        (&["get", "nobody"][..], "agent-console list"),
-        (&["remove", "nobody"], "agent-console list"),
+        (&["get", "unknown"][..], "agent-console list"),
+        (&["remove", "unknown"], "agent-console list"),
         (&["get", ""], "empty"),
         (&["report", "a\nb", "idle"], "control characters"),
         (&["report", "x", "idle", "--waiting-for", "plan"], "waiting"),

@@ -61,7 +61,7 @@ fn bash_completes_both_names() {
 }
 
 #[test]
-fn every_shell_is_told_both_names() {
+fn every_shell_completes_both_names() {
     let place = Place::new();
     for (shell, line) in [
         ("bash", " acd agent-console\n"),

@@ -240,7 +240,7 @@ fn a_permission_request_reads_as_expected() {
         payload.to_string().as_bytes(),
     );
     let report = daemon.report();
-    // Nobody said which process the agent is, so it is the one that started the hook.
+    // No variable names the agent's process, so it is the one that started the hook.
     assert_eq!(report["pid"], process::id());
     assert_eq!(report.get("attended"), None);
     let event = report["event"].as_object().unwrap();
@@ -261,7 +261,7 @@ fn a_permission_request_reads_as_expected() {
 }
 
 #[test]
-fn the_environment_stays_at_home() {
+fn the_environment_is_not_sent() {
     let daemon = StandIn::new();
     let mut command = hook(&[], &daemon.socket());
     command
@@ -464,7 +464,7 @@ fn fill(daemon: &StandIn) -> usize {
 }
 
 #[test]
-fn a_daemon_that_hangs_holds_nobody_up() {
+fn a_daemon_that_hangs_does_not_delay_the_agent() {
     // One that accepts nothing and whose queue is full.
     let daemon = StandIn::new();
     fill(&daemon);
@@ -475,7 +475,7 @@ fn a_daemon_that_hangs_holds_nobody_up() {
 }
 
 #[test]
-fn a_daemon_that_slams_the_door_does_no_harm() {
+fn a_daemon_that_closes_the_connection_at_once_does_no_harm() {
     let daemon = StandIn::new();
     let socket = daemon.socket();
     let closer = thread::spawn(move || {
@@ -553,7 +553,7 @@ fn input_that_never_ends_is_left_in_time() {
 
 #[test]
 #[expect(unsafe_code, reason = "a signal mask is set between fork and exec")]
-fn a_blocked_alarm_still_rings() {
+fn a_blocked_sigalrm_still_ends_the_hook() {
     let daemon = StandIn::new();
     let mut command = hook(&[], &daemon.socket());
     // SAFETY: the closure only calls functions that are async-signal-safe, on locals.
@@ -590,7 +590,7 @@ fn terminal() -> (OwnedFd, OwnedFd) {
         )
     };
     assert_eq!(result, 0, "{}", io::Error::last_os_error());
-    // SAFETY: openpty(3) succeeded, so both are open descriptors that nobody else owns.
+    // SAFETY: openpty(3) succeeded, so both are open descriptors that nothing else owns.
     unsafe { (OwnedFd::from_raw_fd(person), OwnedFd::from_raw_fd(program)) }
 }
 
@@ -653,7 +653,7 @@ fn closed_descriptors_do_no_harm() {
         let start = monotonic();
         let mut child = shell.spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
-        // Where it is closed, nobody reads this.
+        // Where it is closed, nothing reads this.
         let _ = input.write_all(b"{\"hook_event_name\":\"Stop\"}");
         drop(input);
         finish(child, start);

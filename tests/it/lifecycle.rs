@@ -22,7 +22,7 @@ pub fn send(daemon: &Daemon, signal: Signal) {
     kill_process(pid.unwrap(), signal).unwrap();
 }
 
-/// The daemon, spawned and not waited for: it may have left before anybody could connect.
+/// The daemon, spawned and not waited for: it may have exited before a client could connect.
 pub fn spawn(place: &Place) -> Child {
     place
         .command(["daemon"])
@@ -245,7 +245,7 @@ fn a_file_of_another_process_at_the_path_stays() {
     assert_eq!(fs::read_to_string(place.socket()).unwrap(), "mine");
     fs::remove_file(place.socket()).unwrap();
 
-    // A socket that somebody else serves now.
+    // A socket that another process serves now.
     let mut daemon = place.daemon();
     fs::remove_file(place.socket()).unwrap();
     let _other = UnixListener::bind(place.socket()).unwrap();

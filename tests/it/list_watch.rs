@@ -135,7 +135,7 @@ fn a_terminal_gets_colours_and_no_line_that_it_would_fold() {
 }
 
 #[test]
-fn who_sees_no_session_is_told_what_to_do() {
+fn an_empty_list_says_what_to_do() {
     let place = Place::new();
     let _daemon = place.daemon();
     let list = on_terminal(&place, 80, "", "list");
@@ -152,7 +152,7 @@ fn who_sees_no_session_is_told_what_to_do() {
 }
 
 #[test]
-fn watch_has_a_line_for_what_a_person_would_see() {
+fn watch_prints_a_line_for_each_visible_change() {
     let place = Place::new();
     let mut daemon = place.daemon();
     let agent = Sleeper::start();
@@ -181,7 +181,7 @@ fn watch_has_a_line_for_what_a_person_would_see() {
         assert!(time.ends_with('s'), "{line}");
         Some(rest.to_owned())
     };
-    // What was over is no news.
+    // Sessions that were closed before are not printed.
     assert_eq!(
         next().unwrap(),
         "    working              build     cargo test"

@@ -13,7 +13,7 @@ fn row(line: &str) -> (&str, &str) {
 }
 
 #[test]
-fn who_has_needed_a_person_for_longest_is_next() {
+fn the_session_that_has_waited_longest_is_next() {
     let place = Place::new();
     let _daemon = place.daemon();
     for arguments in [&["next"][..], &["next", "--json"]] {
@@ -79,7 +79,7 @@ impl Drop for Tmux {
 }
 
 #[test]
-fn the_way_there_leads_there() {
+fn the_printed_command_selects_the_sessions_terminal() {
     let place = Place::new();
     let _daemon = place.daemon();
     // A path that a shell would take for three words.

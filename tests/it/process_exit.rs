@@ -18,14 +18,14 @@ use crate::support::{Daemon, Place, Sleeper, Wire, program, until};
 /// Far above what it takes, which is printed: about a millisecond.
 const PROMPT: Duration = Duration::from_secs(5);
 
-/// A daemon that leaves as soon as nobody needs it, and the dashboard that keeps it till then.
-struct Scene {
+/// A daemon that exits once it is idle, and the dashboard that keeps it until then.
+struct Fixture {
     place: Place,
     daemon: Daemon,
     dashboard: Wire,
 }
 
-impl Scene {
+impl Fixture {
     #[track_caller]
     fn new() -> Self {
         let place = Place::new();
@@ -46,14 +46,14 @@ impl Scene {
     #[track_caller]
     fn report(&mut self, pid: u32, id: &str) -> String {
         self.place.hook(pid, true, &event(id));
-        let session = self.told(id);
+        let session = self.next_change(id);
         assert_eq!(session["pid"], pid, "{session}");
         session["key"].as_str().unwrap().to_owned()
     }
 
     /// The next change of a session, by the agent's id of it.
     #[track_caller]
-    fn told(&mut self, id: &str) -> Value {
+    fn next_change(&mut self, id: &str) -> Value {
         loop {
             let session = self.dashboard.notified("session.changed")["session"].take();
             if session["session_id"] == id {
@@ -62,10 +62,10 @@ impl Scene {
         }
     }
 
-    /// The session's next change is its end, within a time that is told.
+    /// The session's next change is its end. Returns how long after `died` it was reported.
     #[track_caller]
-    fn told_of_end(&mut self, id: &str, died: Instant) -> Duration {
-        let session = self.told(id);
+    fn assert_end_is_reported(&mut self, id: &str, died: Instant) -> Duration {
+        let session = self.next_change(id);
         let took = died.elapsed();
         assert_crashed(&session);
         assert!(took < PROMPT, "{took:?}");
@@ -102,19 +102,19 @@ fn figures(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
     println!(
-        "{what}: told after {median:?}, at worst {worst:?}, of {}",
+        "{what}: reported after {median:?}, at worst {worst:?}, of {}",
         times.len()
     );
 }
 
 #[test]
 fn a_killed_agent_is_closed_at_once_reaped_or_not() {
-    let mut scene = Scene::new();
+    let mut fixture = Fixture::new();
     for reaped in [true, false] {
         let mut agents: Vec<_> = (0..10).map(|_| Sleeper::start()).collect();
         let mut keys = Vec::new();
         for agent in &agents {
-            keys.push(scene.report(agent.pid(), &format!("{reaped} {}", agent.pid())));
+            keys.push(fixture.report(agent.pid(), &format!("{reaped} {}", agent.pid())));
         }
         let mut times = Vec::new();
         for agent in &mut agents {
@@ -123,27 +123,27 @@ fn a_killed_agent_is_closed_at_once_reaped_or_not() {
             if reaped {
                 agent.0.wait().unwrap();
             }
-            times.push(scene.told_of_end(&format!("{reaped} {}", agent.pid()), died));
+            times.push(fixture.assert_end_is_reported(&format!("{reaped} {}", agent.pid()), died));
             let left = process::inspect(agent.pid());
             assert_eq!(left.is_ok_and(|left| left.zombie), !reaped);
         }
         figures(if reaped { "killed" } else { "a zombie" }, times);
         for key in keys {
-            assert_crashed(&scene.session(&key));
+            assert_crashed(&fixture.session(&key));
         }
     }
-    scene.leaves();
+    fixture.leaves();
 }
 
 #[test]
 fn a_hook_that_outlives_its_agent_does_not_bring_it_back() {
-    let mut scene = Scene::new();
-    // A zombie still has a name to report by; one that is reaped has none, and is nobody.
+    let mut fixture = Fixture::new();
+    // A zombie still has a start time; a reaped process has none, so its report names no process.
     let mut agent = Sleeper::start();
-    let key = scene.report(agent.pid(), "known");
+    let key = fixture.report(agent.pid(), "known");
     let died = Instant::now();
     agent.0.kill().unwrap();
-    scene.told_of_end("known", died);
+    fixture.assert_end_is_reported("known", died);
     let mut unknown = Sleeper::start();
     unknown.0.kill().unwrap();
     until("a zombie", || {
@@ -155,23 +155,23 @@ fn a_hook_that_outlives_its_agent_does_not_bring_it_back() {
 
     let prompt =
         json!({"hook_event_name": "UserPromptSubmit", "session_id": "known", "prompt": "x"});
-    scene.place.hook(agent.pid(), true, &prompt.to_string());
-    scene.place.hook(unknown.pid(), true, &event("unknown"));
-    let listed = || scene.place.json(&["list", "--json"]);
+    fixture.place.hook(agent.pid(), true, &prompt.to_string());
+    fixture.place.hook(unknown.pid(), true, &event("unknown"));
+    let listed = || fixture.place.json(&["list", "--json"]);
     until("both to be closed", || {
         (listed() == json!([])).then_some(())
     });
-    assert_crashed(&scene.session(&key));
-    let all = scene.place.json(&["list", "--all", "--json"]);
+    assert_crashed(&fixture.session(&key));
+    let all = fixture.place.json(&["list", "--all", "--json"]);
     for session in all.as_array().unwrap() {
         assert_crashed(session);
     }
-    scene.leaves();
+    fixture.leaves();
 }
 
 /// In a pid namespace of its own, where a process id can be had again at once.
 #[test]
-fn an_id_that_is_given_again_brings_nobody_back_and_hides_no_end() {
+fn a_reused_pid_reopens_no_session_and_hides_no_end() {
     if reexec::argument().is_none() {
         let mut command = Command::new("unshare");
         command
@@ -181,59 +181,59 @@ fn an_id_that_is_given_again_brings_nobody_back_and_hides_no_end() {
         reexec::assert_passed(&command.output().unwrap());
         return;
     }
-    let mut scene = Scene::new();
+    let mut fixture = Fixture::new();
 
     // The daemon learns of the end, then the id is given again.
     let mut agent = Sleeper::start();
     let first = id_of(&agent);
-    let key = scene.report(first.pid, "first");
+    let key = fixture.report(first.pid, "first");
     let died = Instant::now();
     agent.kill();
-    let took = scene.told_of_end("first", died);
+    let took = fixture.assert_end_is_reported("first", died);
     let second = with_pid(first);
-    assert_crashed(&scene.session(&key));
+    assert_crashed(&fixture.session(&key));
     // Who has the id now is another session, and its events are its own.
-    let second_key = scene.report(first.pid, "second");
+    let second_key = fixture.report(first.pid, "second");
     assert_ne!(key, second_key);
-    assert_crashed(&scene.session(&key));
-    assert_eq!(scene.session(&second_key)["status"], "idle");
+    assert_crashed(&fixture.session(&key));
+    assert_eq!(fixture.session(&second_key)["status"], "idle");
 
     // The daemon has no turn while the one ends and the next takes its id.
-    scene.daemon.signal("STOP");
+    fixture.daemon.signal("STOP");
     let mut agent = second;
     let second = id_of(&agent);
     agent.kill();
     let third = with_pid(second);
     let resumed = Instant::now();
-    scene.daemon.signal("CONT");
-    let took_stopped = scene.told_of_end("second", resumed);
+    fixture.daemon.signal("CONT");
+    let took_stopped = fixture.assert_end_is_reported("second", resumed);
 
     // Nor while the hook reports, the one ends and the next takes its id: the report comes to one who is gone.
-    scene.daemon.signal("STOP");
+    fixture.daemon.signal("STOP");
     let mut agent = third;
     let third = id_of(&agent);
-    scene.place.hook(third.pid, true, &event("third"));
+    fixture.place.hook(third.pid, true, &event("third"));
     agent.kill();
     let mut bystander = with_pid(third);
     let resumed = Instant::now();
-    scene.daemon.signal("CONT");
-    let session = scene.told("third");
+    fixture.daemon.signal("CONT");
+    let session = fixture.next_change("third");
     if session["status"] != "closed" {
-        scene.told_of_end("third", resumed);
+        fixture.assert_end_is_reported("third", resumed);
     }
     let took_late = resumed.elapsed();
     eprintln!(
-        "id given again after the end was told: {took:?}; while the daemon was stopped: {took_stopped:?} from its \
+        "id reused after the end was reported: {took:?}; while the daemon was stopped: {took_stopped:?} from its \
          going on; before the report was read: {took_late:?}"
     );
 
     // The last to have the id never was an agent: neither does it hold the daemon, nor is it harmed.
-    let all = scene.place.json(&["list", "--all", "--json"]);
+    let all = fixture.place.json(&["list", "--all", "--json"]);
     assert_eq!(all.as_array().unwrap().len(), 3, "{all}");
     for session in all.as_array().unwrap() {
         assert_crashed(session);
     }
-    scene.leaves();
+    fixture.leaves();
     assert_eq!(bystander.0.try_wait().unwrap(), None);
 }
 
@@ -241,7 +241,7 @@ fn id_of(agent: &Sleeper) -> ProcessId {
     process::inspect(agent.pid()).unwrap().id
 }
 
-/// Starts a process with the id of one that is gone, and another start time: those are told in hundredths of a second.
+/// Starts a process with the id of one that is gone, and another start time, which has a resolution of a hundredth of a second.
 #[track_caller]
 fn with_pid(gone: ProcessId) -> Sleeper {
     until("the process id to be given again", || {
@@ -291,7 +291,7 @@ impl Foreign {
     }
 
     #[track_caller]
-    fn tell(&mut self, word: &str) {
+    fn run(&mut self, word: &str) {
         writeln!(self.input, "{word}").unwrap();
         let mut answer = String::new();
         self.output.read_line(&mut answer).unwrap();
@@ -300,36 +300,36 @@ impl Foreign {
 }
 
 #[test]
-fn an_id_from_another_namespace_is_nobody_here() {
-    let mut scene = Scene::new();
-    // Here the id is first nobody's but a bystander's, then also an agent's own.
+fn a_pid_of_another_namespace_is_not_a_process_here() {
+    let mut fixture = Fixture::new();
+    // Here the pid belongs to an unrelated process first, then also to an agent.
     let mut here = Sleeper::start();
-    let mut foreign = Foreign::start(&scene.place, here.pid(), &event("foreign"));
-    foreign.tell("report");
-    let session = scene.told("foreign");
+    let mut foreign = Foreign::start(&fixture.place, here.pid(), &event("foreign"));
+    foreign.run("report");
+    let session = fixture.next_change("foreign");
     assert_eq!(session["pid"], here.pid(), "{session}");
     let foreign_key = session["key"].as_str().unwrap().to_owned();
-    let key = scene.report(here.pid(), "here");
+    let key = fixture.report(here.pid(), "here");
     assert_ne!(key, foreign_key);
 
     // The end here is not the other's.
     let died = Instant::now();
     here.kill();
-    let took = scene.told_of_end("here", died);
-    println!("beside one of the same id elsewhere: told after {took:?}");
-    assert_eq!(scene.session(&foreign_key)["status"], "idle");
-    assert_crashed(&scene.session(&key));
+    let took = fixture.assert_end_is_reported("here", died);
+    println!("beside one of the same id elsewhere: reported after {took:?}");
+    assert_eq!(fixture.session(&foreign_key)["status"], "idle");
+    assert_crashed(&fixture.session(&key));
 
     // The other's end can't be seen from here: its session does not hold the daemon for long.
     let another = Sleeper::start();
-    let another_key = scene.report(another.pid(), "another");
-    foreign.tell("kill");
-    assert_eq!(scene.session(&another_key)["status"], "idle");
+    let another_key = fixture.report(another.pid(), "another");
+    foreign.run("kill");
+    assert_eq!(fixture.session(&another_key)["status"], "idle");
     drop(another);
     until("the last one's end", || {
-        (scene.session(&another_key)["status"] == "closed").then_some(())
+        (fixture.session(&another_key)["status"] == "closed").then_some(())
     });
-    assert_eq!(scene.session(&foreign_key)["status"], "idle");
+    assert_eq!(fixture.session(&foreign_key)["status"], "idle");
     drop(foreign.shell);
-    scene.leaves();
+    fixture.leaves();
 }

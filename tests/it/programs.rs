@@ -84,7 +84,7 @@ fn a_program_copied_alone_serves_itself() {
 }
 
 #[test]
-fn a_service_that_cannot_be_started_is_done_without() {
+fn the_program_serves_itself_where_the_service_cannot_be_started() {
     let place = Place::new();
     let directory = copies(&place, &[program()]);
     let broken = directory.join("agent-consoled");
@@ -101,7 +101,7 @@ fn a_service_that_cannot_be_started_is_done_without() {
 }
 
 #[test]
-fn a_service_of_another_version_gives_way_to_the_program_that_started_it() {
+fn a_service_of_another_version_execs_the_program_that_started_it() {
     let place = Place::new();
     let socket = place.socket();
     let mut words = vec!["--started-by", "0.0.9", program().to_str().unwrap()];
@@ -122,7 +122,7 @@ fn a_service_of_another_version_gives_way_to_the_program_that_started_it() {
 }
 
 #[test]
-fn the_service_understands_its_own_words_only() {
+fn the_service_accepts_only_its_own_arguments() {
     let place = Place::new();
     let run = |words: &[&str]| -> Output { command(&place, service(), words).output().unwrap() };
     let version = run(&["--version"]);

@@ -237,7 +237,7 @@ fn later_notifications_are_understood() {
 }
 
 #[test]
-fn what_is_not_known_is_passed_over() {
+fn unknown_members_are_ignored() {
     for line in include_str!("../golden/v1/unknown.jsonl").lines() {
         let read = codec::incoming(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(matches!(read, Incoming::Unknown), "{line}: {read:?}");

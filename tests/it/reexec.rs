@@ -16,7 +16,7 @@ macro_rules! this_test {
 }
 pub(crate) use this_test;
 
-/// What the second half is told; `None` in the first.
+/// The second half's argument; `None` in the first half.
 pub fn argument() -> Option<String> {
     std::env::var(ARGUMENT).ok()
 }

@@ -44,7 +44,7 @@ fn statuses(place: &Place) -> Vec<(u64, String)> {
 }
 
 #[test]
-fn sessions_that_ran_before_the_daemon_are_there_at_the_first_question() {
+fn sessions_that_ran_before_the_daemon_are_in_its_first_answer() {
     let place = Place::new();
     let home = place.path().join("home/.claude");
     let agents: Vec<_> = (0..40).map(|_| Sleeper::start()).collect();
@@ -73,7 +73,7 @@ fn sessions_that_ran_before_the_daemon_are_there_at_the_first_question() {
 }
 
 #[test]
-fn each_change_of_an_entry_is_told_and_an_agent_that_signs_off_has_not_crashed() {
+fn each_change_of_an_entry_is_sent_and_an_agent_that_signs_off_has_not_crashed() {
     let place = Place::new();
     let home = place.path().join("home/.claude");
     let _daemon = place.daemon();
@@ -106,8 +106,8 @@ fn each_change_of_an_entry_is_told_and_an_agent_that_signs_off_has_not_crashed()
 fn other_configuration_directories_are_learnt_from_the_hooks() {
     let place = Place::new();
     let elsewhere = place.path().join("claude elsewhere");
-    let (silent, telling) = (Sleeper::start(), Sleeper::start());
-    write(&elsewhere, &silent, "busy");
+    let (unreported, reported) = (Sleeper::start(), Sleeper::start());
+    write(&elsewhere, &unreported, "busy");
     let _daemon = place.daemon();
     assert_eq!(statuses(&place), []);
 
@@ -119,12 +119,12 @@ fn other_configuration_directories_are_learnt_from_the_hooks() {
     )
     .unwrap();
     hook.env("CLAUDE_CONFIG_DIR", &elsewhere)
-        .env("CLAUDE_PID", telling.pid().to_string())
+        .env("CLAUDE_PID", reported.pid().to_string())
         .stdin(fs::File::open(payload).unwrap());
     assert!(hook.status().unwrap().success());
     let mut expected = [
-        (u64::from(silent.pid()), "working".to_owned()),
-        (u64::from(telling.pid()), "idle".to_owned()),
+        (u64::from(unreported.pid()), "working".to_owned()),
+        (u64::from(reported.pid()), "idle".to_owned()),
     ];
     expected.sort();
     until("both sessions", || {

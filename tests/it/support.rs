@@ -251,7 +251,7 @@ impl Drop for Daemon {
     }
 }
 
-/// A connection that speaks lines.
+/// A connection that sends and receives lines.
 #[derive(Debug)]
 pub struct Wire(BufReader<UnixStream>);
 
@@ -390,7 +390,7 @@ impl Bystanders {
         }
     }
 
-    /// The client is answered, and the dashboard told of its change and of all before it, within seconds.
+    /// The client is answered, and the dashboard receives its change and all changes before it, within seconds.
     #[track_caller]
     pub fn are_served(&mut self) {
         // Far above what it takes, far below what anything that waits for the bad client would.
@@ -404,9 +404,9 @@ impl Bystanders {
         );
         assert_eq!(answer["result"]["session"]["reason"], *mark, "{answer}");
         loop {
-            let told = self.dashboard.next().expect("the dashboard to be kept");
-            let params = &told["params"];
-            assert_eq!(params["seq"], self.seq + 1, "a gap: {told}");
+            let pushed = self.dashboard.next().expect("the dashboard to be kept");
+            let params = &pushed["params"];
+            assert_eq!(params["seq"], self.seq + 1, "a gap: {pushed}");
             self.seq += 1;
             if params["session"]["reason"] == *mark {
                 break;

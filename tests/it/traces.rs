@@ -2,7 +2,7 @@
 //! processes, compared with what a person at that terminal would say.
 //!
 //! The other recordings, and the times, are `src/conformance`'s, in virtual time. Here a machine may be as slow as it
-//! likes: the player goes on only when the daemon has shown the step before, so what must hold is the order of what is
+//! likes: the player continues only when the daemon has shown the step before, so what must hold is the order of what is
 //! shown, and that nothing else is.
 
 #[path = "../../src/conformance/expectation.rs"]

@@ -1,4 +1,4 @@
-//! The account's limits as the account's service tells them: the real program, the real crate, real TLS, and a stand-in
+//! The account's limits as the account's service reports them: the real program, the real crate, real TLS, and a stand-in
 //! for the service ([`crate::usage_server`]).
 //!
 //! Needs root, to be a user who may not read a file.
@@ -18,10 +18,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{Daemon, Place, Wire};
-use crate::usage_server::trust::{Papers, Trusting};
+use crate::usage_server::trust::{TestCa, TrustingBinary};
 use crate::usage_server::{Answer, Service};
 
-/// What is to be seen by nobody but the service.
+/// The token, which only the service may receive.
 pub const TOKEN: &str = "sk-ant-oat01-test-uGh7Xw0c";
 
 /// How every such token begins.
@@ -30,34 +30,34 @@ const SECRET: &str = "sk-ant";
 /// Far above what it takes to end a child, far below what it takes to give up by itself.
 const PROMPT: Duration = Duration::from_secs(5);
 
-/// Somebody who has logged in, and what they log in to.
-struct Scene {
+/// A user with credentials, and the service that they are for.
+struct Fixture {
     place: Place,
     service: Service,
-    /// Where the program believes the network to be.
+    /// The proxy that the program reaches the service by.
     proxy: String,
-    program: Arc<Trusting>,
+    program: Arc<TrustingBinary>,
 }
 
-impl Scene {
+impl Fixture {
     fn new() -> Self {
-        Self::with(Papers::Good, limits())
+        Self::with(TestCa::Trusted, limits())
     }
 
-    fn with(papers: Papers, answer: Answer) -> Self {
-        let service = Service::start(papers, answer);
-        let scene = Self {
+    fn with(ca: TestCa, answer: Answer) -> Self {
+        let service = Service::start(ca, answer);
+        let fixture = Self {
             place: Place::new(),
             proxy: service.proxy(),
             service,
-            program: Trusting::program(),
+            program: TrustingBinary::program(),
         };
-        scene.place.configure("[usage]\nenabled = true\n");
-        scene.has_credentials(".claude", &credentials(TOKEN));
-        scene
+        fixture.place.configure("[usage]\nenabled = true\n");
+        fixture.has_credentials(".claude", &credentials(TOKEN));
+        fixture
     }
 
-    /// Puts a file of credentials into a directory of the home.
+    /// Writes a credentials file into a directory of the home.
     fn has_credentials(&self, directory: &str, text: &str) {
         let directory = self.place.path().join("home").join(directory);
         fs::create_dir_all(&directory).unwrap();
@@ -89,7 +89,7 @@ impl Scene {
         self.place.start(self.command(&["daemon"]))
     }
 
-    /// Somebody looks.
+    /// Connects a client and subscribes it.
     #[track_caller]
     fn dashboard(&self) -> Wire {
         let mut dashboard = self.place.connect();
@@ -98,7 +98,7 @@ impl Scene {
         dashboard
     }
 
-    /// What the command tells.
+    /// The output of `usage --json`.
     #[track_caller]
     fn usage(&self) -> Value {
         self.place.json(&["usage", "--json"])["usage"].take()
@@ -152,11 +152,11 @@ fn refusal(status: &str, headers: &str) -> Answer {
 /// Each window's name and how much of it is used.
 fn windows(usage: &Value) -> Vec<(&str, f64)> {
     let windows = usage["windows"].as_array().unwrap().iter();
-    let told = windows.map(|window| {
+    let shares = windows.map(|window| {
         let used = window["used_percent"].as_f64();
         (window["name"].as_str().unwrap(), used.unwrap())
     });
-    told.collect()
+    shares.collect()
 }
 
 /// What [`limits`] comes to.
@@ -168,27 +168,27 @@ const WINDOWS: [(&str, f64); 4] = [
 ];
 
 #[test]
-fn the_command_tells_what_is_known_and_has_the_service_asked() {
-    let scene = Scene::new();
-    let _daemon = scene.daemon();
+fn the_command_shows_the_limits_and_can_refresh_them() {
+    let fixture = Fixture::new();
+    let _daemon = fixture.daemon();
     let acd = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_acd"));
         command.args(arguments).env_clear();
-        command.env("AGENT_CONSOLE_SOCKET", scene.place.socket());
+        command.env("AGENT_CONSOLE_SOCKET", fixture.place.socket());
         command.output().unwrap()
     };
     let said = String::from_utf8(acd(&["usage"]).stdout).unwrap();
     assert!(said.contains("nothing is known yet"), "{said}");
-    assert_eq!(scene.usage(), Value::Null);
+    assert_eq!(fixture.usage(), Value::Null);
 
-    let said = scene.place.ok(&["usage", "--refresh"]);
+    let said = fixture.place.ok(&["usage", "--refresh"]);
     for part in ["5h ", " 42 %", "7d ", " 36 %", "from the service"] {
         assert!(said.contains(part), "{part:?} in {said}");
     }
     assert!(said.contains("ok, "), "{said}");
     let said = String::from_utf8(acd(&["usage"]).stdout).unwrap();
     assert!(said.contains(" 42 %"), "{said}");
-    let usage = scene.usage();
+    let usage = fixture.usage();
     assert_eq!(windows(&usage), WINDOWS);
     assert_eq!(
         (&usage["state"], &usage["source"]),
@@ -196,30 +196,30 @@ fn the_command_tells_what_is_known_and_has_the_service_asked() {
     );
 
     // What is as new counts as new.
-    let refreshed = scene.place.json(&["usage", "--refresh", "--json"]);
+    let refreshed = fixture.place.json(&["usage", "--refresh", "--json"]);
     assert_eq!(refreshed["usage"], usage);
-    assert_eq!(scene.times_asked(), 1);
+    assert_eq!(fixture.times_asked(), 1);
 }
 
 #[test]
 fn a_refresh_that_cannot_be_says_why() {
-    let scene = Scene::new();
-    let alone = scene.place.run(&["usage", "--refresh"]);
+    let fixture = Fixture::new();
+    let alone = fixture.place.run(&["usage", "--refresh"]);
     assert_eq!(alone.status.code(), Some(3), "{alone:?}");
 
     for arguments in [["--fetch", "--json"], ["--refresh", "--fetch"]] {
-        let both = scene.place.run(&[&["usage"], &arguments[..]].concat());
+        let both = fixture.place.run(&[&["usage"], &arguments[..]].concat());
         assert_eq!(both.status.code(), Some(2), "{both:?}");
         let said = String::from_utf8(both.stderr).unwrap();
         assert!(said.contains("cannot be used with"), "{said}");
     }
 
-    scene.place.configure("[usage]\nenabled = false\n");
-    let _daemon = scene.daemon();
-    let _dashboard = scene.dashboard();
-    let refused = scene.place.run(&["usage", "--refresh"]);
+    fixture.place.configure("[usage]\nenabled = false\n");
+    let _daemon = fixture.daemon();
+    let _dashboard = fixture.dashboard();
+    let refused = fixture.place.run(&["usage", "--refresh"]);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("usage.enabled = false"), "{said}");
-    assert_eq!(scene.service.connections(), 0);
+    assert_eq!(fixture.service.connections(), 0);
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use self::trust::Papers;
+use self::trust::TestCa;
 use crate::support::until;
 
 /// The service's host.
@@ -68,7 +68,7 @@ struct State {
 }
 
 impl Service {
-    pub fn start(papers: Papers, answer: Answer) -> Self {
+    pub fn start(ca: TestCa, answer: Answer) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let state = State {
@@ -82,7 +82,7 @@ impl Service {
             state: Mutex::new(state),
             changed: Condvar::new(),
         });
-        let server = trust::server(papers);
+        let server = trust::server(ca);
         let listening = {
             let shared = Arc::clone(&shared);
             std::thread::spawn(move || shared.listen(&listener, &server))
@@ -172,14 +172,14 @@ impl Shared {
 
     fn serve(&self, connection: TcpStream, server: Arc<ServerConfig>) -> io::Result<()> {
         let _closing = Closing(connection.try_clone()?);
-        self.speak(connection, server)
+        self.serve_tls(connection, server)
     }
 
-    fn speak(&self, mut connection: TcpStream, server: Arc<ServerConfig>) -> io::Result<()> {
+    fn serve_tls(&self, mut connection: TcpStream, server: Arc<ServerConfig>) -> io::Result<()> {
         let head = head(&mut connection)?;
         let target = format!("CONNECT {HOST}:443 HTTP/1.1");
         assert_eq!(head.first(), Some(&target), "{head:?}");
-        // In the clear, through whoever is between.
+        // The proxy's part, without TLS.
         assert!(!head.iter().any(|line| line.contains("Bearer")), "{head:?}");
         if let Answer::NoTunnel(said) = self.lock().answer {
             return connection.write_all(said.as_bytes());

@@ -1,4 +1,4 @@
-//! `wait`: a script goes on when sessions are as it asked, and not before.
+//! `wait` returns when the sessions have the status that was asked for, and not before.
 
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ fn ended(output: &Output, code: i32) -> (&str, &str) {
 }
 
 #[test]
-fn what_is_so_already_is_not_waited_for() {
+fn a_condition_that_holds_already_returns_at_once() {
     let place = Place::new();
     let _daemon = place.daemon();
     place.ok(&["report", "works", "working"]);
@@ -185,7 +185,7 @@ fn a_removed_session_is_closed() {
 }
 
 #[test]
-fn a_time_has_an_exit_code_of_its_own() {
+fn a_time_limit_has_an_exit_code_of_its_own() {
     let place = Place::new();
     let _daemon = place.daemon();
     place.ok(&["report", "a\u{202e}b", "working"]);
@@ -209,7 +209,7 @@ fn a_time_has_an_exit_code_of_its_own() {
 }
 
 #[test]
-fn a_restart_is_survived_and_a_stop_is_told() {
+fn wait_survives_a_restart_and_reports_a_stop() {
     let place = Place::new();
     let mut daemon = place.daemon();
     let mut agent = Sleeper::start();
@@ -248,7 +248,7 @@ fn a_restart_is_survived_and_a_stop_is_told() {
 }
 
 #[test]
-fn what_is_wrong_is_told_at_once() {
+fn wrong_arguments_are_reported_at_once() {
     let place = Place::new();
     let _daemon = place.daemon();
     for (arguments, part) in [
@@ -269,10 +269,10 @@ fn what_is_wrong_is_told_at_once() {
             "{arguments:?}: {said}"
         );
     }
-    let output = place.run(&["wait", "nobody"]);
+    let output = place.run(&["wait", "unknown"]);
     let (_, said) = ended(&output, FAILURE);
     assert!(
-        said.contains("\"nobody\"") && said.contains("agent-console list"),
+        said.contains("\"unknown\"") && said.contains("agent-console list"),
         "{said}"
     );
 }

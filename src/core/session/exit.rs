@@ -16,7 +16,7 @@ impl Session {
         self.close(at, "exited", reason, EndedBy::Exit, rule)
     }
 
-    /// It was silent for too long and has no process to watch. True if that closed it.
+    /// It had no event for too long and has no process to watch. True if that closed it.
     pub(crate) fn went_stale(&mut self, at: u64) -> bool {
         let reason = EndReason::Stale;
         self.close(at, "silent", reason, EndedBy::Silence, Rule::Stale)

@@ -1,5 +1,5 @@
-//! One status from three sources: an agent as a person sees it, played as what its hooks, its registry and the process
-//! table would tell, each with its own delay; after each step the session must be shown as that person would say.
+//! One status from three sources: a model of an agent produces the evidence of its hooks, its registry and the process
+//! table, each with its own delay; after each step the session must have the status of the model.
 //!
 //! The agent's habits are those observed with Claude Code 2.1.330. What differs from run to run, and here from case to
 //! case, is when each piece of evidence arrives: hooks up to 100 ms after their stamp, the registry up to 120 ms.
@@ -19,7 +19,7 @@ enum Act {
     /// A prompt, some tools that need no leave, an answer.
     Turn(u8),
     /// A tool that needs leave: what it is, whether a request is sent, and what the person says.
-    Ask(Tool, Told, Answer),
+    Ask(Tool, Announced, Answer),
     /// Esc while it streams.
     Interrupt,
     /// Esc while a tool runs.
@@ -39,7 +39,7 @@ enum Act {
     /// A shell command of the person's own, long enough to be seen.
     Bang,
     Clear,
-    /// Somebody else's Stop hook sends it back to work.
+    /// Another Stop hook makes the agent continue.
     StopBlocked,
 }
 
@@ -51,7 +51,7 @@ enum Tool {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
+enum Announced {
     /// As a rule.
     ByRequest,
     /// In auto mode a dialog may come without a request.
@@ -62,18 +62,18 @@ enum Told {
 enum Answer {
     Yes,
     No,
-    /// A hook of somebody else's: no dialog ever opens.
+    /// By another hook: no dialog ever opens.
     Hook,
 }
 
 fn act() -> impl Strategy<Value = Act> {
     let tool = prop::sample::select(vec![Tool::Bash, Tool::Question, Tool::Plan]);
-    let told = prop::sample::select(vec![Told::ByRequest, Told::ByRegistryOnly]);
+    let announced = prop::sample::select(vec![Announced::ByRequest, Announced::ByRegistryOnly]);
     let answer = prop::sample::select(vec![Answer::Yes, Answer::No, Answer::Hook]);
     let sub_answer = prop::option::of(prop::sample::select(vec![Answer::Yes, Answer::No]));
     prop_oneof![
         2 => (0..3_u8).prop_map(Act::Turn),
-        5 => (tool, told, answer).prop_map(|(tool, told, answer)| Act::Ask(tool, told, answer)),
+        5 => (tool, announced, answer).prop_map(|(tool, announced, answer)| Act::Ask(tool, announced, answer)),
         1 => Just(Act::Interrupt),
         1 => Just(Act::InterruptTool),
         1 => Just(Act::Queue),
@@ -95,7 +95,7 @@ enum End {
     Killed,
 }
 
-/// Which sources speak at all.
+/// Which sources report at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sources {
     All,
@@ -112,7 +112,7 @@ enum Evidence {
     Check(&'static str),
 }
 
-/// The agent, writing down what it would tell.
+/// The agent: records the evidence that it would produce.
 struct Agent {
     /// When it is, in ms since it began.
     now: u64,
@@ -188,7 +188,7 @@ impl Agent {
         self.evidence.push((arrival.max(last + 1), evidence));
     }
 
-    /// Somebody looks, once all is known.
+    /// The status that must be shown once all sources have reported.
     fn check(&mut self, shown: &'static str) {
         self.now += 1500;
         self.evidence.push((self.now, Evidence::Check(shown)));
@@ -235,7 +235,7 @@ impl Agent {
                 self.idle();
                 self.check("idle!");
             }
-            Act::Ask(tool, told, answer) => self.ask(tool, told, answer),
+            Act::Ask(tool, announced, answer) => self.ask(tool, announced, answer),
             Act::Interrupt => {
                 self.prompt();
                 self.wait(200, 2000);
@@ -334,7 +334,7 @@ impl Agent {
         }
     }
 
-    fn ask(&mut self, tool: Tool, told: Told, answer: Answer) {
+    fn ask(&mut self, tool: Tool, announced: Announced, answer: Answer) {
         let (name, waiting, shown) = match tool {
             Tool::Bash => ("Bash", "permission prompt", "waiting/permission!"),
             Tool::Question => ("AskUserQuestion", "input needed", "waiting/answer!"),
@@ -342,7 +342,7 @@ impl Agent {
         };
         self.prompt();
         self.tool(name);
-        if told == Told::ByRequest || answer == Answer::Hook {
+        if announced == Announced::ByRequest || answer == Answer::Hook {
             self.hook("PermissionRequest", &json!({"tool_name": name}));
         }
         if answer == Answer::Hook {
@@ -478,7 +478,7 @@ fn play(mut agent: Agent, sources: Sources) -> CoreHarness {
                     expected = rest.replace("idle!", "idle");
                 }
                 if sources == Sources::RegistryOnly {
-                    // The registry alone can't tell who ended a turn, nor a failure, nor how many.
+                    // The registry alone does not show who ended a turn, nor a failure, nor a number.
                     (expected, shown) = (coarse(&expected), coarse(&shown));
                 }
                 assert_eq!(shown, expected, "{}", explained(&mut core));

@@ -11,7 +11,7 @@ fn start() -> Value {
     json!({"hook_event_name": "SessionStart", "session_id": "one", "source": "startup"})
 }
 
-/// The time until the daemon would leave, from now.
+/// The milliseconds until the daemon exits.
 fn leaves_in(core: &CoreHarness) -> Option<u64> {
     let at = core.core.lifecycle.idle_exit_at()?;
     Some(at - core.now.uptime_ms)
@@ -35,7 +35,7 @@ fn reason(effects: &[Effect]) -> Value {
 }
 
 #[test]
-fn nobody_comes_and_it_leaves_after_the_time_out() {
+fn without_clients_the_daemon_exits_after_the_time_out() {
     let mut core = CoreHarness::new();
     assert_eq!(core.core.next_timeout(), Some(60 * MINUTE));
     // Being asked does not hold it.
@@ -56,7 +56,7 @@ fn nobody_comes_and_it_leaves_after_the_time_out() {
 }
 
 #[test]
-fn a_live_process_holds_it_and_its_end_lets_go() {
+fn a_live_process_keeps_the_daemon_until_it_ends() {
     let mut core = CoreHarness::new();
     core.wait(10 * MINUTE).hook(&start());
     assert_eq!(leaves_in(&core), None);
@@ -67,7 +67,7 @@ fn a_live_process_holds_it_and_its_end_lets_go() {
 }
 
 #[test]
-fn a_goodbye_lets_go_too() {
+fn the_end_of_a_session_starts_the_time_out() {
     let mut core = CoreHarness::new();
     core.hook(&start());
     core.wait(MINUTE)
@@ -76,7 +76,7 @@ fn a_goodbye_lets_go_too() {
 }
 
 #[test]
-fn a_session_without_a_process_holds_it_for_the_time_out_after_its_last_report() {
+fn a_session_without_a_process_keeps_the_daemon_for_the_time_out_after_its_last_report() {
     let mut core = CoreHarness::new();
     let working = json!({"session": "job", "status": "working"});
     core.wait(30 * MINUTE).ask("session.set", &working);
@@ -105,7 +105,7 @@ fn a_session_without_a_process_holds_it_for_the_time_out_after_its_last_report()
 }
 
 #[test]
-fn a_process_that_cannot_be_watched_is_as_good_as_none() {
+fn a_process_that_cannot_be_watched_counts_as_none() {
     let mut core = CoreHarness::new();
     core.hook(&start());
     core.wait(MINUTE).take(Input::ProcessUnwatchable(CLAUDE));
@@ -114,7 +114,7 @@ fn a_process_that_cannot_be_watched_is_as_good_as_none() {
 }
 
 #[test]
-fn dashboards_hold_it_and_the_last_to_go_lets_go() {
+fn dashboards_keep_the_daemon_until_the_last_disconnects() {
     let mut core = CoreHarness::new();
     assert_eq!(
         names(&subscribe(&mut core, 1)),
@@ -127,13 +127,13 @@ fn dashboards_hold_it_and_the_last_to_go_lets_go() {
     assert_eq!(leaves_in(&core), None);
     core.wait(MINUTE).take(Input::Disconnected(ClientId(2)));
     assert_eq!(leaves_in(&core), Some(60 * MINUTE));
-    // One that was none lets go of nothing.
+    // The end of a client that was not subscribed changes nothing.
     core.wait(MINUTE).take(Input::Disconnected(ClientId(3)));
     assert_eq!(leaves_in(&core), Some(59 * MINUTE));
 }
 
 #[test]
-fn without_a_time_out_it_never_leaves_and_still_closes_what_is_stale() {
+fn without_a_time_out_the_daemon_stays_and_still_closes_stale_sessions() {
     let mut core = CoreHarness::with(Settings {
         idle_timeout_ms: None,
         ..settings()
@@ -150,7 +150,7 @@ fn without_a_time_out_it_never_leaves_and_still_closes_what_is_stale() {
 }
 
 #[test]
-fn a_new_time_out_counts_from_the_same_moment() {
+fn a_changed_time_out_counts_from_the_same_moment() {
     let mut core = CoreHarness::new();
     core.wait(30 * MINUTE);
     let reloaded = |timeout| {
@@ -169,7 +169,7 @@ fn a_new_time_out_counts_from_the_same_moment() {
 }
 
 #[test]
-fn needed_after_all_it_stays() {
+fn a_draining_daemon_that_is_needed_again_stays() {
     for need in ["dashboard", "process", "script"] {
         let mut core = CoreHarness::new();
         core.wait(60 * MINUTE).take(Input::Timeout);
@@ -200,7 +200,7 @@ fn needed_after_all_it_stays() {
 }
 
 #[test]
-fn a_question_while_it_retires_is_answered_and_does_not_hold_it() {
+fn a_request_while_draining_is_answered_and_does_not_stop_the_exit() {
     let mut core = CoreHarness::new();
     core.wait(60 * MINUTE).take(Input::Timeout);
     assert_eq!(core.ask("session.list", &json!({}))["sessions"], json!([]));
@@ -208,7 +208,7 @@ fn a_question_while_it_retires_is_answered_and_does_not_hold_it() {
 }
 
 #[test]
-fn stop_answers_tells_retires_and_leaves() {
+fn stop_replies_announces_drains_and_exits() {
     let mut core = CoreHarness::new();
     subscribe(&mut core, 2);
     let stop = r#"{"jsonrpc":"2.0","id":1,"method":"daemon.stop"}"#;
@@ -216,10 +216,10 @@ fn stop_answers_tells_retires_and_leaves() {
     assert_eq!(names(&effects), ["reply", "announce", "drain for good"]);
     assert_eq!(reason(&effects), "stop");
     assert!(core.core.is_leaving());
-    // Told twice, it leaves once; a signal is no more than that.
+    // A second stop changes nothing; nor does a signal.
     assert_eq!(names(&core.line(stop)), ["reply"]);
     assert!(core.take(Input::Terminated).is_empty());
-    // What was accepted is served, but nobody subscribes to a daemon that leaves.
+    // Accepted clients are served, but a draining daemon refuses subscriptions.
     core.ask(
         "session.set",
         &json!({"session": "job", "status": "working"}),
@@ -231,7 +231,7 @@ fn stop_answers_tells_retires_and_leaves() {
 }
 
 #[test]
-fn stop_while_it_retires_is_for_good() {
+fn stop_while_draining_is_final() {
     let mut core = CoreHarness::new();
     core.wait(60 * MINUTE).take(Input::Timeout);
     let effects = core.take(Input::Terminated);
@@ -242,7 +242,7 @@ fn stop_while_it_retires_is_for_good() {
 }
 
 #[test]
-fn by_force_it_leaves_at_once_and_tells_nobody() {
+fn a_forced_stop_exits_at_once_without_an_announcement() {
     let mut core = CoreHarness::new();
     subscribe(&mut core, 2);
     let effects =
@@ -268,7 +268,7 @@ fn a_reload_is_answered_when_the_configuration_was_read() {
     let effects = core.take(Input::Reloaded(Err("line 1".into())));
     assert_eq!(names(&effects), ["reply", "broadcast"]);
 
-    // A signal's reload answers nobody; nor does anybody's once they have gone.
+    // A reload by a signal has no reply; nor has a request whose client has disconnected.
     core.line(reload);
     core.take(Input::Disconnected(ClientId(1)));
     let effects = core.take(Input::Reloaded(Ok((settings(), None))));

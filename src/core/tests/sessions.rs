@@ -18,7 +18,7 @@ fn set(session: &str, status: &str) -> Value {
 }
 
 #[test]
-fn a_script_says_what_its_session_does() {
+fn a_script_sets_the_status_of_its_session() {
     let mut core = CoreHarness::new();
     for (params, shown) in [
         (
@@ -34,7 +34,7 @@ fn a_script_says_what_its_session_does() {
             "waiting/answer!",
         ),
         (json!({"session": "job", "status": "idle"}), "idle!"),
-        // Said again: nobody has looked in between.
+        // Set again: no one has read it in between.
         (json!({"session": "job", "status": "idle"}), "idle!"),
         (
             json!({"session": "job", "status": "error", "reason": "exit 1"}),
@@ -50,7 +50,7 @@ fn a_script_says_what_its_session_does() {
 }
 
 #[test]
-fn long_texts_are_cut_and_empty_ones_say_nothing() {
+fn long_texts_are_cut_and_empty_ones_are_ignored() {
     let mut core = CoreHarness::new();
     core.ask(
         "session.set",
@@ -67,12 +67,12 @@ fn long_texts_are_cut_and_empty_ones_say_nothing() {
 }
 
 #[test]
-fn what_is_set_holds_until_the_agent_says_otherwise() {
+fn a_set_status_holds_until_the_agents_next_event() {
     let mut core = CoreHarness::new();
     core.hook(&event("UserPromptSubmit"));
     core.wait(100).ask("session.set", &set(KEY, "idle"));
     assert_eq!(core.status(KEY), Status::Idle);
-    // Seen before the person spoke, heard after.
+    // Seen before the prompt, received after it.
     core.wait(10);
     let earlier = core.now.unix_ms - 50;
     core.hook_at(earlier, true, &event("PreToolUse"));
@@ -85,7 +85,7 @@ fn what_is_set_holds_until_the_agent_says_otherwise() {
 
 /// What a script or the passing of time has closed may live on; what the agent or the kernel has closed does not.
 #[test]
-fn a_session_that_shows_life_is_open_again() {
+fn a_closed_session_is_reopened_by_a_sign_of_life() {
     let mut core = CoreHarness::new();
     core.hook(&event("SessionStart"));
     core.wait(10).ask("session.set", &set(KEY, "closed"));
@@ -105,7 +105,7 @@ fn a_session_that_shows_life_is_open_again() {
 }
 
 #[test]
-fn a_silent_session_without_a_process_goes_stale_and_comes_back() {
+fn a_session_without_events_and_process_goes_stale_and_is_reopened() {
     let mut core = CoreHarness::new();
     let report =
         |at: u64| json!({"agent": "claude-code", "at": at, "event": event("UserPromptSubmit")});
@@ -131,9 +131,9 @@ fn a_silent_session_without_a_process_goes_stale_and_comes_back() {
     );
 }
 
-/// The kernel's word and the last hook's race each other through the loop.
+/// The process exit and the last hook may arrive in either order.
 #[test]
-fn a_goodbye_heard_after_the_exit_still_counts() {
+fn an_end_hook_that_arrives_after_the_exit_still_counts() {
     let mut core = CoreHarness::new();
     core.hook(&event("SessionStart"));
     core.wait(20).take(Input::ProcessExited(CLAUDE));
@@ -183,7 +183,7 @@ fn a_process_of_another_namespace_is_not_watched_and_not_mixed_up() {
     assert_eq!(core.status(&format!("{KEY}-5")), Status::Idle);
 }
 
-/// The process of a script's last run says nothing of its next.
+/// The process of a script's last run has no bearing on its next run.
 #[test]
 fn a_session_set_again_after_its_process_ended_is_not_closed_by_it() {
     let mut core = CoreHarness::new();
@@ -248,7 +248,7 @@ fn a_script_does_not_take_over_another_scripts_session() {
 }
 
 #[test]
-fn the_longest_closed_go_first_and_a_hundred_stay() {
+fn the_hundred_most_recently_closed_sessions_are_kept() {
     let mut core = CoreHarness::new();
     core.ask("session.set", &set("open", "working"));
     for number in 0..MAX_CLOSED + 50 {
@@ -267,7 +267,7 @@ fn the_longest_closed_go_first_and_a_hundred_stay() {
 }
 
 #[test]
-fn history_is_as_long_as_the_configuration_says() {
+fn the_history_has_the_configured_length() {
     let mut core = CoreHarness::with(super::Settings {
         history: 3,
         ..super::settings()
@@ -286,18 +286,18 @@ fn history_is_as_long_as_the_configuration_says() {
 }
 
 #[test]
-fn a_payload_without_sense_is_refused_and_told_once() {
+fn an_invalid_payload_is_refused_and_announced_once() {
     let mut core = CoreHarness::new();
     core.ask("subscribe", &json!({}));
-    let mut told = 0;
+    let mut announced = 0;
     for _ in 0..5 {
         let params = json!({"agent": "claude-code", "at": 1, "event": {"no": "name"}});
         core.wait(10);
-        told += core.report(&params).len();
+        announced += core.report(&params).len();
         let error = core.ask("session.report", &params);
         assert_eq!(error["code"], -32602);
     }
-    assert_eq!(told, 1);
+    assert_eq!(announced, 1);
     let error = core.ask(
         "session.report",
         &json!({"agent": "claude-code", "at": 1, "event": {"hook_event_name": "Stop"}}),

@@ -1,4 +1,4 @@
-//! What hooks report of a turn: rich and immediate, but silent at an interrupt, at "No" and at "Yes".
+//! What hooks report of a turn: detailed and immediate, but none fires at an interrupt, at "No" and at "Yes".
 //!
 //! `agents/` maps an agent's events to these; what each does to the facts is here.
 
@@ -236,7 +236,7 @@ impl Turn {
         Rule::SubagentEnded
     }
 
-    /// This agent is at work: the turn runs, or the subagent does. Also mends a start that was missed.
+    /// This agent is at work: the turn runs, or the subagent does. Also corrects a start that was missed.
     fn mark_active(&mut self, subagent: Option<&str>, prompt_id: Option<Box<str>>, at: u64) {
         if subagent.is_none() {
             self.begin(prompt_id, at);

@@ -31,7 +31,7 @@ pub(crate) enum Step {
     Registry(RegistryStatus, bool),
     /// The registry's entry was removed.
     RegistryRemoved,
-    /// All sources were silent until now.
+    /// No source has reported anything until now.
     Timeout,
 }
 

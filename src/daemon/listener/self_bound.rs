@@ -230,7 +230,7 @@ fn bind(path: &Path) -> Result<(OwnedFd, FileId), ListenerError> {
     let metadata =
         fs::symlink_metadata(path).map_err(|source| system("examine the socket", path, source))?;
     let id = FileId::of(&metadata);
-    // Nobody connects before listen(2), so until here it does not matter whom the mode lets in. The umask, which would
+    // No client can connect before listen(2), so until here it does not matter whom the mode lets in. The umask, which would
     // do it as well, belongs to the whole process: files that other threads make now would come out unreadable.
     let listening = if metadata.mode() & 0o777 == MODE {
         Ok(())

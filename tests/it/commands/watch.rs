@@ -40,7 +40,7 @@ impl Drop for Watch {
 }
 
 #[test]
-fn watch_tells_each_change_outlives_a_crash_and_ends_with_a_stop() {
+fn watch_prints_each_change_survives_a_crash_and_ends_with_a_stop() {
     let place = Place::new();
     let mut daemon = place.daemon();
     let before = place.json(&["report", "before", "idle", "--json"]);

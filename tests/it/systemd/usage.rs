@@ -8,12 +8,12 @@ use super::machine::{SERVICE, beside_a_manager};
 use crate::reexec::this_test;
 use crate::usage::{TOKEN, credentials, limits};
 use crate::usage_server::Service;
-use crate::usage_server::trust::{Papers, write_trusting};
+use crate::usage_server::trust::{TestCa, write_trusting};
 
 #[test]
 fn the_sandbox_lets_the_service_be_asked() {
     beside_a_manager(this_test!(), |machine| {
-        let service = Service::start(Papers::Good, limits());
+        let service = Service::start(TestCa::Trusted, limits());
         let program = machine.home(".cargo/bin/agent-console");
         let trusting = program.with_extension("new");
         write_trusting(&program, &trusting);

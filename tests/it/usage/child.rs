@@ -6,10 +6,10 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{SECRET, Scene, TOKEN, credentials, limits, refusal};
+use super::{Fixture, SECRET, TOKEN, credentials, limits, refusal};
 use crate::support::{Sleeper, until};
 use crate::usage_server::Answer;
-use crate::usage_server::trust::Papers;
+use crate::usage_server::trust::TestCa;
 
 /// The processes whose parent this is, the unreaped among them.
 pub(super) fn children(parent: u32) -> Vec<u32> {
@@ -41,14 +41,16 @@ fn descriptors(pid: u32) -> BTreeMap<u32, String> {
 
 #[test]
 fn a_child_has_its_arguments_and_three_descriptors() {
-    let scene = Scene::with(Papers::Good, Answer::HeldBack);
+    let fixture = Fixture::with(TestCa::Trusted, Answer::HeldBack);
     // With all that a daemon may have open: a log, agents to watch, clients.
-    let daemon = scene.daemon();
+    let daemon = fixture.daemon();
     let agent = Sleeper::start();
     let pid = agent.pid().to_string();
-    scene.place.ok(&["report", "job", "working", "--pid", &pid]);
-    let mut dashboard = scene.dashboard();
-    scene.service.wait_until_asked(1);
+    fixture
+        .place
+        .ok(&["report", "job", "working", "--pid", &pid]);
+    let mut dashboard = fixture.dashboard();
+    fixture.service.wait_until_asked(1);
     let [child] = children(daemon.pid())[..] else {
         panic!("{:?}", children(daemon.pid()));
     };
@@ -67,7 +69,7 @@ fn a_child_has_its_arguments_and_three_descriptors() {
         "{theirs:?}"
     );
     assert_eq!(own.remove(&2).unwrap(), "/dev/null");
-    // What was left open by whoever runs the tests, everybody hands on.
+    // Descriptors that the test runner left open are inherited by every process.
     let ours = descriptors(std::process::id());
     own.retain(|number, target| ours.get(number) != Some(target));
     // The rest is what HTTP takes: its own connection, and what its threads wait on.
@@ -76,21 +78,21 @@ fn a_child_has_its_arguments_and_three_descriptors() {
         let is_own = target.starts_with("socket:") && !theirs.values().any(|other| other == target);
         assert!(is_anonymous || is_own, "{number} is {target}; {theirs:?}");
     }
-    scene.service.answer(limits());
+    fixture.service.answer(limits());
     assert_eq!(dashboard.notified("usage.changed")["usage"]["state"], "ok");
 }
 
 #[test]
-fn a_child_that_is_killed_has_told_nothing() {
-    let scene = Scene::with(Papers::Good, Answer::HeldBack);
-    let daemon = scene.daemon();
-    let mut dashboard = scene.dashboard();
-    scene.service.wait_until_asked(1);
+fn a_killed_child_reports_nothing() {
+    let fixture = Fixture::with(TestCa::Trusted, Answer::HeldBack);
+    let daemon = fixture.daemon();
+    let mut dashboard = fixture.dashboard();
+    fixture.service.wait_until_asked(1);
     let child = children(daemon.pid())[0].to_string();
     let killed = Command::new("kill").args(["-9", &child]).status();
     assert!(killed.unwrap().success());
-    let told = dashboard.notified("usage.changed");
-    let usage = &told["usage"];
+    let pushed = dashboard.notified("usage.changed");
+    let usage = &pushed["usage"];
     assert_eq!(
         (&usage["state"], &usage["code"]),
         (&json!("unavailable"), &json!("fetch_failed"))
@@ -101,17 +103,19 @@ fn a_child_that_is_killed_has_told_nothing() {
 }
 
 #[test]
-fn a_daemon_whose_program_was_replaced_asks_with_its_own() {
-    let scene = Scene::new();
-    let program = scene.place.path().join("installed");
-    fs::hard_link(scene.program.path(), &program).unwrap();
-    let _daemon = scene.place.start(scene.command_of(&program, &["daemon"]));
+fn a_daemon_whose_program_was_replaced_fetches_with_its_own_file() {
+    let fixture = Fixture::new();
+    let program = fixture.place.path().join("installed");
+    fs::hard_link(fixture.program.path(), &program).unwrap();
+    let _daemon = fixture
+        .place
+        .start(fixture.command_of(&program, &["daemon"]));
 
     fs::remove_file(&program).unwrap();
     fs::write(&program, "#!/bin/sh\necho another version\n").unwrap();
-    let told = scene.dashboard().notified("usage.changed");
-    assert_eq!(told["usage"]["state"], "ok", "{told}");
-    assert_eq!(scene.times_asked(), 1);
+    let pushed = fixture.dashboard().notified("usage.changed");
+    assert_eq!(pushed["usage"]["state"], "ok", "{pushed}");
+    assert_eq!(fixture.times_asked(), 1);
 }
 
 #[test]
@@ -126,20 +130,20 @@ fn the_token_is_in_no_log_and_in_no_message() {
         ),
         (torn, limits(), "unauthorized"),
     ] {
-        let scene = Scene::with(Papers::Good, answer);
-        scene
+        let fixture = Fixture::with(TestCa::Trusted, answer);
+        fixture
             .place
             .configure("log = \"trace\"\n[usage]\nenabled = true\n");
-        scene.has_credentials(".claude", &credentials);
-        let mut daemon = scene.daemon();
-        let mut dashboard = scene.place.connect();
+        fixture.has_credentials(".claude", &credentials);
+        let mut daemon = fixture.daemon();
+        let mut dashboard = fixture.place.connect();
         let mut request = |method: &str| {
             let line = json!({"jsonrpc": "2.0", "id": method, "method": method});
             dashboard.send(format!("{line}\n").as_bytes());
         };
         request("subscribe");
         let usage = until("the fetch", || {
-            Some(scene.usage()).filter(|usage| !usage.is_null())
+            Some(fixture.usage()).filter(|usage| !usage.is_null())
         });
         assert_eq!(usage["state"], state, "{usage}");
         for method in [
@@ -151,7 +155,7 @@ fn the_token_is_in_no_log_and_in_no_message() {
         ] {
             request(method);
         }
-        scene.place.ok(&["stop"]);
+        fixture.place.ok(&["stop"]);
         assert_eq!(daemon.wait(), Some(0));
 
         let sent = dashboard.rest();

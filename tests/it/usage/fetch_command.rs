@@ -11,12 +11,12 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{SECRET, Scene, TOKEN, body, credentials, limits, refusal};
+use super::{Fixture, SECRET, TOKEN, body, credentials, limits, refusal};
 use crate::support::{Sleeper, program};
 use crate::usage_server::Answer;
-use crate::usage_server::trust::Papers;
+use crate::usage_server::trust::TestCa;
 
-impl Scene {
+impl Fixture {
     fn fetching(&self) -> Command {
         self.command(&["usage", "--fetch"])
     }
@@ -58,7 +58,7 @@ fn failure(command: &mut Command) -> (String, Option<u64>) {
 }
 
 #[test]
-fn every_window_is_told() {
+fn every_window_is_printed() {
     let body = body();
     let (first, second) = body.split_at(100);
     let chunked = format!(
@@ -67,23 +67,23 @@ fn every_window_is_told() {
         second.len(),
     );
     for answer in [limits(), Answer::Bytes(chunked.into_bytes())] {
-        let scene = Scene::with(Papers::Good, answer);
+        let fixture = Fixture::with(TestCa::Trusted, answer);
         let expected = json!({"limits": [
             {"name": "five_hour", "title": "5 h limit", "length_ms": 18_000_000, "used_percent": 42.0, "resets_at": 4_099_312_800_123_u64},
             {"name": "seven_day", "title": "7 d limit", "length_ms": 604_800_000, "used_percent": 35.5, "resets_at": 4_099_672_800_000_u64},
             {"name": "seven_day_opus", "title": "7 d limit for opus", "length_ms": 604_800_000, "used_percent": 0.0},
             {"name": "seven_day_sonnet", "title": "7 d limit for sonnet", "length_ms": 604_800_000, "used_percent": 7.0, "resets_at": 4_099_680_000_000_u64},
         ]});
-        assert_eq!(fetch(&mut scene.fetching()), expected);
-        assert_eq!(scene.times_asked(), 1);
+        assert_eq!(fetch(&mut fixture.fetching()), expected);
+        assert_eq!(fixture.times_asked(), 1);
     }
 }
 
 #[test]
-fn every_other_answer_is_told_apart() {
+fn every_other_answer_has_its_own_problem() {
     let html = "<!DOCTYPE html><title>Just a moment...</title>";
     let limited = |headers| refusal("429 Too Many Requests", headers);
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     for (answer, problem, wait) in [
         (refusal("401 Unauthorized", ""), "credentials_refused", None),
         (refusal("403 Forbidden", ""), "scope_missing", None),
@@ -121,20 +121,20 @@ fn every_other_answer_is_told_apart() {
             None,
         ),
     ] {
-        scene.service.answer(answer.clone());
-        let failure = failure(&mut scene.fetching());
+        fixture.service.answer(answer.clone());
+        let failure = failure(&mut fixture.fetching());
         assert_eq!(failure, (problem.to_owned(), wait), "{answer:?}");
     }
-    assert_eq!(scene.times_asked(), 15);
+    assert_eq!(fixture.times_asked(), 15);
 }
 
 #[test]
-fn a_date_to_wait_for_is_so_far_away() {
+fn a_retry_after_date_becomes_a_wait() {
     const AT: u64 = 4_102_444_800_000;
     let date = "Retry-After: Fri, 01 Jan 2100 00:00:00 GMT\r\n";
-    let scene = Scene::with(Papers::Good, refusal("429 Too Many Requests", date));
+    let fixture = Fixture::with(TestCa::Trusted, refusal("429 Too Many Requests", date));
     let before = agent_console::os::clock::unix_ms();
-    let (problem, wait) = failure(&mut scene.fetching());
+    let (problem, wait) = failure(&mut fixture.fetching());
     let after = agent_console::os::clock::unix_ms();
     assert_eq!(problem, "rate_limited");
     let wait = wait.unwrap();
@@ -142,17 +142,23 @@ fn a_date_to_wait_for_is_so_far_away() {
 }
 
 #[test]
-fn who_cannot_be_reached_or_trusted_is_told_nothing() {
-    for papers in [Papers::OfAStranger, Papers::OfAnotherHost, Papers::Expired] {
-        let scene = Scene::with(papers, limits());
-        assert_eq!(failure(&mut scene.fetching()).0, "network", "{papers:?}");
-        assert_eq!((scene.service.connections(), scene.times_asked()), (1, 0));
+fn an_unreachable_or_untrusted_service_receives_no_token() {
+    for ca in [TestCa::UntrustedIssuer, TestCa::WrongHost, TestCa::Expired] {
+        let fixture = Fixture::with(ca, limits());
+        assert_eq!(failure(&mut fixture.fetching()).0, "network", "{ca:?}");
+        assert_eq!(
+            (fixture.service.connections(), fixture.times_asked()),
+            (1, 0)
+        );
     }
     // The program as it is trusts no stand-in.
-    let scene = Scene::new();
-    let mut untouched = scene.command_of(program(), &["usage", "--fetch"]);
+    let fixture = Fixture::new();
+    let mut untouched = fixture.command_of(program(), &["usage", "--fetch"]);
     assert_eq!(failure(&mut untouched).0, "network");
-    assert_eq!((scene.service.connections(), scene.times_asked()), (1, 0));
+    assert_eq!(
+        (fixture.service.connections(), fixture.times_asked()),
+        (1, 0)
+    );
 
     for said in [
         "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
@@ -160,45 +166,48 @@ fn who_cannot_be_reached_or_trusted_is_told_nothing() {
         "what?\r\n\r\n",
         "",
     ] {
-        scene.service.answer(Answer::NoTunnel(said));
-        assert_eq!(failure(&mut scene.fetching()).0, "network", "{said:?}");
+        fixture.service.answer(Answer::NoTunnel(said));
+        assert_eq!(failure(&mut fixture.fetching()).0, "network", "{said:?}");
     }
-    assert_eq!((scene.service.connections(), scene.times_asked()), (5, 0));
+    assert_eq!(
+        (fixture.service.connections(), fixture.times_asked()),
+        (5, 0)
+    );
 
-    let (_taken, proxy) = nobody();
-    let mut alone = scene.fetching();
+    let (_taken, proxy) = refusing_proxy();
+    let mut alone = fixture.fetching();
     assert_eq!(failure(alone.env("HTTPS_PROXY", proxy)).0, "network");
-    assert_eq!(scene.service.connections(), 5);
+    assert_eq!(fixture.service.connections(), 5);
 }
 
 #[test]
-fn an_answer_that_breaks_off_is_none() {
+fn a_truncated_answer_is_a_failure() {
     let Answer::Bytes(whole) = limits() else {
         unreachable!()
     };
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     for length in [0, 10, whole.len() - 1] {
-        scene
+        fixture
             .service
             .answer(Answer::Bytes(whole[..length].to_vec()));
-        assert_eq!(failure(&mut scene.fetching()).0, "network", "{length}");
+        assert_eq!(failure(&mut fixture.fetching()).0, "network", "{length}");
     }
-    assert_eq!(scene.times_asked(), 3);
+    assert_eq!(fixture.times_asked(), 3);
 }
 
 #[test]
-fn without_credentials_nothing_is_asked() {
+fn without_credentials_no_request_is_sent() {
     let expired =
         json!({"claudeAiOauth": {"accessToken": TOKEN, "expiresAt": 1_700_000_000_000_u64}});
     let tokenless = json!({"claudeAiOauth": {"expiresAt": 9_999_999_999_999_u64}});
     let another = json!({"apiKey": TOKEN});
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     // Where the crate looks by itself, and where it does not know to look.
     for variable in [None, Some("CLAUDE_CONFIG_DIR")] {
         let directory = variable.map_or(".claude", |_| "elsewhere");
-        let path = scene.place.path().join("home").join(directory);
+        let path = fixture.place.path().join("home").join(directory);
         let fetching = || {
-            let mut command = scene.fetching();
+            let mut command = fixture.fetching();
             command.envs(variable.map(|name| (name, &path)));
             command
         };
@@ -227,7 +236,7 @@ fn without_credentials_nothing_is_asked() {
                 "credentials_expired",
             ),
         ] {
-            scene.has_credentials(directory, &text);
+            fixture.has_credentials(directory, &text);
             assert_eq!(
                 failure(&mut fetching()),
                 (problem.to_owned(), None),
@@ -244,21 +253,21 @@ fn without_credentials_nothing_is_asked() {
         fs::remove_dir(&path).unwrap();
         assert_eq!(failure(&mut fetching()).0, "no_credentials");
     }
-    let mut homeless = scene.fetching();
+    let mut homeless = fixture.fetching();
     assert_eq!(failure(homeless.env_remove("HOME")).0, "no_credentials");
-    assert_eq!(scene.service.connections(), 0);
+    assert_eq!(fixture.service.connections(), 0);
 }
 
 #[test]
 fn credentials_that_may_not_be_read_are_named() {
     const OTHER: u32 = 4711;
-    let scene = Scene::new();
-    fs::set_permissions(scene.place.path(), Permissions::from_mode(0o755)).unwrap();
-    let directory = scene.place.path().join("home/.claude");
+    let fixture = Fixture::new();
+    fs::set_permissions(fixture.place.path(), Permissions::from_mode(0o755)).unwrap();
+    let directory = fixture.place.path().join("home/.claude");
     let file = directory.join(".credentials.json");
     fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     for named in [false, true] {
-        let mut fetching = scene.fetching();
+        let mut fetching = fixture.fetching();
         fetching.envs(named.then_some(("CLAUDE_CONFIG_DIR", &directory)));
         let said = fetch(fetching.uid(OTHER).gid(OTHER));
         assert_eq!(
@@ -268,22 +277,22 @@ fn credentials_that_may_not_be_read_are_named() {
         let message = said["failed"]["message"].as_str().unwrap();
         assert!(message.contains(file.to_str().unwrap()), "{message}");
     }
-    assert_eq!(scene.service.connections(), 0);
+    assert_eq!(fixture.service.connections(), 0);
 }
 
 #[test]
-fn the_token_is_that_of_the_nearest_source() {
-    let scene = Scene::new();
+fn the_token_comes_from_the_first_source_that_has_one() {
+    let fixture = Fixture::new();
     let token = |name: &str| format!("{SECRET}-oat01-test-{name}");
-    scene.has_credentials("elsewhere", &credentials(&token("elsewhere")));
-    let elsewhere = scene.place.path().join("home/elsewhere");
+    fixture.has_credentials("elsewhere", &credentials(&token("elsewhere")));
+    let elsewhere = fixture.place.path().join("home/elsewhere");
     let asks_with = |variables: &[(&str, &str)], expected: &str| {
-        let before = scene.service.tokens().len();
-        let mut fetching = scene.fetching();
+        let before = fixture.service.tokens().len();
+        let mut fetching = fixture.fetching();
         let said = fetch(fetching.envs(variables.iter().copied()));
         assert!(said["limits"].is_array(), "{said}");
         assert_eq!(
-            scene.service.tokens()[before..],
+            fixture.service.tokens()[before..],
             [expected],
             "{variables:?}"
         );
@@ -304,14 +313,14 @@ fn the_token_is_that_of_the_nearest_source() {
     // One that the crate cannot read is none, and what is no time says nothing.
     for time in ["\"soon\"", "1.8e12", "null"] {
         let timeless = credentials(&token("elsewhere")).replace("9999999999999", time);
-        scene.has_credentials("elsewhere", &timeless);
-        let mut fetching = scene.fetching();
+        fixture.has_credentials("elsewhere", &timeless);
+        let mut fetching = fixture.fetching();
         fetching
             .env(directory.0, directory.1)
             .env("CLAUDE_CODE_OAUTH_TOKEN", OsStr::from_bytes(b"\xff"));
         assert!(fetch(&mut fetching)["limits"].is_array());
         assert_eq!(
-            scene.service.tokens().last(),
+            fixture.service.tokens().last(),
             Some(&token("elsewhere")),
             "{time}"
         );
@@ -320,26 +329,26 @@ fn the_token_is_that_of_the_nearest_source() {
 
 #[test]
 fn the_token_is_in_no_argument() {
-    let scene = Scene::with(Papers::Good, Answer::HeldBack);
-    let fetching = scene.fetching().stdout(Stdio::piped()).spawn();
+    let fixture = Fixture::with(TestCa::Trusted, Answer::HeldBack);
+    let fetching = fixture.fetching().stdout(Stdio::piped()).spawn();
     let mut fetching = Sleeper(fetching.unwrap());
-    scene.service.wait_until_asked(1);
+    fixture.service.wait_until_asked(1);
     let arguments = fs::read(format!("/proc/{}/cmdline", fetching.pid())).unwrap();
-    let program = scene.program.path();
+    let program = fixture.program.path();
     let expected = format!("{}\0usage\0--fetch\0", program.display());
     assert_eq!(String::from_utf8(arguments).unwrap(), expected);
-    scene.service.answer(limits());
+    fixture.service.answer(limits());
     let said = fetching.output();
     assert!(said.status.success(), "{said:?}");
-    assert_eq!(scene.times_asked(), 1);
+    assert_eq!(fixture.times_asked(), 1);
 }
 
-/// A proxy that nobody is, and what keeps it so.
-pub(super) fn nobody() -> (OwnedFd, String) {
+/// The address of a proxy that refuses connections, and the socket that reserves its port.
+pub(super) fn refusing_proxy() -> (OwnedFd, String) {
     use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
     let taken = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     bind(&taken, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-    // Bound and not listening: its port is nobody else's, and refuses.
+    // Bound and not listening: the port is reserved, and refuses connections.
     let address = SocketAddr::try_from(getsockname(&taken).unwrap()).unwrap();
     (taken, format!("http://{address}"))
 }

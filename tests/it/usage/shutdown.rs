@@ -4,47 +4,47 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::child::children;
-use super::{PROMPT, Scene};
+use super::{Fixture, PROMPT};
 use crate::support::Daemon;
 use crate::usage_server::Answer;
-use crate::usage_server::trust::Papers;
+use crate::usage_server::trust::TestCa;
 
-/// The daemon is told to leave as `ask` does it, and leaves for the reason given.
+/// The daemon exits after `ask`, for the reason given.
 #[track_caller]
-fn assert_leaves(reason: Option<&str>, ask: impl FnOnce(&Scene, &Daemon)) {
-    let scene = Scene::with(Papers::Good, Answer::HeldBack);
-    let mut daemon = scene.daemon();
-    let mut dashboard = scene.dashboard();
-    scene.service.wait_until_asked(1);
+fn assert_leaves(reason: Option<&str>, ask: impl FnOnce(&Fixture, &Daemon)) {
+    let fixture = Fixture::with(TestCa::Trusted, Answer::HeldBack);
+    let mut daemon = fixture.daemon();
+    let mut dashboard = fixture.dashboard();
+    fixture.service.wait_until_asked(1);
     let [child] = children(daemon.pid())[..] else {
         panic!("{:?}", children(daemon.pid()));
     };
 
     let asked = Instant::now();
-    ask(&scene, &daemon);
+    ask(&fixture, &daemon);
     assert_eq!(daemon.wait(), Some(0));
     let took = asked.elapsed();
     assert!(took < PROMPT, "{took:?}");
-    // Neither running nor waiting for somebody to reap it.
+    // The child neither runs nor is a zombie.
     assert!(!Path::new(&format!("/proc/{child}")).exists());
     if let Some(reason) = reason {
         assert_eq!(dashboard.notified("daemon.stopping")["reason"], reason);
     }
-    assert!(!scene.place.socket().exists());
+    assert!(!fixture.place.socket().exists());
 }
 
 #[test]
-fn a_stop_waits_for_no_service() {
-    assert_leaves(Some("stop"), |scene, _| {
-        scene.place.ok(&["stop"]);
+fn a_stop_does_not_wait_for_the_service() {
+    assert_leaves(Some("stop"), |fixture, _| {
+        fixture.place.ok(&["stop"]);
     });
-    assert_leaves(None, |scene, _| {
-        scene.place.ok(&["stop", "--force"]);
+    assert_leaves(None, |fixture, _| {
+        fixture.place.ok(&["stop", "--force"]);
     });
 }
 
 #[test]
-fn a_signal_waits_for_no_service() {
+fn a_signal_does_not_wait_for_the_service() {
     assert_leaves(Some("signal"), |_, daemon| daemon.signal("TERM"));
     assert_leaves(Some("signal"), |_, daemon| daemon.signal("INT"));
 }

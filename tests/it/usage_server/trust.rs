@@ -1,8 +1,8 @@
 //! A program that trusts the stand-in for the account's service.
 //!
-//! The program has its roots compiled in and no setting for others, so that nobody's environment can make it hand a token
-//! to somebody else; a seam for tests would be one for everybody. What is tested is therefore a copy in which the public
-//! key of one root is ours: all else of it, to the byte, is the program, and TLS is the real one.
+//! The program has its root certificates compiled in and no setting for others, so that no environment variable can make
+//! it send a token to another server; a setting for tests would be such a hole. The tests therefore run a copy of the
+//! program in which the public key of one root is replaced by ours. Every other byte is the program's, and TLS is real.
 
 use std::fs::{self, Permissions};
 use std::io::BufRead;
@@ -22,27 +22,27 @@ use rustls::pki_types::{PrivateKeyDer, TrustAnchor};
 use super::HOST;
 use crate::support::program;
 
-/// The root whose place we take, as its certificate says it: country, organisation, name.
+/// The root that is replaced, by its certificate's subject: country, organisation, name.
 const ROOT: [(DnType, &str); 3] = [
     (DnType::CountryName, "US"),
     (DnType::OrganizationName, "Internet Security Research Group"),
     (DnType::CommonName, "ISRG Root X2"),
 ];
 
-/// Who the stand-in is, and who says so.
+/// The stand-in's certificate.
 #[derive(Debug, Clone, Copy)]
-pub enum Papers {
-    /// The account's service, says whom the program trusts.
-    Good,
-    /// The same, says somebody else under the same name.
-    OfAStranger,
-    /// Somebody else, says whom the program trusts.
-    OfAnotherHost,
-    /// Good once.
+pub enum TestCa {
+    /// For the service's host, from the authority that the program trusts.
+    Trusted,
+    /// For the service's host, from another authority of the same name.
+    UntrustedIssuer,
+    /// For another host, from the authority that the program trusts.
+    WrongHost,
+    /// As `Trusted`, but expired.
     Expired,
 }
 
-/// One who issues certificates under the root's name.
+/// An issuer of certificates under the root's name.
 type Authority = Issuer<'static, KeyPair>;
 
 static TRUSTED: LazyLock<Authority> = LazyLock::new(authority);
@@ -60,20 +60,20 @@ fn authority() -> Authority {
     Issuer::new(params, key)
 }
 
-/// What a TLS server needs that has these papers.
-pub fn server(papers: Papers) -> Arc<ServerConfig> {
-    let host = match papers {
-        Papers::OfAnotherHost => "api.example.com",
-        Papers::Good | Papers::OfAStranger | Papers::Expired => HOST,
+/// The configuration of a TLS server with this certificate.
+pub fn server(ca: TestCa) -> Arc<ServerConfig> {
+    let host = match ca {
+        TestCa::WrongHost => "api.example.com",
+        TestCa::Trusted | TestCa::UntrustedIssuer | TestCa::Expired => HOST,
     };
     let mut params = CertificateParams::new([host.to_owned()]).unwrap();
-    if matches!(papers, Papers::Expired) {
+    if matches!(ca, TestCa::Expired) {
         params.not_after = date_time_ymd(2020, 1, 1);
     }
     let key = KeyPair::generate().unwrap();
-    let certificate = match papers {
-        Papers::OfAStranger => params.signed_by(&key, &authority()),
-        Papers::Good | Papers::OfAnotherHost | Papers::Expired => params.signed_by(&key, &TRUSTED),
+    let certificate = match ca {
+        TestCa::UntrustedIssuer => params.signed_by(&key, &authority()),
+        TestCa::Trusted | TestCa::WrongHost | TestCa::Expired => params.signed_by(&key, &TRUSTED),
     };
     let chain = vec![certificate.unwrap().der().clone()];
     let names_the_root = chain[0]
@@ -96,14 +96,14 @@ fn root() -> &'static TrustAnchor<'static> {
     webpki_roots::TLS_SERVER_ROOTS.iter().find(is_it).unwrap()
 }
 
-/// The copy of the program that trusts [`Papers::Good`]. Taken away with the last test that holds it.
+/// The copy of the program that trusts [`TestCa::Trusted`]. Deleted with the last test that uses it.
 #[derive(Debug)]
-pub struct Trusting(tempfile::TempDir);
+pub struct TrustingBinary(tempfile::TempDir);
 
-impl Trusting {
-    /// Made for the first test that asks.
+impl TrustingBinary {
+    /// Made for the first test that asks for it.
     pub fn program() -> Arc<Self> {
-        static SHARED: Mutex<Weak<Trusting>> = Mutex::new(Weak::new());
+        static SHARED: Mutex<Weak<TrustingBinary>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap();
         shared.upgrade().unwrap_or_else(|| {
             let made = Arc::new(Self::new());
@@ -135,7 +135,7 @@ impl Trusting {
     }
 }
 
-/// Writes a copy of the program that trusts [`Papers::Good`].
+/// Writes a copy of the program that trusts [`TestCa::Trusted`].
 pub fn write_trusting(program: &Path, copy: &Path) {
     let mut text = fs::read(program).unwrap();
     let theirs = &*root().subject_public_key_info;

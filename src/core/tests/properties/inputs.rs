@@ -1,0 +1,417 @@
+//! Random inputs of the core: what clients, agents, registries, processes and the event loop may send.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::agents::{self, LimitWindow};
+use crate::codec::Request;
+use crate::core::Settings;
+use crate::core::lifecycle::STALE_AFTER_MS;
+use crate::core::tests::{EPOCH, MINUTE, NAMESPACE};
+use crate::event::{
+    AgentEvent, EventKind, RegistryEntry, RegistryStatus, RegistryUpdate, Report, ReportedProcess,
+    Tool, TurnEvent,
+};
+use crate::limits::{FetchFailure, FetchOutcome, FetchProblem, Limit};
+use crate::os::process::ProcessId;
+use crate::protocol::{
+    ErrorCode, HelloParams, ListParams, SessionParams, SetParams, Status, StopParams, WaitingFor,
+};
+
+/// The processes that agents and scripts run in.
+pub(super) const PROCESSES: [ProcessId; 3] = [
+    ProcessId {
+        pid: 11,
+        start: 111,
+    },
+    ProcessId {
+        pid: 12,
+        start: 122,
+    },
+    ProcessId {
+        pid: 12,
+        start: 123,
+    },
+];
+
+/// One step of a run.
+#[derive(Debug, Clone)]
+pub(super) enum Op {
+    Connect,
+    /// A client, by its place among the connected ones, sends a request, with an id if the flag is set.
+    Ask(usize, bool, Ask),
+    Refuse(usize, bool, ErrorCode),
+    Disconnect(usize),
+    Wait(u64),
+    /// Time passes until a millisecond before the deadline; then a time-out.
+    Early,
+    /// Time passes until the deadline; then a time-out.
+    Due,
+    RegistryChanged(Box<RegistryUpdate>),
+    Exited(usize),
+    Unwatchable(usize),
+    /// The child that fetches the limits has ended.
+    Fetched(FetchOutcome),
+    /// The event loop has read the configuration, on request or by a signal.
+    Reloaded(Result<Settings, ()>),
+    Drained,
+    Terminated,
+    Notice(usize),
+}
+
+fn limits() -> impl Strategy<Value = Vec<Limit>> {
+    let limit = (
+        select(&["five_hour", "seven_day"]),
+        0..120_u32,
+        prop::option::of(0..9_u64),
+    );
+    let windows = agents::DEFAULT.limits.as_ref().unwrap().windows;
+    let limit = limit.prop_map(|(name, used, hours)| {
+        let resets_at = hours.map(|hours| EPOCH + hours * 60 * MINUTE);
+        LimitWindow::limit(windows, name, used.into(), resets_at).unwrap()
+    });
+    prop::collection::vec(limit, 0..3)
+}
+
+fn fetched() -> impl Strategy<Value = FetchOutcome> {
+    let wait = prop::option::of(select(&[0, 5_000, 10 * MINUTE]));
+    let failure = (
+        select(&[
+            FetchProblem::RateLimited,
+            FetchProblem::CredentialsExpired,
+            FetchProblem::Network,
+        ]),
+        wait,
+    );
+    prop_oneof![
+        2 => limits().prop_map(FetchOutcome::Limits),
+        1 => failure.prop_map(|(problem, retry_after_ms)| FetchOutcome::Failed(FetchFailure {
+            problem,
+            message: "no".into(),
+            retry_after_ms,
+        })),
+    ]
+}
+
+fn turn_event() -> impl Strategy<Value = TurnEvent> {
+    let ids = prop::collection::vec(select(&["s1", "s2"]), 0..3);
+    prop_oneof![
+        4 => any::<bool>().prop_map(|by_person| TurnEvent::PromptSubmitted {
+            text: by_person.then(|| "fix \"it\"".into()),
+            by_person,
+        }),
+        2 => any::<bool>().prop_map(|plan| TurnEvent::ToolStarted {
+            tool: bash(),
+            asks_for: if plan { WaitingFor::Plan } else { WaitingFor::Permission },
+        }),
+        2 => Just(TurnEvent::ToolEnded { tool: bash() }),
+        1 => Just(TurnEvent::BatchEnded),
+        1 => Just(TurnEvent::Active),
+        1 => Just(TurnEvent::SubagentStarted),
+        1 => Just(TurnEvent::SubagentEnded),
+        2 => select(&[WaitingFor::Permission, WaitingFor::Answer]).prop_map(|waiting_for| TurnEvent::Asked {
+            waiting_for,
+            tool: (waiting_for == WaitingFor::Permission).then(bash),
+        }),
+        1 => Just(TurnEvent::AskReminded),
+        1 => Just(TurnEvent::Answered),
+        1 => Just(TurnEvent::Compacted),
+        1 => Just(TurnEvent::IdleReminded),
+        3 => (ids, 0..2_u32).prop_map(|(ids, shells)| TurnEvent::Ended {
+            subagents: ids.into_iter().map(Into::into).collect(),
+            shells,
+        }),
+        1 => Just(TurnEvent::Failed { error: "rate limited".into() }),
+    ]
+}
+
+fn event_kind() -> impl Strategy<Value = EventKind> {
+    prop_oneof![
+        2 => Just(EventKind::SessionStarted),
+        2 => any::<bool>().prop_map(|process_goes_on| EventKind::SessionEnded {
+            reason: if process_goes_on { "clear" } else { "other" }.into(),
+            process_goes_on,
+        }),
+        8 => turn_event().prop_map(EventKind::Turn),
+        1 => Just(EventKind::Noted),
+        1 => Just(EventKind::Unknown),
+    ]
+}
+
+fn bash() -> Tool {
+    Tool {
+        name: "Bash".into(),
+        detail: Some("make".into()),
+    }
+}
+
+/// A registry entry; stamps are relative, as in [`report`].
+fn registry_update() -> impl Strategy<Value = RegistryUpdate> {
+    let status = prop::option::of(select(&[
+        RegistryStatus::Busy,
+        RegistryStatus::Idle,
+        RegistryStatus::Shell,
+        RegistryStatus::Waiting(WaitingFor::Permission),
+        RegistryStatus::Waiting(WaitingFor::Dialog),
+        RegistryStatus::Unknown,
+    ]));
+    let entry = (
+        status,
+        name(&["id-one", "id-two"]),
+        name(&["a name"]),
+        stamp(),
+        stamp(),
+    )
+        .prop_map(
+            |(status, session_id, title, status_at, updated_at)| RegistryEntry {
+                session_id,
+                cwd: Some("/src".into()),
+                title,
+                attended: Some(true),
+                started_at: None,
+                updated_at: updated_at.cast_unsigned(),
+                status,
+                status_at: status_at.cast_unsigned(),
+            },
+        );
+    (
+        reported_process(),
+        prop::bool::weighted(0.8),
+        prop::option::weighted(0.9, entry),
+    )
+        .prop_map(|(process, alive, entry)| RegistryUpdate {
+            timing: agents::DEFAULT.timing,
+            agent: "claude-code".into(),
+            process: process.unwrap_or(ReportedProcess {
+                pid: 99,
+                start: None,
+                namespace: None,
+            }),
+            alive,
+            tty: None,
+            entry,
+        })
+}
+
+fn stamp() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        5 => Just(0_i64),
+        3 => -1000..1000_i64,
+        1 => Just(1_000_000_000),
+    ]
+}
+
+fn name(of: &'static [&'static str]) -> impl Strategy<Value = Option<Box<str>>> {
+    prop::option::of(select(of)).prop_map(|name| name.map(Into::into))
+}
+
+fn agent_event() -> impl Strategy<Value = AgentEvent> {
+    (
+        event_kind(),
+        name(&["id-one", "id-two", "id-three"]),
+        name(&["s1", "s2"]),
+        name(&["p1", "p2"]),
+        name(&["a title"]),
+        prop_oneof![4 => Just(Vec::new()), 1 => limits()],
+    )
+        .prop_map(
+            |(kind, session_id, subagent, prompt_id, title, limits)| AgentEvent {
+                name: "Event".into(),
+                session_id,
+                cwd: Some("/src".into()),
+                permission_mode: None,
+                model: None,
+                title,
+                subagent,
+                prompt_id,
+                context_percent: None,
+                cost_usd: None,
+                limits,
+                kind,
+            },
+        )
+}
+
+fn reported_process() -> impl Strategy<Value = Option<ReportedProcess>> {
+    let of = |process: ProcessId, start, namespace| ReportedProcess {
+        pid: process.pid,
+        start,
+        namespace,
+    };
+    prop_oneof![
+        6 => select(&PROCESSES).prop_map(move |p| Some(of(p, Some(p.start), Some(NAMESPACE)))),
+        1 => select(&PROCESSES).prop_map(move |p| Some(of(p, Some(p.start), Some(5)))),
+        1 => select(&PROCESSES).prop_map(move |p| Some(of(p, None, Some(NAMESPACE)))),
+        1 => Just(None),
+    ]
+}
+
+/// A report, stamped up to a second early or late, or far in the future. The stamp is relative; the driver adds the
+/// current time.
+fn report() -> impl Strategy<Value = Ask> {
+    (
+        stamp(),
+        reported_process(),
+        prop::option::of(any::<bool>()),
+        prop::option::weighted(0.95, agent_event()),
+        select(&["claude-code", "codex"]),
+    )
+        .prop_map(|(stamp, process, attended, event, agent)| {
+            Ask::Report(Box::new(Report {
+                timing: agents::DEFAULT.timing,
+                agent: agent.into(),
+                at: stamp.cast_unsigned(),
+                process,
+                attended,
+                terminal: None,
+                config_dir: Some("/home/dev/.claude".into()),
+                event,
+            }))
+        })
+}
+
+fn session_name() -> impl Strategy<Value = String> {
+    select(&[
+        "job-alpha-one",
+        "job-alpha-two",
+        "job-alpha",
+        "id-one",
+        "id-two",
+        "claude-code-11-111",
+        "claude-code-1",
+        "codex-12",
+        "unknown",
+        "j",
+    ])
+    .prop_map(str::to_owned)
+}
+
+fn set() -> impl Strategy<Value = Ask> {
+    let status = select(&[
+        Status::Working,
+        Status::Waiting,
+        Status::Idle,
+        Status::Error,
+        Status::Closed,
+    ]);
+    (
+        session_name(),
+        status,
+        prop::option::weighted(0.3, 0..PROCESSES.len()),
+    )
+        .prop_map(|(session, status, process)| {
+            let process = process.map(|number| PROCESSES[number]);
+            let params = SetParams {
+                session,
+                agent: None,
+                status,
+                waiting_for: None,
+                reason: Some("because\n\"so\"".into()),
+                title: None,
+                cwd: None,
+                pid: process.map(|process| process.pid),
+            };
+            Ask::Set(Box::new(params), process)
+        })
+}
+
+fn request() -> impl Strategy<Value = Ask> {
+    let of_session = |request: fn(SessionParams) -> Request| {
+        session_name().prop_map(move |session| Ask::Request(request(SessionParams { session })))
+    };
+    prop_oneof![
+        20 => report(),
+        8 => set(),
+        3 => of_session(Request::SessionRemove),
+        1 => of_session(Request::SessionGet),
+        1 => of_session(Request::SessionExplain),
+        1 => any::<bool>().prop_map(|include_closed| {
+            Ask::Request(Request::SessionList(ListParams { include_closed }))
+        }),
+        4 => Just(Ask::Request(Request::Subscribe)),
+        1 => Just(Ask::Request(Request::Hello(HelloParams::default()))),
+        1 => Just(Ask::Status),
+        1 => Just(Ask::Request(Request::UsageGet)),
+        2 => Just(Ask::Request(Request::UsageRefresh)),
+        1 => Just(Ask::Request(Request::DaemonReload)),
+    ]
+}
+
+fn new_settings() -> impl Strategy<Value = Settings> {
+    (
+        prop::option::of(select(&[0, MINUTE, 60 * MINUTE, 2 * STALE_AFTER_MS])),
+        0..6_usize,
+        any::<bool>(),
+        prop::option::of(select(&[MINUTE, 3 * MINUTE])),
+    )
+        .prop_map(
+            |(idle_timeout_ms, history, record_prompts, usage_interval_ms)| Settings {
+                idle_timeout_ms,
+                history,
+                record_prompts,
+                usage_interval_ms,
+            },
+        )
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let wait = prop_oneof![
+        6 => 0..50_u64,
+        2 => 0..2 * MINUTE,
+        1 => Just(30 * MINUTE),
+        1 => Just(STALE_AFTER_MS / 2),
+    ];
+    prop_oneof![
+        40 => (0..4_usize, any::<bool>(), request()).prop_map(|(c, id, r)| Op::Ask(c, id, r)),
+        6 => Just(Op::Connect),
+        2 => Just(Op::Disconnect(0)),
+        2 => (1..4_usize).prop_map(Op::Disconnect),
+        2 => (0..4_usize, any::<bool>(), select(&[ErrorCode::ParseError, ErrorCode::LineTooLong]))
+            .prop_map(|(c, id, code)| Op::Refuse(c, id, code)),
+        8 => wait.prop_map(Op::Wait),
+        2 => Just(Op::Early),
+        3 => Just(Op::Due),
+        6 => fetched().prop_map(Op::Fetched),
+        12 => registry_update().prop_map(|registry_update| Op::RegistryChanged(registry_update.into())),
+        4 => (0..PROCESSES.len()).prop_map(Op::Exited),
+        1 => (0..PROCESSES.len()).prop_map(Op::Unwatchable),
+        2 => prop::result::maybe_err(new_settings(), Just(())).prop_map(Op::Reloaded),
+        4 => Just(Op::Drained),
+        2 => (0..9_usize).prop_map(Op::Notice),
+    ]
+}
+
+/// Mostly a daemon that keeps running; now and then one that is stopped at the end.
+pub(super) fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let last = prop_oneof![
+        Just(vec![]),
+        Just(vec![Op::Terminated]),
+        any::<bool>().prop_map(|force| {
+            vec![Op::Ask(
+                0,
+                true,
+                Ask::Request(Request::DaemonStop(StopParams { force })),
+            )]
+        }),
+    ];
+    (
+        prop::collection::vec(op(), 1..120),
+        last,
+        prop::collection::vec(op(), 0..10),
+    )
+        .prop_map(|(mut ops, last, after)| {
+            ops.extend(last);
+            ops.extend(after);
+            ops
+        })
+}
+
+/// A client's request.
+#[derive(Debug, Clone)]
+pub(super) enum Ask {
+    Report(Box<Report>),
+    /// With the process that its pid belongs to.
+    Set(Box<SetParams>, Option<ProcessId>),
+    Status,
+    Request(Request),
+}

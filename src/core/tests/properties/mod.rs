@@ -1,0 +1,659 @@
+//! Invariants that hold after any sequence of inputs. A driver plays the inputs to the core in virtual time, applies the
+//! effects as the event loop does, and compares them with a model of its own.
+
+mod inputs;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use self::inputs::{Ask, Op, PROCESSES, ops};
+use super::{CoreHarness, MINUTE};
+use crate::client::Update;
+use crate::client::mirror::Mirror;
+use crate::codec::{self, Decoded, Incoming, Refusal, Request};
+use crate::core::lifecycle::STALE_AFTER_MS;
+use crate::core::sessions::MAX_CLOSED;
+use crate::core::{ClientId, Effect, Input, Settings};
+use crate::os::process::ProcessId;
+use crate::protocol::{FETCH_LIMIT_MS, NoticeCode, Snapshot, Status, StatusResult};
+
+/// The codes of the notices that may be sent: more than are kept.
+const NOTICE_CODES: [NoticeCode; 9] = [
+    NoticeCode::ConfigLoaded,
+    NoticeCode::ConfigRefused,
+    NoticeCode::RestartNeeded,
+    NoticeCode::PayloadUnreadable,
+    NoticeCode::LogFailed,
+    NoticeCode::ConnectionsFull,
+    NoticeCode::SessionsFull,
+    NoticeCode::UsageCrossed,
+    NoticeCode::Unknown,
+];
+
+/// A session's state before an input.
+#[derive(Debug, PartialEq)]
+struct Before {
+    touched_ms: u64,
+    closed: bool,
+    watched: Option<ProcessId>,
+}
+
+/// Does what the daemon's event loop does, and keeps a model of what must hold.
+struct Driver {
+    core: CoreHarness,
+    /// The connected clients, each with its mirror once it has subscribed and received a snapshot.
+    clients: BTreeMap<u64, Client>,
+    last_client: u64,
+    last_id: u64,
+    /// The requests that wait for a reload, by client and id.
+    reloading: Vec<(u64, u64)>,
+    reloads: usize,
+    retiring: bool,
+    /// The daemon is draining; it may still resume.
+    draining: bool,
+    exited: bool,
+    watched: BTreeSet<(u32, u64)>,
+    /// The requests that wait for a fetch, by client and id.
+    refreshing: Vec<(u64, u64)>,
+    /// When the running fetch began, in milliseconds of uptime.
+    fetching: Option<u64>,
+    /// The longest history that was configured so far.
+    history: usize,
+    /// Since when nothing keeps the daemon running, in milliseconds of uptime; `None` while something does.
+    idle_since: Option<u64>,
+    touched_unwatched: u64,
+}
+
+/// What one input's effects are checked against, and what they have done so far.
+struct Turn {
+    /// The feed's sequence number before the input.
+    seq: u64,
+    /// The number of subscribers before the input.
+    subscribers: usize,
+    may_fetch: bool,
+    /// How many notifications were sent.
+    pushed: u64,
+    /// The requests that were answered at once, by client and id.
+    answered: Vec<(u64, Option<u64>)>,
+    /// The daemon began to drain because it is idle.
+    drains_idle: bool,
+    disconnected: Vec<u64>,
+}
+
+impl Turn {
+    fn new(driver: &Driver, input: &Input) -> Self {
+        let clients = driver.clients.values();
+        let subscribers = clients.filter(|client| client.subscribed).count();
+        Self {
+            seq: driver.core.core.feed.seq(),
+            subscribers,
+            may_fetch: subscribers > 0 || wants_limits(input),
+            pushed: 0,
+            answered: Vec::new(),
+            drains_idle: false,
+            disconnected: Vec::new(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Client {
+    subscribed: bool,
+    mirror: Option<Mirror>,
+}
+
+/// The update that a subscriber reads from a notification's line.
+fn update_of(line: &[u8]) -> Update {
+    let text = std::str::from_utf8(line).unwrap();
+    match codec::incoming(text).unwrap() {
+        Incoming::Notification(notification) => Update::Notification(notification),
+        other => panic!("{other:?} is not a notification"),
+    }
+}
+
+/// True if the input may start a fetch although no client was subscribed before.
+fn wants_limits(input: &Input) -> bool {
+    matches!(
+        input,
+        Input::Request {
+            request: Request::Subscribe | Request::UsageRefresh,
+            ..
+        }
+    )
+}
+
+/// Parses an outgoing line: exactly one line of JSON.
+fn parsed(line: &[u8]) -> Value {
+    let (end, text) = line.split_last().expect("a line");
+    assert_eq!(*end, b'\n');
+    assert!(!text.contains(&b'\n'), "a line within the line");
+    serde_json::from_slice(text).expect("JSON")
+}
+
+impl Driver {
+    fn new() -> Self {
+        let core = CoreHarness::with(Settings {
+            usage_interval_ms: Some(3 * MINUTE),
+            ..super::settings()
+        });
+        let history = super::settings().history;
+        Self {
+            core,
+            clients: BTreeMap::new(),
+            last_client: 0,
+            last_id: 0,
+            reloading: Vec::new(),
+            refreshing: Vec::new(),
+            fetching: None,
+            reloads: 0,
+            retiring: false,
+            draining: false,
+            exited: false,
+            watched: BTreeSet::new(),
+            history,
+            idle_since: Some(0),
+            touched_unwatched: 0,
+        }
+    }
+
+    fn client(&self, place: usize) -> Option<u64> {
+        let count = self.clients.len();
+        self.clients.keys().nth(place % count.max(1)).copied()
+    }
+
+    fn play(&mut self, op: Op) {
+        match op {
+            Op::Connect => {
+                self.last_client += 1;
+                self.clients.insert(self.last_client, Client::default());
+            }
+            Op::Ask(place, with_id, request) => self.ask(place, with_id, request),
+            Op::Refuse(place, with_id, code) => {
+                let Some(client) = self.client(place) else {
+                    return;
+                };
+                let error = Refusal {
+                    code,
+                    message: "no".into(),
+                };
+                let input = Input::Refused {
+                    client: ClientId(client),
+                    id: Decoded::refused(None, error.clone()).id.filter(|_| with_id),
+                    error,
+                };
+                let expected = with_id.then_some((client, None));
+                self.step(input, &Vec::from_iter(expected));
+            }
+            Op::Disconnect(place) => {
+                if let Some(client) = self.client(place) {
+                    self.disconnect(client);
+                }
+            }
+            Op::Wait(ms) => drop(self.core.wait(ms)),
+            Op::Early => self.tick_early(),
+            Op::Due => self.tick_when_due(),
+            Op::RegistryChanged(mut registry_update) => {
+                let now = self.core.now.unix_ms;
+                if let Some(entry) = &mut registry_update.entry {
+                    for stamp in [&mut entry.status_at, &mut entry.updated_at] {
+                        *stamp = now.saturating_add_signed(stamp.cast_signed());
+                    }
+                }
+                self.step(Input::RegistryChanged(registry_update), &[]);
+            }
+            Op::Exited(number) => {
+                let process = PROCESSES[number];
+                if self.watched.remove(&(process.pid, process.start)) {
+                    self.step(Input::ProcessExited(process), &[]);
+                }
+            }
+            Op::Unwatchable(number) => {
+                let process = PROCESSES[number];
+                if self.watched.remove(&(process.pid, process.start)) {
+                    self.step(Input::ProcessUnwatchable(process), &[]);
+                }
+            }
+            Op::Reloaded(outcome) => {
+                self.reloads = 0;
+                let waiting = std::mem::take(&mut self.reloading);
+                let expected: Vec<_> = waiting.into_iter().map(|(c, id)| (c, Some(id))).collect();
+                if let Ok(settings) = &outcome {
+                    self.history = self.history.max(settings.history);
+                }
+                let outcome = match outcome {
+                    Ok(settings) => Ok((settings, Some("the socket moved".into()))),
+                    Err(()) => Err("line 1".into()),
+                };
+                self.step(Input::Reloaded(outcome), &expected);
+            }
+            Op::Fetched(fetched) => {
+                if self.fetching.take().is_some() {
+                    self.step(Input::LimitsFetched(fetched), &[]);
+                    assert!(
+                        self.refreshing.is_empty(),
+                        "every waiting request is answered"
+                    );
+                }
+            }
+            Op::Drained => {
+                if std::mem::take(&mut self.retiring) {
+                    self.step(Input::Drained, &[]);
+                }
+            }
+            Op::Terminated => self.step(Input::Terminated, &[]),
+            Op::Notice(number) => {
+                let input = Input::Notice {
+                    code: NOTICE_CODES[number],
+                    message: "a\nmessage".into(),
+                };
+                self.step(input, &[]);
+            }
+        }
+    }
+
+    fn ask(&mut self, place: usize, with_id: bool, ask: Ask) {
+        let Some(client) = self.client(place) else {
+            return;
+        };
+        self.last_id += 1;
+        let number = self.last_id;
+        let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{number},\"method\":\"hello\"}}");
+        let id = codec::decode(line.as_bytes()).id.filter(|_| with_id);
+        let later = match ask {
+            Ask::Request(Request::DaemonReload) => Some(&mut self.reloading),
+            Ask::Request(Request::UsageRefresh) => Some(&mut self.refreshing),
+            _ => None,
+        };
+        let expected = (with_id && later.is_none()).then_some((client, Some(number)));
+        if let Some(later) = later.filter(|_| with_id) {
+            later.push((client, number));
+        }
+        let client = ClientId(client);
+        let input = match ask {
+            Ask::Report(mut report) => {
+                let now = self.core.now.unix_ms;
+                report.at = now.saturating_add_signed(report.at.cast_signed());
+                Input::Reported { client, id, report }
+            }
+            Ask::Set(params, process) => Input::Set {
+                client,
+                id,
+                params,
+                process,
+            },
+            Ask::Status => Input::StatusAsked {
+                client,
+                id,
+                rss_bytes: Some(1),
+            },
+            Ask::Request(request) => Input::Request {
+                client,
+                id,
+                request,
+            },
+        };
+        self.step(input, &Vec::from_iter(expected));
+    }
+
+    /// A time-out before the deadline does nothing.
+    fn tick_early(&mut self) {
+        let now = self.core.now.uptime_ms;
+        let deadline = self.core.core.next_timeout();
+        let early = match deadline {
+            Some(due) if due > now => due - 1 - now,
+            Some(_) => return,
+            None => 1_000_000,
+        };
+        self.core.wait(early);
+        let before = self.snapshot();
+        assert!(self.core.take(Input::Timeout).is_empty());
+        assert_eq!(self.snapshot(), before);
+        assert_eq!(self.core.core.next_timeout(), deadline);
+    }
+
+    fn tick_when_due(&mut self) {
+        let Some(due) = self.core.core.next_timeout() else {
+            return;
+        };
+        let now = self.core.now.uptime_ms;
+        self.core.wait(due.saturating_sub(now));
+        self.step(Input::Timeout, &[]);
+        let next = self.core.core.next_timeout();
+        assert!(
+            next.is_none_or(|next| next > self.core.now.uptime_ms),
+            "the timer would spin"
+        );
+    }
+
+    fn disconnect(&mut self, client: u64) {
+        self.clients.remove(&client);
+        self.reloading.retain(|(asker, _)| *asker != client);
+        self.refreshing.retain(|(asker, _)| *asker != client);
+        self.step(Input::Disconnected(ClientId(client)), &[]);
+    }
+
+    fn snapshot(&self) -> Snapshot<'static> {
+        let text = serde_json::to_string(&self.core.core.snapshot()).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn sessions(&self) -> HashMap<Box<str>, Before> {
+        let sessions = self.core.core.sessions.iter().map(|session| {
+            let was = Before {
+                touched_ms: session.touched_ms(),
+                closed: session.is_closed(),
+                watched: session.watched_while_open(),
+            };
+            (session.key().into(), was)
+        });
+        sessions.collect()
+    }
+
+    /// Handles one input, applies its effects and checks the invariants. `replies`: the requests that must be answered
+    /// because of it, by client and id (`None`: null).
+    fn step(&mut self, input: Input, replies: &[(u64, Option<u64>)]) {
+        let before = self.sessions();
+        let mut turn = Turn::new(self, &input);
+        let is_timeout = matches!(input, Input::Timeout);
+        let was_draining = self.draining;
+        for effect in self.core.take(input) {
+            assert!(!self.exited, "{effect:?} after the exit");
+            self.apply(effect, &mut turn);
+        }
+        assert_eq!(
+            turn.answered, replies,
+            "one answer for each request with an id"
+        );
+        if turn.subscribers > 0 {
+            assert_eq!(
+                self.core.core.feed.seq(),
+                turn.seq + turn.pushed,
+                "a number without a notification"
+            );
+        }
+        if !self.exited {
+            self.account(&before);
+            if is_timeout && !was_draining {
+                let now = self.core.now.uptime_ms;
+                let is_due = self.idle_exit_at().is_some_and(|at| at <= now);
+                assert_eq!(
+                    turn.drains_idle, is_due,
+                    "the daemon exits when it is idle, and only then"
+                );
+            }
+            self.check();
+        }
+        for client in turn.disconnected {
+            self.disconnect(client);
+        }
+    }
+
+    /// Applies one effect, as the event loop does, and checks it.
+    fn apply(&mut self, effect: Effect, turn: &mut Turn) {
+        match effect {
+            Effect::Reply(ClientId(client), line) => self.reply(client, &line, turn),
+            Effect::Subscribe(ClientId(client)) => {
+                let client = self.clients.get_mut(&client);
+                let client = client.expect("a subscriber is a connected client");
+                assert!(!client.subscribed);
+                client.subscribed = true;
+            }
+            Effect::Broadcast(line) => {
+                turn.pushed += 1;
+                assert_eq!(parsed(&line)["params"]["seq"], turn.seq + turn.pushed);
+                for client in self.clients.values_mut().filter(|client| client.subscribed) {
+                    if let Some(mirror) = &mut client.mirror {
+                        mirror.apply(update_of(&line));
+                    }
+                }
+            }
+            Effect::Announce(line) => {
+                turn.pushed += 1;
+                assert_eq!(parsed(&line)["method"], "daemon.stopping");
+                let sent_seq = parsed(&line)["params"]["seq"].as_u64().unwrap();
+                assert!(sent_seq > turn.seq);
+                assert!(turn.subscribers == 0 || sent_seq == turn.seq + turn.pushed);
+                let clients = self.clients.values_mut();
+                for mirror in clients.filter_map(|client| client.mirror.as_mut()) {
+                    mirror.apply(update_of(&line));
+                }
+            }
+            Effect::Disconnect(ClientId(client)) => {
+                assert!(self.clients.contains_key(&client));
+                turn.disconnected.push(client);
+            }
+            Effect::Watch(process) => {
+                self.watched.insert((process.pid, process.start));
+            }
+            Effect::Unwatch(process) => {
+                self.watched.remove(&(process.pid, process.start));
+            }
+            Effect::WatchRegistry(_, directory) => assert_eq!(&*directory, "/home/dev/.claude"),
+            Effect::ScanRegistries => assert_eq!(turn.subscribers, 0),
+            Effect::Reload => self.reloads += 1,
+            Effect::FetchLimits => {
+                assert!(turn.may_fetch, "a fetch without a subscriber");
+                self.fetch();
+            }
+            Effect::KillFetch => {
+                let began = self.fetching.expect("a fetch to kill");
+                let is_off = self.core.core.settings.usage_interval_ms.is_none();
+                assert!(is_off || began + FETCH_LIMIT_MS <= self.core.now.uptime_ms);
+            }
+            Effect::Drain { for_good } => {
+                turn.drains_idle |= !for_good;
+                self.retiring = true;
+                self.draining = true;
+            }
+            Effect::Resume => {
+                assert!(!self.retiring);
+                self.draining = false;
+            }
+            Effect::Exit { .. } => self.exited = true,
+        }
+    }
+
+    /// A reply: to a request that waited for a fetch, or to the input of this turn.
+    fn reply(&mut self, client: u64, line: &[u8], turn: &mut Turn) {
+        let answer = (client, self.answered(client, line));
+        let waited = self.refreshing.iter();
+        let mut waited = waited.map(|(asker, number)| (*asker, Some(*number)));
+        // The answer after a fetch may come with a time-out that also sends notifications.
+        if let Some(place) = waited.position(|waits| waits == answer) {
+            self.refreshing.swap_remove(place);
+        } else {
+            assert_eq!(
+                turn.pushed, 0,
+                "an answer after the notifications that it caused"
+            );
+            turn.answered.push(answer);
+        }
+    }
+
+    /// A fetch begins.
+    fn fetch(&mut self) {
+        assert!(self.core.core.settings.usage_interval_ms.is_some());
+        let before = self.fetching.replace(self.core.now.uptime_ms);
+        assert!(before.is_none(), "two fetches at a time");
+    }
+
+    /// A client receives a reply. Returns the id of its request.
+    fn answered(&mut self, client: u64, line: &[u8]) -> Option<u64> {
+        let message = parsed(line);
+        let id = message["id"].as_u64();
+        assert!(message.get("result").is_some() != message.get("error").is_some());
+        let entry = self.clients.get_mut(&client);
+        let entry = entry.expect("a reply goes to a connected client");
+        if message["result"].get("notices").is_some() {
+            let snapshot: Snapshot<'static> =
+                serde_json::from_value(message["result"].clone()).unwrap();
+            let mirror = entry.mirror.get_or_insert_default();
+            mirror.apply(Update::Snapshot(snapshot));
+        }
+        id
+    }
+
+    /// Updates the model's times that the idle time-out counts from.
+    fn account(&mut self, before: &HashMap<Box<str>, Before>) {
+        let now = self.core.now.uptime_ms;
+        let after = self.sessions();
+        let holds = |was: &Before| !was.closed && was.watched.is_none();
+        for (key, was) in &after {
+            let former = before.get(key);
+            let touched = former.is_none_or(|former| {
+                former.touched_ms != was.touched_ms
+                    || former.closed != was.closed
+                    || former.watched != was.watched
+            });
+            if touched && (holds(was) || former.is_some_and(holds)) {
+                self.touched_unwatched = now;
+            }
+        }
+        if before
+            .iter()
+            .any(|(key, was)| holds(was) && !after.contains_key(key))
+        {
+            self.touched_unwatched = now;
+        }
+        let dashboards = self.clients.values().any(|client| client.subscribed);
+        let live = after
+            .values()
+            .any(|was| !was.closed && was.watched.is_some());
+        self.idle_since = match self.idle_since {
+            _ if dashboards || live || !self.refreshing.is_empty() => None,
+            None => Some(now),
+            since => since,
+        };
+    }
+
+    /// When the daemon must exit for idleness, by the model.
+    fn idle_exit_at(&self) -> Option<u64> {
+        let from = self.idle_since?.max(self.touched_unwatched);
+        Some(from + self.core.core.settings.idle_timeout_ms?)
+    }
+
+    fn check(&mut self) {
+        let core = &self.core.core;
+        let snapshot = self.snapshot();
+        for client in self.clients.values().filter(|client| client.subscribed) {
+            if let Some(mirror) = &client.mirror {
+                let mut fresh = Mirror::default();
+                fresh.apply(Update::Snapshot(snapshot.clone()));
+                assert_eq!(*mirror, fresh, "mirror == store");
+            }
+        }
+
+        let sessions = self.sessions();
+        let watched: BTreeSet<_> = sessions
+            .values()
+            .filter(|was| !was.closed)
+            .filter_map(|was| was.watched.map(|process| (process.pid, process.start)))
+            .collect();
+        assert_eq!(
+            self.watched, watched,
+            "watched == the processes of open sessions"
+        );
+        let closed = sessions.values().filter(|was| was.closed).count();
+        assert!(closed <= MAX_CLOSED);
+
+        for session in &snapshot.sessions {
+            assert!(session.previous_session_ids.len() <= 8);
+            let ids = session
+                .previous_session_ids
+                .iter()
+                .chain(&session.session_id);
+            assert_eq!(
+                ids.clone().collect::<BTreeSet<_>>().len(),
+                ids.count(),
+                "an id twice"
+            );
+            assert!((1..=self.history.max(1)).contains(&session.history.len()));
+            assert!(
+                session.history.is_sorted_by_key(|entry| entry.at),
+                "{session:?}"
+            );
+            let last = session.history.last().unwrap();
+            assert_eq!(last.status, session.status);
+            assert!(last.at <= session.since && session.since <= self.core.now.unix_ms);
+            assert_eq!(
+                session.waiting_for.is_some(),
+                session.status == Status::Waiting
+            );
+            assert_eq!(session.ended_at.is_some(), session.status == Status::Closed);
+            assert_eq!(
+                session.end_reason.is_some(),
+                session.status == Status::Closed
+            );
+        }
+        assert!(snapshot.notices.len() <= crate::protocol::NOTICES_KEPT);
+
+        let next = core.next_timeout();
+        if let Some(expected) = self.idle_exit_at().filter(|_| !self.draining) {
+            assert!(
+                next.is_some_and(|next| next <= expected),
+                "the daemon exits too late"
+            );
+        }
+        let unwatched = sessions
+            .values()
+            .filter(|was| !was.closed && was.watched.is_none());
+        if let Some(touched) = unwatched.map(|was| was.touched_ms).min() {
+            // A process was reported before it was known that it cannot be watched.
+            let stale_at = touched.max(self.touched_unwatched) + STALE_AFTER_MS;
+            assert!(
+                next.is_some_and(|next| next <= stale_at),
+                "a session never goes stale"
+            );
+        }
+
+        self.check_status(&snapshot);
+    }
+
+    /// `daemon.status` agrees with the snapshot.
+    fn check_status(&mut self, snapshot: &Snapshot<'_>) {
+        let answer = self.core.ask("daemon.status", &serde_json::json!({}));
+        let status: StatusResult<'static> = serde_json::from_value(answer).unwrap();
+        let count = |of: Status| {
+            let sessions = snapshot
+                .sessions
+                .iter()
+                .filter(|session| session.status == of);
+            u32::try_from(sessions.count()).unwrap()
+        };
+        assert_eq!(status.sessions.working, count(Status::Working));
+        assert_eq!(status.sessions.waiting, count(Status::Waiting));
+        assert_eq!(status.sessions.idle, count(Status::Idle));
+        assert_eq!(status.sessions.error, count(Status::Error));
+        assert_eq!(status.sessions.closed, count(Status::Closed));
+        assert_eq!(status.seq, snapshot.seq);
+        let dashboards = self
+            .clients
+            .values()
+            .filter(|client| client.subscribed)
+            .count();
+        assert_eq!(status.dashboards as usize, dashboards);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn invariants_hold_after_any_sequence_of_inputs(ops in ops()) {
+        let mut driver = Driver::new();
+        for op in ops {
+            if driver.exited {
+                // After the exit no input has an effect.
+                driver.core.wait(STALE_AFTER_MS);
+                prop_assert!(driver.core.take(Input::Timeout).is_empty());
+                prop_assert!(driver.core.take(Input::Terminated).is_empty());
+                prop_assert!(driver.core.take(Input::Drained).is_empty());
+                prop_assert_eq!(driver.core.core.next_timeout(), None);
+                break;
+            }
+            driver.play(op);
+        }
+    }
+}

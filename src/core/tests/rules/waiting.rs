@@ -1,0 +1,177 @@
+//! Requests for permission, questions and plans: what opens and what answers them.
+
+use super::*;
+
+#[test]
+fn a_permission_request_waits_until_the_tool_ends() {
+    follow(&[
+        (start("startup"), "idle"),
+        (prompt("p1", "a"), "working"),
+        (tool("p1", "touch a"), "working: Bash: touch a"),
+        (
+            ask("p1", "touch a"),
+            "waiting/permission!: permission: Bash touch a",
+        ),
+        (
+            notice("permission_prompt"),
+            "waiting/permission!: permission: Bash touch a",
+        ),
+        (done("p1"), "working: Bash: touch a"),
+        // The reminder may come just after the key that answered it.
+        (notice("permission_prompt"), "working: Bash: touch a"),
+        (batch("p1"), "working: Bash: touch a"),
+        (stop("p1", &json!([])), "idle!"),
+        (notice("permission_prompt"), "idle!"),
+    ]);
+}
+
+#[test]
+fn two_permissions_in_one_message_are_asked_one_after_the_other() {
+    follow(&[
+        (prompt("p1", "a"), "working"),
+        (tool("p1", "touch 1"), "working: Bash: touch 1"),
+        (
+            ask("p1", "touch 1"),
+            "waiting/permission!: permission: Bash touch 1",
+        ),
+        (done("p1"), "working: Bash: touch 1"),
+        (tool("p1", "touch 2"), "working: Bash: touch 2"),
+        (
+            ask("p1", "touch 2"),
+            "waiting/permission!: permission: Bash touch 2",
+        ),
+        (done("p1"), "working: Bash: touch 2"),
+        (batch("p1"), "working: Bash: touch 2"),
+        (stop("p1", &json!([])), "idle!"),
+    ]);
+}
+
+/// No hook fires at "No" or Esc; a prompt can only be typed while no dialog is open.
+#[test]
+fn after_a_no_the_next_prompt_is_working() {
+    follow(&[
+        (prompt("p1", "a"), "working"),
+        (tool("p1", "rm x"), "working: Bash: rm x"),
+        (
+            ask("p1", "rm x"),
+            "waiting/permission!: permission: Bash rm x",
+        ),
+        (prompt("p2", "b"), "working"),
+        (tool("p2", "rm y"), "working: Bash: rm y"),
+        (
+            ask("p2", "rm y"),
+            "waiting/permission!: permission: Bash rm y",
+        ),
+        (notice("idle_prompt"), "idle!"),
+        (prompt("p3", "c"), "working"),
+        (stop("p3", &json!([])), "idle!"),
+    ]);
+}
+
+#[test]
+fn in_print_mode_the_status_is_never_waiting() {
+    let mut core = CoreHarness::new();
+    play(
+        &mut core,
+        false,
+        &[
+            (start("startup"), "idle"),
+            (prompt("p1", "a"), "working"),
+            (tool("p1", "touch a"), "working: Bash: touch a"),
+            (ask("p1", "touch a"), "working: Bash: touch a"),
+            (notice("permission_prompt"), "working: Bash: touch a"),
+            (batch("p1"), "working: Bash: touch a"),
+            (stop("p1", &json!([])), "idle!"),
+            (end("other"), "closed"),
+        ],
+    );
+}
+
+#[test]
+fn questions_and_plans_wait_for_their_own_kind_of_answer() {
+    follow(&[
+        (prompt("p1", "a"), "working"),
+        (
+            tool_named("p1", "AskUserQuestion"),
+            "working: AskUserQuestion",
+        ),
+        (
+            ask_named("p1", "AskUserQuestion"),
+            "waiting/answer!: answer: AskUserQuestion",
+        ),
+        // The reminder calls everything a permission.
+        (
+            notice("permission_prompt"),
+            "waiting/answer!: answer: AskUserQuestion",
+        ),
+        (
+            done_named("p1", "AskUserQuestion"),
+            "working: AskUserQuestion",
+        ),
+        (tool_named("p1", "ExitPlanMode"), "working: ExitPlanMode"),
+        (
+            ask_named("p1", "ExitPlanMode"),
+            "waiting/plan!: plan: ExitPlanMode",
+        ),
+        (done_named("p1", "ExitPlanMode"), "working: ExitPlanMode"),
+        (event("Elicitation", &json!({})), "waiting/answer!: answer"),
+        (
+            event("ElicitationResult", &json!({})),
+            "working: ExitPlanMode",
+        ),
+        (stop("p1", &json!([])), "idle!"),
+    ]);
+}
+
+/// In auto mode a dialog may open without a request: the reminder, six seconds later, is the only sign.
+#[test]
+fn a_dialog_without_a_request_is_known_by_its_reminder() {
+    follow(&[
+        (prompt("p1", "a"), "working"),
+        (tool("p1", "curl x"), "working: Bash: curl x"),
+        (
+            notice("permission_prompt"),
+            "waiting/permission!: permission: Bash curl x",
+        ),
+        (done("p1"), "working: Bash: curl x"),
+        (tool_named("p1", "ExitPlanMode"), "working: ExitPlanMode"),
+        (
+            notice("agent_needs_input"),
+            "waiting/plan!: plan: ExitPlanMode",
+        ),
+        (done_named("p1", "ExitPlanMode"), "working: ExitPlanMode"),
+        (stop("p1", &json!([])), "idle!"),
+    ]);
+    // Nor is more known where the daemon has begun in the middle.
+    follow(&[(
+        notice("permission_prompt"),
+        "waiting/permission!: permission",
+    )]);
+}
+
+#[test]
+fn a_subagents_dialog_without_a_request_is_known_by_its_reminder() {
+    follow(&[
+        (prompt("p1", "a"), "working"),
+        (
+            subagent_event("SubagentStart", "s1", "p1"),
+            "working +1 subagent",
+        ),
+        (
+            stop("p1", &json!([running("s1", "subagent")])),
+            "working +1 subagent: 1 subagent runs",
+        ),
+        (
+            subagent("s1", tool("p1", "curl x")),
+            "working +1 subagent: Bash: curl x",
+        ),
+        (
+            notice("permission_prompt"),
+            "waiting/permission! +1 subagent: permission: Bash curl x",
+        ),
+        (
+            subagent("s1", done("p1")),
+            "working +1 subagent: Bash: curl x",
+        ),
+    ]);
+}
