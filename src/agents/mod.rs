@@ -68,6 +68,8 @@ pub struct Registry {
     pub directory: &'static str,
     /// The process of the file of this name; `None`: the file is no entry.
     pub pid: fn(&OsStr) -> Option<u32>,
+    /// The name of the file of this process.
+    pub file_name: fn(u32) -> String,
     /// A file's contents. The second argument is the pid namespace of an entry that names none.
     pub read: fn(&[u8], Option<u64>) -> Option<Registered>,
 }

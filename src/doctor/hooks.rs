@@ -136,11 +136,16 @@ pub(super) fn evaluate(seen: &Probe) -> Check {
             return Check::note(NAME, "HOME is not set: there are no settings to read");
         }
         Probe::NoAgent(directory) => {
-            let what = format!("no Claude Code here: {} is not there", directory.display());
+            let what = format!(
+                "no {} here: {} is not there",
+                agents::DEFAULT.title,
+                directory.display()
+            );
             return Check::note(NAME, what);
         }
         Probe::Broken { directory, why } => {
-            return Check::wrong(NAME, why).fix(edit(&directory.join("settings.json")));
+            return Check::wrong(NAME, why)
+                .fix(edit(&directory.join(agents::DEFAULT.install.settings)));
         }
         Probe::Settings {
             state,

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Check, LIMIT};
+use crate::agents;
 use crate::config::SOCKET_VARIABLE;
 use crate::os::{clock, command as child};
 
@@ -89,7 +90,7 @@ fn run_all(program: &Path, socket: &Path) -> io::Result<(Vec<Duration>, Vec<Dura
     let (mut hooks, mut floor) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let mut hook = Command::new(program);
-        hook.args(["hook", "claude-code", "--socket"])
+        hook.args(["hook", agents::DEFAULT.name, "--socket"])
             .arg(socket)
             // A wrapper may not pass the option on.
             .env(SOCKET_VARIABLE, socket);

@@ -125,11 +125,12 @@ pub fn run_checks(flag: Option<&Path>) -> Vec<Check> {
     let daemons = found.as_ref().map(|(probe, commands)| (probe, commands));
     let running = found.as_ref().map(|(probe, _)| probe);
 
-    let claude = install::hooks::config_dir(crate::agents::DEFAULT);
-    let settings = hooks::probe(claude.clone());
+    let agent = crate::agents::DEFAULT;
+    let config_dir = install::hooks::config_dir(agent);
+    let settings = hooks::probe(config_dir.clone());
     let hooks = hooks::evaluate(&settings);
     let hooked = hooks.level == Level::Ok;
-    vec![
+    let mut checks = vec![
         programs::evaluate(&programs::probe()),
         service,
         socket,
@@ -139,9 +140,13 @@ pub fn run_checks(flag: Option<&Path>) -> Vec<Check> {
         log::evaluate(&log::probe(running)),
         hooks,
         latency::evaluate(&latency::measure(settings.program())),
-        registry::evaluate(&registry::probe(claude)),
-        sessions::evaluate(running.map(|probe| &*probe.snapshot.sessions), hooked),
-    ]
+    ];
+    if let Some(registry) = &agent.registry {
+        checks.push(registry::evaluate(&registry::probe(config_dir, registry)));
+    }
+    let sessions = running.map(|probe| &*probe.snapshot.sessions);
+    checks.push(sessions::evaluate(sessions, hooked));
+    checks
 }
 
 /// Finds the daemon: the checks of its socket and of itself, and what it answered if it did.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::fix::quote;
 use super::{Check, counted, within};
-use crate::agents;
+use crate::agents::Registry;
 use crate::os::process;
 
 const NAME: &str = "registry";
@@ -32,19 +32,19 @@ pub(super) enum Probe {
 }
 
 /// Reads the registry below the agent's configuration directory.
-pub(super) fn probe(directory: Option<PathBuf>) -> Probe {
+pub(super) fn probe(directory: Option<PathBuf>, registry: &'static Registry) -> Probe {
     let Some(directory) = directory else {
         return Probe::NoHome;
     };
-    let directory = directory.join("sessions");
+    let directory = directory.join(registry.directory);
     let late = Probe::Unreadable {
         path: directory.clone(),
         why: "it takes longer than 2 s".into(),
     };
-    within(move || read(directory)).unwrap_or(late)
+    within(move || read(directory, registry)).unwrap_or(late)
 }
 
-fn read(directory: PathBuf) -> Probe {
+fn read(directory: PathBuf, registry: &Registry) -> Probe {
     let unreadable = |path: &Path, error: io::Error| Probe::Unreadable {
         path: path.to_owned(),
         why: error.to_string(),
@@ -56,10 +56,10 @@ fn read(directory: PathBuf) -> Probe {
     };
     let (mut good, mut all) = (0, 0);
     for entry in entries.flatten() {
-        let Some(pid) = pid_of(&entry) else {
+        let Some(pid) = pid_of(&entry, registry) else {
             continue;
         };
-        match parses(&entry.path(), pid) {
+        match parses(&entry.path(), pid, registry) {
             Ok(parsed) => {
                 all += 1;
                 good += usize::from(parsed);
@@ -76,21 +76,18 @@ fn read(directory: PathBuf) -> Probe {
     }
 }
 
-/// Whose entry it is: a file `PID.json`. Opening a pipe would not return.
-fn pid_of(entry: &DirEntry) -> Option<u32> {
-    let name = entry.file_name();
-    let digits = name.to_str()?.strip_suffix(".json")?;
-    let pid: u32 = digits.parse().ok()?;
+/// The process that a file is the entry of. Opening a pipe would not return.
+fn pid_of(entry: &DirEntry, registry: &Registry) -> Option<u32> {
+    let pid = (registry.pid)(&entry.file_name())?;
     let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-    (is_file && pid.to_string() == digits).then_some(pid)
+    is_file.then_some(pid)
 }
 
 /// True if the daemon can make it out.
-fn parses(path: &Path, pid: u32) -> io::Result<bool> {
+fn parses(path: &Path, pid: u32, registry: &Registry) -> io::Result<bool> {
     let mut text = Vec::new();
     File::open(path)?.take(LARGEST).read_to_end(&mut text)?;
-    let registry = agents::DEFAULT.registry.as_ref();
-    let entry = registry.and_then(|registry| (registry.read)(&text, process::namespace()));
+    let entry = (registry.read)(&text, process::namespace());
     Ok(entry.is_some_and(|entry| entry.process.pid == pid))
 }
 

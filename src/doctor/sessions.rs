@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::fix::quote;
 use super::{Check, unasked};
+use crate::agents;
 use crate::protocol::{EvidenceKind, SessionRecord, Status};
 
 const NAME: &str = "sessions";
@@ -27,15 +28,19 @@ pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: bool) -> 
         .collect();
     if let Some(first) = deaf.first() {
         let what = format!("at work, and no hook tells of it: {}", names(&deaf));
-        return Check::wrong(NAME, what).fix(match &first.session_id {
-            Some(id) if hooked => {
-                let directory = first.cwd.as_deref().unwrap_or(".");
-                let (directory, id) = (quote(Path::new(directory)), quote(Path::new(&**id)));
-                format!("cd {directory} && claude --resume {id}")
-            }
-            // The settings are read again while an agent runs, so that nothing has to be restarted.
-            _ => "agent-console install --hooks".to_owned(),
-        });
+        return Check::wrong(NAME, what).fix(
+            match (&first.session_id, agents::find(&first.agent)) {
+                (Some(id), Some(agent)) if hooked => {
+                    let directory = first.cwd.as_deref().unwrap_or(".");
+                    let resume = (agent.resume)(id);
+                    let words = resume.iter().map(|word| quote(Path::new(word)));
+                    let command = words.collect::<Vec<_>>().join(" ");
+                    format!("cd {} && {command}", quote(Path::new(directory)))
+                }
+                // The settings are read again while an agent runs, so that nothing has to be restarted.
+                _ => "agent-console install --hooks".to_owned(),
+            },
+        );
     }
     if !silent.is_empty() {
         let what = format!(

@@ -32,6 +32,7 @@ pub(super) static AGENT: Agent = Agent {
     registry: Some(Registry {
         directory: "sessions",
         pid: registry::pid,
+        file_name: registry::file_name,
         read: registry::registered,
     }),
     // Flashes of the registry last 12 to 30 ms, and it follows a hook within 20 to 120 ms (2.1.330).

@@ -57,6 +57,11 @@ pub(super) fn pid(file_name: &OsStr) -> Option<u32> {
     str::from_utf8(digits).ok()?.parse().ok()
 }
 
+/// The name of the file of this process; beside it lies a secret key, under another.
+pub(super) fn file_name(pid: u32) -> String {
+    format!("{pid}.json")
+}
+
 /// What an entry says. `namespace`: the pid namespace that an entry which names none is of. `None` if it is not an
 /// object with a process and a time.
 #[must_use]
@@ -139,7 +144,8 @@ mod tests {
     fn a_file_is_an_entry_by_its_name() {
         let pid = |name: &str| pid(OsStr::new(name));
         assert_eq!(pid("17.json"), Some(17));
-        assert_eq!(pid("4294967295.json"), Some(u32::MAX));
+        assert_eq!(pid(&file_name(u32::MAX)), Some(u32::MAX));
+        assert_eq!(file_name(17), "17.json");
         for name in [
             "",
             ".json",
@@ -148,7 +154,14 @@ mod tests {
             "+7.json",
             "4294967296.json",
             "7.json.tmp",
+            "7.jsonl",
             "7",
+            "-7.json",
+            "7x.json",
+            "1 4.json",
+            "\u{661}.json",
+            "7.ace852e8.key",
+            "7.ace852e8.key.tmp.ba7d7b5d",
         ] {
             assert_eq!(pid(name), None, "{name}");
         }

@@ -3,7 +3,8 @@
 //! One instance for each directory of registry files, so that each drops its watches alone. Only the events that matter
 //! are requested: writing and reading in the directory cause no wake-up, closing a written file does.
 
-use super::changes::{Changes, pid_in};
+use super::changes::Changes;
+use crate::agents::Registry;
 use crate::daemon::reactor::register;
 use rustix::fs::inotify::{
     CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch,
@@ -46,6 +47,7 @@ const INVALIDATED: ReadFlags = ReadFlags::MOVE_SELF
 /// The kernel's watches for one directory of registry files.
 #[derive(Debug)]
 pub(super) struct Watches {
+    registry: &'static Registry,
     instance: AsyncFd<OwnedFd>,
     files: Option<i32>,
     parent: Option<i32>,
@@ -53,12 +55,14 @@ pub(super) struct Watches {
 }
 
 impl Watches {
-    pub(super) fn new() -> io::Result<Self> {
+    /// Without watches. `registry` says which files are entries.
+    pub(super) fn new(registry: &'static Registry) -> io::Result<Self> {
         let instance = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).map_err(|errno| match errno {
             Errno::MFILE => io::Error::other("no open file or no inotify instance is left; raise fs.inotify.max_user_instances"),
             errno => errno.into(),
         })?;
         Ok(Self {
+            registry,
             instance: register(instance, Interest::READABLE)?,
             files: None,
             parent: None,
@@ -156,7 +160,9 @@ impl Watches {
                 *directory == watch && awaited.as_bytes() == name
             });
             if self.files == Some(watch) {
-                changes.files.extend(pid_in(name));
+                changes
+                    .files
+                    .extend((self.registry.pid)(OsStr::from_bytes(name)));
             }
         }
     }

@@ -5,6 +5,7 @@
 //! no file system from being unmounted and read nothing.
 
 use super::changes::Changes;
+use crate::agents::Registry;
 use crate::daemon::reactor::register;
 use rustix::event::kqueue::{Event, EventFilter, EventFlags, VnodeEvents, kevent, kqueue};
 use rustix::fs::{Mode, OFlags};
@@ -46,7 +47,8 @@ pub(super) struct Watches {
 }
 
 impl Watches {
-    pub(super) fn new() -> io::Result<Self> {
+    /// Without watches. The kernel names no files, so that it does not matter which are entries.
+    pub(super) fn new(_registry: &'static Registry) -> io::Result<Self> {
         let queue = kqueue()?;
         rustix::io::fcntl_setfd(&queue, rustix::io::FdFlags::CLOEXEC)?;
         Ok(Self {

@@ -43,7 +43,7 @@ impl Registries {
             agents: Vec::new(),
             entries: HashMap::new(),
         };
-        for agent in agents::ALL.iter().filter(|agent| agent.registry.is_some()) {
+        for agent in agents::ALL {
             if let Some(directory) = agents::config_dir(agent.config_dir, variable) {
                 registries.watch(agent.name, &directory);
             }
@@ -51,13 +51,14 @@ impl Registries {
         registries
     }
 
-    /// Watches the registry of `agent` below its configuration directory.
+    /// Watches the registry of `agent` below its configuration directory, if it keeps one.
     pub(super) fn watch(&mut self, agent: &str, directory: &Path) {
+        let registry = agents::find(agent).and_then(|agent| agent.registry.as_ref());
         let is_known = self.agents.iter().any(|(known, _)| known == directory);
-        if !is_known {
+        if let Some(registry) = registry.filter(|_| !is_known) {
             self.agents.push((directory.to_owned(), agent.into()));
             tracing::debug!(agent, directory = %directory.display(), "watches a registry");
-            self.watcher.watch(directory);
+            self.watcher.watch(directory, registry);
         }
     }
 

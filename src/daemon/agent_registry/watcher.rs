@@ -1,17 +1,17 @@
 //! The registry files of an agent, read each time they change.
 //!
-//! Claude Code keeps `sessions/<pid>.json` in its configuration directory while a process runs and writes it again at
-//! each change of its status: the only sign of an interrupt or of an answer. The file is undocumented, so nothing here
-//! depends on it: what is there is reported as it is, what is missing is waited for. As seen with 2.1.330, the file is
-//! opened without being emptied, written with one `write`, cut to its new length and closed, each time: a read in between
-//! finds the new text with the end of the old one behind it. The close is what is reported.
+//! An agent keeps a file in a directory below its configuration directory while a process runs, and writes it again at each
+//! change of its status: the only sign of an interrupt or of an answer. Nothing here depends on what it holds: what is
+//! there is reported as it is, what is missing is waited for. A file may be opened without being emptied, written with one
+//! `write`, cut to its new length and closed, each time: a read in between finds the new text with the end of the old one
+//! behind it. The close is what is reported.
 //!
-//! Beside each file lies a secret key: only files named `<pid>.json` are ever opened.
+//! Secret keys may lie beside the files: only what the agent's [`Registry`] takes for an entry is ever opened.
 //!
 //! # What is seen at once, and what with the next scan
 //!
-//! The kernel watches a directory, not a path. Watched are `sessions` and the configuration directory, symbolic links
-//! followed; where `sessions` does not exist, the nearest ancestor that does, for the next part of the path to appear. So
+//! The kernel watches a directory, not a path. Watched are the registry and the configuration directory, symbolic links
+//! followed; where the registry does not exist, the nearest ancestor that does, for the next part of the path to appear. So
 //! it is seen at once when either directory is removed, moved, replaced or made again.
 //!
 //! Not seen at once, while the directories themselves stay: a directory further up is moved, a symbolic link on the path
@@ -26,11 +26,12 @@
 #[cfg(test)]
 mod tests;
 
-use super::changes::{Changes, pid_in};
+use super::changes::Changes;
 #[cfg(target_os = "linux")]
 use super::inotify::Watches;
 #[cfg(target_os = "macos")]
 use super::kqueue::Watches;
+use crate::agents::Registry;
 use crate::os::peer;
 use rustix::fs::{Mode, OFlags};
 use std::cmp::Reverse;
@@ -44,9 +45,6 @@ use std::rc::Rc;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
-
-/// The directory of the files, in an agent's configuration directory.
-const SESSIONS: &str = "sessions";
 
 /// The longest file that is read, in bytes. Real ones have about 600.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -66,7 +64,7 @@ const MAX_RESOLVES: usize = 8;
 pub(crate) struct RegistryFileChange {
     /// The agent's configuration directory, as it was given to [`RegistryWatcher::watch`].
     pub(crate) directory: Rc<Path>,
-    /// The process id in the file's name, `<pid>.json`.
+    /// The process that the file is of, by its name.
     pub(crate) pid: u32,
     /// What it holds, at most 64 KiB, perhaps half-written: then another change follows. `None`: it is gone.
     pub(crate) contents: Option<Vec<u8>>,
@@ -98,18 +96,19 @@ impl RegistryWatcher {
         }
     }
 
-    /// Watches `<directory>/sessions` and sends every file that is there now. Neither needs to exist yet, and either may
+    /// Watches the registry below an agent's configuration directory, `directory`, and sends every file that is there now. Neither needs to exist yet, and either may
     /// go and come again. For a known directory nothing changes.
     ///
     /// Where the kernel gives no way to watch (no descriptor left, a limit, no permission), that is logged and changes
     /// are seen by [`scan`](Self::scan) only.
-    pub(crate) fn watch(&mut self, directory: &Path) {
+    pub(crate) fn watch(&mut self, directory: &Path, registry: &'static Registry) {
         if self.directories.contains_key(directory) {
             return;
         }
         let scan = Rc::new(Notify::new());
         let directory: Rc<Path> = directory.into();
-        let watched = WatchedDirectory::new(Rc::clone(&directory), self.change_tx.clone());
+        let watched =
+            WatchedDirectory::new(Rc::clone(&directory), registry, self.change_tx.clone());
         let handle = tokio::task::spawn_local(watched.run(Rc::clone(&scan))).abort_handle();
         self.directories
             .insert(directory, WatchTask { handle, scan });
@@ -140,7 +139,9 @@ struct ChannelClosed;
 #[derive(Debug)]
 struct WatchedDirectory {
     directory: Rc<Path>,
-    sessions: PathBuf,
+    registry: &'static Registry,
+    /// Where the files are.
+    path: PathBuf,
     change_tx: UnboundedSender<RegistryFileChange>,
     /// `None`: the kernel has given no means to watch.
     watches: Option<Watches>,
@@ -151,10 +152,15 @@ struct WatchedDirectory {
 }
 
 impl WatchedDirectory {
-    fn new(directory: Rc<Path>, change_tx: UnboundedSender<RegistryFileChange>) -> Self {
+    fn new(
+        directory: Rc<Path>,
+        registry: &'static Registry,
+        change_tx: UnboundedSender<RegistryFileChange>,
+    ) -> Self {
         Self {
-            sessions: directory.join(SESSIONS),
+            path: directory.join(registry.directory),
             directory,
+            registry,
             change_tx,
             watches: None,
             known: BTreeSet::new(),
@@ -194,10 +200,10 @@ impl WatchedDirectory {
 
     /// Watches what the path leads to now, instead of what it led to before.
     fn resolve(&mut self) -> io::Result<()> {
-        let path = std::path::absolute(&self.sessions)?;
+        let path = std::path::absolute(&self.path)?;
         let watches = match &mut self.watches {
             Some(watches) => watches,
-            none => none.insert(Watches::new()?),
+            none => none.insert(Watches::new(self.registry)?),
         };
         for _ in 0..MAX_RESOLVES {
             watches.clear();
@@ -216,19 +222,19 @@ impl WatchedDirectory {
 
     /// The files of the directory, the newest [`MAX_FILES`] of them; none where it does not exist.
     fn list(&self) -> io::Result<BTreeSet<u32>> {
-        let entries = match std::fs::read_dir(&self.sessions) {
+        let entries = match std::fs::read_dir(&self.path) {
             Ok(entries) => entries,
             Err(error) if is_missing(&error) => return Ok(BTreeSet::new()),
             Err(error) => return Err(error),
         };
         let mut files = Vec::new();
         for entry in entries {
-            files.extend(pid_in(entry?.file_name().as_encoded_bytes()));
+            files.extend((self.registry.pid)(&entry?.file_name()));
         }
         if files.len() > MAX_FILES {
             tracing::debug!(
                 "{} has {} files, the newest {MAX_FILES} are read",
-                self.sessions.display(),
+                self.path.display(),
                 files.len()
             );
             files.sort_by_cached_key(|pid| {
@@ -248,7 +254,7 @@ impl WatchedDirectory {
         {
             tracing::warn!(
                 "cannot watch {}, changes to its files may go unnoticed: {trouble}",
-                self.sessions.display()
+                self.path.display()
             );
         }
         self.trouble = trouble;
@@ -300,7 +306,7 @@ impl WatchedDirectory {
     }
 
     fn file(&self, pid: u32) -> PathBuf {
-        self.sessions.join(format!("{pid}.json"))
+        self.path.join((self.registry.file_name)(pid))
     }
 }
 

@@ -139,7 +139,10 @@ fn what_is_measured_leaves_nothing_behind_and_tells_when_nothing_arrives() {
 #[test]
 fn the_registry_is_read_without_its_keys() {
     let home = tempfile::tempdir().unwrap();
-    let look = || registry::evaluate(&registry::probe(Some(home.path().into())));
+    let look = || {
+        let of_agent = crate::agents::DEFAULT.registry.as_ref().unwrap();
+        registry::evaluate(&registry::probe(Some(home.path().into()), of_agent))
+    };
     is(&look(), Level::Note, "no agent has run yet", None);
     let sessions = home.path().join("sessions");
     fs::create_dir(&sessions).unwrap();

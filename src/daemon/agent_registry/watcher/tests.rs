@@ -30,6 +30,10 @@ struct Fixture {
     changes: UnboundedReceiver<RegistryFileChange>,
 }
 
+fn registry() -> &'static Registry {
+    crate::agents::DEFAULT.registry.as_ref().unwrap()
+}
+
 impl Fixture {
     fn bare() -> Self {
         let root = tempfile::tempdir().unwrap();
@@ -68,7 +72,7 @@ impl Fixture {
 
     /// Starts to watch and lets the watcher's task run.
     async fn watch(&mut self) {
-        self.watcher.watch(&self.directory);
+        self.watcher.watch(&self.directory, registry());
         settle().await;
     }
 
@@ -125,7 +129,7 @@ fn files_from_before_and_after_are_sent_and_never_from_inside_a_call() {
         let mut fixture = Fixture::bare();
         fixture.make();
         fixture.write(7, "seven");
-        fixture.watcher.watch(&fixture.directory);
+        fixture.watcher.watch(&fixture.directory, registry());
         assert!(fixture.changes.try_recv().is_err());
         assert_eq!(fixture.next().await, (7, Some("seven".into())));
         fixture.write(8, "eight");
@@ -453,7 +457,7 @@ fn two_directories_are_separate_and_dropped_watchers_are_silent() {
         let other = fixture.root.path().join("home/.claude-other");
         fs::create_dir_all(other.join("sessions")).unwrap();
         fs::write(other.join("sessions/7.json"), "other").unwrap();
-        fixture.watcher.watch(&other);
+        fixture.watcher.watch(&other, registry());
         let change = fixture.changes.recv().await.unwrap();
         assert_eq!(*change.directory, *other);
         assert_eq!(change.contents.unwrap(), b"other");
