@@ -13,12 +13,14 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 pub use self::limit_window::LimitWindow;
 pub use self::report::interpret;
 pub(crate) use self::tolerant::Text;
 use crate::event::{AgentEvent, RegistryEntry, ReportedProcess, Timing};
 use crate::limits::{FetchOutcome, Limit};
+use crate::os::process::ProcessId;
 
 /// One agent.
 #[derive(Debug)]
@@ -139,6 +141,33 @@ const EXTRAS: &[(&Agent, &Extras)] = &[(&claude_code::AGENT, &claude_code::EXTRA
 pub struct Extras {
     /// Asks the account's service for the limits over the network, if it has any. Blocks. Runs in a process of its own.
     pub fetch_limits: Option<fn() -> FetchOutcome>,
+    /// Recorded runs that `demo` plays.
+    pub recordings: &'static [Recording],
+    /// A recorded registry entry as the process that stands for the agent would write it now.
+    pub adapt_entry: fn(Map<String, Value>, ProcessId) -> Map<String, Value>,
+}
+
+/// A recorded run: a line an event, as in the agent's `traces/`.
+#[derive(Debug)]
+pub struct Recording {
+    /// By which scenarios name it.
+    pub name: &'static str,
+    /// The lines, each a JSON object.
+    pub lines: &'static str,
+    /// The directory that the agent ran in.
+    pub directory: &'static str,
+    /// Its id of the conversation.
+    pub session: &'static str,
+}
+
+impl Recording {
+    /// A run in which nothing happens.
+    pub const EMPTY: Self = Self {
+        name: "",
+        lines: "",
+        directory: "/",
+        session: "00000000-0000-0000-0000-000000000000",
+    };
 }
 
 /// What only the command line needs of this agent.

@@ -47,8 +47,8 @@ pub struct Options {
     pub launchd: Option<listener::launchd::ActivateSocket>,
 }
 
-/// Runs the daemon until it is told to leave or nobody needs it. In the parent of a daemon in the background: waits
-/// until that listens and prints its process id.
+/// Runs the daemon until it is stopped or idle. In the parent of a daemon in the background: waits until the daemon listens
+/// and prints its process id.
 ///
 /// Must be called while the process has one thread: it forks, and reads and changes the environment.
 ///
@@ -71,7 +71,7 @@ pub fn run(options: &Options) -> Result<()> {
     match daemonize().context("cannot go to the background")? {
         Fork::Parent(startup) => {
             let pid = startup.wait()?;
-            // It listens, whether or not anybody wants to know its id.
+            // The daemon runs, also where its id cannot be printed.
             let _ = writeln!(std::io::stdout(), "{pid}");
             Ok(())
         }

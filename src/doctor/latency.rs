@@ -120,7 +120,7 @@ fn time(command: &mut Command) -> io::Result<Duration> {
     }
 }
 
-/// Takes reports until somebody connects and says nothing; how many there were.
+/// Counts the reports, until a client connects and sends nothing.
 fn count(listener: &UnixListener) -> usize {
     let mut arrived = 0;
     while let Ok((mut report, _)) = listener.accept() {

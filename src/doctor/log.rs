@@ -26,13 +26,13 @@ const READ: [&str; 7] = [
 /// Where the lines go, as far as the system tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Probe {
-    /// Nobody writes any.
+    /// No daemon runs, so there is no log.
     NoDaemon,
     /// To the journal.
     Journal {
         /// Why a person cannot read it, if so.
         unreadable: Option<String>,
-        /// Why nobody can write to it, if so.
+        /// Why the daemon cannot write to it, if so.
         unreachable: Option<String>,
     },
     /// To a file, which may be missing.

@@ -31,7 +31,7 @@ pub(super) fn evaluate(
     let wrong = |what: String| Check::wrong(NAME, format!("{place}: {what}"));
     let foreign = |uid: u32| {
         wrong(format!("belongs to user {uid}, who is not trusted")).fix(match seen.choice.source {
-            // Chooses a path that nobody else can take.
+            // Chooses a path that no other user can take.
             Source::Default => "agent-console install --service".to_owned(),
             Source::Flag | Source::Environment | Source::File => {
                 format!("sudo rm {}", quote(path))
@@ -52,10 +52,10 @@ pub(super) fn evaluate(
         Ok(listener) => listener,
         Err(ConnectError::Foreign { uid, .. }) => return foreign(*uid),
         Err(ConnectError::NoDaemon { .. }) => {
-            return wrong("nobody listens there".into()).fix(&commands.start);
+            return wrong("no process listens there".into()).fix(&commands.start);
         }
         Err(ConnectError::Busy { .. }) => {
-            let what = "whoever listens there has taken no connection for 2 s";
+            let what = "the process that listens there has accepted no connection for 2 s";
             return wrong(what.into())
                 .fix(commands.restart(hello.map_or(Origin::Unknown, |hello| hello.origin)));
         }

@@ -148,7 +148,7 @@ fn the_service_is_installed_current_held_and_enabled_or_told_how() {
         Some(away),
     );
 
-    // Where nobody answers, the command is the one that starts it here.
+    // Where no daemon answers, the command is the one that starts it here.
     assert_eq!(start_command(&none), None);
     assert_eq!(start_command(&missing).as_deref(), install);
     assert_eq!(
@@ -190,7 +190,7 @@ fn a_socket_is_there_mine_private_and_listened_on() {
         };
         socket::evaluate(&seen, answers.map(|answers| &answers.hello), &commands())
     };
-    let nobody = || {
+    let refused = || {
         Err(ConnectError::NoDaemon {
             path: "/tmp/s".into(),
             source: io::ErrorKind::ConnectionRefused.into(),
@@ -207,11 +207,11 @@ fn a_socket_is_there_mine_private_and_listened_on() {
     let check = evaluate(file(own, 0o600), listener(0, None), None);
     is(&check, Level::Ok, "not seen from here", None);
 
-    let check = evaluate(File::Missing, nobody(), None);
+    let check = evaluate(File::Missing, refused(), None);
     is(&check, Level::Wrong, "there is no socket", start);
-    let check = evaluate(file(own, 0o600), nobody(), None);
-    is(&check, Level::Wrong, "nobody listens", start);
-    let check = evaluate(File::Other, nobody(), None);
+    let check = evaluate(file(own, 0o600), refused(), None);
+    is(&check, Level::Wrong, "no process listens", start);
+    let check = evaluate(File::Other, refused(), None);
     is(
         &check,
         Level::Wrong,

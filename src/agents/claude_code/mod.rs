@@ -5,6 +5,7 @@
 mod events;
 mod limits;
 mod payload;
+mod recordings;
 mod registry;
 mod status_line;
 
@@ -60,6 +61,8 @@ pub(super) static AGENT: Agent = Agent {
 /// What only the command line needs.
 pub(super) static EXTRAS: Extras = Extras {
     fetch_limits: Some(limits::fetch),
+    recordings: recordings::ALL,
+    adapt_entry: recordings::adapt_entry,
 };
 
 /// The windows of an account with a subscription.

@@ -1,4 +1,4 @@
-//! `demo`: recorded runs of the real Claude Code, played at their own pace into a private daemon, through the real `hook`
+//! `demo`: recorded runs of a real agent, played at their own pace into a private daemon, through the real `hook`
 //! command and a registry like its own. On a terminal several at once, with the dashboard on it; otherwise one, each
 //! change printed as it arrives. Touches nothing of the user's and leaves nothing behind.
 

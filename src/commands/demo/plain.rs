@@ -9,6 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::sandbox::{FakeAgent, Sandbox};
 use super::scenario::{SCENARIOS, Scenario};
+use crate::agents;
 use crate::client::Update;
 use crate::format;
 use crate::os::clock;
@@ -42,7 +43,8 @@ pub(super) fn run(speed: f64, out: &mut impl Write) -> anyhow::Result<()> {
     )?;
     writeln!(
         output.out,
-        "Claude Code 2.1.330, recorded, reports to it through `agent-console hook` and its own registry:\n"
+        "{}, recorded, reports to it through `agent-console hook` and its own registry:\n",
+        agents::DEFAULT.title
     )?;
     subscribe(&sandbox, sender)?;
     let [first, ..] = &SCENARIOS;

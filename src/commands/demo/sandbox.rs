@@ -10,12 +10,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use crate::agents::{self, Agent};
 use crate::client::{Client, ClientError};
-use crate::os::clock;
-use crate::os::process::{self, ProcessId};
+use crate::os::{clock, process};
 use crate::protocol::StopParams;
+
+/// The agent whose recordings are played.
+const AGENT: &Agent = agents::DEFAULT;
 
 /// How long the private daemon may take to listen.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -138,14 +141,19 @@ impl SandboxDir {
         payload: &str,
         attended: bool,
     ) -> anyhow::Result<()> {
+        let process = &AGENT.hook;
+        let attended = if attended { "1" } else { "0" };
+        let variables = [
+            (process.pid_variable, agent.pid().to_string()),
+            (process.attended_variable, attended.to_owned()),
+        ];
+        let variables = variables
+            .into_iter()
+            .filter_map(|(name, value)| Some((name?, value)));
         let mut hook = self
             .program()?
-            .args(["hook", "claude-code"])
-            .env("CLAUDE_PID", agent.pid().to_string())
-            .env(
-                "CLAUDE_CODE_SESSION_ATTENDED",
-                if attended { "1" } else { "0" },
-            )
+            .args(["hook", AGENT.name])
+            .envs(variables)
             .stdin(Stdio::piped())
             .process_group(0)
             .spawn()
@@ -164,14 +172,19 @@ impl SandboxDir {
         agent: &FakeAgent,
         entry: Option<Map<String, Value>>,
     ) -> anyhow::Result<()> {
+        let (Some(registry), Some(extras)) = (&AGENT.registry, agents::extras(AGENT)) else {
+            return Ok(());
+        };
         let pid = agent.pid();
-        let registry = self.path.join(".claude/sessions");
-        let file = registry.join(format!("{pid}.json"));
+        let (_, configuration) = AGENT.config_dir;
+        let directory = self.path.join(configuration).join(registry.directory);
+        let file = directory.join((registry.file_name)(pid));
         let written = match entry {
-            Some(entry) => fs::create_dir_all(&registry)
+            Some(entry) => fs::create_dir_all(&directory)
                 .and_then(|()| process::inspect(pid))
                 .and_then(|found| {
-                    fs::write(&file, Value::from(as_own(entry, found.id)).to_string())
+                    let entry = (extras.adapt_entry)(entry, found.id);
+                    fs::write(&file, Value::from(entry).to_string())
                 }),
             None => fs::remove_file(&file),
         };
@@ -208,18 +221,4 @@ impl Drop for FakeAgent {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// A recorded registry entry as the stand-in would write it now: the recorder saw each within 30 ms of its stamps.
-fn as_own(mut entry: Map<String, Value>, own: ProcessId) -> Map<String, Value> {
-    let domain = process::namespace().map(|inode| format!("linux:0:pid:[{inode}]"));
-    entry.insert("pid".into(), json!(own.pid));
-    entry.insert("procStart".into(), json!(own.start.to_string()));
-    entry.insert("pidDomain".into(), json!(domain));
-    for stamp in ["startedAt", "updatedAt", "statusUpdatedAt"] {
-        if let Some(stamp) = entry.get_mut(stamp) {
-            *stamp = json!(clock::unix_ms());
-        }
-    }
-    entry
 }

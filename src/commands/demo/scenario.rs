@@ -1,4 +1,4 @@
-//! The scenarios: recorded runs of the real Claude Code, at their own pace, with the words of real work.
+//! The scenarios: recorded runs of a real agent, at their own pace, with the texts of real work.
 //!
 //! The recordings are a test's: its directories and commands mean nothing to a viewer. Names, titles, commands and how full
 //! the context is are put in here; what happens, and when, is as it was recorded.
@@ -7,47 +7,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::sandbox::{FakeAgent, SandboxDir};
-
-/// A recorded run, and the words in it that are to be replaced.
-#[derive(Debug)]
-struct Recording {
-    lines: &'static str,
-    directory: &'static str,
-    session: &'static str,
-}
-
-/// A person is asked for leave: yes, yes, no, Esc, yes, and yes twice.
-const PERMISSIONS: Recording = Recording {
-    lines: include_str!("../../agents/claude_code/traces/perm.jsonl"),
-    directory: "/home/dev/perm",
-    session: "19440e85-cd7f-4f42-9daf-d078b8555b8f",
-};
-
-/// Subagents: one in the foreground, one that asks, one in the background.
-const SUBAGENTS: Recording = Recording {
-    lines: include_str!("../../agents/claude_code/traces/subagent.jsonl"),
-    directory: "/home/dev/subagent",
-    session: "ae26157f-4787-4aca-8c37-8d69aecc5e1b",
-};
-
-/// Long turns, some of them interrupted.
-const LONG_TURNS: Recording = Recording {
-    lines: include_str!("../../agents/claude_code/traces/slow.jsonl"),
-    directory: "/home/dev/slow",
-    session: "c4c6cc76-4d4d-4bdb-a070-721adf79d67e",
-};
-
-/// The model's service fails in every way that it has.
-const API_ERRORS: Recording = Recording {
-    lines: include_str!("../../agents/claude_code/traces/errors.jsonl"),
-    directory: "/home/dev/errors",
-    session: "dcdfb45f-0093-4872-954b-e8cd61b34ff5",
-};
+use crate::agents::{self, Recording};
 
 /// An agent of the demo.
 #[derive(Debug)]
 pub(super) struct Scenario {
-    recording: Recording,
+    /// The name of a recording of [`agents::DEFAULT`].
+    recording: &'static str,
     /// Where it works.
     directory: &'static str,
     /// What it is about.
@@ -63,7 +29,7 @@ pub(super) struct Scenario {
 /// All of them. The first can carry a demo alone.
 pub(super) const SCENARIOS: [Scenario; 6] = [
     Scenario {
-        recording: PERMISSIONS,
+        recording: "perm",
         directory: "/home/ada/webshop",
         title: "Keep the basket across a login",
         words: &[
@@ -79,7 +45,7 @@ pub(super) const SCENARIOS: [Scenario; 6] = [
         starts_ms: 0,
     },
     Scenario {
-        recording: SUBAGENTS,
+        recording: "subagent",
         directory: "/home/ada/atlas",
         title: "Why do the tiles load twice?",
         words: &[
@@ -90,7 +56,7 @@ pub(super) const SCENARIOS: [Scenario; 6] = [
         starts_ms: 700,
     },
     Scenario {
-        recording: LONG_TURNS,
+        recording: "slow",
         directory: "/home/ada/ledger",
         title: "Move the export into a crate of its own",
         words: &[("echo ok; sleep 20", "cargo test --workspace")],
@@ -98,7 +64,7 @@ pub(super) const SCENARIOS: [Scenario; 6] = [
         starts_ms: 1500,
     },
     Scenario {
-        recording: API_ERRORS,
+        recording: "errors",
         directory: "/home/ada/homepage",
         title: "Shorten the front page",
         words: &[],
@@ -106,7 +72,7 @@ pub(super) const SCENARIOS: [Scenario; 6] = [
         starts_ms: 3100,
     },
     Scenario {
-        recording: LONG_TURNS,
+        recording: "slow",
         directory: "/home/ada/thesis",
         title: "Check the references of chapter 3",
         words: &[("echo ok; sleep 20", "make pdf")],
@@ -114,7 +80,7 @@ pub(super) const SCENARIOS: [Scenario; 6] = [
         starts_ms: 6400,
     },
     Scenario {
-        recording: PERMISSIONS,
+        recording: "perm",
         directory: "/home/ada/infra",
         title: "Renew the certificates",
         words: &[
@@ -158,13 +124,21 @@ enum What {
 }
 
 impl Scenario {
+    fn recording(&self) -> &'static Recording {
+        let extras = agents::extras(agents::DEFAULT);
+        let recordings = extras.map_or(&[][..], |extras| extras.recordings);
+        let named = |recording: &&Recording| recording.name == self.recording;
+        recordings.iter().find(named).unwrap_or(&Recording::EMPTY)
+    }
+
     /// What happens, in order. `run`: which of its runs it is; each is a session of its own.
     pub(super) fn steps(&self, run: u16) -> impl Iterator<Item = serde_json::Result<Step>> {
         let Recording {
             lines,
             directory,
             session,
-        } = self.recording;
+            ..
+        } = *self.recording();
         // Two scenarios may have one recording.
         let number = u64::from(run) * 0x1000 + self.starts_ms;
         let own = format!("{}{number:012x}", &session[..session.len() - 12]);
@@ -173,10 +147,9 @@ impl Scenario {
             let line = line
                 .replace(directory, self.directory)
                 .replace(session, &own);
-            let line = self
-                .words
-                .iter()
-                .fold(line, |line, (recorded, said)| line.replace(recorded, said));
+            let line = self.words.iter().fold(line, |line, (recorded, shown)| {
+                line.replace(recorded, shown)
+            });
             let entry: Entry = serde_json::from_str(&line)?;
             let attended = entry.attended != Some(false);
             let what = if let Some(mut payload) = entry.hook {
@@ -239,7 +212,7 @@ mod tests {
         let mut sessions = std::collections::BTreeSet::new();
         for scenario in &SCENARIOS {
             for (recorded, _) in scenario.words {
-                assert!(scenario.recording.lines.contains(recorded), "{recorded}");
+                assert!(scenario.recording().lines.contains(recorded), "{recorded}");
             }
             for run in 0..2 {
                 let mut own = std::collections::BTreeSet::new();

@@ -125,7 +125,7 @@ fn the_detail() {
             {"at": NOW - 140_000, "kind": "hook", "what": "PreToolUse", "rule": "tool_begins",
              "meaning": "a tool is about to run", "status": "working"},
             {"at": NOW - 130_000, "kind": "hook", "what": "PermissionRequest", "rule": "asks", "decided": true,
-             "meaning": "the agent asks for leave to run a tool, and stands still until somebody answers",
+             "meaning": "the agent asks for permission to run a tool, and stands still until a person answers",
              "status": "waiting", "waiting_for": "permission"},
         ],
     });

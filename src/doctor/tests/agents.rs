@@ -150,7 +150,7 @@ fn the_registry_is_read_without_its_keys() {
 
     fs::write(sessions.join("12.json"), r#"{"pid":12,"updatedAt":1}"#).unwrap();
     fs::write(sessions.join("notes.json"), "no entry").unwrap();
-    // Whoever opens one of these waits for ever.
+    // Opening one of these blocks for ever.
     for name in ["12.abc.key", "13.json"] {
         let made = Command::new("mkfifo").arg(sessions.join(name)).status();
         assert!(made.unwrap().success());
