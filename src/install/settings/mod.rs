@@ -22,7 +22,7 @@ use thiserror::Error;
 use crate::agents::Install;
 use hooks::Hooks;
 pub use hooks::{FoundHook, HooksUndo, Replaced};
-use json::{Edits, Node, Style, Tree};
+use json::{Edits, Node, Style};
 use status_line::StatusLine;
 pub use status_line::{StatusLineCall, StatusLineUndo};
 
@@ -158,10 +158,10 @@ pub struct Inspected {
 
 /// Planned changes of the text.
 #[derive(Default)]
-struct Plan<'a> {
+struct Plan {
     edits: Edits,
-    /// New members of the outermost object.
-    new: Vec<(&'a str, Tree<'a>)>,
+    /// New members of the outermost object, as JSON without white space.
+    new: Vec<String>,
 }
 
 /// Puts in what is requested, calling `program`, and makes calls that are there call `program`. `record` is the one that
@@ -180,11 +180,7 @@ pub fn install(
     let blank = is_blank(body);
     let root = read_root(body)?;
     let (hooks, line) = (Hooks::read(&root), StatusLine::read(&root));
-    let style = if blank {
-        Style::of_blank(body)
-    } else {
-        Style::of(body, &root)
-    };
+    let style = Style::of(body, &root);
     let hooks_record = record.and_then(|record| record.hooks.as_ref());
     let line_record = record.and_then(|record| record.status_line.as_ref());
     let hooks_undo = hooks_record.filter(|undo| hooks.matches(undo));
@@ -206,19 +202,18 @@ pub fn install(
     let earlier = record
         .map(|record| &record.root)
         .filter(|_| hooks_undo.is_some() || line_undo.is_some());
-    let (root, text) = if plan.new.is_empty() {
+    let new = plan.new.join(",");
+    let (root, text) = if new.is_empty() {
         let unchanged = earlier.cloned().unwrap_or(Prior::Filled);
         (unchanged, format!("{mark}{}", plan.edits.apply(body)))
     } else if blank {
-        let tree = style.render(&Tree::Object(plan.new), Some(""));
-        let filled = format!("{mark}{tree}{}", style.line_end());
-        (Prior::Blank(text.to_owned()), filled)
+        let filled = style.write(&format!("{{{new}}}"), Some(""));
+        let end = style.line_end;
+        (
+            Prior::Blank(text.to_owned()),
+            format!("{mark}{filled}{end}"),
+        )
     } else {
-        let new: Vec<_> = plan
-            .new
-            .into_iter()
-            .map(|(key, value)| (Some(key), value))
-            .collect();
         plan.edits.append(body, &root, &new, &style);
         let was = prior(body, &root, earlier);
         (was, format!("{mark}{}", plan.edits.apply(body)))
