@@ -1,4 +1,5 @@
 use super::*;
+use crate::install::program::ServiceProgram;
 
 fn starts(path: &str, argument: Option<&'static str>) -> ServiceProgram {
     ServiceProgram {
