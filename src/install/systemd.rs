@@ -4,6 +4,7 @@
 //! a package has installed elsewhere and that do the same are used as they are, units that a user wrote or edited stay.
 //! Called by `service` alone.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,20 +38,9 @@ pub(super) struct UnitStatus {
     service: Unit,
 }
 
-/// A unit as the manager has read it; empty where it knows none of the name. See `org.freedesktop.systemd1(5)`.
+/// A unit's properties as the manager gives them (`org.freedesktop.systemd1(5)`); empty where it knows none of the name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Unit {
-    load_state: String,
-    active_state: String,
-    file_state: String,
-    fragment: PathBuf,
-    needs_reload: bool,
-    /// The program that it starts.
-    program: PathBuf,
-    /// The path that it listens on.
-    listens: PathBuf,
-    main_pid: u32,
-}
+struct Unit(HashMap<String, String>);
 
 /// Asks the user's manager. Takes some 30 ms.
 ///
@@ -84,29 +74,10 @@ fn read_status(manager: &str, units: &str) -> UnitStatus {
         ..UnitStatus::default()
     };
     for block in units.split("\n\n") {
-        let mut unit = Unit::default();
-        let mut id = "";
-        for (name, value) in block.lines().filter_map(|line| line.split_once('=')) {
-            match name {
-                "Id" => id = value,
-                "LoadState" => value.clone_into(&mut unit.load_state),
-                "ActiveState" => value.clone_into(&mut unit.active_state),
-                "UnitFileState" => value.clone_into(&mut unit.file_state),
-                "FragmentPath" => unit.fragment = value.into(),
-                "NeedDaemonReload" => unit.needs_reload = value == "yes",
-                // { path=/usr/bin/agent-console ; argv[]=… }
-                "ExecStart" => {
-                    let path = value.strip_prefix("{ path=");
-                    let path = path.and_then(|rest| rest.split_once(" ; argv[]="));
-                    unit.program = path.map_or("", |(path, _)| path).into();
-                }
-                // /tmp/agent-console.sock (Stream)
-                "Listen" => unit.listens = value.trim_end_matches(" (Stream)").into(),
-                "MainPID" => unit.main_pid = value.parse().unwrap_or(0),
-                _ => {}
-            }
-        }
-        match id {
+        let properties = block.lines().filter_map(|line| line.split_once('='));
+        let owned = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let unit = Unit(owned.collect());
+        match unit.property("Id") {
             SOCKET => answer.socket = unit,
             SERVICE => answer.service = unit,
             _ => {}
@@ -133,38 +104,64 @@ impl UnitStatus {
     /// The unit does what ours would do.
     fn serves(&self, name: &str, wanted: Wanted<'_>) -> bool {
         if name == SOCKET {
-            self.socket.listens == wanted.socket
+            self.socket.listens() == wanted.socket
         } else {
             // `agent-console daemon` becomes the service.
             [wanted.program, &wanted.starts.path]
                 .iter()
-                .any(|path| same_file(&self.service.program, path))
+                .any(|path| same_file(self.service.program(), path))
         }
     }
 }
 
 impl Unit {
+    fn property(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
     fn is_active(&self) -> bool {
-        matches!(&*self.active_state, "active" | "activating" | "reloading")
+        let state = self.property("ActiveState");
+        matches!(state, "active" | "activating" | "reloading")
     }
 
     fn has_failed(&self) -> bool {
-        self.active_state == "failed"
+        self.property("ActiveState") == "failed"
     }
 
     fn is_known(&self) -> bool {
-        !matches!(&*self.load_state, "" | "not-found")
+        !matches!(self.property("LoadState"), "" | "not-found")
+    }
+
+    fn needs_reload(&self) -> bool {
+        self.property("NeedDaemonReload") == "yes"
+    }
+
+    /// The file that it was read from.
+    fn fragment(&self) -> &Path {
+        Path::new(self.property("FragmentPath"))
+    }
+
+    /// The program that it starts: `{ path=/usr/bin/agent-console ; argv[]=… }`.
+    fn program(&self) -> &Path {
+        let value = self.property("ExecStart").strip_prefix("{ path=");
+        let path = value.and_then(|rest| rest.split_once(" ; argv[]="));
+        Path::new(path.map_or("", |(path, _)| path))
+    }
+
+    /// The path that it listens on: `/tmp/agent-console.sock (Stream)`.
+    fn listens(&self) -> &Path {
+        Path::new(self.property("Listen").trim_end_matches(" (Stream)"))
     }
 
     fn is_enabled(&self) -> bool {
-        self.file_state.starts_with("enabled")
+        self.property("UnitFileState").starts_with("enabled")
     }
 
     /// Found in another directory than the user's own: a package's.
     fn is_elsewhere(&self, directory: &Path) -> bool {
         self.is_known()
-            && !self.fragment.as_os_str().is_empty()
-            && !self.fragment.starts_with(directory)
+            && self.fragment() != Path::new("")
+            && !self.fragment().starts_with(directory)
     }
 }
 
@@ -262,8 +259,8 @@ fn unit_state(
     let serves = || answer.serves(name, wanted);
     let (path, current) = match find(&path) {
         // The manager remembers files that are gone.
-        Ok(Found::Nothing) if known.is_known() && known.fragment.exists() => {
-            (known.fragment.clone(), serves())
+        Ok(Found::Nothing) if known.is_known() && known.fragment().exists() => {
+            (known.fragment().to_owned(), serves())
         }
         Ok(Found::Nothing) => return Ok((path, FileState::Missing)),
         Ok(Found::Ours(bytes, directories)) => {
@@ -318,9 +315,9 @@ fn plan_unit(
             let mut does = String::new();
             if known.is_known() && !serves {
                 let (what, found, expected) = if name == SOCKET {
-                    ("listens on", &known.listens, wanted.socket)
+                    ("listens on", known.listens(), wanted.socket)
                 } else {
-                    ("starts", &known.program, &*wanted.starts.path)
+                    ("starts", known.program(), &*wanted.starts.path)
                 };
                 let (found, expected) = (found.display(), expected.display());
                 does = format!(
@@ -340,7 +337,7 @@ fn plan_unit(
         Some(before) if effective_lines(&before).eq(effective_lines(&after)) => UnitChange::Text,
         _ => UnitChange::Meaning,
     };
-    if change == UnitChange::Nothing && known.is_known() && !known.needs_reload && !serves {
+    if change == UnitChange::Nothing && known.is_known() && !known.needs_reload() && !serves {
         plan.notes.push(format!(
             "a drop-in changes {name} (`systemctl --user cat {name}`): what it does is not what {} says",
             path.display()
@@ -373,7 +370,7 @@ pub(super) fn plan_install(
         run(plan, &["stop", SOCKET, SERVICE]);
     }
     let changed = [socket_change, service_change] != [UnitChange::Nothing; 2];
-    if changed || units.iter().any(|unit| unit.needs_reload) {
+    if changed || units.iter().any(|unit| unit.needs_reload()) {
         run(plan, &["daemon-reload"]);
     }
     if units.iter().any(|unit| unit.has_failed()) {
@@ -386,7 +383,7 @@ pub(super) fn plan_install(
         run(plan, &["enable", "--now", SOCKET]);
     }
     if !moves && answer.service.is_active() {
-        let running = PathBuf::from(format!("/proc/{}/exe", answer.service.main_pid));
+        let running = PathBuf::from(format!("/proc/{}/exe", answer.service.property("MainPID")));
         let other = running.exists() && !same_file(&running, &wanted.starts.path);
         if service_change == UnitChange::Meaning || other {
             plan.notes.push(
@@ -426,7 +423,7 @@ pub(super) fn plan_uninstall(plan: &mut Plan, answer: &UnitStatus) -> anyhow::Re
         match find(&path)? {
             Found::Nothing if known.is_elsewhere(&directory) => plan.notes.push(format!(
                 "{} is a package's and stays",
-                known.fragment.display()
+                known.fragment().display()
             )),
             found => removed |= plan.remove_file(path, found),
         }

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::json::{Edits, Node, Style, quote};
+use super::json::{Edits, Member, Node, Style, quote};
 use super::own_hook::{self, OwnHook, own_hooks_in};
-use super::{HookRequest, Plan, Prior, SettingsError, prior, wrong};
+use super::{HookRequest, Plan, Prior, SettingsError, prior, remove_children, wrong};
 
 const KEY: &str = "hooks";
 
@@ -73,6 +73,7 @@ struct Event<'a> {
 impl<'a> Hooks<'a> {
     pub(super) fn read(root: &Node<'a>) -> Self {
         let place = root.place_of(KEY);
+        let is_hooks = |member: &&Member| member.key == KEY;
         let mut events: Vec<Event> = Vec::new();
         let members = place.map(|(_, hooks)| hooks.members()).unwrap_or_default();
         for (index, member) in members.into_iter().enumerate() {
@@ -88,12 +89,7 @@ impl<'a> Hooks<'a> {
         }
         Self {
             place,
-            repeated: root
-                .members()
-                .iter()
-                .filter(|member| member.key == KEY)
-                .count()
-                > 1,
+            repeated: root.members().iter().filter(is_hooks).count() > 1,
             events,
         }
     }
@@ -233,24 +229,16 @@ impl<'a> Hooks<'a> {
     /// without it, all of ours. Returns the index of the outermost object's member to remove.
     pub(super) fn uninstall(&self, undo: Option<&HooksUndo>, edits: &mut Edits) -> Option<usize> {
         let (at, hooks) = self.place.filter(|(_, hooks)| hooks.is_object())?;
-        let mut within = Edits::default();
         let mut gone = vec![false; hooks.children().len()];
         for event in &self.events {
-            let was = undo.map(|undo| (undo, undo.events.get(&event.name)));
-            if let Some((undo, None)) = was {
-                event.restore(undo, &mut within);
-                continue;
+            match undo.map(|undo| (undo, undo.events.get(&event.name))) {
+                Some((undo, None)) => event.restore(undo, edits),
+                Some((_, was)) => gone[event.index] = event.remove_own(was, edits),
+                None => gone[event.index] = event.remove_own(None, edits),
             }
-            let was = was.and_then(|(_, was)| was);
-            gone[event.index] = event.remove_own(was, &mut within);
         }
         let was = kept_if_repeated(self.repeated, undo.map(|undo| &undo.hooks));
-        if remove_own(&hooks, &gone, was, &mut within) {
-            // What was planned within it is void.
-            return Some(at);
-        }
-        edits.extend(within);
-        None
+        remove_children(&hooks, &gone, was, edits).then_some(at)
     }
 }
 
@@ -294,47 +282,22 @@ impl Event<'_> {
     fn remove_own(&self, was: Option<&Prior>, edits: &mut Edits) -> bool {
         let groups = self.list.elements();
         let mut gone = vec![false; groups.len()];
-        let mut within = Edits::default();
-        for (at, group) in groups.iter().enumerate() {
-            let Some(handlers) = group.member("hooks") else {
+        for own in &self.own {
+            gone[own.group] = true;
+        }
+        for (group, gone) in gone.iter_mut().enumerate().filter(|(_, gone)| **gone) {
+            let Some(handlers) = groups[group].member("hooks") else {
                 continue;
             };
             let mut handlers_gone = vec![false; handlers.elements().len()];
-            for own in self.own.iter().filter(|own| own.group == at) {
+            for own in self.own.iter().filter(|own| own.group == group) {
                 handlers_gone[own.handler] = true;
             }
-            gone[at] = !handlers_gone.is_empty() && handlers_gone.iter().all(|&gone| gone);
-            if !gone[at] {
-                within.remove(&handlers, &handlers_gone, "");
-            }
+            *gone = remove_children(&handlers, &handlers_gone, None, edits);
         }
-        edits.extend(within);
-        self.list.is_list()
-            && remove_own(
-                &self.list,
-                &gone,
-                kept_if_repeated(self.repeated, was),
-                edits,
-            )
+        let was = kept_if_repeated(self.repeated, was);
+        self.list.is_list() && remove_children(&self.list, &gone, was, edits)
     }
-}
-
-/// Removes the children that are `gone` from a container; true if it must be removed itself, because it is then empty and
-/// was added. Without a record of it, it is removed if that is what emptied it.
-fn remove_own(container: &Node, gone: &[bool], was: Option<&Prior>, edits: &mut Edits) -> bool {
-    let any = gone.contains(&true);
-    if gone.contains(&false) {
-        edits.remove(container, gone, "");
-        return false;
-    }
-    match was {
-        Some(Prior::Missing) => return true,
-        None => return any,
-        Some(Prior::Empty(blank)) if any => edits.remove(container, gone, blank),
-        Some(_) if any => edits.remove(container, gone, ""),
-        Some(_) => {}
-    }
-    false
 }
 
 /// What was there before, but what is repeated does not go: what it hides would count then.

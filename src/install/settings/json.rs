@@ -3,6 +3,7 @@
 //! `serde_json` reads, and so decides what JSON is; its raw values are slices of the text, which are the places. Text
 //! that is there is never written anew: [`Edits`] is a list of ranges and their replacements.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::ops::Range;
 
@@ -301,8 +302,7 @@ fn line_indentation(text: &str, at: usize) -> &str {
     &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
-/// Ranges of a text and their replacements. They never overlap, since each is within a container's own text and
-/// outside its children, or a whole child.
+/// Ranges of a text and their replacements. A range may hold others, which are void then.
 #[derive(Debug, Default)]
 pub(super) struct Edits(Vec<(Range<usize>, String)>);
 
@@ -354,15 +354,15 @@ impl Edits {
         }
     }
 
-    pub(super) fn extend(&mut self, others: Self) {
-        self.0.extend(others.0);
-    }
-
     pub(super) fn apply(mut self, text: &str) -> String {
-        self.0.sort_by_key(|(range, _)| (range.start, range.end));
+        self.0
+            .sort_by_key(|(range, _)| (range.start, Reverse(range.end)));
         let mut result = String::with_capacity(text.len());
         let mut at = 0;
         for (range, new) in self.0 {
+            if range.start < at {
+                continue;
+            }
             result.push_str(&text[at..range.start]);
             result.push_str(&new);
             at = range.end;

@@ -247,27 +247,26 @@ pub fn uninstall(
     let mut edits = Edits::default();
     let mut gone = vec![false; root.members().len()];
     if parts.hooks {
-        let record = record.and_then(|record| record.hooks.as_ref());
-        if let Some(at) = Hooks::read(&root).uninstall(record, &mut edits) {
+        let undo = record.and_then(|record| record.hooks.as_ref());
+        if let Some(at) = Hooks::read(&root).uninstall(undo, &mut edits) {
             gone[at] = true;
         }
     }
     if parts.status_line {
-        let record = record.and_then(|record| record.status_line.as_ref());
-        if let Some(at) = StatusLine::read(&root).uninstall(record, &mut edits) {
+        let undo = record.and_then(|record| record.status_line.as_ref());
+        if let Some(at) = StatusLine::read(&root).uninstall(undo, &mut edits) {
             gone[at] = true;
         }
     }
-    let blank = match record.map(|record| &record.root) {
+    let was = record.map_or(&Prior::Filled, |record| &record.root);
+    match was {
         // Also where what was in the object that was added has been removed by hand.
-        Some(Prior::Blank(text)) if root.is_object() && !gone.contains(&false) => {
-            return Ok(text.clone());
+        Prior::Blank(text) if root.is_object() && !gone.contains(&false) => Ok(text.clone()),
+        _ => {
+            remove_children(&root, &gone, Some(was), &mut edits);
+            Ok(format!("{mark}{}", edits.apply(body)))
         }
-        Some(Prior::Empty(blank)) => blank,
-        _ => "",
-    };
-    edits.remove(&root, &gone, blank);
-    Ok(format!("{mark}{}", edits.apply(body)))
+    }
 }
 
 /// Finds what of ours is in the settings.
@@ -313,21 +312,33 @@ fn prior(body: &str, container: &Node, earlier: Option<&Prior>) -> Prior {
     let empty = container.children().is_empty();
     match earlier {
         Some(Prior::Missing) => Prior::Missing,
-        Some(Prior::Empty(_) | Prior::Blank(_)) if !empty => {
-            earlier.cloned().unwrap_or(Prior::Filled)
-        }
+        Some(was @ (Prior::Empty(_) | Prior::Blank(_))) if !empty => was.clone(),
         _ if empty => Prior::Empty(body[container.inner()].to_owned()),
         _ => Prior::Filled,
     }
 }
 
+/// Removes the children that are `gone` from a container; true if it must be removed itself, because it is then empty and
+/// was added. Without a record of it, it is removed if that is what emptied it.
+fn remove_children(
+    container: &Node,
+    gone: &[bool],
+    was: Option<&Prior>,
+    edits: &mut Edits,
+) -> bool {
+    let blank = match was {
+        Some(Prior::Empty(blank)) => blank,
+        _ => "",
+    };
+    edits.remove(container, gone, blank);
+    let any = gone.contains(&true);
+    !gone.contains(&false) && (was == Some(&Prior::Missing) || (was.is_none() && any))
+}
+
 /// The byte order mark, which agents accept, and the rest.
 fn split_mark(text: &str) -> (&str, &str) {
-    text.split_at(if text.starts_with(BYTE_ORDER_MARK) {
-        BYTE_ORDER_MARK.len_utf8()
-    } else {
-        0
-    })
+    let rest = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    text.split_at(text.len() - rest.len())
 }
 
 #[cfg(test)]
