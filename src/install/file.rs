@@ -6,7 +6,7 @@
 //! `service` plan the changes, `commands::install` and `commands::uninstall` show or apply them.
 
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{
     DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown,
 };
@@ -50,27 +50,13 @@ pub enum FileError {
         /// Which.
         path: PathBuf,
     },
-    /// The path names something other than a file.
-    #[error("{} is {what}, not a file", path.display())]
-    NotAFile {
+    /// It is no file, larger than [`LIMIT`], or another user's.
+    #[error("{} {why}", path.display())]
+    Refused {
         /// Which.
         path: PathBuf,
-        /// What it is, such as `a directory`.
-        what: &'static str,
-    },
-    /// More than [`LIMIT`].
-    #[error("{} is larger than {} MiB; nothing that belongs there is", path.display(), LIMIT / 1024 / 1024)]
-    TooLarge {
-        /// Which.
-        path: PathBuf,
-    },
-    /// Replacing it would change its owner.
-    #[error("{} belongs to user {owner}; run this as that user", path.display())]
-    NotOurs {
-        /// Which.
-        path: PathBuf,
-        /// Its owner's user id.
-        owner: u32,
+        /// Why, such as `is a directory, not a file`.
+        why: String,
     },
     /// A system call failed.
     #[error("cannot {what} {}: {source}", path.display())]
@@ -90,27 +76,24 @@ pub enum FileError {
 ///
 /// The system refuses, it is no regular file, or it is larger than [`LIMIT`].
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    let failed = |why| io_error("read", path, why);
     // Checked first, because opening a device can have effects, and again on what was opened.
-    match fs::metadata(path) {
-        Ok(found) => regular(path, &found)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io_error("read", path, error)),
-    }
+    let Some(found) = if_found(fs::metadata(path)).map_err(failed)? else {
+        return Ok(None);
+    };
+    regular(path, &found)?;
     let opened = File::options()
         .read(true)
         .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
         .open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io_error("read", path, error)),
+    let Some(file) = if_found(opened).map_err(failed)? else {
+        return Ok(None);
     };
-    let found = file.metadata().map_err(|why| io_error("read", path, why))?;
-    regular(path, &found)?;
+    regular(path, &file.metadata().map_err(failed)?)?;
     let mut bytes = Vec::new();
     file.take(LIMIT + 1)
         .read_to_end(&mut bytes)
-        .map_err(|why| io_error("read", path, why))?;
+        .map_err(failed)?;
     within_limit(path, &bytes)?;
     Ok(Some(bytes))
 }
@@ -184,7 +167,7 @@ impl Change {
         self.unchanged(target)?;
         let directory = directory_of(target);
         if self.before.is_none() {
-            make_directories(directory)?;
+            make_directories(target)?;
         } else {
             // A rename would ignore the file's own mode.
             access(target, Access::WRITE_OK)
@@ -206,18 +189,14 @@ impl Change {
     /// between the two, which no portable system call closes.
     fn replace(&self, target: &Path, temporary: NamedTempFile) -> Result<(), FileError> {
         self.unchanged(target)?;
-        if self.before.is_none() {
-            temporary
-                .persist_noclobber(target)
-                .map_err(|error| match error.error.kind() {
-                    io::ErrorKind::AlreadyExists => self.changed(),
-                    _ => io_error("write", &self.path, error.error),
-                })?;
-        } else {
-            temporary
-                .persist(target)
-                .map_err(|error| io_error("replace", &self.path, error.error))?;
-        }
+        let replaced = match self.before {
+            None => temporary.persist_noclobber(target),
+            Some(_) => temporary.persist(target),
+        };
+        replaced.map_err(|error| match error.error.kind() {
+            ErrorKind::AlreadyExists => self.changed(),
+            _ => io_error("write", &self.path, error.error),
+        })?;
         sync(directory_of(target))
     }
 
@@ -247,10 +226,8 @@ impl Change {
             (owner, group, self.mode)
         };
         if new.uid() != owner && fchown(file, Some(owner), None).is_err() {
-            return Err(FileError::NotOurs {
-                path: self.path.clone(),
-                owner,
-            });
+            let why = format!("belongs to user {owner}; run this as that user");
+            return Err(refused(&self.path, why));
         }
         let mut mode = mode;
         if new.gid() != group && fchown(file, None, Some(group)).is_err() {
@@ -286,13 +263,28 @@ fn io_error(what: &'static str, path: &Path, source: io::Error) -> FileError {
     }
 }
 
+fn refused(path: &Path, why: String) -> FileError {
+    FileError::Refused {
+        path: path.to_owned(),
+        why,
+    }
+}
+
+/// `None` where there is nothing of that name.
+fn if_found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
+}
+
 /// The error without the temporary file's path, which means nothing to a person.
 fn without_temp_path(error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::PermissionDenied
-        | io::ErrorKind::ReadOnlyFilesystem
-        | io::ErrorKind::StorageFull
-        | io::ErrorKind::QuotaExceeded => error.kind().into(),
+        ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::StorageFull
+        | ErrorKind::QuotaExceeded => error.kind().into(),
         _ => error,
     }
 }
@@ -311,19 +303,16 @@ fn regular(path: &Path, found: &Metadata) -> Result<(), FileError> {
     } else {
         "a device"
     };
-    Err(FileError::NotAFile {
-        path: path.to_owned(),
-        what,
-    })
+    Err(refused(path, format!("is {what}, not a file")))
 }
 
 fn within_limit(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= LIMIT) {
         return Ok(());
     }
-    Err(FileError::TooLarge {
-        path: path.to_owned(),
-    })
+    let limit = LIMIT / 1024 / 1024;
+    let why = format!("is larger than {limit} MiB; nothing that belongs there is");
+    Err(refused(path, why))
 }
 
 /// Where the links end: the file's own path, whether it is there or not.
@@ -333,13 +322,10 @@ fn resolve(path: &Path) -> Result<PathBuf, FileError> {
         match fs::read_link(&target) {
             Ok(next) => target = directory_of(&target).join(next),
             // No link, or nothing there at all.
-            Err(error)
-                if error.kind() == io::ErrorKind::InvalidInput
-                    || error.kind() == io::ErrorKind::NotFound =>
-            {
-                return Ok(target);
-            }
-            Err(error) => return Err(io_error("read", path, error)),
+            Err(error) => match error.kind() {
+                ErrorKind::InvalidInput | ErrorKind::NotFound => return Ok(target),
+                _ => return Err(io_error("read", path, error)),
+            },
         }
     }
     Err(io_error("read", path, Errno::LOOP.into()))
@@ -362,23 +348,19 @@ fn inherited_owner(directory: &Path) -> Option<(u32, u32)> {
     Some((around.uid(), around.gid()))
 }
 
-fn make_directories(directory: &Path) -> Result<(), FileError> {
-    let failed = |why| io_error("make the directory", directory, why);
-    match fs::metadata(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-        Ok(_) => return Ok(()),
+/// Makes the directories that a file at `target` needs.
+fn make_directories(target: &Path) -> Result<(), FileError> {
+    for directory in missing_directories(target).iter().rev() {
+        let failed = |why| io_error("make the directory", directory, why);
+        match DirBuilder::new().mode(0o700).create(directory) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+            made => made.map_err(failed)?,
+        }
+        if let Some((owner, group)) = inherited_owner(directory_of(directory)) {
+            lchown(directory, Some(owner), Some(group)).map_err(failed)?;
+        }
     }
-    let around = directory_of(directory);
-    make_directories(around)?;
-    match DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(failed(error)),
-        Ok(()) => match inherited_owner(around) {
-            Some((owner, group)) => lchown(directory, Some(owner), Some(group)).map_err(failed),
-            None => Ok(()),
-        },
-    }
+    Ok(())
 }
 
 /// Makes a directory's entries survive a crash.
@@ -388,9 +370,7 @@ fn sync(directory: &Path) -> Result<(), FileError> {
         Err(error)
             if !matches!(
                 error.kind(),
-                io::ErrorKind::InvalidInput
-                    | io::ErrorKind::Unsupported
-                    | io::ErrorKind::PermissionDenied
+                ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied
             ) =>
         {
             Err(io_error("write into", directory, error))

@@ -184,7 +184,7 @@ impl Files {
                 before: undo_before,
                 after: Some(now.to_bytes()?),
                 mode: MODE,
-                prune: Vec::new(),
+                ..Change::default()
             });
         }
         changes.push(Change {
@@ -192,7 +192,7 @@ impl Files {
             before,
             after: Some(installed.text.into_bytes()),
             mode: MODE,
-            prune: Vec::new(),
+            ..Change::default()
         });
         changes.retain(|change| !change.is_empty());
         Ok(changes)
@@ -244,24 +244,14 @@ impl Files {
         let (_, text) = self.read_settings()?;
         let inspected =
             settings::inspect(&text, self.install).map_err(|error| self.settings_error(&error))?;
+        let events = self.install.events.iter().copied();
         let registered = |event: &&str| inspected.found.iter().any(|found| found.event == **event);
+        let found = inspected.found.iter();
         let mut programs = Vec::new();
-        extend(
-            &mut programs,
-            inspected
-                .found
-                .iter()
-                .map(|found| PathBuf::from(&found.program)),
-        );
+        extend(&mut programs, found.map(|found| (&found.program).into()));
         Ok(State {
             settings: self.settings.clone(),
-            missing: self
-                .install
-                .events
-                .iter()
-                .copied()
-                .filter(|event| !registered(event))
-                .collect(),
+            missing: events.filter(|event| !registered(event)).collect(),
             programs,
             status_line: inspected.status_line,
             disabled: inspected.disabled,
@@ -271,16 +261,12 @@ impl Files {
     /// The settings' bytes and text; without a file the text is empty.
     fn read_settings(&self) -> anyhow::Result<(Option<Vec<u8>>, String)> {
         let bytes = read(&self.settings)?;
-        let held = bytes.as_deref().unwrap_or_default();
-        let text = std::str::from_utf8(held).map_err(|error| {
-            let good = String::from_utf8_lossy(&held[..error.valid_up_to()]);
-            self.settings_error(&SettingsError::at(
-                &good,
-                good.len(),
-                "no valid UTF-8".to_owned(),
-            ))
+        let text = String::from_utf8(bytes.clone().unwrap_or_default()).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let good = String::from_utf8_lossy(&error.as_bytes()[..valid]);
+            let error = SettingsError::at(&good, good.len(), "no valid UTF-8".to_owned());
+            self.settings_error(&error)
         })?;
-        let text = text.to_owned();
         Ok((bytes, text))
     }
 

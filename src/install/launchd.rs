@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::file::{self, Change, FileError};
-use super::plan::{self, FileState, Manager, Plan, State};
-use super::program::ServiceProgram;
+use super::file::{self, FileError};
+use super::plan::{self, FileState, Manager, Plan, State, Wanted};
 use super::stamp::{self, Found};
 use crate::config::variable;
 use crate::os::service_manager::LAUNCHD_LABEL as LABEL;
@@ -46,15 +45,14 @@ fn is_loaded() -> bool {
 }
 
 /// The job's text; `directories` were made for its file.
-fn text(starts: &ServiceProgram, socket: &Path, directories: usize) -> anyhow::Result<String> {
-    let mut start = format!("exec {}", quote(utf8(&starts.path)?));
-    if let Some(argument) = starts.argument {
-        start = format!("{start} {argument}");
-    }
-    let text = JOB.replace(PROGRAM, &escaped(&start)).replace(
-        SOCKET,
-        &format!("<string>{}</string>", escaped(utf8(socket)?)),
-    );
+fn text(wanted: Wanted<'_>, directories: usize) -> anyhow::Result<String> {
+    let argument = wanted.starts.argument.map(|word| format!(" {word}"));
+    let program = quote(utf8(&wanted.starts.path)?);
+    let start = format!("exec {program}{}", argument.unwrap_or_default());
+    let socket = format!("<string>{}</string>", escaped(utf8(wanted.socket)?));
+    let text = JOB
+        .replace(PROGRAM, &escaped(&start))
+        .replace(SOCKET, &socket);
     let [first, second] = stamp::lines(directories);
     // The declarations come first in XML.
     let (head, body) = text.split_at(text.find("<!--").unwrap_or(0));
@@ -88,14 +86,13 @@ fn find(path: &Path) -> Result<Found, FileError> {
     stamp::find(path, &[JOB, &JOB.replace(PROGRAM, FORMER_PROGRAM)])
 }
 
-pub(super) fn state(starts: &ServiceProgram, socket: &Path) -> State {
+pub(super) fn state(wanted: Wanted<'_>) -> State {
     let file = path().map(|path| {
         let state = match find(&path) {
             Ok(Found::Nothing) => FileState::Missing,
-            Ok(Found::Ours(bytes, directories)) => match text(starts, socket, directories) {
-                Ok(wanted) if wanted.as_bytes() == bytes => FileState::Current,
-                _ => FileState::Different,
-            },
+            Ok(Found::Ours(bytes, directories)) => FileState::of_present(
+                text(wanted, directories).is_ok_and(|text| text.as_bytes() == bytes),
+            ),
             Ok(Found::Theirs) | Err(_) => FileState::Different,
         };
         (path, state)
@@ -110,12 +107,7 @@ pub(super) fn state(starts: &ServiceProgram, socket: &Path) -> State {
     }
 }
 
-pub(super) fn plan_install(
-    plan: &mut Plan,
-    program: &Path,
-    starts: &ServiceProgram,
-    socket: &Path,
-) -> anyhow::Result<()> {
+pub(super) fn plan_install(plan: &mut Plan, wanted: Wanted<'_>) -> anyhow::Result<()> {
     let path = path()?;
     let (before, directories) = match find(&path)? {
         Found::Nothing => (None, file::missing_directories(&path).len()),
@@ -128,20 +120,13 @@ pub(super) fn plan_install(
             return Ok(());
         }
     };
-    let change = Change {
-        path: path.clone(),
-        before,
-        after: Some(text(starts, socket, directories)?.into_bytes()),
-        mode: 0o644,
-        prune: Vec::new(),
-    };
-    let (changed, loaded) = (!change.is_empty(), is_loaded());
-    plan.change(change);
+    let changed = plan.write_file(&path, before, text(wanted, directories)?);
+    let loaded = is_loaded();
     if changed && loaded {
         plan.run(&["launchctl", "bootout", &job()]);
     }
     if !loaded {
-        plan::plan_takeover(plan, program, socket);
+        plan.take_over(wanted);
     }
     if changed || !loaded {
         plan.run(&["launchctl", "bootstrap", &domain(), &path.to_string_lossy()]);
@@ -150,30 +135,19 @@ pub(super) fn plan_install(
 }
 
 pub(super) fn plan_uninstall(plan: &mut Plan) -> anyhow::Result<()> {
-    let path = path()?;
     if is_loaded() {
         plan.run(&["launchctl", "bootout", &job()]);
     }
-    match find(&path)? {
-        Found::Ours(before, directories) => plan.change(Change {
-            prune: stamp::made_for(&path, directories),
-            path,
-            before: Some(before),
-            after: None,
-            mode: 0o644,
-        }),
-        Found::Theirs => plan.notes.push(format!(
-            "{} is yours, or was edited, and stays; remove it yourself",
-            path.display()
-        )),
-        Found::Nothing => {}
-    }
+    let path = path()?;
+    let found = find(&path)?;
+    plan.remove_file(path, found);
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::install::program::ServiceProgram;
     use std::io::Write;
     use std::process::{Command, Stdio};
 
@@ -193,7 +167,12 @@ mod tests {
             argument: Some("daemon"),
             note: None,
         };
-        let text = text(&starts, socket, 1).unwrap();
+        let wanted = Wanted {
+            program,
+            starts: &starts,
+            socket,
+        };
+        let text = text(wanted, 1).unwrap();
         assert_eq!(stamp::verify(text.as_bytes()), Some(1));
 
         // What the shell makes of the command stands in for launchd.
@@ -235,6 +214,11 @@ print(subprocess.run(["/bin/sh", "-c", "printf '%s\\n' " + command], capture_out
             argument: None,
             note: None,
         };
-        assert!(text(&starts, Path::new("/s"), 0).is_err());
+        let wanted = Wanted {
+            program: Path::new("/bin/agent-console"),
+            starts: &starts,
+            socket: Path::new("/s"),
+        };
+        assert!(text(wanted, 0).is_err());
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::file::Change;
+use super::program::ServiceProgram;
+use super::stamp::{self, Found};
 use crate::os::{command, peer};
 
 /// How long a command may take: a stopping daemon has ten seconds, and systemd may wait for two of them.
@@ -53,6 +55,26 @@ pub enum FileState {
     Missing,
 }
 
+impl FileState {
+    pub(super) fn of_present(current: bool) -> Self {
+        if current {
+            Self::Current
+        } else {
+            Self::Different
+        }
+    }
+}
+
+/// What the service files say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// `agent-console`.
+    pub(super) program: &'a Path,
+    /// What the service manager starts.
+    pub(super) starts: &'a ServiceProgram,
+    pub(super) socket: &'a Path,
+}
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -77,21 +99,61 @@ impl Plan {
         self.steps.push(Step::Run(words));
     }
 
-    pub(super) fn change(&mut self, change: Change) {
-        if !change.is_empty() {
+    /// Adds the change unless it is empty; true if it is added.
+    pub(super) fn change(&mut self, change: Change) -> bool {
+        let changes = !change.is_empty();
+        if changes {
             self.steps.push(Step::Change(change));
         }
+        changes
     }
-}
 
-/// Stops a daemon that was started by hand: it would lose its socket's path to the manager, and no client would find it.
-pub(super) fn plan_takeover(plan: &mut Plan, program: &Path, socket: &Path) {
-    if peer::connect(socket, ACCEPT_LIMIT).is_ok() {
-        let [program, socket] = [program, socket].map(Path::to_string_lossy);
-        plan.notes.push(format!(
-            "a daemon that was started by hand serves {socket}: it is stopped, and the service takes over"
-        ));
-        plan.run(&[&program, "--socket", &socket, "stop"]);
+    /// Writes a service file that has its stamp; true if that changes it.
+    pub(super) fn write_file(
+        &mut self,
+        path: &Path,
+        before: Option<Vec<u8>>,
+        text: String,
+    ) -> bool {
+        self.change(Change {
+            path: path.to_owned(),
+            before,
+            after: Some(text.into_bytes()),
+            mode: 0o644,
+            ..Change::default()
+        })
+    }
+
+    /// Removes the service file if `install` manages it; true if so.
+    pub(super) fn remove_file(&mut self, path: PathBuf, found: Found) -> bool {
+        match found {
+            Found::Ours(before, directories) => self.change(Change {
+                prune: stamp::made_for(&path, directories),
+                path,
+                before: Some(before),
+                ..Change::default()
+            }),
+            Found::Theirs => {
+                self.notes.push(format!(
+                    "{} is yours, or was edited, and stays; remove it yourself",
+                    path.display()
+                ));
+                false
+            }
+            Found::Nothing => false,
+        }
+    }
+
+    /// Stops a daemon that was started by hand: it would lose its socket's path to the manager, and no client would find
+    /// it.
+    pub(super) fn take_over(&mut self, wanted: Wanted<'_>) {
+        if peer::connect(wanted.socket, ACCEPT_LIMIT).is_ok() {
+            let [program, socket] = [wanted.program, wanted.socket].map(Path::to_string_lossy);
+            self.notes.push(format!(
+                "a daemon that was started by hand serves {socket}: it is stopped, and the service takes over"
+            ));
+            self.run(&[&program, "--socket", &socket, "stop"]);
+        }
     }
 }
 

@@ -5,9 +5,8 @@
 
 use std::path::Path;
 
-use super::plan::{ACCEPT_LIMIT, Manager, Plan, State};
+use super::plan::{ACCEPT_LIMIT, Manager, Plan, State, Wanted};
 use super::program::ServiceProgram;
-use super::systemd::Wanted;
 use super::{launchd, program, socket, systemd};
 use crate::config::{self, DEFAULT_SOCKET};
 use crate::os::peer;
@@ -37,16 +36,14 @@ pub fn state() -> State {
     // Without a path of our own no file can be current.
     let program = program::path().unwrap_or_default();
     let starts = ServiceProgram::find(&program);
+    let wanted = Wanted {
+        program: &program,
+        starts: &starts,
+        socket: &socket,
+    };
     match probe_manager() {
-        ManagerProbe::Systemd(answer) => systemd::state(
-            &answer,
-            Wanted {
-                program: &program,
-                starts: &starts,
-                socket: &socket,
-            },
-        ),
-        ManagerProbe::Launchd => launchd::state(&starts, &socket),
+        ManagerProbe::Systemd(answer) => systemd::state(&answer, wanted),
+        ManagerProbe::Launchd => launchd::state(wanted),
         ManagerProbe::None(_) => State {
             manager: Manager::None,
             files: Vec::new(),
@@ -78,20 +75,18 @@ pub fn plan_install(program: &Path, flag: Option<&Path>) -> anyhow::Result<Plan>
         ));
     }
     let starts = ServiceProgram::find(program);
-    let asked = probe_manager();
-    if !matches!(asked, ManagerProbe::None(_)) {
+    let wanted = Wanted {
+        program,
+        starts: &starts,
+        socket: &choice.path,
+    };
+    let manager = probe_manager();
+    if !matches!(manager, ManagerProbe::None(_)) {
         plan.notes.extend(starts.note.clone());
     }
-    match asked {
-        ManagerProbe::Systemd(answer) => {
-            let wanted = Wanted {
-                program,
-                starts: &starts,
-                socket: &choice.path,
-            };
-            systemd::plan_install(&mut plan, &answer, wanted)?;
-        }
-        ManagerProbe::Launchd => launchd::plan_install(&mut plan, program, &starts, &choice.path)?,
+    match manager {
+        ManagerProbe::Systemd(answer) => systemd::plan_install(&mut plan, &answer, wanted)?,
+        ManagerProbe::Launchd => launchd::plan_install(&mut plan, wanted)?,
         ManagerProbe::None(why) => plan.notes.push(format!(
             "no service manager to hold the socket ({why}): start the daemon by hand, `agent-console daemon --daemonize`"
         )),

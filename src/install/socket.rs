@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::file::{self, Change};
+use super::stamp;
 use crate::config::{self, Config, DEFAULT_SOCKET, FileConfig, SOCKET_VARIABLE, variable};
 
 /// How our comment begins.
@@ -70,23 +71,17 @@ pub fn plan_removal() -> anyhow::Result<Option<Change>> {
     let Some(path) = config::path() else {
         return Ok(None);
     };
-    let Some(before) = file::read(&path)? else {
+    let before = file::read(&path)?;
+    let text = before.as_deref().map(std::str::from_utf8);
+    let Some((after, directories)) = text.and_then(Result::ok).and_then(without_line) else {
         return Ok(None);
     };
-    let Some((after, directories)) = std::str::from_utf8(&before).ok().and_then(without_line)
-    else {
-        return Ok(None);
-    };
-    let after = match directories {
-        Some(_) if after.is_empty() => None,
-        _ => Some(after.into_bytes()),
-    };
-    let around = path.ancestors().skip(1).take(directories.unwrap_or(0));
+    let emptied = directories.is_some() && after.is_empty();
     Ok(Some(Change {
-        prune: around.map(Path::to_owned).collect(),
-        path: path.clone(),
-        before: Some(before),
-        after,
+        prune: stamp::made_for(&path, directories.unwrap_or(0)),
+        path,
+        before,
+        after: (!emptied).then(|| after.into_bytes()),
         mode: 0o600,
     }))
 }
@@ -158,10 +153,8 @@ fn own() -> PathBuf {
 fn plan_line(file: &Path, socket: &Path) -> anyhow::Result<Change> {
     let before = file::read(file)?;
     let directories = file::missing_directories(file).len();
-    let text = match &before {
-        Some(bytes) => Some(std::str::from_utf8(bytes).context("the configuration is not UTF-8")?),
-        None => None,
-    };
+    let text = before.as_deref().map(std::str::from_utf8).transpose();
+    let text = text.context("the configuration is not UTF-8")?;
     let after = with_line(text, socket, directories)?;
     // What is written must be what everybody reads.
     let read = Config::parse(&after, file)?.socket;
@@ -173,10 +166,10 @@ fn plan_line(file: &Path, socket: &Path) -> anyhow::Result<Change> {
     );
     Ok(Change {
         path: file.to_owned(),
-        before: before.clone(),
+        before,
         after: Some(after.into_bytes()),
         mode: 0o600,
-        prune: Vec::new(),
+        ..Change::default()
     })
 }
 
@@ -189,16 +182,8 @@ fn with_line(text: Option<&str>, socket: &Path, directories: usize) -> anyhow::R
         Some(_) => String::new(),
     };
     let (bom, rest) = split_bom(text.unwrap_or_default());
-    let end = if rest.lines().next().is_some()
-        && rest
-            .split('\n')
-            .next()
-            .is_some_and(|line| line.ends_with('\r'))
-    {
-        "\r\n"
-    } else {
-        "\n"
-    };
+    let first = rest.split('\n').next().unwrap_or_default();
+    let end = if first.ends_with('\r') { "\r\n" } else { "\n" };
     Ok(format!(
         "{bom}{MARK}{made}{REST}{end}socket = {value}{end}{rest}"
     ))
@@ -225,10 +210,8 @@ fn without_line(text: &str) -> Option<(String, Option<usize>)> {
 }
 
 fn split_bom(text: &str) -> (&str, &str) {
-    match text.strip_prefix('\u{feff}') {
-        Some(rest) => text.split_at(text.len() - rest.len()),
-        None => ("", text),
-    }
+    let rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.split_at(text.len() - rest.len())
 }
 
 #[cfg(test)]

@@ -61,20 +61,20 @@ pub fn lines(directories: usize) -> [String; 2] {
 /// Puts the checksum into a text that has the stamp's [`lines`].
 #[must_use]
 pub fn seal(text: &str) -> String {
-    match locate(text) {
-        Some((_, begin)) => with_checksum(text, begin, &checksum(text.as_bytes())),
-        None => text.to_owned(),
-    }
+    let sealed = format!("{MIDDLE}{}", checksum(text.as_bytes()));
+    text.replacen(&format!("{MIDDLE}{BLANK}"), &sealed, 1)
 }
 
 /// The number of directories that were made for the file, if it has a stamp and was not edited since.
 #[must_use]
 pub fn verify(text: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(text).ok()?;
-    let (directories, begin) = locate(text)?;
-    let found = text.get(begin..begin + BLANK.len())?;
-    let blank = with_checksum(text, begin, BLANK);
-    (checksum(blank.as_bytes()) == found).then_some(directories)
+    let (head, stamp) = text.split_once(BEGIN)?;
+    let (directories, rest) = stamp.split_once(MIDDLE)?;
+    let (found, tail) = rest.split_at_checked(BLANK.len())?;
+    let blank = format!("{head}{BEGIN}{directories}{MIDDLE}{BLANK}{tail}");
+    let intact = checksum(blank.as_bytes()) == found;
+    directories.parse().ok().filter(|_| intact)
 }
 
 /// The directories that were made for `file`, the deepest first.
@@ -82,22 +82,6 @@ pub fn verify(text: &[u8]) -> Option<usize> {
 pub fn made_for(file: &Path, directories: usize) -> Vec<PathBuf> {
     let around = file.ancestors().skip(1).take(directories);
     around.map(Path::to_owned).collect()
-}
-
-/// The number of directories, and where the checksum begins.
-fn locate(text: &str) -> Option<(usize, usize)> {
-    let number = text.find(BEGIN)? + BEGIN.len();
-    let length = text.get(number..)?.find(MIDDLE)?;
-    let directories = text.get(number..number + length)?.parse().ok()?;
-    let checksum = number + length + MIDDLE.len();
-    text.get(checksum..checksum + BLANK.len())?;
-    Some((directories, checksum))
-}
-
-fn with_checksum(text: &str, begin: usize, checksum: &str) -> String {
-    let mut text = text.to_owned();
-    text.replace_range(begin..begin + BLANK.len(), checksum);
-    text
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@
 //! a package has installed elsewhere and that do the same are used as they are, units that a user wrote or edited stay.
 //! Called by `service` alone.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use super::file::{self, Change, FileError};
-use super::plan::{self, FileState, Manager, Plan, State};
-use super::program::ServiceProgram;
+use super::file::{self, FileError};
+use super::plan::{self, FileState, Manager, Plan, State, Wanted};
 use super::stamp::{self, Found};
 use crate::config::{variable, xdg_base};
 use crate::os::program::same_file;
@@ -20,22 +20,14 @@ use crate::os::service_manager::{SYSTEMD_SERVICE as SERVICE, SYSTEMD_SOCKET as S
 const SOCKET_UNIT: &str = include_str!("../../packaging/systemd/agent-console.socket");
 const SERVICE_UNIT: &str = include_str!("../../packaging/systemd/agent-console.service");
 
+const SYSTEMCTL: [&str; 2] = ["systemctl", "--user"];
+
 /// The lines of the packaged units that are not the same for everybody.
 const LISTEN: &str = "ListenStream=/tmp/agent-console.sock\n";
 const START: &str = "ExecStart=%h/.cargo/bin/agent-consoled\n";
 
 /// What stood there before the service was a program of its own.
 const FORMER_START: &str = "ExecStart=%h/.cargo/bin/agent-console daemon\n";
-
-/// What the units are to be for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    /// `agent-console`.
-    pub(super) program: &'a Path,
-    /// What the service's unit starts.
-    pub(super) starts: &'a ServiceProgram,
-    pub(super) socket: &'a Path,
-}
 
 /// What the manager says of itself and of the two units.
 #[derive(Debug, Clone, Default)]
@@ -46,20 +38,9 @@ pub(super) struct UnitStatus {
     service: Unit,
 }
 
-/// A unit as the manager has read it; empty where it knows none of the name. See `org.freedesktop.systemd1(5)`.
+/// A unit's properties as the manager gives them (`org.freedesktop.systemd1(5)`); empty where it knows none of the name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Unit {
-    load_state: String,
-    active_state: String,
-    file_state: String,
-    fragment: PathBuf,
-    needs_reload: bool,
-    /// The program that it starts.
-    program: PathBuf,
-    /// The path that it listens on.
-    listens: PathBuf,
-    main_pid: u32,
-}
+struct Unit(HashMap<String, String>);
 
 /// Asks the user's manager. Takes some 30 ms.
 ///
@@ -78,9 +59,13 @@ pub(super) fn ask() -> anyhow::Result<UnitStatus> {
 }
 
 fn systemctl(arguments: &[&str]) -> anyhow::Result<String> {
-    let words = ["systemctl", "--user"].iter().chain(arguments);
-    let words: Vec<String> = words.map(|&word| word.to_owned()).collect();
-    plan::run(&words)
+    let words = [&SYSTEMCTL, arguments].concat();
+    plan::run(&words.into_iter().map(str::to_owned).collect::<Vec<_>>())
+}
+
+/// Adds a call of `systemctl` to the plan.
+fn run(plan: &mut Plan, arguments: &[&str]) {
+    plan.run(&[&SYSTEMCTL, arguments].concat());
 }
 
 fn read_status(manager: &str, units: &str) -> UnitStatus {
@@ -89,29 +74,10 @@ fn read_status(manager: &str, units: &str) -> UnitStatus {
         ..UnitStatus::default()
     };
     for block in units.split("\n\n") {
-        let mut unit = Unit::default();
-        let mut id = "";
-        for (name, value) in block.lines().filter_map(|line| line.split_once('=')) {
-            match name {
-                "Id" => id = value,
-                "LoadState" => value.clone_into(&mut unit.load_state),
-                "ActiveState" => value.clone_into(&mut unit.active_state),
-                "UnitFileState" => value.clone_into(&mut unit.file_state),
-                "FragmentPath" => unit.fragment = value.into(),
-                "NeedDaemonReload" => unit.needs_reload = value == "yes",
-                // { path=/usr/bin/agent-console ; argv[]=… }
-                "ExecStart" => {
-                    let path = value.strip_prefix("{ path=");
-                    let path = path.and_then(|rest| rest.split_once(" ; argv[]="));
-                    unit.program = path.map_or("", |(path, _)| path).into();
-                }
-                // /tmp/agent-console.sock (Stream)
-                "Listen" => unit.listens = value.trim_end_matches(" (Stream)").into(),
-                "MainPID" => unit.main_pid = value.parse().unwrap_or(0),
-                _ => {}
-            }
-        }
-        match id {
+        let properties = block.lines().filter_map(|line| line.split_once('='));
+        let owned = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let unit = Unit(owned.collect());
+        match unit.property("Id") {
             SOCKET => answer.socket = unit,
             SERVICE => answer.service = unit,
             _ => {}
@@ -138,38 +104,64 @@ impl UnitStatus {
     /// The unit does what ours would do.
     fn serves(&self, name: &str, wanted: Wanted<'_>) -> bool {
         if name == SOCKET {
-            self.socket.listens == wanted.socket
+            self.socket.listens() == wanted.socket
         } else {
             // `agent-console daemon` becomes the service.
             [wanted.program, &wanted.starts.path]
                 .iter()
-                .any(|path| same_file(&self.service.program, path))
+                .any(|path| same_file(self.service.program(), path))
         }
     }
 }
 
 impl Unit {
+    fn property(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
     fn is_active(&self) -> bool {
-        matches!(&*self.active_state, "active" | "activating" | "reloading")
+        let state = self.property("ActiveState");
+        matches!(state, "active" | "activating" | "reloading")
     }
 
     fn has_failed(&self) -> bool {
-        self.active_state == "failed"
+        self.property("ActiveState") == "failed"
     }
 
     fn is_known(&self) -> bool {
-        !matches!(&*self.load_state, "" | "not-found")
+        !matches!(self.property("LoadState"), "" | "not-found")
+    }
+
+    fn needs_reload(&self) -> bool {
+        self.property("NeedDaemonReload") == "yes"
+    }
+
+    /// The file that it was read from.
+    fn fragment(&self) -> &Path {
+        Path::new(self.property("FragmentPath"))
+    }
+
+    /// The program that it starts: `{ path=/usr/bin/agent-console ; argv[]=… }`.
+    fn program(&self) -> &Path {
+        let value = self.property("ExecStart").strip_prefix("{ path=");
+        let path = value.and_then(|rest| rest.split_once(" ; argv[]="));
+        Path::new(path.map_or("", |(path, _)| path))
+    }
+
+    /// The path that it listens on: `/tmp/agent-console.sock (Stream)`.
+    fn listens(&self) -> &Path {
+        Path::new(self.property("Listen").trim_end_matches(" (Stream)"))
     }
 
     fn is_enabled(&self) -> bool {
-        self.file_state.starts_with("enabled")
+        self.property("UnitFileState").starts_with("enabled")
     }
 
     /// Found in another directory than the user's own: a package's.
     fn is_elsewhere(&self, directory: &Path) -> bool {
         self.is_known()
-            && !self.fragment.as_os_str().is_empty()
-            && !self.fragment.starts_with(directory)
+            && self.fragment() != Path::new("")
+            && !self.fragment().starts_with(directory)
     }
 }
 
@@ -187,11 +179,8 @@ fn unit(name: &str, wanted: Wanted<'_>) -> anyhow::Result<String> {
         Ok(SOCKET_UNIT.replace(LISTEN, &line))
     } else {
         let argument = wanted.starts.argument.map(|word| format!(" {word}"));
-        let line = format!(
-            "ExecStart={}{}\n",
-            exec_path(&wanted.starts.path)?,
-            argument.unwrap_or_default()
-        );
+        let program = exec_path(&wanted.starts.path)?;
+        let line = format!("ExecStart={program}{}\n", argument.unwrap_or_default());
         Ok(SERVICE_UNIT.replace(START, &line))
     }
 }
@@ -259,36 +248,35 @@ fn effective_lines(text: &str) -> impl Iterator<Item = &str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
+/// Where a unit lies, and how it is.
+fn unit_state(
+    answer: &UnitStatus,
+    name: &str,
+    wanted: Wanted<'_>,
+) -> anyhow::Result<(PathBuf, FileState)> {
+    let path = directory()?.join(name);
+    let known = answer.unit(name);
+    let serves = || answer.serves(name, wanted);
+    let (path, current) = match find(&path) {
+        // The manager remembers files that are gone.
+        Ok(Found::Nothing) if known.is_known() && known.fragment().exists() => {
+            (known.fragment().to_owned(), serves())
+        }
+        Ok(Found::Nothing) => return Ok((path, FileState::Missing)),
+        Ok(Found::Ours(bytes, directories)) => {
+            let text = unit(name, wanted).map(|text| marked(&text, directories));
+            (path, text.is_ok_and(|text| text.as_bytes() == bytes))
+        }
+        // Edited on purpose: right if it does the same.
+        Ok(Found::Theirs) => (path, serves()),
+        Err(_) => (path, false),
+    };
+    Ok((path, FileState::of_present(current)))
+}
+
 pub(super) fn state(answer: &UnitStatus, wanted: Wanted<'_>) -> State {
     let file = |name| {
-        let Ok(path) = directory().map(|directory| directory.join(name)) else {
-            return (PathBuf::from(name), FileState::Missing);
-        };
-        let known = answer.unit(name);
-        let serves = || {
-            if answer.serves(name, wanted) {
-                FileState::Current
-            } else {
-                FileState::Different
-            }
-        };
-        match find(&path) {
-            // The manager remembers files that are gone.
-            Ok(Found::Nothing) if known.is_known() && known.fragment.exists() => {
-                (known.fragment.clone(), serves())
-            }
-            Ok(Found::Nothing) => (path, FileState::Missing),
-            Ok(Found::Ours(bytes, directories)) => {
-                let text = unit(name, wanted).map(|text| marked(&text, directories));
-                match text {
-                    Ok(text) if text.as_bytes() == bytes => (path, FileState::Current),
-                    _ => (path, FileState::Different),
-                }
-            }
-            // Edited on purpose: right if it does the same.
-            Ok(Found::Theirs) => (path, serves()),
-            Err(_) => (path, FileState::Different),
-        }
+        unit_state(answer, name, wanted).unwrap_or((PathBuf::from(name), FileState::Missing))
     };
     State {
         manager: Manager::Systemd,
@@ -324,26 +312,18 @@ fn plan_unit(
         Found::Nothing => (None, file::missing_directories(&path).len()),
         Found::Ours(bytes, directories) => (Some(bytes), directories),
         Found::Theirs => {
-            let does = if known.is_known() && !serves {
-                let what = if name == SOCKET {
-                    format!(
-                        "listens on {}, not {}",
-                        known.listens.display(),
-                        wanted.socket.display()
-                    )
+            let mut does = String::new();
+            if known.is_known() && !serves {
+                let (what, found, expected) = if name == SOCKET {
+                    ("listens on", known.listens(), wanted.socket)
                 } else {
-                    format!(
-                        "starts {}, not {}",
-                        known.program.display(),
-                        wanted.starts.path.display()
-                    )
+                    ("starts", known.program(), &*wanted.starts.path)
                 };
-                format!(
-                    " though it {what}; to have it written anew, move it away and install again"
-                )
-            } else {
-                String::new()
-            };
+                let (found, expected) = (found.display(), expected.display());
+                does = format!(
+                    " though it {what} {found}, not {expected}; to have it written anew, move it away and install again"
+                );
+            }
             plan.notes.push(format!(
                 "{} is yours, or was edited, and stays as it is{does}",
                 path.display()
@@ -357,19 +337,13 @@ fn plan_unit(
         Some(before) if effective_lines(&before).eq(effective_lines(&after)) => UnitChange::Text,
         _ => UnitChange::Meaning,
     };
-    if change == UnitChange::Nothing && known.is_known() && !known.needs_reload && !serves {
+    if change == UnitChange::Nothing && known.is_known() && !known.needs_reload() && !serves {
         plan.notes.push(format!(
             "a drop-in changes {name} (`systemctl --user cat {name}`): what it does is not what {} says",
             path.display()
         ));
     }
-    plan.change(Change {
-        path,
-        before,
-        after: Some(after.into_bytes()),
-        mode: 0o644,
-        prune: Vec::new(),
-    });
+    plan.write_file(&path, before, after);
     Ok(change)
 }
 
@@ -393,29 +367,29 @@ pub(super) fn plan_install(
     if moves {
         // Only a socket that is made anew takes on what its unit says. Before the manager reads that: it removes the
         // file at the path that it knows.
-        plan.run(&["systemctl", "--user", "stop", SOCKET, SERVICE]);
+        run(plan, &["stop", SOCKET, SERVICE]);
     }
     let changed = [socket_change, service_change] != [UnitChange::Nothing; 2];
-    if changed || units.iter().any(|unit| unit.needs_reload) {
-        plan.run(&["systemctl", "--user", "daemon-reload"]);
+    if changed || units.iter().any(|unit| unit.needs_reload()) {
+        run(plan, &["daemon-reload"]);
     }
     if units.iter().any(|unit| unit.has_failed()) {
-        plan.run(&["systemctl", "--user", "reset-failed", SOCKET, SERVICE]);
+        run(plan, &["reset-failed", SOCKET, SERVICE]);
     }
     if moves || !answer.socket.is_active() || !answer.socket.is_enabled() {
         if !answer.socket.is_active() && !answer.service.is_active() {
-            plan::plan_takeover(plan, wanted.program, wanted.socket);
+            plan.take_over(wanted);
         }
-        plan.run(&["systemctl", "--user", "enable", "--now", SOCKET]);
+        run(plan, &["enable", "--now", SOCKET]);
     }
     if !moves && answer.service.is_active() {
-        let running = PathBuf::from(format!("/proc/{}/exe", answer.service.main_pid));
+        let running = PathBuf::from(format!("/proc/{}/exe", answer.service.property("MainPID")));
         let other = running.exists() && !same_file(&running, &wanted.starts.path);
         if service_change == UnitChange::Meaning || other {
             plan.notes.push(
                 "the daemon is restarted; it shows each session again with that session's next event".into(),
             );
-            plan.run(&["systemctl", "--user", "try-restart", SERVICE]);
+            run(plan, &["try-restart", SERVICE]);
         }
     }
     Ok(())
@@ -430,9 +404,9 @@ pub(super) fn plan_uninstall(plan: &mut Plan, answer: &UnitStatus) -> anyhow::Re
         && (!answer.socket.is_elsewhere(&directory) || fs::symlink_metadata(link).is_ok());
     if enabled || units.iter().any(|(_, unit)| unit.is_active()) {
         let known = units.iter().filter(|(_, unit)| unit.is_known());
-        let mut words = vec!["systemctl", "--user", "disable", "--now"];
-        words.extend(known.map(|(name, _)| name));
-        plan.run(&words);
+        let known = known.map(|&(name, _)| name);
+        let words: Vec<_> = ["disable", "--now"].into_iter().chain(known).collect();
+        run(plan, &words);
     }
     let failed: Vec<&str> = units
         .iter()
@@ -441,35 +415,21 @@ pub(super) fn plan_uninstall(plan: &mut Plan, answer: &UnitStatus) -> anyhow::Re
         .collect();
     if !failed.is_empty() {
         // Else the manager remembers a unit that is not there any more.
-        plan.run(&[&["systemctl", "--user", "reset-failed"], &*failed].concat());
+        run(plan, &[&["reset-failed"], &*failed].concat());
     }
     let mut removed = false;
     for (name, known) in units {
         let path = directory.join(name);
         match find(&path)? {
-            Found::Ours(before, directories) => {
-                removed = true;
-                plan.change(Change {
-                    prune: stamp::made_for(&path, directories),
-                    path,
-                    before: Some(before),
-                    after: None,
-                    mode: 0o644,
-                });
-            }
-            Found::Theirs => plan.notes.push(format!(
-                "{} is yours, or was edited, and stays; remove it yourself",
-                path.display()
-            )),
             Found::Nothing if known.is_elsewhere(&directory) => plan.notes.push(format!(
                 "{} is a package's and stays",
-                known.fragment.display()
+                known.fragment().display()
             )),
-            Found::Nothing => {}
+            found => removed |= plan.remove_file(path, found),
         }
     }
     if removed {
-        plan.run(&["systemctl", "--user", "daemon-reload"]);
+        run(plan, &["daemon-reload"]);
     }
     Ok(())
 }

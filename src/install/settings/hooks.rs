@@ -7,14 +7,13 @@
 //! Of a repeated key the last counts, and an entry of the wrong shape within a list of hooks is skipped, both as
 //! agents do. Where they would skip more than that (`hooks`, an event), installing is refused.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::json::{Edits, Node, Style, Tree};
-use super::own_hook::{OwnHook, all, group, own_hooks_in, string};
-use super::{HookRequest, Plan, Prior, SettingsError, prior, wrong};
+use super::json::{Edits, Member, Node, Style, quote};
+use super::own_hook::{self, OwnHook, own_hooks_in};
+use super::{HookRequest, Plan, Prior, SettingsError, prior, remove_children, wrong};
 
 const KEY: &str = "hooks";
 
@@ -62,7 +61,7 @@ pub(super) struct Hooks<'a> {
 
 /// An event's list of hooks.
 struct Event<'a> {
-    name: Cow<'a, str>,
+    name: String,
     /// Which child of `hooks` it is.
     index: usize,
     /// There is an earlier one of that name, which would count if this one went.
@@ -74,6 +73,7 @@ struct Event<'a> {
 impl<'a> Hooks<'a> {
     pub(super) fn read(root: &Node<'a>) -> Self {
         let place = root.place_of(KEY);
+        let is_hooks = |member: &&Member| member.key == KEY;
         let mut events: Vec<Event> = Vec::new();
         let members = place.map(|(_, hooks)| hooks.members()).unwrap_or_default();
         for (index, member) in members.into_iter().enumerate() {
@@ -89,12 +89,7 @@ impl<'a> Hooks<'a> {
         }
         Self {
             place,
-            repeated: root
-                .members()
-                .iter()
-                .filter(|member| member.key == KEY)
-                .count()
-                > 1,
+            repeated: root.members().iter().filter(is_hooks).count() > 1,
             events,
         }
     }
@@ -103,7 +98,7 @@ impl<'a> Hooks<'a> {
     pub(super) fn found(&self) -> Vec<FoundHook> {
         let found = self.events.iter().flat_map(|event| {
             event.own.iter().map(|own| FoundHook {
-                event: event.name.to_string(),
+                event: event.name.clone(),
                 program: own.program.clone(),
             })
         });
@@ -128,50 +123,57 @@ impl<'a> Hooks<'a> {
     /// Whether the record is of these hooks, and not of some that others have restored or rewritten since.
     pub(super) fn matches(&self, undo: &HooksUndo) -> bool {
         self.events.iter().any(|event| {
-            let added = undo.events.contains_key(&*event.name);
+            let added = undo.events.contains_key(&event.name);
             (added && !event.own.is_empty()) || event.replaced(undo).iter().any(Option::is_some)
         })
     }
 
     /// Adds a hook that calls `program` to each event that has none of ours, and makes those that are there call it.
     /// `undo` is a record that [`Hooks::matches`].
-    pub(super) fn install<'p>(
+    pub(super) fn install(
         &self,
         body: &str,
-        request: &HookRequest<'p>,
+        request: &HookRequest<'_>,
         program: &str,
         undo: Option<&HooksUndo>,
         style: &Style,
-        plan: &mut Plan<'p>,
+        plan: &mut Plan,
     ) -> HooksUndo {
-        let Some((_, hooks)) = &self.place else {
-            plan.new.push((KEY, all(request, program)));
-            return HooksUndo::of_new(request.install.events);
+        let prior_hooks = match self.place {
+            Some(_) => Prior::Filled,
+            None => Prior::Missing,
         };
-        let mut undo = undo.cloned().unwrap_or_else(HooksUndo::of_nothing);
+        let mut undo = undo.cloned().unwrap_or(HooksUndo {
+            hooks: prior_hooks,
+            events: BTreeMap::new(),
+            replaced: Vec::new(),
+        });
         self.name_agent(body, request.agent, &undo, style, &mut plan.edits);
         let mut new = Vec::new();
         for &event in request.install.events {
             let there = self.events.iter().find(|there| there.name == event);
-            if there.is_some_and(|there| !there.own.is_empty()) {
-                continue;
-            }
-            let was = there.map_or(Prior::Missing, |there| {
-                prior(body, &there.list, undo.events.get(event))
-            });
-            undo.events.insert(event.to_owned(), was);
-            let group = group(request, program);
-            match there {
+            let was = match there {
+                Some(there) if !there.own.is_empty() => continue,
                 Some(there) => {
-                    plan.edits
-                        .append(body, &there.list, &[(None, group)], style);
+                    let group = own_hook::group(request, program);
+                    plan.edits.append(body, &there.list, &group, style);
+                    prior(body, &there.list, undo.events.get(event))
                 }
-                None => new.push((Some(event), Tree::List(vec![group]))),
-            }
+                None => {
+                    new.push(own_hook::event(event, request, program));
+                    Prior::Missing
+                }
+            };
+            undo.events.insert(event.to_owned(), was);
         }
-        if !new.is_empty() {
-            undo.hooks = prior(body, hooks, Some(&undo.hooks));
-            plan.edits.append(body, hooks, &new, style);
+        let new = new.join(",");
+        match &self.place {
+            None => plan.new.push(format!("\"{KEY}\":{{{new}}}")),
+            Some((_, hooks)) if !new.is_empty() => {
+                undo.hooks = prior(body, hooks, Some(&undo.hooks));
+                plan.edits.append(body, hooks, &new, style);
+            }
+            Some(_) => {}
         }
         self.retarget(program, &mut undo, &mut plan.edits);
         undo
@@ -187,16 +189,13 @@ impl<'a> Hooks<'a> {
         style: &Style,
         edits: &mut Edits,
     ) {
-        let added = |event: &&Event| undo.events.contains_key(&*event.name);
-        for own in self
-            .events
-            .iter()
-            .filter(added)
+        let events = self.events.iter();
+        let added = events.filter(|event| undo.events.contains_key(&event.name));
+        for arguments in added
             .flat_map(|event| &event.own)
+            .filter_map(OwnHook::nameless_arguments)
         {
-            if let Some(arguments) = own.nameless_arguments() {
-                edits.append(body, &arguments, &[(None, string(agent))], style);
-            }
+            edits.append(body, &arguments, &quote(agent), style);
         }
     }
 
@@ -204,17 +203,15 @@ impl<'a> Hooks<'a> {
     fn retarget(&self, program: &str, undo: &mut HooksUndo, edits: &mut Edits) {
         let mut replaced = Vec::new();
         for event in &self.events {
-            let added = undo.events.contains_key(&*event.name);
+            let added = undo.events.contains_key(&event.name);
             for (at, (own, earlier)) in event.own.iter().zip(event.replaced(undo)).enumerate() {
-                let new = own
-                    .calling(program)
-                    .unwrap_or_else(|| own.command.raw.to_owned());
+                let new = own.calling(program);
                 let old = earlier
                     .map_or(own.command.raw, |earlier| &earlier.old)
                     .to_owned();
                 if !added && old != new {
                     replaced.push(Replaced {
-                        event: event.name.to_string(),
+                        event: event.name.clone(),
                         at,
                         old,
                         new: new.clone(),
@@ -232,45 +229,16 @@ impl<'a> Hooks<'a> {
     /// without it, all of ours. Returns the index of the outermost object's member to remove.
     pub(super) fn uninstall(&self, undo: Option<&HooksUndo>, edits: &mut Edits) -> Option<usize> {
         let (at, hooks) = self.place.filter(|(_, hooks)| hooks.is_object())?;
-        let mut within = Edits::default();
         let mut gone = vec![false; hooks.children().len()];
         for event in &self.events {
-            let was = undo.map(|undo| (undo, undo.events.get(&*event.name)));
-            if let Some((undo, None)) = was {
-                event.restore(undo, &mut within);
-                continue;
+            match undo.map(|undo| (undo, undo.events.get(&event.name))) {
+                Some((undo, None)) => event.restore(undo, edits),
+                Some((_, was)) => gone[event.index] = event.remove_own(was, edits),
+                None => gone[event.index] = event.remove_own(None, edits),
             }
-            let was = was.and_then(|(_, was)| was);
-            gone[event.index] = event.remove_own(was, &mut within);
         }
         let was = kept_if_repeated(self.repeated, undo.map(|undo| &undo.hooks));
-        if remove_own(&hooks, &gone, was, &mut within) {
-            // What was planned within it is void.
-            return Some(at);
-        }
-        edits.extend(within);
-        None
-    }
-}
-
-impl HooksUndo {
-    /// Nothing was added.
-    fn of_nothing() -> Self {
-        Self {
-            hooks: Prior::Filled,
-            events: BTreeMap::new(),
-            replaced: Vec::new(),
-        }
-    }
-
-    /// There was no `hooks`.
-    fn of_new(events: &[&str]) -> Self {
-        let missing = |&event: &&str| (event.to_owned(), Prior::Missing);
-        Self {
-            hooks: Prior::Missing,
-            events: events.iter().map(missing).collect(),
-            ..Self::of_nothing()
-        }
+        remove_children(&hooks, &gone, was, edits).then_some(at)
     }
 }
 
@@ -314,47 +282,22 @@ impl Event<'_> {
     fn remove_own(&self, was: Option<&Prior>, edits: &mut Edits) -> bool {
         let groups = self.list.elements();
         let mut gone = vec![false; groups.len()];
-        let mut within = Edits::default();
-        for (at, group) in groups.iter().enumerate() {
-            let Some(handlers) = group.member("hooks") else {
+        for own in &self.own {
+            gone[own.group] = true;
+        }
+        for (group, gone) in gone.iter_mut().enumerate().filter(|(_, gone)| **gone) {
+            let Some(handlers) = groups[group].member("hooks") else {
                 continue;
             };
             let mut handlers_gone = vec![false; handlers.elements().len()];
-            for own in self.own.iter().filter(|own| own.group == at) {
+            for own in self.own.iter().filter(|own| own.group == group) {
                 handlers_gone[own.handler] = true;
             }
-            gone[at] = !handlers_gone.is_empty() && handlers_gone.iter().all(|&gone| gone);
-            if !gone[at] {
-                within.remove(&handlers, &handlers_gone, "");
-            }
+            *gone = remove_children(&handlers, &handlers_gone, None, edits);
         }
-        edits.extend(within);
-        self.list.is_list()
-            && remove_own(
-                &self.list,
-                &gone,
-                kept_if_repeated(self.repeated, was),
-                edits,
-            )
+        let was = kept_if_repeated(self.repeated, was);
+        self.list.is_list() && remove_children(&self.list, &gone, was, edits)
     }
-}
-
-/// Removes the children that are `gone` from a container; true if it must be removed itself, because it is then empty and
-/// was added. Without a record of it, it is removed if that is what emptied it.
-fn remove_own(container: &Node, gone: &[bool], was: Option<&Prior>, edits: &mut Edits) -> bool {
-    let any = gone.contains(&true);
-    if gone.contains(&false) {
-        edits.remove(container, gone, "");
-        return false;
-    }
-    match was {
-        Some(Prior::Missing) => return true,
-        None => return any,
-        Some(Prior::Empty(blank)) if any => edits.remove(container, gone, blank),
-        Some(_) if any => edits.remove(container, gone, ""),
-        Some(_) => {}
-    }
-    false
 }
 
 /// What was there before, but what is repeated does not go: what it hides would count then.

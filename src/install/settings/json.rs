@@ -3,7 +3,7 @@
 //! `serde_json` reads, and so decides what JSON is; its raw values are slices of the text, which are the places. Text
 //! that is there is never written anew: [`Edits`] is a list of ranges and their replacements.
 
-use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::fmt;
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ pub(super) struct Node<'a> {
 /// A member of an object.
 #[derive(Debug, Clone)]
 pub(super) struct Member<'a> {
-    pub(super) key: Cow<'a, str>,
+    pub(super) key: String,
     /// From the key to the value's end.
     pub(super) range: Range<usize>,
     pub(super) value: Node<'a>,
@@ -92,7 +92,7 @@ impl<'a> Node<'a> {
             Member {
                 range: key.start..value.range().end,
                 // Half a surrogate pair is JSON and no text; such a key is none that we look for.
-                key: key.string().unwrap_or(Cow::Borrowed(key.raw)),
+                key: key.string().unwrap_or_else(|| key.raw.to_owned()),
                 value,
             }
         };
@@ -134,13 +134,8 @@ impl<'a> Node<'a> {
     }
 
     /// The text of a string.
-    pub(super) fn string(&self) -> Option<Cow<'a, str>> {
-        let plain = self.raw.strip_prefix('"')?.strip_suffix('"')?;
-        if plain.contains('\\') {
-            serde_json::from_str(self.raw).ok().map(Cow::Owned)
-        } else {
-            Some(Cow::Borrowed(plain))
-        }
+    pub(super) fn string(&self) -> Option<String> {
+        serde_json::from_str(self.raw).ok()
     }
 }
 
@@ -156,20 +151,11 @@ fn json_error(text: &str, error: serde_json::Error) -> SettingsError {
     let what = what
         .strip_suffix(&format!(" at line {line} column {column}"))
         .unwrap_or(&what);
+    let lines = text.split_inclusive('\n').take(line.saturating_sub(1));
+    let line_start: usize = lines.map(str::len).sum();
     // Its columns count bytes.
-    let written = text
-        .split('\n')
-        .nth(line.saturating_sub(1))
-        .unwrap_or_default();
-    let before = written
-        .char_indices()
-        .take_while(|(at, _)| at + 1 < column)
-        .count();
-    SettingsError {
-        line,
-        column: before + 1,
-        what: format!("no valid JSON: {what}"),
-    }
+    let at = text.ceil_char_boundary(line_start + column.saturating_sub(1));
+    SettingsError::at(text, at, format!("no valid JSON: {what}"))
 }
 
 /// Every pair of an object, repeated keys too.
@@ -191,22 +177,10 @@ impl<'de> Visitor<'de> for Pairs {
     }
 }
 
-/// A value to write.
-#[derive(Debug, Clone)]
-pub(super) enum Tree<'a> {
-    /// A number, or a string with its quotes.
-    Raw(Cow<'a, str>),
-    List(Vec<Tree<'a>>),
-    Object(Vec<(&'a str, Tree<'a>)>),
-}
-
-/// A child to add to a container.
-pub(super) type Child<'a> = (Option<&'a str>, Tree<'a>);
-
 /// How a text is written.
 #[derive(Debug)]
 pub(super) struct Style {
-    line_end: &'static str,
+    pub(super) line_end: &'static str,
     /// One step of indentation.
     unit: String,
     /// What is new and large takes lines of its own.
@@ -216,19 +190,14 @@ pub(super) struct Style {
 }
 
 impl Style {
-    /// The style of a text that is white space only.
-    pub(super) fn of_blank(text: &str) -> Self {
-        Self {
+    /// The style of the object `root`: its first member's indentation, and whether a space follows its colon.
+    pub(super) fn of(text: &str, root: &Node) -> Self {
+        let mut style = Self {
             line_end: if text.contains("\r\n") { "\r\n" } else { "\n" },
             unit: "  ".to_owned(),
             lines: true,
             space: " ",
-        }
-    }
-
-    /// The style of the object `root`: its first member's indentation, and whether a space follows its colon.
-    pub(super) fn of(text: &str, root: &Node) -> Self {
-        let mut style = Self::of_blank(text);
+        };
         if let Some(first) = root.members().first() {
             style.lines = root.raw.contains('\n');
             if let Some(own) = indentation(text, first.range.start) {
@@ -244,51 +213,37 @@ impl Style {
         style
     }
 
-    pub(super) fn line_end(&self) -> &'static str {
-        self.line_end
-    }
-
-    /// A value as text; `around` is the indentation of the line that it begins on, `None` keeps it on that line.
-    pub(super) fn render(&self, tree: &Tree, around: Option<&str>) -> String {
-        match tree {
-            Tree::Raw(raw) => raw.clone().into_owned(),
-            Tree::List(items) => {
-                let items = items.iter().map(|item| (None, item));
-                format!("[{}]", self.render_all(items, around))
+    /// JSON without white space in this style; `around` is the indentation of the line that it begins on, `None` keeps it
+    /// on that line.
+    pub(super) fn write(&self, compact: &str, around: Option<&str>) -> String {
+        let new_line = |depth| {
+            let around = around.unwrap_or_default();
+            format!("{}{around}{}", self.line_end, self.unit.repeat(depth))
+        };
+        let within_line = around.is_none();
+        let mut text = String::new();
+        let mut depth = 0;
+        let (mut quoted, mut escaped) = (false, false);
+        for letter in compact.chars() {
+            if !quoted && !within_line && matches!(letter, '}' | ']') {
+                depth -= 1;
+                text.push_str(&new_line(depth));
             }
-            Tree::Object(members) => {
-                let members = members.iter().map(|(key, value)| (Some(*key), value));
-                format!("{{{}}}", self.render_all(members, around))
+            text.push(letter);
+            match letter {
+                '"' if !escaped => quoted = !quoted,
+                _ if quoted => {}
+                '{' | '[' if !within_line => {
+                    depth += 1;
+                    text.push_str(&new_line(depth));
+                }
+                ',' if !within_line => text.push_str(&new_line(depth)),
+                ',' | ':' => text.push_str(self.space),
+                _ => {}
             }
+            escaped = letter == '\\' && !escaped;
         }
-    }
-
-    /// What is between the brackets of a container of nothing but `children`.
-    fn render_all<'t>(
-        &self,
-        children: impl Iterator<Item = (Option<&'t str>, &'t Tree<'t>)>,
-        around: Option<&str>,
-    ) -> String {
-        let within = around.map(|around| format!("{around}{}", self.unit));
-        let children: Vec<String> = children
-            .map(|(key, value)| self.render_child(key, value, within.as_deref()))
-            .collect();
-        match (around, within) {
-            (Some(around), Some(within)) => {
-                let end = self.line_end;
-                let all = children.join(&format!(",{end}{within}"));
-                format!("{end}{within}{all}{end}{around}")
-            }
-            _ => children.join(&format!(",{}", self.space)),
-        }
-    }
-
-    fn render_child(&self, key: Option<&str>, value: &Tree, around: Option<&str>) -> String {
-        let value = self.render(value, around);
-        match key {
-            Some(key) => format!("{}:{}{value}", quote(key), self.space),
-            None => value,
-        }
+        text
     }
 }
 
@@ -347,8 +302,7 @@ fn line_indentation(text: &str, at: usize) -> &str {
     &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
-/// Ranges of a text and their replacements. They never overlap, since each is within a container's own text and
-/// outside its children, or a whole child.
+/// Ranges of a text and their replacements. A range may hold others, which are void then.
 #[derive(Debug, Default)]
 pub(super) struct Edits(Vec<(Range<usize>, String)>);
 
@@ -357,27 +311,24 @@ impl Edits {
         self.0.push((range, new));
     }
 
-    /// Adds children at the end of `container`, in the style of the last that is there.
-    pub(super) fn append(&mut self, text: &str, container: &Node, new: &[Child], style: &Style) {
+    /// Adds `children`, which is what a container without white space has between its brackets, at the end of `container`:
+    /// in the style of the last that is there.
+    pub(super) fn append(&mut self, text: &str, container: &Node, children: &str, style: &Style) {
         let Some(last) = container.children().pop() else {
             // A container that shares its line with others stays on it.
             let apart = &text[..container.start];
             let key = apart.rfind(['\n', '{', '[', ',']).map(|at| &apart[at..=at]);
             let around = line_indentation(text, container.start);
             let around = (style.lines && matches!(key, None | Some("\n"))).then_some(around);
-            let new = new.iter().map(|(key, value)| (*key, value));
-            return self.replace(container.inner(), style.render_all(new, around));
+            let compact = if container.is_object() {
+                format!("{{{children}}}")
+            } else {
+                format!("[{children}]")
+            };
+            return self.replace(container.range(), style.write(&compact, around));
         };
         let around = indentation(text, last.start);
-        let mut added = String::new();
-        for (key, value) in new {
-            added.push(',');
-            match around {
-                Some(around) => added.extend([style.line_end, around]),
-                None => added.push_str(style.space),
-            }
-            added.push_str(&style.render_child(*key, value, around));
-        }
+        let added = style.write(&format!(",{children}"), around);
         self.replace(last.end..last.end, added);
     }
 
@@ -403,15 +354,15 @@ impl Edits {
         }
     }
 
-    pub(super) fn extend(&mut self, others: Self) {
-        self.0.extend(others.0);
-    }
-
     pub(super) fn apply(mut self, text: &str) -> String {
-        self.0.sort_by_key(|(range, _)| (range.start, range.end));
+        self.0
+            .sort_by_key(|(range, _)| (range.start, Reverse(range.end)));
         let mut result = String::with_capacity(text.len());
         let mut at = 0;
         for (range, new) in self.0 {
+            if range.start < at {
+                continue;
+            }
             result.push_str(&text[at..range.start]);
             result.push_str(&new);
             at = range.end;

@@ -22,7 +22,7 @@ use thiserror::Error;
 use crate::agents::Install;
 use hooks::Hooks;
 pub use hooks::{FoundHook, HooksUndo, Replaced};
-use json::{Edits, Node, Style, Tree};
+use json::{Edits, Node, Style};
 use status_line::StatusLine;
 pub use status_line::{StatusLineCall, StatusLineUndo};
 
@@ -158,10 +158,10 @@ pub struct Inspected {
 
 /// Planned changes of the text.
 #[derive(Default)]
-struct Plan<'a> {
+struct Plan {
     edits: Edits,
-    /// New members of the outermost object.
-    new: Vec<(&'a str, Tree<'a>)>,
+    /// New members of the outermost object, as JSON without white space.
+    new: Vec<String>,
 }
 
 /// Puts in what is requested, calling `program`, and makes calls that are there call `program`. `record` is the one that
@@ -180,11 +180,7 @@ pub fn install(
     let blank = is_blank(body);
     let root = read_root(body)?;
     let (hooks, line) = (Hooks::read(&root), StatusLine::read(&root));
-    let style = if blank {
-        Style::of_blank(body)
-    } else {
-        Style::of(body, &root)
-    };
+    let style = Style::of(body, &root);
     let hooks_record = record.and_then(|record| record.hooks.as_ref());
     let line_record = record.and_then(|record| record.status_line.as_ref());
     let hooks_undo = hooks_record.filter(|undo| hooks.matches(undo));
@@ -206,19 +202,18 @@ pub fn install(
     let earlier = record
         .map(|record| &record.root)
         .filter(|_| hooks_undo.is_some() || line_undo.is_some());
-    let (root, text) = if plan.new.is_empty() {
+    let new = plan.new.join(",");
+    let (root, text) = if new.is_empty() {
         let unchanged = earlier.cloned().unwrap_or(Prior::Filled);
         (unchanged, format!("{mark}{}", plan.edits.apply(body)))
     } else if blank {
-        let tree = style.render(&Tree::Object(plan.new), Some(""));
-        let filled = format!("{mark}{tree}{}", style.line_end());
-        (Prior::Blank(text.to_owned()), filled)
+        let filled = style.write(&format!("{{{new}}}"), Some(""));
+        let end = style.line_end;
+        (
+            Prior::Blank(text.to_owned()),
+            format!("{mark}{filled}{end}"),
+        )
     } else {
-        let new: Vec<_> = plan
-            .new
-            .into_iter()
-            .map(|(key, value)| (Some(key), value))
-            .collect();
         plan.edits.append(body, &root, &new, &style);
         let was = prior(body, &root, earlier);
         (was, format!("{mark}{}", plan.edits.apply(body)))
@@ -252,27 +247,26 @@ pub fn uninstall(
     let mut edits = Edits::default();
     let mut gone = vec![false; root.members().len()];
     if parts.hooks {
-        let record = record.and_then(|record| record.hooks.as_ref());
-        if let Some(at) = Hooks::read(&root).uninstall(record, &mut edits) {
+        let undo = record.and_then(|record| record.hooks.as_ref());
+        if let Some(at) = Hooks::read(&root).uninstall(undo, &mut edits) {
             gone[at] = true;
         }
     }
     if parts.status_line {
-        let record = record.and_then(|record| record.status_line.as_ref());
-        if let Some(at) = StatusLine::read(&root).uninstall(record, &mut edits) {
+        let undo = record.and_then(|record| record.status_line.as_ref());
+        if let Some(at) = StatusLine::read(&root).uninstall(undo, &mut edits) {
             gone[at] = true;
         }
     }
-    let blank = match record.map(|record| &record.root) {
+    let was = record.map_or(&Prior::Filled, |record| &record.root);
+    match was {
         // Also where what was in the object that was added has been removed by hand.
-        Some(Prior::Blank(text)) if root.is_object() && !gone.contains(&false) => {
-            return Ok(text.clone());
+        Prior::Blank(text) if root.is_object() && !gone.contains(&false) => Ok(text.clone()),
+        _ => {
+            remove_children(&root, &gone, Some(was), &mut edits);
+            Ok(format!("{mark}{}", edits.apply(body)))
         }
-        Some(Prior::Empty(blank)) => blank,
-        _ => "",
-    };
-    edits.remove(&root, &gone, blank);
-    Ok(format!("{mark}{}", edits.apply(body)))
+    }
 }
 
 /// Finds what of ours is in the settings.
@@ -318,21 +312,33 @@ fn prior(body: &str, container: &Node, earlier: Option<&Prior>) -> Prior {
     let empty = container.children().is_empty();
     match earlier {
         Some(Prior::Missing) => Prior::Missing,
-        Some(Prior::Empty(_) | Prior::Blank(_)) if !empty => {
-            earlier.cloned().unwrap_or(Prior::Filled)
-        }
+        Some(was @ (Prior::Empty(_) | Prior::Blank(_))) if !empty => was.clone(),
         _ if empty => Prior::Empty(body[container.inner()].to_owned()),
         _ => Prior::Filled,
     }
 }
 
+/// Removes the children that are `gone` from a container; true if it must be removed itself, because it is then empty and
+/// was added. Without a record of it, it is removed if that is what emptied it.
+fn remove_children(
+    container: &Node,
+    gone: &[bool],
+    was: Option<&Prior>,
+    edits: &mut Edits,
+) -> bool {
+    let blank = match was {
+        Some(Prior::Empty(blank)) => blank,
+        _ => "",
+    };
+    edits.remove(container, gone, blank);
+    let any = gone.contains(&true);
+    !gone.contains(&false) && (was == Some(&Prior::Missing) || (was.is_none() && any))
+}
+
 /// The byte order mark, which agents accept, and the rest.
 fn split_mark(text: &str) -> (&str, &str) {
-    text.split_at(if text.starts_with(BYTE_ORDER_MARK) {
-        BYTE_ORDER_MARK.len_utf8()
-    } else {
-        0
-    })
+    let rest = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    text.split_at(text.len() - rest.len())
 }
 
 #[cfg(test)]

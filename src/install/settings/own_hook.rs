@@ -1,9 +1,7 @@
 //! One of our hooks: how it is written, and how it is recognised, by whatever version or person it was written.
 //! `hooks` is the only caller.
 
-use std::borrow::Cow;
-
-use super::json::{Node, Tree, quote};
+use super::json::{Node, quote};
 use super::{HookRequest, shell};
 use crate::agents::CommandForm;
 
@@ -18,109 +16,89 @@ pub(super) struct OwnHook<'a> {
     pub(super) handler: usize,
     pub(super) command: Node<'a>,
     pub(super) program: String,
-    form: Form<'a>,
-}
-
-/// How a hook calls the program.
-enum Form<'a> {
-    /// With this list of arguments, without a shell.
-    Exec(Node<'a>),
-    /// By a shell; what follows the program.
-    Shell(String),
+    /// The list of arguments, if it is called without a shell.
+    arguments: Option<Node<'a>>,
+    /// What follows the program in the command.
+    rest: String,
 }
 
 impl<'a> OwnHook<'a> {
-    /// The command that calls `program` instead, as a JSON string; `None` if it does already.
-    pub(super) fn calling(&self, program: &str) -> Option<String> {
-        if self.program == program {
-            return None;
-        }
-        Some(match &self.form {
-            Form::Exec(_) => quote(program),
-            Form::Shell(rest) => quote(&format!("{}{rest}", shell::quote(program))),
+    /// The handler at these places, if it is one of ours.
+    fn read(group: usize, handler: usize, value: &Node<'a>) -> Option<Self> {
+        let members = value.members();
+        // Of a repeated key the last counts.
+        let field = |key| Some(members.iter().rfind(|member| member.key == key)?.value);
+        let (kind, command) = (field("type")?.string()?, field("command")?);
+        let text = command.string()?;
+        let arguments = field("args");
+        let (program, rest) = match arguments {
+            Some(arguments) if arguments.elements().first()?.string()? != SUBCOMMAND => {
+                return None;
+            }
+            Some(_) => (text, String::new()),
+            None => {
+                let call = shell::call(&text, SUBCOMMAND)?;
+                (call.program, text[call.word.end..].to_owned())
+            }
+        };
+        (kind == "command" && shell::is_own_program(&program)).then_some(Self {
+            group,
+            handler,
+            command,
+            program,
+            arguments,
+            rest,
         })
+    }
+
+    /// The command that calls `program`, as a JSON string.
+    pub(super) fn calling(&self, program: &str) -> String {
+        if self.program == program {
+            self.command.raw.to_owned()
+        } else if self.arguments.is_some() {
+            quote(program)
+        } else {
+            quote(&format!("{}{}", shell::quote(program), self.rest))
+        }
     }
 
     /// Its arguments, if they are those that earlier versions wrote, without an agent's name.
     pub(super) fn nameless_arguments(&self) -> Option<Node<'a>> {
-        match self.form {
-            Form::Exec(arguments) if arguments.elements().len() == 1 => Some(arguments),
-            Form::Exec(_) | Form::Shell(_) => None,
-        }
+        self.arguments
+            .filter(|arguments| arguments.elements().len() == 1)
     }
 }
 
 /// Our hooks in an event's list, in order.
 pub(super) fn own_hooks_in<'a>(list: &Node<'a>) -> Vec<OwnHook<'a>> {
     let mut all = Vec::new();
-    for (group_at, group) in list.elements().into_iter().enumerate() {
-        let handlers = group.member("hooks").map(|handlers| handlers.elements());
-        for (at, handler) in handlers.unwrap_or_default().into_iter().enumerate() {
-            if let Some((command, program, form)) = recognise(&handler) {
-                all.push(OwnHook {
-                    group: group_at,
-                    handler: at,
-                    command,
-                    program,
-                    form,
-                });
-            }
+    for (group, value) in list.elements().into_iter().enumerate() {
+        let handlers = value.member("hooks").map(|handlers| handlers.elements());
+        for (handler, value) in handlers.unwrap_or_default().iter().enumerate() {
+            all.extend(OwnHook::read(group, handler, value));
         }
     }
     all
 }
 
-/// The command, the program and the form of the call, if the handler is one of ours.
-fn recognise<'a>(handler: &Node<'a>) -> Option<(Node<'a>, String, Form<'a>)> {
-    let members = handler.members();
-    // Of a repeated key the last counts.
-    let field = |key| Some(members.iter().rfind(|member| member.key == key)?.value);
-    let (kind, command) = (field("type")?, field("command")?);
-    let text = command.string()?;
-    if kind.string()? != "command" {
-        return None;
-    }
-    let (program, form) = match field("args") {
-        Some(args) if args.elements().first()?.string()? == SUBCOMMAND => {
-            (text.into_owned(), Form::Exec(args))
-        }
-        Some(_) => return None,
-        None => {
-            let call = shell::call(&text, SUBCOMMAND)?;
-            let rest = text[call.word.end..].to_owned();
-            (call.program, Form::Shell(rest))
-        }
-    };
-    shell::is_own_program(&program).then_some((command, program, form))
+/// A member with an event's list, which has one hook, as JSON without white space.
+pub(super) fn event(event: &str, request: &HookRequest<'_>, program: &str) -> String {
+    format!("{}:[{}]", quote(event), group(request, program))
 }
 
-/// A whole `hooks`, with a hook for each event.
-pub(super) fn all<'a>(request: &HookRequest<'a>, program: &str) -> Tree<'a> {
-    let event = |&event: &&'a str| (event, Tree::List(vec![group(request, program)]));
-    Tree::Object(request.install.events.iter().map(event).collect())
-}
-
-/// A group with one hook: without a matcher, which is for all; not `async`, so that events arrive in order.
-pub(super) fn group<'a>(request: &HookRequest<'_>, program: &str) -> Tree<'a> {
-    let mut handler = vec![("type", string("command"))];
-    match request.install.form {
+/// A group with one hook, as JSON without white space: without a matcher, which is for all; not `async`, so that events
+/// arrive in order.
+pub(super) fn group(request: &HookRequest<'_>, program: &str) -> String {
+    let (agent, timeout) = (request.agent, request.install.timeout);
+    let call = match request.install.form {
         CommandForm::Exec => {
-            let arguments = vec![string(SUBCOMMAND), string(request.agent)];
-            handler.push(("command", string(program)));
-            handler.push(("args", Tree::List(arguments)));
+            let (program, agent) = (quote(program), quote(agent));
+            format!(r#""command":{program},"args":["{SUBCOMMAND}",{agent}]"#)
         }
         CommandForm::Shell => {
-            let program = shell::quote(program);
-            let command = format!("{program} {SUBCOMMAND} {}", request.agent);
-            handler.push(("command", string(&command)));
+            let command = format!("{} {SUBCOMMAND} {agent}", shell::quote(program));
+            format!(r#""command":{}"#, quote(&command))
         }
-    }
-    let timeout = request.install.timeout.to_string();
-    handler.push(("timeout", Tree::Raw(Cow::Owned(timeout))));
-    Tree::Object(vec![("hooks", Tree::List(vec![Tree::Object(handler)]))])
-}
-
-/// A JSON string.
-pub(super) fn string<'a>(text: &str) -> Tree<'a> {
-    Tree::Raw(Cow::Owned(quote(text)))
+    };
+    format!(r#"{{"hooks":[{{"type":"command",{call},"timeout":{timeout}}}]}}"#)
 }

@@ -5,12 +5,10 @@
 //! so that a person still sees it; the JSON string that it was written as is kept in the [`StatusLineUndo`] and put back.
 //! Without that record the command is unquoted from the settings.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
 use super::former::FormerUndo;
-use super::json::{Edits, Node, Tree, lossy, quote};
+use super::json::{Edits, Node, lossy, quote};
 use super::shell::{self, STATUS_LINE as SUBCOMMAND};
 use super::{Plan, SettingsError, wrong};
 
@@ -123,16 +121,16 @@ impl<'a> StatusLine<'a> {
         body: &str,
         program: &str,
         undo: Option<&StatusLineUndo>,
-        plan: &mut Plan<'_>,
+        plan: &mut Plan,
     ) -> Result<StatusLineUndo, SettingsError> {
         if let Some(undo) = self.update(program, undo, plan) {
             return Ok(undo);
         }
         let Some((_, value)) = &self.place else {
-            let text = |text: &str| Tree::Raw(Cow::Owned(quote(text)));
-            let command = format!("{} {SUBCOMMAND}", shell::quote(program));
-            let members = vec![("type", text("command")), ("command", text(&command))];
-            plan.new.push((KEY, Tree::Object(members)));
+            let command = quote(&format!("{} {SUBCOMMAND}", shell::quote(program)));
+            plan.new.push(format!(
+                r#""{KEY}":{{"type":"command","command":{command}}}"#
+            ));
             return Ok(StatusLineUndo::Added);
         };
         let command = check_shape(body, value)?;
@@ -146,7 +144,7 @@ impl<'a> StatusLine<'a> {
         &self,
         program: &str,
         undo: Option<&StatusLineUndo>,
-        plan: &mut Plan<'_>,
+        plan: &mut Plan,
     ) -> Option<StatusLineUndo> {
         let command = self.command?;
         let text = match (undo, &self.own) {

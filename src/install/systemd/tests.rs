@@ -1,4 +1,5 @@
 use super::*;
+use crate::install::program::ServiceProgram;
 
 fn starts(path: &str, argument: Option<&'static str>) -> ServiceProgram {
     ServiceProgram {
@@ -74,14 +75,16 @@ fn the_managers_answer_is_read() {
          Id=agent-console.service\nLoadState=loaded\nActiveState=failed\nUnitFileState=indirect\n",
     );
     let (socket, service) = (&answer.socket, &answer.service);
-    assert!(socket.is_active() && socket.is_enabled() && socket.needs_reload && socket.is_known());
+    assert!(
+        socket.is_active() && socket.is_enabled() && socket.needs_reload() && socket.is_known()
+    );
     assert_eq!(
-        socket.listens,
+        socket.listens(),
         Path::new("/run/user/1000/agent-console.sock")
     );
     assert!(service.has_failed() && !service.is_active() && !service.is_enabled());
-    assert_eq!(service.program, Path::new("/usr/bin/agent-console"));
-    assert_eq!(service.main_pid, 17);
+    assert_eq!(service.program(), Path::new("/usr/bin/agent-console"));
+    assert_eq!(service.property("MainPID"), "17");
     let user = Path::new("/home/a b/.config/systemd/user");
     assert!(socket.is_elsewhere(user));
     assert!(answer.searches(user) && answer.searches(Path::new("/usr/lib/systemd/user")));
