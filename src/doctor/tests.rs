@@ -234,7 +234,7 @@ fn a_socket_is_there_mine_private_and_listened_on() {
     is(
         &check,
         Level::Wrong,
-        "taken no connection",
+        "accepted no connection",
         Some("agent-console stop && agent-console daemon --daemonize"),
     );
 }

@@ -97,7 +97,7 @@ fn without_a_daemon_it_says_how_to_start_one() {
 
     // What a killed daemon leaves behind.
     drop(UnixListener::bind(fixture.0.socket()).unwrap());
-    fixture.fixes("socket", "nobody listens", start);
+    fixture.fixes("socket", "no process listens", start);
     fixture.stop();
 
     fs::write(fixture.0.socket(), "mine").unwrap();
