@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::json::{Edits, Member, Node, Style, quote};
 use super::own_hook::{self, OwnHook, own_hooks_in};
-use super::{HookRequest, Plan, Prior, SettingsError, prior, remove_children, wrong};
+use super::{HookRequest, Plan, Prior, SettingsError, prior, wrong};
 
 const KEY: &str = "hooks";
 
 /// What undoing the hooks needs to know beyond the text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HooksUndo {
     /// `hooks`.
     pub hooks: Prior,
@@ -135,19 +135,11 @@ impl<'a> Hooks<'a> {
         body: &str,
         request: &HookRequest<'_>,
         program: &str,
-        undo: Option<&HooksUndo>,
+        undo: Option<HooksUndo>,
         style: &Style,
         plan: &mut Plan,
     ) -> HooksUndo {
-        let prior_hooks = match self.place {
-            Some(_) => Prior::Filled,
-            None => Prior::Missing,
-        };
-        let mut undo = undo.cloned().unwrap_or(HooksUndo {
-            hooks: prior_hooks,
-            events: BTreeMap::new(),
-            replaced: Vec::new(),
-        });
+        let mut undo = undo.unwrap_or_default();
         self.name_agent(body, request.agent, &undo, style, &mut plan.edits);
         let mut new = Vec::new();
         for &event in request.install.events {
@@ -168,7 +160,10 @@ impl<'a> Hooks<'a> {
         }
         let new = new.join(",");
         match &self.place {
-            None => plan.new.push(format!("\"{KEY}\":{{{new}}}")),
+            None => {
+                undo.hooks = Prior::Missing;
+                plan.new.push(format!("\"{KEY}\":{{{new}}}"));
+            }
             Some((_, hooks)) if !new.is_empty() => {
                 undo.hooks = prior(body, hooks, Some(&undo.hooks));
                 plan.edits.append(body, hooks, &new, style);
@@ -238,7 +233,7 @@ impl<'a> Hooks<'a> {
             }
         }
         let was = kept_if_repeated(self.repeated, undo.map(|undo| &undo.hooks));
-        remove_children(&hooks, &gone, was, edits).then_some(at)
+        edits.remove(&hooks, &gone, was).then_some(at)
     }
 }
 
@@ -293,10 +288,10 @@ impl Event<'_> {
             for own in self.own.iter().filter(|own| own.group == group) {
                 handlers_gone[own.handler] = true;
             }
-            *gone = remove_children(&handlers, &handlers_gone, None, edits);
+            *gone = edits.remove(&handlers, &handlers_gone, None);
         }
         let was = kept_if_repeated(self.repeated, was);
-        self.list.is_list() && remove_children(&self.list, &gone, was, edits)
+        self.list.is_list() && edits.remove(&self.list, &gone, was)
     }
 }
 

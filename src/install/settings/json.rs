@@ -10,7 +10,7 @@ use std::ops::Range;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{BLANK, SettingsError};
+use super::{BLANK, Prior, SettingsError};
 
 /// A value in its text.
 #[derive(Debug, Clone, Copy)]
@@ -332,14 +332,20 @@ impl Edits {
         self.replace(last.end..last.end, added);
     }
 
-    /// Takes away the children of `container` that are `gone`, each with the comma that it came with; when none remain
-    /// there is `empty` between the brackets.
-    pub(super) fn remove(&mut self, container: &Node, gone: &[bool], empty: &str) {
-        if !gone.contains(&true) {
-            return;
-        }
+    /// Removes the children of `container` that are `gone`, each with the comma that it came with. True if the container
+    /// must be removed itself, because it is then empty and was added; without knowledge of what it `was`, if that is what
+    /// emptied it.
+    pub(super) fn remove(&mut self, container: &Node, gone: &[bool], was: Option<&Prior>) -> bool {
+        let any = gone.contains(&true);
         if !gone.contains(&false) {
-            return self.replace(container.inner(), empty.to_owned());
+            let blank = match was {
+                Some(Prior::Empty(blank)) => blank.clone(),
+                _ => String::new(),
+            };
+            if any {
+                self.replace(container.inner(), blank);
+            }
+            return was == Some(&Prior::Missing) || (was.is_none() && any);
         }
         let children = container.children();
         let mut kept = false;
@@ -352,6 +358,7 @@ impl Edits {
                 self.replace(child.start..next.start, String::new());
             }
         }
+        false
     }
 
     pub(super) fn apply(mut self, text: &str) -> String {
