@@ -140,7 +140,6 @@ impl<'a> Hooks<'a> {
         plan: &mut Plan,
     ) -> HooksUndo {
         let mut undo = undo.unwrap_or_default();
-        self.name_agent(body, request.agent, &undo, style, &mut plan.edits);
         let mut new = Vec::new();
         for &event in request.install.events {
             let there = self.events.iter().find(|there| there.name == event);
@@ -170,45 +169,35 @@ impl<'a> Hooks<'a> {
             }
             Some(_) => {}
         }
-        self.retarget(program, &mut undo, &mut plan.edits);
+        self.update(body, request, program, &mut undo, style, &mut plan.edits);
         undo
     }
 
-    /// Puts the agent's name into the hooks that an earlier version added without it. Of hooks that were there before,
-    /// only the program is ever replaced.
-    fn name_agent(
+    /// Makes every hook of ours call `program`. Those that an earlier version added without the agent's name get it; of
+    /// hooks that were there before, only the program is ever replaced.
+    fn update(
         &self,
         body: &str,
-        agent: &str,
-        undo: &HooksUndo,
+        request: &HookRequest<'_>,
+        program: &str,
+        undo: &mut HooksUndo,
         style: &Style,
         edits: &mut Edits,
     ) {
-        let events = self.events.iter();
-        let added = events.filter(|event| undo.events.contains_key(&event.name));
-        for arguments in added
-            .flat_map(|event| &event.own)
-            .filter_map(OwnHook::nameless_arguments)
-        {
-            edits.append(body, &arguments, &quote(agent), style);
-        }
-    }
-
-    /// Makes every hook of ours call `program`.
-    fn retarget(&self, program: &str, undo: &mut HooksUndo, edits: &mut Edits) {
         let mut replaced = Vec::new();
         for event in &self.events {
             let added = undo.events.contains_key(&event.name);
             for (at, (own, earlier)) in event.own.iter().zip(event.replaced(undo)).enumerate() {
                 let new = own.calling(program);
-                let old = earlier
-                    .map_or(own.command.raw, |earlier| &earlier.old)
-                    .to_owned();
+                let old = earlier.map_or(own.command.raw, |earlier| &earlier.old);
+                if let Some(arguments) = own.nameless_arguments().filter(|_| added) {
+                    edits.append(body, &arguments, &quote(request.agent), style);
+                }
                 if !added && old != new {
                     replaced.push(Replaced {
                         event: event.name.clone(),
                         at,
-                        old,
+                        old: old.to_owned(),
                         new: new.clone(),
                     });
                 }
@@ -241,23 +230,19 @@ impl Event<'_> {
     /// For each of ours the record of its command: by its place, else wherever the command is found.
     fn replaced<'m>(&self, undo: &'m HooksUndo) -> Vec<Option<&'m Replaced>> {
         let mut found = vec![None; self.own.len()];
-        let here = undo
-            .replaced
-            .iter()
-            .filter(|replaced| replaced.event == self.name);
-        let (placed, moved): (Vec<_>, Vec<_>) = here.partition(|replaced| {
-            self.own
-                .get(replaced.at)
-                .is_some_and(|own| own.command.raw == replaced.new)
-        });
+        let is_at = |at: usize, replaced: &Replaced| {
+            let own = self.own.get(at);
+            own.is_some_and(|own| own.command.raw == replaced.new)
+        };
+        let all = undo.replaced.iter();
+        let here = all.filter(|replaced| replaced.event == self.name);
+        let (placed, moved): (Vec<_>, Vec<_>) = here.partition(|one| is_at(one.at, one));
         for replaced in placed {
             found[replaced.at] = Some(replaced);
         }
         for replaced in moved {
-            let same = |(at, own): (usize, &OwnHook)| {
-                found[at].is_none() && own.command.raw == replaced.new
-            };
-            if let Some(at) = self.own.iter().enumerate().position(same) {
+            let free = |&at: &usize| found[at].is_none() && is_at(at, replaced);
+            if let Some(at) = (0..found.len()).find(free) {
                 found[at] = Some(replaced);
             }
         }

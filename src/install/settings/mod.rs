@@ -238,19 +238,17 @@ pub fn uninstall(
     }
     let root = Node::read(body)?;
     let mut edits = Edits::default();
-    let mut gone = vec![false; root.members().len()];
+    let mut gone_at = Vec::new();
     if parts.hooks {
         let undo = record.and_then(|record| record.hooks.as_ref());
-        if let Some(at) = Hooks::read(&root).uninstall(undo, &mut edits) {
-            gone[at] = true;
-        }
+        gone_at.extend(Hooks::read(&root).uninstall(undo, &mut edits));
     }
     if parts.status_line {
         let undo = record.and_then(|record| record.status_line.as_ref());
-        if let Some(at) = StatusLine::read(&root).uninstall(undo, &mut edits) {
-            gone[at] = true;
-        }
+        gone_at.extend(StatusLine::read(&root).uninstall(undo, &mut edits));
     }
+    let members = 0..root.members().len();
+    let gone: Vec<bool> = members.map(|at| gone_at.contains(&at)).collect();
     let was = record.map_or(&Prior::Filled, |record| &record.root);
     match was {
         // Also where what was in the object that was added has been removed by hand.
