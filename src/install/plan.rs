@@ -111,8 +111,8 @@ impl Plan {
         changes
     }
 
-    /// What a service file that is written now is written over, and how many directories are made for it. `None`, with a
-    /// note that ends in `remark`, where the file is the user's.
+    /// What `install` overwrites at `path`, and how many directories are made for the file. `None` if the file is the
+    /// user's, with a note that ends in `remark`.
     pub(super) fn replaceable(
         &mut self,
         path: &Path,
@@ -168,8 +168,7 @@ impl Plan {
         }
     }
 
-    /// Stops a daemon that was started by hand: it would lose its socket's path to the manager, and no client would find
-    /// it.
+    /// Stops a daemon that was started by hand: the manager would take its socket's path, and no client would find it.
     pub(super) fn take_over(&mut self, wanted: Wanted<'_>) {
         if peer::connect(wanted.socket, ACCEPT_LIMIT).is_ok() {
             let [program, socket] = [wanted.program, wanted.socket].map(Path::to_string_lossy);
@@ -181,8 +180,7 @@ impl Plan {
     }
 }
 
-/// A path as a service file can hold it: UTF-8 without control characters, and `accepted`. `refusal` says what cannot be
-/// written, and why.
+/// A path as a service file can hold it: UTF-8 without control characters, and `accepted`. Else the error says `refusal`.
 pub(super) fn path_text<'a>(
     path: &'a Path,
     accepted: impl FnOnce(&str) -> bool,

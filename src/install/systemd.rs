@@ -38,7 +38,7 @@ pub(super) struct UnitStatus {
     service: Unit,
 }
 
-/// A unit's properties as the manager gives them (`org.freedesktop.systemd1(5)`); empty where it knows none of the name.
+/// A unit's properties as the manager gives them (`org.freedesktop.systemd1(5)`); empty where it does not know the unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Unit(HashMap<String, String>);
 
@@ -369,21 +369,21 @@ pub(super) fn plan_install(
 pub(super) fn plan_uninstall(plan: &mut Plan, answer: &UnitStatus) -> anyhow::Result<()> {
     let directory = directory()?;
     let units = [(SOCKET, &answer.socket), (SERVICE, &answer.service)];
+    let those = |hold: fn(&Unit) -> bool| -> Vec<&str> {
+        let those = units.iter().filter(|(_, unit)| hold(unit));
+        those.map(|&(name, _)| name).collect()
+    };
     // A package may have enabled its units for everybody, which is not this user's to undo.
     let link = directory.join("sockets.target.wants").join(SOCKET);
     let enabled = answer.socket.is_enabled()
         && (!answer.socket.is_elsewhere(&directory) || fs::symlink_metadata(link).is_ok());
     if enabled || units.iter().any(|(_, unit)| unit.is_active()) {
-        let known = units.iter().filter(|(_, unit)| unit.is_known());
-        let known = known.map(|&(name, _)| name);
-        let words: Vec<_> = ["disable", "--now"].into_iter().chain(known).collect();
-        run(plan, &words);
+        run(
+            plan,
+            &[&["disable", "--now"], &*those(Unit::is_known)].concat(),
+        );
     }
-    let failed: Vec<&str> = units
-        .iter()
-        .filter(|(_, unit)| unit.has_failed())
-        .map(|&(name, _)| name)
-        .collect();
+    let failed = those(Unit::has_failed);
     if !failed.is_empty() {
         // Else the manager remembers a unit that is not there any more.
         run(plan, &[&["reset-failed"], &*failed].concat());

@@ -213,8 +213,8 @@ impl Style {
         style
     }
 
-    /// JSON without white space in this style; `around` is the indentation of the line that it begins on, `None` keeps it
-    /// on that line.
+    /// JSON without white space, written in this style; `around` is the indentation of the line that it begins on, `None`
+    /// keeps it on that line.
     pub(super) fn write(&self, compact: &str, around: Option<&str>) -> String {
         let new_line = |depth| {
             let around = around.unwrap_or_default();
@@ -302,7 +302,7 @@ fn line_indentation(text: &str, at: usize) -> &str {
     &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
-/// Ranges of a text and their replacements. A range may hold others, which are void then.
+/// Ranges of a text and their replacements. Those within a range that is replaced are void.
 #[derive(Debug, Default)]
 pub(super) struct Edits(Vec<(Range<usize>, String)>);
 
@@ -311,8 +311,8 @@ impl Edits {
         self.0.push((range, new));
     }
 
-    /// Adds `children`, which is what a container without white space has between its brackets, at the end of `container`:
-    /// in the style of the last that is there.
+    /// Adds `children` at the end of `container`, in the style of the last that is there. They are given as they stand
+    /// between the brackets of a container without white space.
     pub(super) fn append(&mut self, text: &str, container: &Node, children: &str, style: &Style) {
         let Some(last) = container.children().pop() else {
             // A container that shares its line with others stays on it.
@@ -332,9 +332,9 @@ impl Edits {
         self.replace(last.end..last.end, added);
     }
 
-    /// Removes the children of `container` that are `gone`, each with the comma that it came with. True if the container
-    /// must be removed itself, because it is then empty and was added; without knowledge of what it `was`, if that is what
-    /// emptied it.
+    /// Removes the children of `container` that are `gone`, each with the comma that it came with. Returns true if the
+    /// container must be removed itself: it is then empty and was added, or this emptied it and it is unknown what it
+    /// `was`.
     pub(super) fn remove(&mut self, container: &Node, gone: &[bool], was: Option<&Prior>) -> bool {
         let any = gone.contains(&true);
         if !gone.contains(&false) {
