@@ -40,7 +40,7 @@ pub struct State {
 }
 
 /// The record of an installation, as it is on disk.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct UndoFile {
     version: u32,
     /// The settings' path, for people who read the file.
@@ -159,83 +159,54 @@ impl Files {
             );
         };
         let (before, text) = self.read_settings()?;
-        let (undo_before, undo) = self.read_record()?;
-        let earlier = undo.as_ref().map(|undo| &undo.record);
-        let installed = settings::install(&text, request, program, earlier)
+        let (undo_before, earlier) = self.read_record()?;
+        let installed = settings::install(&text, request, program, Some(&earlier.record))
             .map_err(|error| self.settings_error(&error))?;
         let mut changes = Vec::new();
         // First, so that the settings are never changed without a record.
         if let Some(path) = &self.record {
-            let mut now = UndoFile {
+            let mut undo = UndoFile {
                 version: VERSION,
                 settings: self.settings.to_string_lossy().into_owned(),
-                made_file: before.is_none(),
+                made_file: before.is_none() || earlier.made_file,
                 made_directories: missing_directories(&self.settings),
                 made_own_directories: missing_directories(path),
                 record: installed.record,
             };
-            if let Some(earlier) = undo {
-                now.made_file |= earlier.made_file;
-                extend(&mut now.made_directories, earlier.made_directories);
-                extend(&mut now.made_own_directories, earlier.made_own_directories);
-            }
-            changes.push(Change {
-                path: path.clone(),
-                before: undo_before,
-                after: Some(now.to_bytes()?),
-                mode: MODE,
-                ..Change::default()
-            });
+            extend(&mut undo.made_directories, earlier.made_directories);
+            extend(&mut undo.made_own_directories, earlier.made_own_directories);
+            let after = Some(undo.to_bytes()?);
+            changes.push(change(path, undo_before, after, Vec::new()));
         }
-        changes.push(Change {
-            path: self.settings.clone(),
-            before,
-            after: Some(installed.text.into_bytes()),
-            mode: MODE,
-            ..Change::default()
-        });
+        let after = Some(installed.text.into_bytes());
+        changes.push(change(&self.settings, before, after, Vec::new()));
         changes.retain(|change| !change.is_empty());
         Ok(changes)
     }
 
     fn plan_uninstall(&self, parts: Parts) -> anyhow::Result<Vec<Change>> {
         let (before, text) = self.read_settings()?;
-        let (undo_before, undo) = self.read_record()?;
+        let (undo_before, mut undo) = self.read_record()?;
         let mut after = None;
         if before.is_some() {
-            let record = undo.as_ref().map(|undo| &undo.record);
-            let text = settings::uninstall(&text, parts, record)
+            let text = settings::uninstall(&text, parts, Some(&undo.record))
                 .map_err(|error| self.settings_error(&error))?;
-            let made = undo.as_ref().is_some_and(|undo| undo.made_file);
-            after = Some(text.into_bytes()).filter(|after| !(made && after.is_empty()));
+            after = Some(text.into_bytes()).filter(|after| !(undo.made_file && after.is_empty()));
         }
-        // The records' directory is removed with the last of them, even if it was there before.
-        let own = self.record.as_ref().and_then(|path| path.parent());
-        let (mut made, mut made_own) = (Vec::new(), Vec::from_iter(own.map(Path::to_owned)));
+        undo.record.forget(parts);
         let mut undo_after = None;
-        if let Some(mut undo) = undo {
-            undo.record.forget(parts);
-            if !undo.record.is_empty() {
-                undo_after = Some(undo.to_bytes()?);
-            }
-            made = undo.made_directories;
-            extend(&mut made_own, undo.made_own_directories);
+        if !undo.record.is_empty() {
+            undo_after = Some(undo.to_bytes()?);
         }
+        let made = undo.made_directories;
+        let mut changes = vec![change(&self.settings, before, after, made)];
         // The record last: whatever fails before, it can be tried again.
-        let mut changes = vec![Change {
-            path: self.settings.clone(),
-            before,
-            after,
-            mode: MODE,
-            prune: made,
-        }];
-        changes.extend(self.record.as_ref().map(|path| Change {
-            path: path.clone(),
-            before: undo_before,
-            after: undo_after,
-            mode: MODE,
-            prune: made_own,
-        }));
+        if let Some(path) = &self.record {
+            // Its directory is removed with the last record, even if it was there before.
+            let mut made = Vec::from_iter(path.parent().map(Path::to_owned));
+            extend(&mut made, undo.made_own_directories);
+            changes.push(change(path, undo_before, undo_after, made));
+        }
         changes.retain(|change| !change.is_empty());
         Ok(changes)
     }
@@ -277,17 +248,32 @@ impl Files {
         )
     }
 
-    /// The record's bytes, and what they mean if they can be read.
-    fn read_record(&self) -> anyhow::Result<(Option<Vec<u8>>, Option<UndoFile>)> {
-        let Some(path) = &self.record else {
-            return Ok((None, None));
+    /// The record's bytes, and what they mean; without a record that can be read, that nothing was done.
+    fn read_record(&self) -> anyhow::Result<(Option<Vec<u8>>, UndoFile)> {
+        let bytes = match &self.record {
+            Some(path) => read(path)?,
+            None => None,
         };
-        let bytes = read(path)?;
         let undo = bytes
             .as_deref()
             .and_then(|bytes| serde_json::from_slice(bytes).ok())
             .filter(|undo: &UndoFile| undo.version == VERSION);
-        Ok((bytes, undo))
+        Ok((bytes, undo.unwrap_or_default()))
+    }
+}
+
+fn change(
+    path: &Path,
+    before: Option<Vec<u8>>,
+    after: Option<Vec<u8>>,
+    prune: Vec<PathBuf>,
+) -> Change {
+    Change {
+        path: path.to_owned(),
+        before,
+        after,
+        mode: MODE,
+        prune,
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::file::{self, FileError};
-use super::plan::{self, FileState, Manager, Plan, State, Wanted};
+use super::file::FileError;
+use super::plan::{self, FileState, MOVE_AWAY, Manager, Plan, State, Wanted};
 use super::stamp::{self, Found};
 use crate::config::variable;
 use crate::os::service_manager::LAUNCHD_LABEL as LABEL;
@@ -62,15 +62,8 @@ fn text(wanted: Wanted<'_>, directories: usize) -> anyhow::Result<String> {
 }
 
 fn utf8(path: &Path) -> anyhow::Result<&str> {
-    let text = path
-        .to_str()
-        .filter(|text| !text.contains(char::is_control));
-    text.with_context(|| {
-        format!(
-            "{}: a property list holds no path with control characters, or that is not UTF-8; choose another",
-            path.display()
-        )
-    })
+    let refusal = "a property list holds no path with control characters, or that is not UTF-8; choose another";
+    plan::path_text(path, |_| true, refusal)
 }
 
 /// As text of an XML element.
@@ -109,16 +102,8 @@ pub(super) fn state(wanted: Wanted<'_>) -> State {
 
 pub(super) fn plan_install(plan: &mut Plan, wanted: Wanted<'_>) -> anyhow::Result<()> {
     let path = path()?;
-    let (before, directories) = match find(&path)? {
-        Found::Nothing => (None, file::missing_directories(&path).len()),
-        Found::Ours(bytes, directories) => (Some(bytes), directories),
-        Found::Theirs => {
-            plan.notes.push(format!(
-                "{} is yours, or was edited, and stays as it is; to have it written anew, move it away and install again",
-                path.display()
-            ));
-            return Ok(());
-        }
+    let Some((before, directories)) = plan.replaceable(&path, find(&path)?, MOVE_AWAY) else {
+        return Ok(());
     };
     let changed = plan.write_file(&path, before, text(wanted, directories)?);
     let loaded = is_loaded();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::file::Change;
+use super::file::{self, Change};
 use super::program::ServiceProgram;
 use super::stamp::{self, Found};
 use crate::os::{command, peer};
@@ -75,6 +75,9 @@ pub(super) struct Wanted<'a> {
     pub(super) socket: &'a Path,
 }
 
+/// Ends the note about a service file of the user's.
+pub(super) const MOVE_AWAY: &str = "; to have it written anew, move it away and install again";
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -106,6 +109,27 @@ impl Plan {
             self.steps.push(Step::Change(change));
         }
         changes
+    }
+
+    /// What `install` overwrites at `path`, and how many directories are made for the file. `None` if the file is the
+    /// user's, with a note that ends in `remark`.
+    pub(super) fn replaceable(
+        &mut self,
+        path: &Path,
+        found: Found,
+        remark: &str,
+    ) -> Option<(Option<Vec<u8>>, usize)> {
+        match found {
+            Found::Nothing => Some((None, file::missing_directories(path).len())),
+            Found::Ours(bytes, directories) => Some((Some(bytes), directories)),
+            Found::Theirs => {
+                self.notes.push(format!(
+                    "{} is yours, or was edited, and stays as it is{remark}",
+                    path.display()
+                ));
+                None
+            }
+        }
     }
 
     /// Writes a service file that has its stamp; true if that changes it.
@@ -144,8 +168,7 @@ impl Plan {
         }
     }
 
-    /// Stops a daemon that was started by hand: it would lose its socket's path to the manager, and no client would find
-    /// it.
+    /// Stops a daemon that was started by hand: the manager would take its socket's path, and no client would find it.
     pub(super) fn take_over(&mut self, wanted: Wanted<'_>) {
         if peer::connect(wanted.socket, ACCEPT_LIMIT).is_ok() {
             let [program, socket] = [wanted.program, wanted.socket].map(Path::to_string_lossy);
@@ -155,6 +178,17 @@ impl Plan {
             self.run(&[&program, "--socket", &socket, "stop"]);
         }
     }
+}
+
+/// A path as a service file can hold it: UTF-8 without control characters, and `accepted`. Else the error says `refusal`.
+pub(super) fn path_text<'a>(
+    path: &'a Path,
+    accepted: impl FnOnce(&str) -> bool,
+    refusal: &str,
+) -> anyhow::Result<&'a str> {
+    path.to_str()
+        .filter(|text| !text.contains(char::is_control) && accepted(text))
+        .with_context(|| format!("{}: {refusal}", path.display()))
 }
 
 /// Runs a command to its end and gives its standard output.

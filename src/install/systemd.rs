@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use super::file::{self, FileError};
-use super::plan::{self, FileState, Manager, Plan, State, Wanted};
+use super::file::FileError;
+use super::plan::{self, FileState, MOVE_AWAY, Manager, Plan, State, Wanted};
 use super::stamp::{self, Found};
 use crate::config::{variable, xdg_base};
 use crate::os::program::same_file;
@@ -38,7 +38,7 @@ pub(super) struct UnitStatus {
     service: Unit,
 }
 
-/// A unit's properties as the manager gives them (`org.freedesktop.systemd1(5)`); empty where it knows none of the name.
+/// A unit's properties as the manager gives them (`org.freedesktop.systemd1(5)`); empty where it does not know the unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Unit(HashMap<String, String>);
 
@@ -194,45 +194,24 @@ fn marked(text: &str, directories: usize) -> String {
 /// specifier, blanks part words, unless quoted. `$` is nothing special there. systemd refuses quotes, backslashes and
 /// control characters in a program's path, however they are written.
 fn exec_path(path: &Path) -> anyhow::Result<String> {
-    let text = path
-        .to_str()
-        .filter(|text| !text.contains(['\'', '"', '\\']) && !text.contains(char::is_control));
-    let text = text.with_context(|| {
-        format!(
-            "{}: systemd starts no program whose path has quotes, backslashes or control characters, or is not UTF-8; \
-             move it",
-            path.display()
-        )
-    })?;
-    let text = text.replace('%', "%%");
-    if text.contains([' ', ';']) {
-        Ok(format!("\"{text}\""))
-    } else {
-        Ok(text)
-    }
+    let refusal = "systemd starts no program whose path has quotes, backslashes or control characters, or is not UTF-8; \
+                   move it";
+    let text = plan::path_text(path, |text| !text.contains(['\'', '"', '\\']), refusal)?;
+    let quote = if text.contains([' ', ';']) { "\"" } else { "" };
+    Ok(format!("{quote}{}{quote}", text.replace('%', "%%")))
 }
 
 /// A socket's path as `ListenStream=` takes it (`systemd.socket(5)`): to the end of the line, with specifiers; `%t` is
 /// the runtime directory.
 fn listen_path(path: &Path) -> anyhow::Result<String> {
+    let refusal = "systemd cannot be told to listen there: not UTF-8, control characters, or a blank or backslash at the \
+                   end";
+    let text = plan::path_text(path, |text| !text.ends_with([' ', '\\']), refusal)?;
     let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let below = runtime.and_then(|directory| path.strip_prefix(directory).ok());
-    let text = below
-        .unwrap_or(path)
-        .to_str()
-        .filter(|text| !text.contains(char::is_control) && !text.ends_with([' ', '\\']));
-    let text = text.with_context(|| {
-        format!(
-            "{}: systemd cannot be told to listen there: not UTF-8, control characters, or a blank or backslash at the \
-             end",
-            path.display()
-        )
-    })?;
-    let text = text.replace('%', "%%");
-    Ok(match below {
-        Some(_) => format!("%t/{text}"),
-        None => text,
-    })
+    let below = runtime.and_then(|directory| Path::new(text).strip_prefix(directory).ok());
+    let specifier = below.map_or("", |_| "%t/");
+    let text = below.and_then(Path::to_str).unwrap_or(text);
+    Ok(format!("{specifier}{}", text.replace('%', "%%")))
 }
 
 /// What lies at `path`. Units copied from `packaging/` by hand are ours as well, also those of before the service was a
@@ -305,31 +284,23 @@ fn plan_unit(
     let path = directory.join(name);
     let known = answer.unit(name);
     let serves = answer.serves(name, wanted);
-    let (before, directories) = match find(&path)? {
-        Found::Nothing if known.is_elsewhere(&directory) && serves => {
-            return Ok(UnitChange::Nothing);
-        }
-        Found::Nothing => (None, file::missing_directories(&path).len()),
-        Found::Ours(bytes, directories) => (Some(bytes), directories),
-        Found::Theirs => {
-            let mut does = String::new();
-            if known.is_known() && !serves {
-                let (what, found, expected) = if name == SOCKET {
-                    ("listens on", known.listens(), wanted.socket)
-                } else {
-                    ("starts", known.program(), &*wanted.starts.path)
-                };
-                let (found, expected) = (found.display(), expected.display());
-                does = format!(
-                    " though it {what} {found}, not {expected}; to have it written anew, move it away and install again"
-                );
-            }
-            plan.notes.push(format!(
-                "{} is yours, or was edited, and stays as it is{does}",
-                path.display()
-            ));
-            return Ok(UnitChange::Nothing);
-        }
+    let found = find(&path)?;
+    if matches!(found, Found::Nothing) && known.is_elsewhere(&directory) && serves {
+        return Ok(UnitChange::Nothing);
+    }
+    let remark = if known.is_known() && !serves {
+        let (does, now, expected) = if name == SOCKET {
+            ("listens on", known.listens(), wanted.socket)
+        } else {
+            ("starts", known.program(), &*wanted.starts.path)
+        };
+        let (now, expected) = (now.display(), expected.display());
+        format!(" though it {does} {now}, not {expected}{MOVE_AWAY}")
+    } else {
+        String::new()
+    };
+    let Some((before, directories)) = plan.replaceable(&path, found, &remark) else {
+        return Ok(UnitChange::Nothing);
     };
     let after = marked(&unit(name, wanted)?, directories);
     let change = match before.as_deref().map(String::from_utf8_lossy) {
@@ -398,21 +369,21 @@ pub(super) fn plan_install(
 pub(super) fn plan_uninstall(plan: &mut Plan, answer: &UnitStatus) -> anyhow::Result<()> {
     let directory = directory()?;
     let units = [(SOCKET, &answer.socket), (SERVICE, &answer.service)];
+    let those = |hold: fn(&Unit) -> bool| -> Vec<&str> {
+        let those = units.iter().filter(|(_, unit)| hold(unit));
+        those.map(|&(name, _)| name).collect()
+    };
     // A package may have enabled its units for everybody, which is not this user's to undo.
     let link = directory.join("sockets.target.wants").join(SOCKET);
     let enabled = answer.socket.is_enabled()
         && (!answer.socket.is_elsewhere(&directory) || fs::symlink_metadata(link).is_ok());
     if enabled || units.iter().any(|(_, unit)| unit.is_active()) {
-        let known = units.iter().filter(|(_, unit)| unit.is_known());
-        let known = known.map(|&(name, _)| name);
-        let words: Vec<_> = ["disable", "--now"].into_iter().chain(known).collect();
-        run(plan, &words);
+        run(
+            plan,
+            &[&["disable", "--now"], &*those(Unit::is_known)].concat(),
+        );
     }
-    let failed: Vec<&str> = units
-        .iter()
-        .filter(|(_, unit)| unit.has_failed())
-        .map(|&(name, _)| name)
-        .collect();
+    let failed = those(Unit::has_failed);
     if !failed.is_empty() {
         // Else the manager remembers a unit that is not there any more.
         run(plan, &[&["reset-failed"], &*failed].concat());

@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::json::{Edits, Member, Node, Style, quote};
 use super::own_hook::{self, OwnHook, own_hooks_in};
-use super::{HookRequest, Plan, Prior, SettingsError, prior, remove_children, wrong};
+use super::{HookRequest, Plan, Prior, SettingsError, prior, wrong};
 
 const KEY: &str = "hooks";
 
 /// What undoing the hooks needs to know beyond the text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HooksUndo {
     /// `hooks`.
     pub hooks: Prior,
@@ -135,20 +135,11 @@ impl<'a> Hooks<'a> {
         body: &str,
         request: &HookRequest<'_>,
         program: &str,
-        undo: Option<&HooksUndo>,
+        undo: Option<HooksUndo>,
         style: &Style,
         plan: &mut Plan,
     ) -> HooksUndo {
-        let prior_hooks = match self.place {
-            Some(_) => Prior::Filled,
-            None => Prior::Missing,
-        };
-        let mut undo = undo.cloned().unwrap_or(HooksUndo {
-            hooks: prior_hooks,
-            events: BTreeMap::new(),
-            replaced: Vec::new(),
-        });
-        self.name_agent(body, request.agent, &undo, style, &mut plan.edits);
+        let mut undo = undo.unwrap_or_default();
         let mut new = Vec::new();
         for &event in request.install.events {
             let there = self.events.iter().find(|there| there.name == event);
@@ -168,52 +159,45 @@ impl<'a> Hooks<'a> {
         }
         let new = new.join(",");
         match &self.place {
-            None => plan.new.push(format!("\"{KEY}\":{{{new}}}")),
+            None => {
+                undo.hooks = Prior::Missing;
+                plan.new.push(format!("\"{KEY}\":{{{new}}}"));
+            }
             Some((_, hooks)) if !new.is_empty() => {
                 undo.hooks = prior(body, hooks, Some(&undo.hooks));
                 plan.edits.append(body, hooks, &new, style);
             }
             Some(_) => {}
         }
-        self.retarget(program, &mut undo, &mut plan.edits);
+        self.update(body, request, program, &mut undo, style, &mut plan.edits);
         undo
     }
 
-    /// Puts the agent's name into the hooks that an earlier version added without it. Of hooks that were there before,
-    /// only the program is ever replaced.
-    fn name_agent(
+    /// Makes every hook of ours call `program`. Those that an earlier version added without the agent's name get it; of
+    /// hooks that were there before, only the program is ever replaced.
+    fn update(
         &self,
         body: &str,
-        agent: &str,
-        undo: &HooksUndo,
+        request: &HookRequest<'_>,
+        program: &str,
+        undo: &mut HooksUndo,
         style: &Style,
         edits: &mut Edits,
     ) {
-        let events = self.events.iter();
-        let added = events.filter(|event| undo.events.contains_key(&event.name));
-        for arguments in added
-            .flat_map(|event| &event.own)
-            .filter_map(OwnHook::nameless_arguments)
-        {
-            edits.append(body, &arguments, &quote(agent), style);
-        }
-    }
-
-    /// Makes every hook of ours call `program`.
-    fn retarget(&self, program: &str, undo: &mut HooksUndo, edits: &mut Edits) {
         let mut replaced = Vec::new();
         for event in &self.events {
             let added = undo.events.contains_key(&event.name);
             for (at, (own, earlier)) in event.own.iter().zip(event.replaced(undo)).enumerate() {
                 let new = own.calling(program);
-                let old = earlier
-                    .map_or(own.command.raw, |earlier| &earlier.old)
-                    .to_owned();
+                let old = earlier.map_or(own.command.raw, |earlier| &earlier.old);
+                if let Some(arguments) = own.nameless_arguments().filter(|_| added) {
+                    edits.append(body, &arguments, &quote(request.agent), style);
+                }
                 if !added && old != new {
                     replaced.push(Replaced {
                         event: event.name.clone(),
                         at,
-                        old,
+                        old: old.to_owned(),
                         new: new.clone(),
                     });
                 }
@@ -238,7 +222,7 @@ impl<'a> Hooks<'a> {
             }
         }
         let was = kept_if_repeated(self.repeated, undo.map(|undo| &undo.hooks));
-        remove_children(&hooks, &gone, was, edits).then_some(at)
+        edits.remove(&hooks, &gone, was).then_some(at)
     }
 }
 
@@ -246,23 +230,19 @@ impl Event<'_> {
     /// For each of ours the record of its command: by its place, else wherever the command is found.
     fn replaced<'m>(&self, undo: &'m HooksUndo) -> Vec<Option<&'m Replaced>> {
         let mut found = vec![None; self.own.len()];
-        let here = undo
-            .replaced
-            .iter()
-            .filter(|replaced| replaced.event == self.name);
-        let (placed, moved): (Vec<_>, Vec<_>) = here.partition(|replaced| {
-            self.own
-                .get(replaced.at)
-                .is_some_and(|own| own.command.raw == replaced.new)
-        });
+        let is_at = |at: usize, replaced: &Replaced| {
+            let own = self.own.get(at);
+            own.is_some_and(|own| own.command.raw == replaced.new)
+        };
+        let all = undo.replaced.iter();
+        let here = all.filter(|replaced| replaced.event == self.name);
+        let (placed, moved): (Vec<_>, Vec<_>) = here.partition(|one| is_at(one.at, one));
         for replaced in placed {
             found[replaced.at] = Some(replaced);
         }
         for replaced in moved {
-            let same = |(at, own): (usize, &OwnHook)| {
-                found[at].is_none() && own.command.raw == replaced.new
-            };
-            if let Some(at) = self.own.iter().enumerate().position(same) {
+            let free = |&at: &usize| found[at].is_none() && is_at(at, replaced);
+            if let Some(at) = (0..found.len()).find(free) {
                 found[at] = Some(replaced);
             }
         }
@@ -293,10 +273,10 @@ impl Event<'_> {
             for own in self.own.iter().filter(|own| own.group == group) {
                 handlers_gone[own.handler] = true;
             }
-            *gone = remove_children(&handlers, &handlers_gone, None, edits);
+            *gone = edits.remove(&handlers, &handlers_gone, None);
         }
         let was = kept_if_repeated(self.repeated, was);
-        self.list.is_list() && remove_children(&self.list, &gone, was, edits)
+        self.list.is_list() && edits.remove(&self.list, &gone, was)
     }
 }
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{BLANK, SettingsError};
+use super::{BLANK, Prior, SettingsError};
 
 /// A value in its text.
 #[derive(Debug, Clone, Copy)]
@@ -213,8 +213,8 @@ impl Style {
         style
     }
 
-    /// JSON without white space in this style; `around` is the indentation of the line that it begins on, `None` keeps it
-    /// on that line.
+    /// JSON without white space, written in this style; `around` is the indentation of the line that it begins on, `None`
+    /// keeps it on that line.
     pub(super) fn write(&self, compact: &str, around: Option<&str>) -> String {
         let new_line = |depth| {
             let around = around.unwrap_or_default();
@@ -302,7 +302,7 @@ fn line_indentation(text: &str, at: usize) -> &str {
     &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
-/// Ranges of a text and their replacements. A range may hold others, which are void then.
+/// Ranges of a text and their replacements. Those within a range that is replaced are void.
 #[derive(Debug, Default)]
 pub(super) struct Edits(Vec<(Range<usize>, String)>);
 
@@ -311,8 +311,8 @@ impl Edits {
         self.0.push((range, new));
     }
 
-    /// Adds `children`, which is what a container without white space has between its brackets, at the end of `container`:
-    /// in the style of the last that is there.
+    /// Adds `children` at the end of `container`, in the style of the last that is there. They are given as they stand
+    /// between the brackets of a container without white space.
     pub(super) fn append(&mut self, text: &str, container: &Node, children: &str, style: &Style) {
         let Some(last) = container.children().pop() else {
             // A container that shares its line with others stays on it.
@@ -332,14 +332,20 @@ impl Edits {
         self.replace(last.end..last.end, added);
     }
 
-    /// Takes away the children of `container` that are `gone`, each with the comma that it came with; when none remain
-    /// there is `empty` between the brackets.
-    pub(super) fn remove(&mut self, container: &Node, gone: &[bool], empty: &str) {
-        if !gone.contains(&true) {
-            return;
-        }
+    /// Removes the children of `container` that are `gone`, each with the comma that it came with. Returns true if the
+    /// container must be removed itself: it is then empty and was added, or this emptied it and it is unknown what it
+    /// `was`.
+    pub(super) fn remove(&mut self, container: &Node, gone: &[bool], was: Option<&Prior>) -> bool {
+        let any = gone.contains(&true);
         if !gone.contains(&false) {
-            return self.replace(container.inner(), empty.to_owned());
+            let blank = match was {
+                Some(Prior::Empty(blank)) => blank.clone(),
+                _ => String::new(),
+            };
+            if any {
+                self.replace(container.inner(), blank);
+            }
+            return was == Some(&Prior::Missing) || (was.is_none() && any);
         }
         let children = container.children();
         let mut kept = false;
@@ -352,6 +358,7 @@ impl Edits {
                 self.replace(child.start..next.start, String::new());
             }
         }
+        false
     }
 
     pub(super) fn apply(mut self, text: &str) -> String {

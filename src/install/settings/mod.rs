@@ -58,7 +58,7 @@ impl SettingsError {
 }
 
 /// A container as it was before something was added to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Prior {
     /// It was not there.
@@ -68,11 +68,12 @@ pub enum Prior {
     /// It was empty but for this white space.
     Empty(String),
     /// It had members or elements.
+    #[default]
     Filled,
 }
 
 /// What undoing needs to know beyond the text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UndoRecord {
     /// The outermost object.
     pub root: Prior,
@@ -177,54 +178,46 @@ pub fn install(
     record: Option<&UndoRecord>,
 ) -> Result<Installed, SettingsError> {
     let (mark, body) = split_mark(text);
-    let blank = is_blank(body);
     let root = read_root(body)?;
     let (hooks, line) = (Hooks::read(&root), StatusLine::read(&root));
     let style = Style::of(body, &root);
-    let hooks_record = record.and_then(|record| record.hooks.as_ref());
-    let line_record = record.and_then(|record| record.status_line.as_ref());
-    let hooks_undo = hooks_record.filter(|undo| hooks.matches(undo));
-    let line_undo = line_record.and_then(|record| line.undo(record));
+    let mut record = record.cloned().unwrap_or_default();
+    let hooks_undo = record.hooks.clone().filter(|undo| hooks.matches(undo));
+    let line_undo = record.status_line.as_ref();
+    let line_undo = line_undo.and_then(|undo| line.undo(undo));
+    if hooks_undo.is_none() && line_undo.is_none() {
+        record.root = Prior::Filled;
+    }
     let mut plan = Plan::default();
-    let new_hooks_record = match &request.hooks {
-        None => hooks_record.cloned(),
-        Some(request) => {
-            hooks.check_shape(body, request.install.events)?;
-            Some(hooks.install(body, request, program, hooks_undo, &style, &mut plan))
-        }
-    };
+    if let Some(request) = &request.hooks {
+        hooks.check_shape(body, request.install.events)?;
+        let undo = hooks.install(body, request, program, hooks_undo, &style, &mut plan);
+        record.hooks = Some(undo);
+    }
     let line_undo = line_undo.as_ref();
-    let new_line_record = match request.status_line {
-        StatusLineRequest::Keep => line_record.cloned(),
-        StatusLineRequest::Update => line.update(program, line_undo, &mut plan),
-        StatusLineRequest::Install => Some(line.install(body, program, line_undo, &mut plan)?),
-    };
-    let earlier = record
-        .map(|record| &record.root)
-        .filter(|_| hooks_undo.is_some() || line_undo.is_some());
+    match request.status_line {
+        StatusLineRequest::Keep => {}
+        StatusLineRequest::Update => {
+            record.status_line = line.update(program, line_undo, &mut plan);
+        }
+        StatusLineRequest::Install => {
+            record.status_line = Some(line.install(body, program, line_undo, &mut plan)?);
+        }
+    }
     let new = plan.new.join(",");
-    let (root, text) = if new.is_empty() {
-        let unchanged = earlier.cloned().unwrap_or(Prior::Filled);
-        (unchanged, format!("{mark}{}", plan.edits.apply(body)))
-    } else if blank {
-        let filled = style.write(&format!("{{{new}}}"), Some(""));
-        let end = style.line_end;
-        (
-            Prior::Blank(text.to_owned()),
-            format!("{mark}{filled}{end}"),
-        )
+    let after = if new.is_empty() {
+        plan.edits.apply(body)
+    } else if is_blank(body) {
+        record.root = Prior::Blank(text.to_owned());
+        style.write(&format!("{{{new}}}"), Some("")) + style.line_end
     } else {
         plan.edits.append(body, &root, &new, &style);
-        let was = prior(body, &root, earlier);
-        (was, format!("{mark}{}", plan.edits.apply(body)))
+        record.root = prior(body, &root, Some(&record.root));
+        plan.edits.apply(body)
     };
     Ok(Installed {
-        text,
-        record: UndoRecord {
-            root,
-            hooks: new_hooks_record,
-            status_line: new_line_record,
-        },
+        text: format!("{mark}{after}"),
+        record,
     })
 }
 
@@ -245,25 +238,23 @@ pub fn uninstall(
     }
     let root = Node::read(body)?;
     let mut edits = Edits::default();
-    let mut gone = vec![false; root.members().len()];
+    let mut gone_at = Vec::new();
     if parts.hooks {
         let undo = record.and_then(|record| record.hooks.as_ref());
-        if let Some(at) = Hooks::read(&root).uninstall(undo, &mut edits) {
-            gone[at] = true;
-        }
+        gone_at.extend(Hooks::read(&root).uninstall(undo, &mut edits));
     }
     if parts.status_line {
         let undo = record.and_then(|record| record.status_line.as_ref());
-        if let Some(at) = StatusLine::read(&root).uninstall(undo, &mut edits) {
-            gone[at] = true;
-        }
+        gone_at.extend(StatusLine::read(&root).uninstall(undo, &mut edits));
     }
+    let members = 0..root.members().len();
+    let gone: Vec<bool> = members.map(|at| gone_at.contains(&at)).collect();
     let was = record.map_or(&Prior::Filled, |record| &record.root);
     match was {
         // Also where what was in the object that was added has been removed by hand.
         Prior::Blank(text) if root.is_object() && !gone.contains(&false) => Ok(text.clone()),
         _ => {
-            remove_children(&root, &gone, Some(was), &mut edits);
+            edits.remove(&root, &gone, Some(was));
             Ok(format!("{mark}{}", edits.apply(body)))
         }
     }
@@ -316,23 +307,6 @@ fn prior(body: &str, container: &Node, earlier: Option<&Prior>) -> Prior {
         _ if empty => Prior::Empty(body[container.inner()].to_owned()),
         _ => Prior::Filled,
     }
-}
-
-/// Removes the children that are `gone` from a container; true if it must be removed itself, because it is then empty and
-/// was added. Without a record of it, it is removed if that is what emptied it.
-fn remove_children(
-    container: &Node,
-    gone: &[bool],
-    was: Option<&Prior>,
-    edits: &mut Edits,
-) -> bool {
-    let blank = match was {
-        Some(Prior::Empty(blank)) => blank,
-        _ => "",
-    };
-    edits.remove(container, gone, blank);
-    let any = gone.contains(&true);
-    !gone.contains(&false) && (was == Some(&Prior::Missing) || (was.is_none() && any))
 }
 
 /// The byte order mark, which agents accept, and the rest.

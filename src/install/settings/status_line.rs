@@ -101,18 +101,15 @@ impl<'a> StatusLine<'a> {
         let raw = self.command?.raw;
         let old = match record {
             StatusLineUndo::Replaced { old, new } if new == raw => Some(old.clone()),
+            // A person's own call, which they have edited since.
+            StatusLineUndo::Replaced { old, .. } if self.own.is_some() && is_own(old) => {
+                Some(raw.to_owned())
+            }
             StatusLineUndo::Former(former) => former.old(raw),
             _ => None,
         };
-        if let Some(old) = old {
-            return Some(replaced(&old, raw));
-        }
-        let own = self.own.as_ref()?;
-        Some(match record {
-            // A person's own call, which they have edited since.
-            StatusLineUndo::Replaced { old, .. } if is_own(old) => replaced(raw, raw),
-            _ => own.undo(),
-        })
+        old.map(|old| replaced(&old, raw))
+            .or_else(|| Some(self.own.as_ref()?.undo()))
     }
 
     /// Makes sure that it calls `program`. `undo` is what [`StatusLine::undo`] gave.
