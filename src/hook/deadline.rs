@@ -13,6 +13,7 @@ const FIRST_MS: u16 = 90;
 
 /// The copy ends after this if the input is not whole by then. Longer than an agent takes to write an event: one that
 /// is still being written when this is over is lost.
+#[cfg(target_os = "linux")]
 const INPUT_MS: u16 = 30_000;
 
 /// The copy ends after this once the input is whole. Long enough for a daemon to restart.
