@@ -27,7 +27,7 @@ pub enum Manager {
     Systemd,
     /// launchd.
     Launchd,
-    /// Nobody: the daemon is started by hand.
+    /// No manager: the daemon is started by hand.
     None,
 }
 
@@ -87,7 +87,7 @@ pub enum Step {
     Run(Vec<String>),
 }
 
-/// What is to be done, in order.
+/// The steps, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// None at all: everything is as it should be.

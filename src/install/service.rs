@@ -1,4 +1,4 @@
-//! The service: which manager there is for this user, how the service stands with it, and what is to be done.
+//! The service: which manager there is for this user, how the service stands with it, and what must be done.
 //!
 //! Owns the choice of the manager alone: what a manager's files say and which commands it takes is `systemd`'s and
 //! `launchd`'s. Called by `commands::install`, `commands::uninstall` and `doctor`.

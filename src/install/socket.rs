@@ -1,7 +1,7 @@
 //! Which socket the service is to have, so that daemon, hooks and clients agree; and the line in the configuration that
 //! tells them where it is not the default.
 //!
-//! `/tmp/agent-console.sock` belongs to whoever is first on the machine. Where that is somebody else, the socket goes
+//! `/tmp/agent-console.sock` belongs to the first user on the machine who takes it. If that is another user, the socket goes
 //! into the user's runtime directory, and `socket = "…"` at the top of the configuration says so. The line stands below
 //! a comment of ours, by which `uninstall` finds both; all else in the file stays byte for byte as it is.
 
@@ -33,12 +33,12 @@ pub struct Choice {
 }
 
 /// Decides. `flag` is `--socket`, which comes first; then the configuration; then the default path, unless it is
-/// somebody else's. The environment's choice holds for that environment only and decides nothing.
+/// another user's. The environment's choice holds for that environment only and decides nothing.
 ///
 /// # Errors
 ///
-/// The configuration is wrong or unreadable, it and `flag` disagree, or the socket that was chosen belongs to somebody
-/// else.
+/// The configuration is wrong or unreadable, it and `flag` disagree, or the socket that was chosen belongs to another
+/// user.
 pub fn choose(flag: Option<&Path>) -> anyhow::Result<Choice> {
     let file = config::path();
     let given = FileConfig::load(file.as_deref())?.socket;
@@ -137,7 +137,7 @@ fn taken(path: &Path) -> Option<String> {
     (!found.file_type().is_socket()).then(|| "is there and is no socket".to_owned())
 }
 
-/// A path where nobody else comes first: in the runtime directory; without one, with the user's id in its name.
+/// A path that no other user can take: in the runtime directory; without one, with the user's id in its name.
 fn own() -> PathBuf {
     let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
     match runtime.filter(|directory| directory.is_absolute() && directory.is_dir()) {
@@ -195,7 +195,7 @@ fn without_line(text: &str) -> Option<(String, Option<usize>)> {
     let (before, ours) = text.split_at(begin);
     let mut lines = ours.split_inclusive('\n');
     let (comment, line) = (lines.next()?, lines.next()?);
-    // A line that somebody has put between, or moved away: the comment alone tells nothing.
+    // A line was put between, or moved away: the comment alone proves nothing.
     if !line.starts_with("socket = ")
         || !(before.is_empty() || before.ends_with(['\n', '\u{feff}']))
     {

@@ -46,7 +46,7 @@ struct Unit(HashMap<String, String>);
 ///
 /// # Errors
 ///
-/// There is no `systemctl`, or no manager that answers it: nobody is logged in as this user, say, who came by `su`.
+/// There is no `systemctl`, or no manager that answers it: for example, a user that was entered by `su` has no login.
 pub(super) fn ask() -> anyhow::Result<UnitStatus> {
     let manager = systemctl(&["show", "--property=UnitPath"])?;
     let units = systemctl(&[
@@ -405,7 +405,7 @@ pub(super) fn plan_uninstall(plan: &mut Plan, answer: &UnitStatus) -> anyhow::Re
     Ok(())
 }
 
-/// Where no manager answers its units can't be disabled, and without their files nobody could do it later.
+/// Where no manager answers its units can't be disabled, and without their files that could not be done later.
 pub(super) fn refuse_leftovers(why: &str) -> anyhow::Result<()> {
     let Ok(directory) = directory() else {
         return Ok(());

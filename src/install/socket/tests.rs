@@ -33,7 +33,7 @@ fn the_line_goes_in_and_out_and_nothing_else_changes() {
 fn a_file_that_was_made_for_the_line_goes_with_it() {
     let with = added(None);
     assert_eq!(without_line(&with), Some((String::new(), Some(2))));
-    // Not if somebody has added to it.
+    // Not if a person has added to it.
     let more = with + "history = 5\n";
     let rest = "history = 5\n".to_owned();
     assert_eq!(without_line(&more), Some((rest, Some(2))));
@@ -80,7 +80,7 @@ fn who_comes_first_decides() {
     drop(listener);
     fs::remove_file(&default).unwrap();
 
-    // A file of one's own, too, is nobody's to replace.
+    // The user's own file is not replaced, either.
     fs::write(&default, "mine").unwrap();
     let choice = decide(None, None, &default).unwrap();
     assert_eq!(choice.path, own());
