@@ -1,4 +1,4 @@
-//! What is to be done for the service, in order: files and commands, planned before the first is touched. And the words for
+//! The plan for the service, in order: files and commands, planned before the first is touched. And the words for
 //! how the service stands.
 //!
 //! `service` chooses the manager, `systemd` and `launchd` fill the plan in, `commands::install` carries it out.
