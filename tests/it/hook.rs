@@ -356,6 +356,16 @@ fn a_large_tool_response_is_taken_whole_and_left_out() {
 }
 
 #[test]
+fn an_event_with_a_repeated_key_arrives() {
+    let daemon = StandIn::new();
+    let payload =
+        br#"{"hook_event_name":"Stop","cwd":"/a","cwd":"/b","tool_input":{"path":"p","path":"q"}}"#;
+    run(hook(&[], &daemon.socket()), payload);
+    let event = json!({"hook_event_name": "Stop", "cwd": "/a", "tool_input": {"path": "p"}});
+    assert_eq!(daemon.report()["event"], event);
+}
+
+#[test]
 fn garbage_is_reported_without_an_event() {
     let daemon = StandIn::new();
     let inputs: [&[u8]; 6] = [

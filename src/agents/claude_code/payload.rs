@@ -4,7 +4,10 @@
 //! these lengths, leaves the agent's process; the daemon reads the same type. Never here: tool output, the text of an
 //! answer, a whole prompt.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::super::tolerant::{List, Number, Part, Text, object};
 
@@ -18,14 +21,52 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Structs whose fields may all be absent and are then not written.
+/// Structs whose fields may all be absent and are then not written. Of a repeated key the first value counts: with the
+/// `Deserialize` that serde derives, it would cost the whole object.
 macro_rules! allow {
     ($($(#[$about:meta])* $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty,)* })*) => {$(
         $(#[$about])*
-        #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-        #[serde(default)]
+        #[derive(Debug, Default, PartialEq, Serialize)]
         pub(super) struct $name {
             $($(#[$attribute])* #[serde(skip_serializing_if = "is_default")] pub(super) $field: $type,)*
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(Deserialize)]
+                #[serde(field_identifier)]
+                #[allow(non_camel_case_types, reason = "named as the fields are")]
+                enum Key {
+                    $($field,)*
+                    #[serde(other)]
+                    Unknown,
+                }
+
+                struct ObjectVisitor;
+
+                impl<'de> Visitor<'de> for ObjectVisitor {
+                    type Value = $name;
+
+                    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        out.write_str("an object")
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<$name, A::Error> {
+                        $(let mut $field = None;)*
+                        while let Some(key) = members.next_key()? {
+                            match key {
+                                $(Key::$field if $field.is_none() => $field = Some(members.next_value()?),)*
+                                _ => {
+                                    members.next_value::<IgnoredAny>()?;
+                                }
+                            }
+                        }
+                        Ok($name { $($field: $field.unwrap_or_default(),)* })
+                    }
+                }
+
+                deserializer.deserialize_map(ObjectVisitor)
+            }
         }
     )*};
 }
@@ -119,7 +160,7 @@ impl Default for Model {
 }
 
 impl<'de> Deserialize<'de> for Model {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&serde_json::value::RawValue>::deserialize(deserializer)?.get();
         Ok(if raw.starts_with('{') {
             Self::Parts(object(raw.as_bytes()).unwrap_or_default())

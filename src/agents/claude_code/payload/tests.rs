@@ -128,7 +128,8 @@ fn cut(text: &str, limit: usize) -> String {
     text.chars().take_while(fits).collect()
 }
 
-/// Any spelling of a document: `choices` says where white space goes, what is escaped and in which order members come.
+/// Any spelling of a document: `choices` says where white space goes, what is escaped, in which order members come and
+/// which key comes again, with another value.
 fn spell(value: &Value, choices: &mut impl Iterator<Item = u8>, out: &mut String) {
     let mut choose = |of: u8| choices.next().unwrap_or(0) % of;
     out.push_str(["", "", "", " ", "\n\t", "\r\n"][usize::from(choose(6))]);
@@ -147,6 +148,17 @@ fn spell(value: &Value, choices: &mut impl Iterator<Item = u8>, out: &mut String
                 spell(&Value::String(key.clone()), choices, out);
                 out.push_str([" : ", ":"][usize::from(choices.next().unwrap_or(0) % 2)]);
                 spell(value, choices, out);
+            }
+            if let Some(key) = object
+                .keys()
+                .next()
+                .filter(|_| choices.next().is_some_and(|choice| choice < 80))
+            {
+                out.push(',');
+                spell(&Value::String(key.clone()), choices, out);
+                out.push(':');
+                let values = ["\"b\"", "{\"id\":\"b\"}", "[{\"id\":\"b\"}]", "7"];
+                out.push_str(values[usize::from(choices.next().unwrap_or(0) % 4)]);
             }
             out.push_str("\n}");
         }
@@ -306,6 +318,51 @@ fn a_key_is_compared_as_it_reads() {
 }
 
 #[test]
+fn of_a_repeated_key_the_first_value_counts() {
+    let cases = [
+        (
+            r#"{"cwd":"a","prompt":"p","cwd":"b","\u0063wd":["c"]}"#,
+            json!({"cwd": "a", "prompt": "p"}),
+        ),
+        // A value that cannot be used costs its own field alone.
+        (
+            r#"{"cwd":7,"prompt":"p","cwd":"b"}"#,
+            json!({"prompt": "p"}),
+        ),
+        (
+            r#"{"tool_input":{"command":"a","command":"b","path":"p","command":{}},"cwd":"c"}"#,
+            json!({"tool_input": {"command": "a", "path": "p"}, "cwd": "c"}),
+        ),
+        (
+            r#"{"tool_input":{"path":"p"},"tool_input":{"command":"b"},"cwd":"c"}"#,
+            json!({"tool_input": {"path": "p"}, "cwd": "c"}),
+        ),
+        (
+            r#"{"background_tasks":[{"id":"1","type":"a","id":"2","type":"b"},{"id":"3"}],"cwd":"c"}"#,
+            json!({"background_tasks": [{"id": "1", "type": "a"}, {"id": "3"}], "cwd": "c"}),
+        ),
+        (
+            r#"{"model":{"id":"m","display_name":"no","id":"n"},"model":"o"}"#,
+            json!({"model": {"id": "m"}}),
+        ),
+        (
+            r#"{"rate_limits":{"five_hour":{"resets_at":1,"resets_at":2}},"cost":{"total_cost_usd":1,"total_cost_usd":2}}"#,
+            json!({"rate_limits": {"five_hour": {"resets_at": 1}}, "cost": {"total_cost_usd": 1}}),
+        ),
+        // A key that is not allowed stays out, however often it comes.
+        (
+            r#"{"tool_response":"no","tool_response":"no","tool_input":{"content":"no","content":"no"},"cwd":"c"}"#,
+            json!({"cwd": "c"}),
+        ),
+    ];
+    for (document, expected) in cases {
+        assert_eq!(kept(document.as_bytes()), Some(expected), "{document}");
+    }
+    // What is skipped must be JSON all the same.
+    assert_eq!(kept(br#"{"cwd":"a","cwd":}"#), None);
+}
+
+#[test]
 fn numbers_out_of_bounds_are_dropped() {
     assert_eq!(
         kept(br#"{"cost":{"total_cost_usd":1e999},"context_window":{"used_percentage":-0.5e-3}}"#)
@@ -345,8 +402,6 @@ fn what_is_no_object_is_none() {
         "{\"a\":\"\\u12g4\"}",
         "\u{feff}{}",
         "}",
-        // Which one counts is undefined (RFC 8259, 4).
-        "{\"cwd\":\"a\",\"cwd\":\"b\"}",
     ] {
         assert_eq!(kept(document.as_bytes()), None, "{document}");
     }
