@@ -2,8 +2,8 @@
 //!
 //! Fully deterministic: no async, no clock, no file, no socket; time is an argument, and everything that the shell must
 //! do comes back as an [`Effect`], in order. Every rule about sessions, subscribers, leaving and answers lives here and
-//! is tested here, in virtual time. This file is the dispatch; the rules belong to the components: [`sessions`],
-//! [`session`], [`turn`], [`limits`], [`lifecycle`], [`feed`].
+//! is tested here, in virtual time. This file is the dispatch; the rules belong to the components: `sessions`,
+//! `session`, `turn`, `limits`, `lifecycle`, `feed`.
 //!
 //! What holds, for any input:
 //! * each request that has an id gets exactly one reply (a reload's comes when the shell has read the configuration);

@@ -7,7 +7,7 @@
 //!
 //! The two must be of one version: after half an update the command would start a service that speaks of other things.
 //! Only a program itself knows its version, and to run it twice would cost a start. So the command passes its own
-//! version and path as first words ([`STARTED_BY`]), and a service of another version executes that path again, with
+//! version and path as first words (`STARTED_BY`), and a service of another version executes that path again, with
 //! `--in-process`, which never looks for a service: at most two execs, and no loop.
 //!
 //! Called by the program `agent-consoled` and by `commands`. Knows the words of the command line, not what they mean.
