@@ -181,6 +181,27 @@ mod tests {
     }
 
     #[test]
+    fn no_two_agents_share_a_name_a_title_or_a_configuration_directory() {
+        for (index, agent) in ALL.iter().enumerate() {
+            for other in &ALL[..index] {
+                assert_ne!(agent.name, other.name);
+                assert_ne!(agent.title, other.title);
+                assert_ne!(agent.config_dir.0, other.config_dir.0, "{}", agent.name);
+                assert_ne!(agent.config_dir.1, other.config_dir.1, "{}", agent.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_keeps_nothing_of_an_unknown_field() {
+        let payload = br#"{"unknown":"secret","unknown":{"cwd":"secret"},"secret":["secret"]}"#;
+        for agent in ALL {
+            let kept = (agent.filter)(payload).unwrap();
+            assert_eq!(kept.get(), "{}", "{}", agent.name);
+        }
+    }
+
+    #[test]
     fn an_event_gets_one_hook() {
         for agent in ALL {
             let mut once = agent.install.events.to_vec();
