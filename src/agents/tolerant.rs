@@ -1,7 +1,8 @@
-//! Reading what a program of another version wrote: the types that a payload's allow-list is made of.
+//! Field types for JSON that a program of another version wrote. The payloads' allow-lists consist of them.
 //!
-//! A field of an unexpected type costs that field and nothing else. A text is cut while it is read, so what is read can
-//! be written again as it is. Pure; knows no agent. Used by the agents' folders and, for its own texts, by `hook`.
+//! A field of an unexpected type counts as absent; the others are kept. A text is cut while it is read, so a value that
+//! was read can be written unchanged. Pure; knows no agent. Used by the agents' folders and, for its own texts, by
+//! `hook`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,7 +20,7 @@ use crate::protocol::one_line;
 pub(crate) struct Text<const N: usize>(Box<str>);
 
 impl<const N: usize> Text<N> {
-    /// The beginning of `bytes`; what is not UTF-8 becomes U+FFFD.
+    /// The beginning of `bytes`; invalid UTF-8 becomes U+FFFD.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         Self::cut(String::from_utf8_lossy(bytes).chars())
     }
@@ -48,7 +49,7 @@ impl<const N: usize> Text<N> {
     }
 }
 
-/// How many bytes `serde_json` writes for a character of a text.
+/// The number of bytes that `serde_json` writes for a character of a text.
 fn json_length(char: char) -> usize {
     match char {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
@@ -159,11 +160,11 @@ impl<'de, T: DeserializeOwned, const N: usize> Visitor<'de> for ListVisitor<T, N
     }
 }
 
-/// Reads an object. An array is none, although `serde` would take its elements for the fields in order.
+/// Reads an object. An array is an error, although derived code would read its elements as the fields in order.
 ///
 /// # Errors
 ///
-/// It is not an object of this type.
+/// `json` is not an object of this type.
 pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     match json.trim_ascii_start().first() {
         Some(b'{') | None => serde_json::from_slice(json),
@@ -171,12 +172,12 @@ pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> 
     }
 }
 
-/// `payload` cut down to what `T` holds. Where it is not JSON because of invalid UTF-8 or control characters in a text,
-/// they are replaced first.
+/// Reduces `payload` to the fields of `T`. If invalid UTF-8 or control characters in a text make it invalid JSON, they
+/// are replaced first.
 ///
 /// # Errors
 ///
-/// It is not one object. Of a payload that ends with `}`, [`serde_json::Error::is_eof`] means that it goes on.
+/// `payload` is not exactly one object. If it ends with `}`, [`serde_json::Error::is_eof`] means that it is incomplete.
 pub(super) fn filter<T: DeserializeOwned + Serialize>(
     payload: &[u8],
 ) -> serde_json::Result<Box<RawValue>> {
