@@ -1,5 +1,5 @@
-//! The windows of an account's limits that an agent's service is known to have. Used by the agents' folders, which state
-//! limits, and by `format`, which names them.
+//! The known windows of an account's limits. Used by the agents' folders, which read limits, and by `format`, which
+//! names them.
 
 use crate::limits::Limit;
 use crate::protocol::{NAME_LIMIT, one_line};
@@ -30,7 +30,7 @@ impl LimitWindow {
         })
     }
 
-    /// A limit as a source states it, with what is known of its window; `None` where the figure makes no sense.
+    /// A limit as a source states it, with its window's title and length; `None` if the percentage is out of range.
     #[must_use]
     pub fn limit(
         windows: &[Self],

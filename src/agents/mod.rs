@@ -1,8 +1,8 @@
-//! All that differs from one agent to another: a folder each, and a line in [`ALL`].
+//! Everything that is specific to an agent: one folder per agent, and one entry in [`ALL`].
 //!
-//! Data and pure functions; no IO but in an agent's `limits`. `hook` filters events with it, the daemon interprets them
-//! and reads registries, `install` and `doctor` take the settings from it. The core knows an agent's own words only as
-//! evidence.
+//! Data and pure functions; no IO except in an agent's `limits`. `hook` filters events with it, the daemon interprets
+//! them and reads registries, `install` and `doctor` take the settings from it. An agent's own terms reach the core
+//! only as evidence.
 
 mod claude_code;
 mod limit_window;
@@ -33,16 +33,16 @@ pub struct Agent {
     pub config_dir: (&'static str, &'static str),
     /// How its hook process finds the agent.
     pub hook: HookProcess,
-    /// The hook's payload, cut down to what may leave the agent's process. Runs in the hook. Fails where the payload is
-    /// not one JSON object; of one that ends with `}`, [`serde_json::Error::is_eof`] means that it goes on.
+    /// Reduces the hook's payload to what may leave the agent's process. Runs in the hook. Fails if the payload is not
+    /// exactly one JSON object; if it ends with `}`, [`serde_json::Error::is_eof`] means that it is incomplete.
     pub filter: fn(&[u8]) -> serde_json::Result<Box<RawValue>>,
-    /// What a filtered payload means; `None`: it is no event. Runs in the daemon.
+    /// Converts a filtered payload; `None` if it is no event. Runs in the daemon.
     pub interpret: fn(&str) -> Option<AgentEvent>,
     /// Its registry of running processes, if it keeps one.
     pub registry: Option<Registry>,
     /// How long its sources may contradict each other.
     pub timing: Timing,
-    /// What to draw of the JSON that a status line's command gets, if the agent has status lines.
+    /// Reads the JSON that a status line's command receives, if the agent has status lines.
     pub status_line: Option<fn(&str) -> StatusLine>,
     /// The account's limits, if the agent's service has any.
     pub limits: Option<Limits>,
@@ -50,7 +50,7 @@ pub struct Agent {
     pub install: Install,
     /// The command that resumes the conversation of this id, as an argument vector.
     pub resume: fn(&str) -> Vec<String>,
-    /// A model's name without what all models of the agent share.
+    /// A model's name without the parts that all models of the agent share.
     pub model_label: fn(&str) -> &str,
 }
 
@@ -79,7 +79,7 @@ pub struct Registry {
 /// An entry of a registry, with the process that it is of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Registered {
-    /// The process; `start` only where the entry has it in the kernel's own unit.
+    /// The process; `start` only if the entry has it in the kernel's unit.
     pub process: ReportedProcess,
     /// What the entry says.
     pub entry: RegistryEntry,
@@ -132,14 +132,15 @@ pub enum CommandForm {
 /// Every agent.
 pub const ALL: &[&Agent] = &[DEFAULT];
 
-/// What only the command line needs of each agent. Apart from [`ALL`], which the service reads: what no program names is
-/// not linked into it, so that `agent-consoled` has neither HTTP nor TLS.
+/// What only the command line needs of each agent. Separate from [`ALL`], which the service uses: unreferenced code is
+/// not linked, so `agent-consoled` has neither HTTP nor TLS.
 const EXTRAS: &[(&Agent, &Extras)] = &[(&claude_code::AGENT, &claude_code::EXTRAS)];
 
 /// What only the command line needs of an agent.
 #[derive(Debug)]
 pub struct Extras {
-    /// Asks the account's service for the limits over the network, if it has any. Blocks. Runs in a process of its own.
+    /// Fetches the limits from the account's service over the network, if it has any. Blocks. Runs in a process of its
+    /// own.
     pub fetch_limits: Option<fn() -> FetchOutcome>,
     /// Recorded runs that `demo` plays.
     pub recordings: &'static [Recording],
@@ -186,7 +187,7 @@ pub fn find(name: &str) -> Option<&'static Agent> {
     ALL.iter().copied().find(|agent| agent.name == name)
 }
 
-/// An agent's configuration directory: what the variable says, else its place below the home; `None` without either.
+/// An agent's configuration directory: the variable's value, else the default below the home; `None` without either.
 #[must_use]
 pub fn config_dir(
     (key, below_home): (&str, &str),
@@ -208,7 +209,28 @@ mod tests {
         for agent in ALL {
             assert_eq!(find(agent.name).map(|found| found.title), Some(agent.title));
         }
-        assert!(find("unheard-of").is_none());
+        assert!(find("unknown").is_none());
+    }
+
+    #[test]
+    fn no_two_agents_share_a_name_a_title_or_a_configuration_directory() {
+        for (index, agent) in ALL.iter().enumerate() {
+            for other in &ALL[..index] {
+                assert_ne!(agent.name, other.name);
+                assert_ne!(agent.title, other.title);
+                assert_ne!(agent.config_dir.0, other.config_dir.0, "{}", agent.name);
+                assert_ne!(agent.config_dir.1, other.config_dir.1, "{}", agent.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_keeps_nothing_of_an_unknown_field() {
+        let payload = br#"{"unknown":"secret","unknown":{"cwd":"secret"},"secret":["secret"]}"#;
+        for agent in ALL {
+            let kept = (agent.filter)(payload).unwrap();
+            assert_eq!(kept.get(), "{}", "{}", agent.name);
+        }
     }
 
     #[test]

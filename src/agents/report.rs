@@ -1,10 +1,10 @@
-//! From the parameters of a `session.report` to what they say, in this program's words. Called by the daemon's connections.
+//! Converts the parameters of a `session.report` to a [`Report`]. Called by the daemon's connections.
 
 use super::find;
 use crate::event::{Report, ReportedProcess, Timing};
 use crate::protocol::{PATH_LIMIT, ReportParams, Terminal};
 
-/// Reads the agent's event; that of an agent that is not known cannot be read. A pid of 0, an empty terminal and a path
+/// Converts a report and its event; the event of an unknown agent is dropped. A pid of 0, an empty terminal and a path
 /// that is too long count as absent.
 #[must_use]
 pub fn interpret(params: ReportParams<'_>) -> Report {

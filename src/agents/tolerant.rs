@@ -1,12 +1,15 @@
-//! Reading what a program of another version wrote: the types that a payload's allow-list is made of.
+//! Field types for JSON that a program of another version wrote. The payloads' allow-lists consist of them.
 //!
-//! A field of an unexpected type costs that field and nothing else. A text is cut while it is read, so what is read can
-//! be written again as it is. Pure; knows no agent. Used by the agents' folders and, for its own texts, by `hook`.
+//! A field of an unexpected type counts as absent; the others are kept. A text is cut while it is read, so a value that
+//! was read can be written unchanged. Pure; knows no agent. Used by the agents' folders and, for its own texts, by
+//! `hook`.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -19,7 +22,7 @@ use crate::protocol::one_line;
 pub(crate) struct Text<const N: usize>(Box<str>);
 
 impl<const N: usize> Text<N> {
-    /// The beginning of `bytes`; what is not UTF-8 becomes U+FFFD.
+    /// The beginning of `bytes`; invalid UTF-8 becomes U+FFFD.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         Self::cut(String::from_utf8_lossy(bytes).chars())
     }
@@ -48,7 +51,7 @@ impl<const N: usize> Text<N> {
     }
 }
 
-/// How many bytes `serde_json` writes for a character of a text.
+/// The number of bytes that `serde_json` writes for a character of a text.
 fn json_length(char: char) -> usize {
     match char {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
@@ -114,8 +117,51 @@ pub(super) struct Part<T>(pub(super) T);
 
 impl<'de, T: DeserializeOwned + Default> Deserialize<'de> for Part<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        Ok(Self(object(raw.get().as_bytes()).unwrap_or_default()))
+        // In one pass: a raw value would be scanned twice, and may be as large as a file.
+        deserializer.deserialize_any(PartVisitor(PhantomData))
+    }
+}
+
+struct PartVisitor<T>(PhantomData<T>);
+
+impl<'de, T: DeserializeOwned + Default> Visitor<'de> for PartVisitor<T> {
+    type Value = Part<T>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Part<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Part)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Part<T>, A::Error> {
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Part::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Part<T>, E> {
+        Ok(Part::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Part<T>, E> {
+        Ok(Part::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Part<T>, E> {
+        Ok(Part::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Part<T>, E> {
+        Ok(Part::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Part<T>, E> {
+        Ok(Part::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Part<T>, E> {
+        Ok(Part::default())
     }
 }
 
@@ -159,11 +205,11 @@ impl<'de, T: DeserializeOwned, const N: usize> Visitor<'de> for ListVisitor<T, N
     }
 }
 
-/// Reads an object. An array is none, although `serde` would take its elements for the fields in order.
+/// Reads an object. An array is an error, although derived code would read its elements as the fields in order.
 ///
 /// # Errors
 ///
-/// It is not an object of this type.
+/// `json` is not an object of this type.
 pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     match json.trim_ascii_start().first() {
         Some(b'{') | None => serde_json::from_slice(json),
@@ -171,12 +217,12 @@ pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> 
     }
 }
 
-/// `payload` cut down to what `T` holds. Where it is not JSON because of invalid UTF-8 or control characters in a text,
-/// they are replaced first.
+/// Reduces `payload` to the fields of `T`. If invalid UTF-8 or control characters in a text make it invalid JSON, they
+/// are replaced first.
 ///
 /// # Errors
 ///
-/// It is not one object. Of a payload that ends with `}`, [`serde_json::Error::is_eof`] means that it goes on.
+/// `payload` is not exactly one object. If it ends with `}`, [`serde_json::Error::is_eof`] means that it is incomplete.
 pub(super) fn filter<T: DeserializeOwned + Serialize>(
     payload: &[u8],
 ) -> serde_json::Result<Box<RawValue>> {

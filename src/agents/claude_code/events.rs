@@ -1,6 +1,6 @@
-//! What Claude Code's hook events mean, as observed with 2.1.330: [`Payload`] -> [`AgentEvent`].
+//! Converts Claude Code's hook events, as observed with 2.1.330, from [`Payload`] to [`AgentEvent`].
 //!
-//! Pure. An event that this file does not know is [`EventKind::Unknown`].
+//! Pure. An event with an unknown name becomes [`EventKind::Unknown`].
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::payload::{BackgroundTask, Payload};
 use crate::event::{AgentEvent, EventKind, Tool, TurnEvent};
 use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
 
-/// The events of 2.1.330, by their types and its documentation.
+/// The names of all hook events of 2.1.330, from its published types and documentation.
 const KNOWN: &[&str] = &[
     "ConfigChange",
     "CwdChanged",
@@ -45,7 +45,7 @@ const KNOWN: &[&str] = &[
     "WorktreeRemove",
 ];
 
-/// What an event means, or `None` if it has no name.
+/// Converts an event; `None` if it has no name.
 pub(super) fn event(payload: &Payload) -> Option<AgentEvent> {
     let name = payload.hook_event_name.get()?;
     let known = KNOWN.iter().find(|known| **known == name);
@@ -90,7 +90,7 @@ fn kind(payload: &Payload) -> EventKind {
     }
 }
 
-/// What an event of this name does in a turn; `None`: nothing.
+/// How an event of this name changes a turn; `None`: not at all.
 fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
     Some(match name {
         "UserPromptSubmit" => {
@@ -110,7 +110,7 @@ fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
         },
         "PostToolBatch" => TurnEvent::BatchEnded,
         "MessageDisplay" | "PreCompact" => TurnEvent::Active,
-        // Without an id it names no subagent.
+        // Without an id, the subagent is unknown.
         "SubagentStart" if payload.agent_id.get().is_some() => TurnEvent::SubagentStarted,
         "SubagentStop" if payload.agent_id.get().is_some() => TurnEvent::SubagentEnded,
         "PermissionRequest" => TurnEvent::Asked {
@@ -122,7 +122,7 @@ fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
             tool: None,
         },
         "ElicitationResult" => TurnEvent::Answered,
-        // By hand it comes between turns, and no Stop follows.
+        // A manual compaction runs between turns; no Stop follows it.
         "PostCompact" if payload.trigger.get() == Some("manual") => TurnEvent::Compacted,
         "Notification" => match payload.notification_type.get() {
             Some(
@@ -142,7 +142,7 @@ fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
     })
 }
 
-/// The turn's end, with what goes on after it.
+/// The end of a turn, with the background tasks that are still running.
 fn turn_ended(tasks: &[BackgroundTask]) -> TurnEvent {
     let mut subagents = Vec::new();
     let mut shells = 0;
@@ -168,7 +168,7 @@ fn waiting_for(payload: &Payload) -> WaitingFor {
     }
 }
 
-/// The tool and the part of its input that a person knows it by.
+/// The tool, with the field of its input that identifies the call for a person.
 fn tool(payload: &Payload) -> Tool {
     let input = &payload.tool_input.0;
     let path = input.file_path.get().or(input.notebook_path.get());
@@ -187,7 +187,7 @@ fn tool(payload: &Payload) -> Tool {
     }
 }
 
-/// `path` as seen from `directory`: relative where it lies below it.
+/// `path`, relative to `directory` if it lies below it.
 fn below<'a>(path: &'a str, directory: Option<&str>) -> &'a str {
     directory
         .and_then(|directory| path.strip_prefix(directory))
@@ -195,7 +195,7 @@ fn below<'a>(path: &'a str, directory: Option<&str>) -> &'a str {
         .unwrap_or(path)
 }
 
-/// `StopFailure`'s `error`, worded for people.
+/// The message for people about the `error` of a `StopFailure`.
 fn failure(error: Option<&str>) -> Box<str> {
     match error {
         Some("rate_limit") => "rate limited".into(),

@@ -1,8 +1,9 @@
-//! Asks the account's service once how much of its limits is used: `agent-console usage --fetch`.
+//! Fetches the usage of an account's limits from its service, once: `agent-console usage --fetch`.
 //!
 //! The only module with HTTP, TLS and credentials, all three from the `claude-usage` crate. The daemon runs it in a
-//! short-lived child process, kills it after a time limit, and reads one line, [`FetchOutcome`], from its standard output. So
-//! none of it is ever in the resident process. Called by `commands::usage`, through the table of agents.
+//! short-lived child process, kills it after a time limit, and reads one line, [`FetchOutcome`], from its standard
+//! output. So HTTP, TLS and credentials are never in the resident process. Called by `commands::usage`, through the
+//! table of agents.
 //!
 //! A token leaves this process only in the request itself: it is in no argument, no message, no log.
 
@@ -25,14 +26,14 @@ use crate::protocol::{TEXT_LIMIT, one_line};
 /// The variable that the crate reads before any file of credentials.
 const TOKEN_VARIABLE: &str = claude_usage::credentials::ENV_VAR_TOKEN;
 
-/// The most windows that are taken; the service was seen to have five.
-const MOST_WINDOWS: usize = 16;
+/// The most windows that are kept; the service was observed to have five.
+const MAX_WINDOWS: usize = 16;
 
-/// Asks the service; the result says why where that failed.
+/// Fetches the limits, or returns why that failed.
 #[must_use]
 pub(super) fn fetch() -> FetchOutcome {
     harden_process();
-    let asked = token().and_then(|token| {
+    let limits = token().and_then(|token| {
         let answer = fetch_usage_raw(&token).map_err(|error| api_failure(&error))?;
         limits(&answer).ok_or_else(|| {
             FetchFailure::new(
@@ -41,36 +42,36 @@ pub(super) fn fetch() -> FetchOutcome {
             )
         })
     });
-    asked.map_or_else(FetchOutcome::Failed, FetchOutcome::Limits)
+    limits.map_or_else(FetchOutcome::Failed, FetchOutcome::Limits)
 }
 
-/// Keeps the token out of core files, and this process's memory from the user's other processes. Goes on without what
-/// cannot be set.
+/// Keeps the token out of core files, and the user's other processes from reading this process's memory. A setting that
+/// fails is skipped.
 fn harden_process() {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
     };
     let _ = setrlimit(Resource::Core, none);
-    // A program that is handed core files by a pipe need not look at the limit (core(5)).
+    // A program that receives core dumps through a pipe may ignore the limit (core(5)).
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Claude Code's own token: where the crate looks for it, but below `$CLAUDE_CONFIG_DIR` if that is set, which the crate
-/// does not know of: there the user's default directory may be another account's.
+/// Claude Code's own token. The crate knows only the default directory; if `$CLAUDE_CONFIG_DIR` is set, the file is
+/// read from there, because the default directory may belong to another account.
 fn token() -> Result<String, FetchFailure> {
     let (directory, _) = CONFIG_DIR;
-    // What the crate cannot read it takes for unset.
+    // The crate treats a variable that is not UTF-8 as unset.
     let given = variable(TOKEN_VARIABLE).is_some_and(|token| token.to_str().is_some());
-    // On macOS they are in the keychain, under the one name that the crate knows.
+    // On macOS the credentials are in the keychain, under one name.
     let elsewhere = variable(directory).filter(|_| cfg!(target_os = "linux") && !given);
     let token = match elsewhere {
         Some(directory) => token_in(&Path::new(&directory).join(".credentials.json")),
         None => get_token(),
     };
     let token = token.map_err(|error| credential_failure(&error))?;
-    // Nothing else can be sent, and to the crate that is a network that fails.
+    // The crate would report a token that no header can carry as a network failure.
     let token = token.trim();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(credential_failure(&CredentialError::MissingField(
@@ -80,7 +81,7 @@ fn token() -> Result<String, FetchFailure> {
     Ok(token.to_owned())
 }
 
-/// As much of Claude Code's file of credentials as it takes.
+/// The members used of Claude Code's credentials file.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Credentials {
@@ -91,7 +92,7 @@ struct Credentials {
 #[serde(rename_all = "camelCase")]
 struct OAuth {
     access_token: String,
-    /// In ms since the epoch; anything else says nothing, as to the crate.
+    /// In ms since the epoch; a value of another type is ignored, as in the crate.
     #[serde(default)]
     expires_at: Value,
 }
@@ -112,7 +113,8 @@ fn token_in(file: &Path) -> Result<String, CredentialError> {
     Ok(oauth.access_token)
 }
 
-/// What the crate says of credentials, in words of our own: its own may one day hold what was read.
+/// The failure for credentials that cannot be used. The crate's own messages are not passed on: they might contain what
+/// was read.
 fn credential_failure(error: &CredentialError) -> FetchFailure {
     let unreadable = "Claude Code's credentials cannot be read";
     let (problem, message) = match error {
@@ -140,7 +142,7 @@ fn credential_failure(error: &CredentialError) -> FetchFailure {
     FetchFailure::new(problem, one_line(&message, 2 * TEXT_LIMIT))
 }
 
-/// The failure for an answer without limits.
+/// The failure for a request that returned no limits.
 fn api_failure(error: &ApiError) -> FetchFailure {
     let (problem, message) = match error {
         ApiError::Network(_) => (
@@ -173,27 +175,27 @@ fn api_failure(error: &ApiError) -> FetchFailure {
     };
     let mut failure = FetchFailure::new(problem, message);
     if let ApiError::RateLimited {
-        retry_after: Some(wish),
+        retry_after: Some(header),
     } = error
     {
-        failure.retry_after_ms = parse_retry_after(wish, clock::unix_ms());
+        failure.retry_after_ms = parse_retry_after(header, clock::unix_ms());
     }
     failure
 }
 
 /// A `Retry-After` header (RFC 9110, 10.2.3), seconds or a date, in ms from `now`; `None` for anything else.
-fn parse_retry_after(wish: &str, now: u64) -> Option<u64> {
-    let wish = wish.trim();
-    if let Ok(seconds) = wish.parse::<u64>() {
+fn parse_retry_after(header: &str, now: u64) -> Option<u64> {
+    let header = header.trim();
+    if let Ok(seconds) = header.parse::<u64>() {
         return Some(seconds.saturating_mul(1000));
     }
-    let date = DateTime::parse_from_rfc2822(wish).ok()?;
+    let date = DateTime::parse_from_rfc2822(header).ok()?;
     let date = u64::try_from(date.timestamp_millis()).unwrap_or(0);
     Some(date.saturating_sub(now))
 }
 
-/// The windows in the service's answer: each member that has a `utilization` and a `resets_at`, whichever models the
-/// account has windows for. `None`: it is no such answer.
+/// The windows in the service's answer: each member that has a `utilization` and a `resets_at`, for any model.
+/// `None` if the answer is not of this form.
 fn limits(answer: &str) -> Option<Vec<Limit>> {
     let answer: Map<String, Value> = serde_json::from_str(answer).ok()?;
     let is_known = |name: &str| answer.contains_key(name);
@@ -204,7 +206,7 @@ fn limits(answer: &str) -> Option<Vec<Limit>> {
         value.get("resets_at")?;
         limit(&name, &serde_json::from_value(value).ok()?)
     });
-    Some(windows.take(MOST_WINDOWS).collect())
+    Some(windows.take(MAX_WINDOWS).collect())
 }
 
 fn limit(name: &str, window: &UsagePeriod) -> Option<Limit> {
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_to_wait_is_seconds_or_a_date() {
+    fn retry_after_is_seconds_or_a_date() {
         let now = 1_795_629_600_000;
         assert_eq!(parse_retry_after("120", now), Some(120_000));
         assert_eq!(parse_retry_after(" 0 ", now), Some(0));
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn each_answer_of_the_crate_is_told_apart() {
+    fn each_error_of_the_crate_has_its_own_problem() {
         let problem = |error| api_failure(&error).problem;
         let table = [
             (ApiError::Network("x".into()), FetchProblem::Network),

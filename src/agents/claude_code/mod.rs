@@ -1,6 +1,6 @@
 //! Claude Code: its hooks, registry, status line and account limits, as observed with 2.1.330.
 //!
-//! Pure but for `limits`. [`AGENT`] is what others use.
+//! Pure except for `limits`. Other modules use [`AGENT`] and [`EXTRAS`].
 
 mod events;
 mod limits;
@@ -14,12 +14,12 @@ use super::{Agent, CommandForm, Extras, HookProcess, Install, LimitWindow, Limit
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
 
-/// The variable that names the configuration directory, and what it is below the home without it.
+/// The variable that names the configuration directory, and its default below the home.
 const CONFIG_DIR: (&str, &str) = ("CLAUDE_CONFIG_DIR", ".claude");
 
 const HOUR_MS: u64 = 3_600_000;
 
-/// Claude Code's line in the table.
+/// Claude Code's entry in the table of agents.
 pub(super) static AGENT: Agent = Agent {
     name: "claude-code",
     title: "Claude Code",
@@ -34,7 +34,7 @@ pub(super) static AGENT: Agent = Agent {
         directory: "sessions",
         pid: registry::pid,
         file_name: registry::file_name,
-        read: registry::registered,
+        read: registry::read_entry,
     }),
     // Flashes of the registry last 12 to 30 ms, and it follows a hook within 20 to 120 ms (2.1.330).
     timing: Timing {
@@ -105,7 +105,7 @@ const EVENTS: &[&str] = &[
     "SessionEnd",
 ];
 
-/// What a payload means that a hook or the status line sent; `None` if it is neither.
+/// Converts a payload of a hook or of the status line; `None` if it is neither.
 fn interpret(payload: &str) -> Option<AgentEvent> {
     let payload: Payload = object(payload.as_bytes()).ok()?;
     events::event(&payload).or_else(|| status_line::event(&payload))

@@ -1,8 +1,8 @@
 //! Claude Code's payloads of hooks and of the status line, as observed with 2.1.330 and published in its types.
 //!
-//! [`Payload`] is the allow-list: `hook` reads an event into it and writes it again, so nothing but these fields, cut to
-//! these lengths, leaves the agent's process; the daemon reads the same type. Never here: tool output, the text of an
-//! answer, a whole prompt.
+//! [`Payload`] is the allow-list: `hook` reads an event into it and writes it again, so only these fields, cut to these
+//! lengths, leave the agent's process; the daemon reads the same type. Tool output, answers and whole prompts must
+//! never be added.
 
 use std::fmt;
 
@@ -98,7 +98,7 @@ allow! {
         rate_limits: Part<RateLimits>,
     }
 
-    /// The part of a tool's input that a person knows a call by.
+    /// The fields of a tool's input that identify the call for a person.
     ToolInput {
         command: Text<256>,
         file_path: Text<512>,
@@ -139,13 +139,13 @@ allow! {
     /// A status line's model.
     ModelParts {
         id: Text<64>,
-        /// Drawn by `statusline`, never sent.
+        /// Displayed by `statusline`, never sent.
         #[serde(skip_serializing)]
         display_name: Text<128>,
     }
 }
 
-/// The model, which hooks name and a status line describes.
+/// The model: a name in a hook's payload, an object in a status line's.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(super) enum Model {
@@ -171,7 +171,7 @@ impl<'de> Deserialize<'de> for Model {
 }
 
 impl Model {
-    /// As a hook names it.
+    /// The name in a hook's payload.
     pub(super) fn name(&self) -> Option<&Text<64>> {
         match self {
             Self::Name(name) => Some(name),
@@ -179,7 +179,7 @@ impl Model {
         }
     }
 
-    /// As a status line describes it.
+    /// The object in a status line's payload.
     pub(super) fn parts(&self) -> Option<&ModelParts> {
         match self {
             Self::Name(_) => None,

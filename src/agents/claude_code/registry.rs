@@ -1,8 +1,8 @@
 //! Claude Code's registry, `<configuration directory>/sessions/<pid>.json`: one entry for each running process ->
 //! [`RegistryEntry`].
 //!
-//! Its documentation says no more than "one small file per running session"; the format is as observed with 2.1.330. So
-//! nothing here is needed but the process and a time, and every word that is not known is one that says nothing.
+//! The documentation says only "one small file per running session"; the format is as observed with 2.1.330. So only
+//! the process and a time are required, and unknown values are accepted. Pure; the daemon reads the files.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -14,33 +14,33 @@ use super::super::tolerant::{Number, Text, object};
 use crate::event::{RegistryEntry, RegistryStatus, ReportedProcess};
 use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, WaitingFor};
 
-/// The longest that is read of a text: Linux's `PATH_MAX`, in bytes.
-type Word = Text<4096>;
+/// A text, cut to Linux's `PATH_MAX` in bytes.
+type LongText = Text<4096>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
     pid: u32,
     #[serde(default)]
-    session_id: Word,
+    session_id: LongText,
     #[serde(default)]
-    cwd: Word,
+    cwd: LongText,
     #[serde(default)]
     started_at: Number,
     #[serde(default)]
-    proc_start: Word,
+    proc_start: LongText,
     #[serde(default)]
-    pid_domain: Word,
+    pid_domain: LongText,
     #[serde(default)]
-    entrypoint: Word,
+    entrypoint: LongText,
     #[serde(default)]
-    name: Word,
+    name: LongText,
     #[serde(default)]
-    name_source: Word,
+    name_source: LongText,
     #[serde(default)]
-    status: Word,
+    status: LongText,
     #[serde(default)]
-    waiting_for: Word,
+    waiting_for: LongText,
     #[serde(default)]
     status_updated_at: Number,
     #[serde(default)]
@@ -62,10 +62,10 @@ pub(super) fn file_name(pid: u32) -> String {
     format!("{pid}.json")
 }
 
-/// What an entry says. `namespace`: the pid namespace that an entry which names none is of. `None` if it is not an
-/// object with a process and a time.
+/// Reads an entry. `namespace` is the pid namespace of an entry that names none. `None` if `contents` is not an object
+/// with a process and a time.
 #[must_use]
-pub(super) fn registered(contents: &[u8], namespace: Option<u64>) -> Option<Registered> {
+pub(super) fn read_entry(contents: &[u8], namespace: Option<u64>) -> Option<Registered> {
     let entry: Entry = object(contents).ok()?;
     let updated_at = entry.updated_at.as_u64().or(entry.started_at.as_u64())?;
     Some(Registered {
@@ -115,7 +115,7 @@ fn read_status(status: &str, waiting_for: Option<&str>) -> RegistryStatus {
     }
 }
 
-/// `procStart` is field 22 of `/proc/<pid>/stat` on Linux; what it is elsewhere was not seen.
+/// `procStart`: on Linux, field 22 of `/proc/<pid>/stat`; not observed elsewhere.
 fn start(text: Option<&str>) -> Option<u64> {
     if cfg!(target_os = "linux") {
         text?.parse().ok()
@@ -124,7 +124,7 @@ fn start(text: Option<&str>) -> Option<u64> {
     }
 }
 
-/// The inode in `linux:<machine id>:pid:[<inode>]`; 0, which no namespace has, if there is none.
+/// The inode in `linux:<machine id>:pid:[<inode>]`; without one, 0, which no namespace has. `None` for another system.
 fn pid_namespace(domain: &str) -> Option<u64> {
     if !domain.starts_with("linux:") {
         return None;
@@ -138,10 +138,11 @@ fn pid_namespace(domain: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use serde_json::{Value, json};
 
     #[test]
-    fn a_file_is_an_entry_by_its_name() {
+    fn the_name_of_an_entrys_file_is_its_process_id() {
         let pid = |name: &str| pid(OsStr::new(name));
         assert_eq!(pid("17.json"), Some(17));
         assert_eq!(pid(&file_name(u32::MAX)), Some(u32::MAX));
@@ -167,14 +168,12 @@ mod tests {
         }
     }
 
-    use super::*;
-
     fn read(entry: &Value) -> Registered {
-        registered(entry.to_string().as_bytes(), Some(1)).unwrap_or_else(|| panic!("{entry}"))
+        read_entry(entry.to_string().as_bytes(), Some(1)).unwrap_or_else(|| panic!("{entry}"))
     }
 
     #[test]
-    fn each_word_has_its_meaning() {
+    fn each_status_is_read() {
         for (status, waiting_for, expected) in [
             ("busy", None, RegistryStatus::Busy),
             ("idle", None, RegistryStatus::Idle),
@@ -260,12 +259,12 @@ mod tests {
             br#"{"pid":7,"updatedAt":7"#,
             b"\xff\xfe",
         ] {
-            assert_eq!(registered(broken, None), None);
+            assert_eq!(read_entry(broken, None), None);
         }
     }
 
     #[test]
-    fn the_namespace_is_the_domains() {
+    fn the_namespace_is_read_from_the_domain() {
         for (domain, namespace) in [
             ("linux:0123:pid:[4026532178]", Some(4_026_532_178)),
             ("linux:0123:pid:[]", Some(0)),

@@ -1,6 +1,7 @@
 //! Claude Code's status line: the JSON on its `statusLine` command's input (2.1.330) -> [`AgentEvent`], [`StatusLine`].
 //!
-//! It has no part in the status. It has what no hook has: the model in use, how full the context is, the cost. Pure.
+//! It does not affect a session's status. Unlike a hook, it has the model in use, the fill level of the
+//! context and the cost. Pure.
 
 use std::borrow::Cow;
 
@@ -57,7 +58,7 @@ impl Payload {
     }
 }
 
-/// What a status line shows; nothing where the payload is none.
+/// What a status line shows; empty if the payload is not an object.
 pub(super) fn read(payload: &str) -> StatusLine {
     let line: Payload = object(payload.as_bytes()).unwrap_or_default();
     StatusLine {
@@ -71,7 +72,7 @@ pub(super) fn read(payload: &str) -> StatusLine {
     }
 }
 
-/// What a status line means; `None` without a session and a described model.
+/// Converts a status line; `None` without a session id and a model's id.
 pub(super) fn event(line: &Payload) -> Option<AgentEvent> {
     Some(AgentEvent {
         name: Cow::Borrowed("StatusLine"),

@@ -1,4 +1,4 @@
-//! Each type on its own: what it keeps, and that nothing else is lost over what it does not.
+//! Each type on its own: what it keeps, and that a value which it does not keep is no error.
 
 use super::*;
 use proptest::prelude::*;

@@ -11,7 +11,7 @@ fn read(payload: &serde_json::Value) -> AgentEvent {
 }
 
 #[test]
-fn a_tool_is_shown_with_what_a_person_knows_it_by() {
+fn a_tool_is_shown_with_the_field_that_identifies_the_call() {
     for (tool, input, shown) in [
         (
             "Bash",
@@ -90,7 +90,7 @@ fn a_field_of_another_type_costs_that_field_only() {
 }
 
 #[test]
-fn without_an_events_name_it_is_nothing() {
+fn a_payload_without_an_event_name_is_no_event() {
     for payload in [
         "",
         "null",
@@ -121,7 +121,7 @@ fn long_texts_are_cut() {
     assert_eq!(text.chars().count(), TEXT_LIMIT);
 }
 
-/// What several recorded sessions of 2.1.330 sent, event by event, is all understood.
+/// Every payload of several recorded sessions of 2.1.330 can be read.
 #[test]
 fn every_recorded_payload_is_read() {
     let recordings = [
