@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use self::fixture::Fixture;
-use crate::support::{Place, service};
+use crate::support::Place;
+#[cfg(target_os = "linux")]
+use crate::support::service;
 
 const NAMES: [&str; 11] = [
     "programs", "service", "socket", "daemon", "notices", "config", "log", "hooks", "latency",
