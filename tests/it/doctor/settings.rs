@@ -74,7 +74,7 @@ fn a_status_line_of_ours_that_calls_something_else_is_installed_anew() {
         called(program);
         assert_eq!(fixture.run_checks()["ok"], true);
     }
-    // Somebody else's is no matter.
+    // A status line that does not call `statusline` is not checked.
     fs::write(
         fixture.settings(),
         text.replace(" statusline\"", " status\""),
