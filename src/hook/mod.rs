@@ -14,6 +14,7 @@
 mod deadline;
 mod input;
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -26,42 +27,18 @@ use serde_json::value::RawValue;
 use crate::agents::{self, Agent, Text};
 use crate::config::{self, DEFAULT_SOCKET, variable};
 use crate::os::{clock, peer, process};
-use crate::protocol::Terminal;
+use crate::protocol::{PATH_LIMIT, ReportParams, Terminal};
 use input::Stdin;
 
 /// The longest terminal id that is kept, in bytes of JSON.
 const TERMINAL_LIMIT: usize = 128;
 
-/// The longest path that is kept, in bytes of JSON: Linux's `PATH_MAX`.
-const PATH_LIMIT: usize = 4096;
-
 /// The one line that goes to the daemon.
 #[derive(Serialize)]
-struct Request {
+struct Request<'a> {
     jsonrpc: &'static str,
     method: &'static str,
-    params: Report,
-}
-
-/// The parameters of `session.report`.
-#[derive(Serialize)]
-struct Report {
-    agent: &'static str,
-    /// When the hook started, in ms since the epoch.
-    at: u64,
-    pid: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    process_start: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pid_namespace: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attended: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    config_dir: Option<Text<PATH_LIMIT>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    terminal: Option<Terminal>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<Box<RawValue>>,
+    params: ReportParams<'a>,
 }
 
 /// Whether the command line is the hook's: `arguments` are those after the program's name. `hook --help` is not, since
@@ -92,28 +69,34 @@ pub extern "C" fn before_main() {
 pub fn run(agent: &str, socket: Option<&Path>) {
     let at = clock::unix_ms();
     deadline::arm();
-    let mut report = agents::find(agent).map(|agent| (agent, Report::new(agent, at)));
-    if let Some((agent, report)) = &mut report {
-        report.event = input::read_event(agent.filter, &mut Stdin);
-    }
+    let report = agents::find(agent).map(|agent| {
+        // Before the input: the agent may be gone when that ends.
+        let params = params(agent, at);
+        (params, input::read_event(agent.filter, &mut Stdin))
+    });
     deadline::input_is_read();
-    if let Some((_, report)) = report {
-        send(report, socket, deadline::SEND);
+    if let Some((params, event)) = report {
+        send(params, event.as_deref(), socket, deadline::SEND);
     }
     input::drain(&mut Stdin);
 }
 
 /// Reports an event that the caller has read, to the same daemon as [`run`] would; gives up after `timeout`.
 pub fn report(agent: &Agent, socket: Option<&Path>, payload: &[u8], timeout: Duration) {
-    let mut report = Report::new(agent, clock::unix_ms());
-    report.event = (agent.filter)(payload).ok();
-    send(report, socket, timeout);
+    let params = params(agent, clock::unix_ms());
+    let event = (agent.filter)(payload).ok();
+    send(params, event.as_deref(), socket, timeout);
 }
 
 /// An error has no reader here: the agent must see none.
-fn send(report: Report, socket: Option<&Path>, timeout: Duration) {
+fn send<'a>(
+    params: ReportParams<'a>,
+    event: Option<&'a RawValue>,
+    socket: Option<&Path>,
+    timeout: Duration,
+) {
     if let Ok(mut daemon) = peer::connect(&choose_socket(socket), timeout) {
-        let _ = daemon.write_all(&report.into_line());
+        let _ = daemon.write_all(&line(ReportParams { event, ..params }));
     }
 }
 
@@ -142,49 +125,54 @@ fn choose_socket(flag: Option<&Path>) -> PathBuf {
     config::socket_path(flag).map_or_else(|_| PathBuf::from(DEFAULT_SOCKET), |choice| choice.path)
 }
 
-impl Report {
-    /// All that this process knows without the event.
-    fn new(agent: &Agent, at: u64) -> Self {
-        let hook = &agent.hook;
-        let pid = hook
-            .pid_variable
-            .and_then(variable)
-            .and_then(|pid| pid.to_str()?.parse().ok())
-            .filter(|&pid| pid > 0)
-            .unwrap_or_else(std::os::unix::process::parent_id);
-        let found = process::inspect(pid).ok();
-        let attended = hook.attended_variable.and_then(variable);
-        let tty = found.as_ref().and_then(|found| found.tty.as_deref());
-        Self {
-            agent: agent.name,
-            at,
-            pid,
-            process_start: found.as_ref().map(|found| found.id.start),
-            pid_namespace: process::namespace(),
-            attended: attended.and_then(|attended| match attended.as_bytes() {
-                b"1" => Some(true),
-                b"0" => Some(false),
-                _ => None,
-            }),
-            config_dir: agents::config_dir(agent.config_dir, variable)
-                .map(|directory| Text::from_bytes(directory.as_os_str().as_bytes())),
-            terminal: Some(terminal(tty, variable))
-                .filter(|terminal| *terminal != Terminal::default()),
-            event: None,
-        }
+/// All that this process knows without the event.
+fn params(agent: &Agent, at: u64) -> ReportParams<'static> {
+    let hook = &agent.hook;
+    let pid = hook
+        .pid_variable
+        .and_then(variable)
+        .and_then(|pid| pid.to_str()?.parse().ok())
+        .filter(|&pid| pid > 0)
+        .unwrap_or_else(std::os::unix::process::parent_id);
+    let found = process::inspect(pid).ok();
+    let attended = hook.attended_variable.and_then(variable);
+    let tty = found.as_ref().and_then(|found| found.tty.as_deref());
+    let config_dir = agents::config_dir(agent.config_dir, variable);
+    ReportParams {
+        agent: agent.name.into(),
+        at,
+        pid: Some(pid),
+        process_start: found.as_ref().map(|found| found.id.start),
+        pid_namespace: process::namespace(),
+        attended: attended.and_then(|attended| match attended.as_bytes() {
+            b"1" => Some(true),
+            b"0" => Some(false),
+            _ => None,
+        }),
+        terminal: Some(terminal(tty, variable))
+            .filter(|terminal| *terminal != Terminal::default())
+            .map(Box::new),
+        config_dir: config_dir.map(|directory| path_text(directory.as_os_str())),
+        event: None,
     }
+}
 
-    fn into_line(self) -> Vec<u8> {
-        let request = Request {
-            jsonrpc: "2.0",
-            method: "session.report",
-            params: self,
-        };
-        // Keys are texts and every value can be written: it never fails.
-        let mut line = serde_json::to_vec(&request).unwrap_or_default();
-        line.push(b'\n');
-        line
-    }
+/// A path, cut at [`PATH_LIMIT`] bytes of JSON.
+fn path_text(path: &OsStr) -> Cow<'static, str> {
+    let text = Text::<PATH_LIMIT>::from_bytes(path.as_bytes());
+    String::from(text.into_inner()).into()
+}
+
+fn line(params: ReportParams<'_>) -> Vec<u8> {
+    let request = Request {
+        jsonrpc: "2.0",
+        method: "session.report",
+        params,
+    };
+    // Keys are texts and every value can be written: it never fails.
+    let mut line = serde_json::to_vec(&request).unwrap_or_default();
+    line.push(b'\n');
+    line
 }
 
 /// Where the agent's terminal is, by the variables with which a terminal or multiplexer names a place. No other

@@ -85,17 +85,17 @@ fn the_terminal_is_what_the_environment_says() {
 fn the_fullest_line_is_short_enough() {
     let full = "\u{1}".repeat(5000);
     for agent in agents::ALL {
-        let report = Report {
+        let report = ReportParams {
             at: u64::MAX,
-            pid: u32::MAX,
+            pid: Some(u32::MAX),
             process_start: Some(u64::MAX),
             pid_namespace: Some(u64::MAX),
             attended: Some(false),
-            config_dir: Some(Text::from_bytes(full.as_bytes())),
-            terminal: Some(terminal(Some(&full), |_| Some((&full).into()))),
-            ..Report::new(agent, 0)
+            config_dir: Some(path_text(OsStr::new(&full))),
+            terminal: Some(Box::new(terminal(Some(&full), |_| Some((&full).into())))),
+            ..params(agent, 0)
         };
-        let line = report.into_line();
+        let line = line(report);
         assert!(line.len() < MAX_LINE / 2, "{}: {}", agent.name, line.len());
         assert!(serde_json::from_slice::<Value>(&line).is_ok());
     }
@@ -103,7 +103,7 @@ fn the_fullest_line_is_short_enough() {
 
 #[test]
 fn a_line_without_an_event_is_a_line() {
-    let line = Report::new(agents::DEFAULT, 5).into_line();
+    let line = line(params(agents::DEFAULT, 5));
     let line: Value = serde_json::from_slice(line.strip_suffix(b"\n").unwrap()).unwrap();
     let params = line["params"].as_object().unwrap();
     assert_eq!(params["at"], 5);
@@ -113,11 +113,11 @@ fn a_line_without_an_event_is_a_line() {
 proptest! {
     #[test]
     fn whatever_the_terminal_is_called_the_line_is_one_line_of_json(tty: String, name: String) {
-        let report = Report {
-            terminal: Some(terminal(Some(&tty), |_| Some((&name).into()))),
-            ..Report::new(agents::DEFAULT, 5)
+        let report = ReportParams {
+            terminal: Some(Box::new(terminal(Some(&tty), |_| Some((&name).into())))),
+            ..params(agents::DEFAULT, 5)
         };
-        let line = report.into_line();
+        let line = line(report);
         let text = line.strip_suffix(b"\n").unwrap();
         prop_assert!(!text.contains(&b'\n'));
         let line: Value = serde_json::from_slice(text).unwrap();
