@@ -20,6 +20,7 @@ use crate::codec::{self, Incoming};
 use crate::config;
 use crate::os::peer::{self, ConnectError};
 use crate::os::process;
+use crate::os::runtime_dir::runtime_dir;
 use crate::protocol::{Notification, Snapshot, StopReason};
 
 /// How long a connection and a response may take. A service manager starts the daemon within milliseconds, so a daemon
@@ -283,6 +284,6 @@ pub fn start_hint() -> &'static str {
 
 /// True if a systemd user manager runs for this user: `$XDG_RUNTIME_DIR/systemd/private` is its socket.
 fn has_user_manager() -> bool {
-    config::variable("XDG_RUNTIME_DIR")
-        .is_some_and(|directory| Path::new(&directory).join("systemd/private").exists())
+    runtime_dir(config::variable("XDG_RUNTIME_DIR"))
+        .is_ok_and(|directory| directory.join("systemd/private").exists())
 }

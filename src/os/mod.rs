@@ -10,5 +10,6 @@ pub mod peer;
 mod proc_info;
 pub mod process;
 pub mod program;
+pub mod runtime_dir;
 pub mod service_manager;
 pub mod shell;
