@@ -11,7 +11,7 @@ use crate::protocol::{Terminal, WaitingFor};
 
 /// One report of a hook.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
+pub(crate) struct Report {
     /// Which agent.
     pub agent: Box<str>,
     /// When the event happened, by the hook's clock, in ms since the epoch. Events are ordered by it.
@@ -186,7 +186,7 @@ pub struct Timing {
 
 /// A file of an agent's registry of running sessions, as it is now.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RegistryUpdate {
+pub(crate) struct RegistryUpdate {
     /// Which agent.
     pub agent: Box<str>,
     /// How long the agent's sources may contradict each other.

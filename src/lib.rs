@@ -21,23 +21,23 @@
 //! | [`install`], [`doctor`] | puts the files in place; checks an installation |
 //! | [`config`], [`log`], [`os`] | what both ends stand on |
 
-pub mod agents;
+mod agents;
 pub mod client;
 pub mod codec;
-pub mod commands;
-pub mod config;
+mod commands;
+mod config;
 #[cfg(test)]
 mod conformance;
-pub mod core;
+mod core;
 pub mod daemon;
 pub mod dashboard;
-pub mod doctor;
-pub mod event;
+mod doctor;
+mod event;
 mod format;
 pub mod hook;
-pub mod install;
-pub mod limits;
-pub mod log;
+mod install;
+mod limits;
+mod log;
 pub mod os;
 pub mod protocol;
 

@@ -28,7 +28,7 @@ pub struct Limit {
 /// The outcome of a fetch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FetchOutcome {
+pub(crate) enum FetchOutcome {
     /// Every window of the account's.
     Limits(Vec<Limit>),
     /// The fetch failed.
@@ -37,7 +37,7 @@ pub enum FetchOutcome {
 
 /// Why a fetch failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FetchFailure {
+pub(crate) struct FetchFailure {
     /// What went wrong.
     pub problem: FetchProblem,
     /// The same for a person, with what to do about it: one line, without secrets.
@@ -49,7 +49,7 @@ pub struct FetchFailure {
 
 impl FetchFailure {
     /// A failure that does not delay the next fetch.
-    pub fn new(problem: FetchProblem, message: impl Into<Box<str>>) -> Self {
+    pub(crate) fn new(problem: FetchProblem, message: impl Into<Box<str>>) -> Self {
         Self {
             problem,
             message: message.into(),
@@ -61,7 +61,7 @@ impl FetchFailure {
 /// Why a fetch failed; [`code`](Self::code) is its word on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FetchProblem {
+pub(crate) enum FetchProblem {
     /// There are no credentials: no login here.
     NoCredentials,
     /// The credentials are there and cannot be read.
@@ -89,7 +89,7 @@ pub enum FetchProblem {
 impl FetchProblem {
     /// The word on the wire.
     #[must_use]
-    pub const fn code(self) -> &'static str {
+    pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::NoCredentials => "no_credentials",
             Self::CredentialsUnreadable => "credentials_unreadable",

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-pub use self::limit_window::LimitWindow;
-pub use self::report::interpret;
+pub(crate) use self::limit_window::LimitWindow;
+pub(crate) use self::report::interpret;
 pub(crate) use self::tolerant::Text;
 use crate::event::{AgentEvent, RegistryEntry, ReportedProcess, Timing};
 use crate::limits::{FetchOutcome, Limit};
@@ -130,7 +130,7 @@ pub enum CommandForm {
 }
 
 /// Every agent.
-pub const ALL: &[&Agent] = &[DEFAULT];
+pub(crate) const ALL: &[&Agent] = &[DEFAULT];
 
 /// What only the command line needs of each agent. Separate from [`ALL`], which the service uses: unreferenced code is
 /// not linked, so `agent-consoled` has neither HTTP nor TLS.
@@ -138,7 +138,7 @@ const EXTRAS: &[(&Agent, &Extras)] = &[(&claude_code::AGENT, &claude_code::EXTRA
 
 /// What only the command line needs of an agent.
 #[derive(Debug)]
-pub struct Extras {
+pub(crate) struct Extras {
     /// Fetches the limits from the account's service over the network, if it has any. Blocks. Runs in a process of its
     /// own.
     pub fetch_limits: Option<fn() -> FetchOutcome>,
@@ -150,7 +150,7 @@ pub struct Extras {
 
 /// A recorded run: a line an event, as in the agent's `traces/`.
 #[derive(Debug)]
-pub struct Recording {
+pub(crate) struct Recording {
     /// By which scenarios name it.
     pub name: &'static str,
     /// The lines, each a JSON object.
@@ -163,7 +163,7 @@ pub struct Recording {
 
 impl Recording {
     /// A run in which nothing happens.
-    pub const EMPTY: Self = Self {
+    pub(crate) const EMPTY: Self = Self {
         name: "",
         lines: "",
         directory: "/",
@@ -173,23 +173,23 @@ impl Recording {
 
 /// What only the command line needs of this agent.
 #[must_use]
-pub fn extras(agent: &Agent) -> Option<&'static Extras> {
+pub(crate) fn extras(agent: &Agent) -> Option<&'static Extras> {
     let (_, extras) = EXTRAS.iter().find(|(of, _)| of.name == agent.name)?;
     Some(extras)
 }
 
 /// The agent of a hook whose command line names none.
-pub const DEFAULT: &Agent = &claude_code::AGENT;
+pub(crate) const DEFAULT: &Agent = &claude_code::AGENT;
 
 /// The agent of this name.
 #[must_use]
-pub fn find(name: &str) -> Option<&'static Agent> {
+pub(crate) fn find(name: &str) -> Option<&'static Agent> {
     ALL.iter().copied().find(|agent| agent.name == name)
 }
 
 /// An agent's configuration directory: the variable's value, else the default below the home; `None` without either.
 #[must_use]
-pub fn config_dir(
+pub(crate) fn config_dir(
     (key, below_home): (&str, &str),
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Option<PathBuf> {

@@ -7,7 +7,7 @@ use crate::protocol::{PATH_LIMIT, ReportParams, Terminal};
 /// Converts a report and its event; the event of an unknown agent is dropped. A pid of 0, an empty terminal and a path
 /// that is too long count as absent.
 #[must_use]
-pub fn interpret(params: ReportParams<'_>) -> Report {
+pub(crate) fn interpret(params: ReportParams<'_>) -> Report {
     let process = params.pid.filter(|&pid| pid != 0);
     let agent = find(&params.agent);
     Report {

@@ -22,7 +22,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 ///
 /// # Errors
 /// Neither `XDG_CONFIG_HOME` nor `HOME` is set to an absolute path, or `out` fails.
-pub fn path(out: &mut impl Write) -> anyhow::Result<()> {
+pub(crate) fn path(out: &mut impl Write) -> anyhow::Result<()> {
     writeln!(out, "{}", file()?.display())?;
     Ok(())
 }
@@ -32,7 +32,7 @@ pub fn path(out: &mut impl Write) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The file cannot be read or is wrong, the chosen socket is unusable, or `out` fails.
-pub fn show(socket_flag: Option<&Path>, out: &mut impl Write) -> anyhow::Result<()> {
+pub(crate) fn show(socket_flag: Option<&Path>, out: &mut impl Write) -> anyhow::Result<()> {
     let file = FileConfig::load(config::path().as_deref())?;
     let socket = config::socket_path(socket_flag)?;
     print(file, &socket, out)?;
@@ -44,7 +44,7 @@ pub fn show(socket_flag: Option<&Path>, out: &mut impl Write) -> anyhow::Result<
 /// # Errors
 /// The file cannot be read, or is wrong: then the error names the place of the mistake, and its
 /// [`snippet`](config::ConfigError::snippet) shows it.
-pub fn check(out: &mut impl Write) -> anyhow::Result<()> {
+pub(crate) fn check(out: &mut impl Write) -> anyhow::Result<()> {
     let file = file()?;
     check_file(&file, out)
 }
@@ -53,7 +53,7 @@ pub fn check(out: &mut impl Write) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// There is a file already (it is left as it is), or a file or directory cannot be created.
-pub fn init(out: &mut impl Write) -> anyhow::Result<()> {
+pub(crate) fn init(out: &mut impl Write) -> anyhow::Result<()> {
     let file = file()?;
     create(&file)?;
     writeln!(out, "wrote {}", file.display())?;

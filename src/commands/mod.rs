@@ -5,7 +5,7 @@
 mod args;
 mod bar;
 mod completions;
-pub mod config;
+pub(crate) mod config;
 mod demo;
 mod diff;
 mod doctor;
@@ -187,7 +187,7 @@ enum ConfigCommand {
 
 /// Parses the command line and runs the command. `launchd`: launchd's function for its sockets, on macOS.
 #[must_use]
-pub fn run(launchd: Option<ActivateSocket>) -> ExitCode {
+pub(crate) fn run(launchd: Option<ActivateSocket>) -> ExitCode {
     let cli = match Cli::try_parse().or_else(or_dashboard) {
         Ok(cli) => cli,
         Err(error) => {

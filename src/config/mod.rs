@@ -23,35 +23,35 @@ use thiserror::Error;
 use crate::os::peer::LONGEST_PATH;
 
 /// The socket without any choice made; clients in other languages rely on it, so it never changes.
-pub const DEFAULT_SOCKET: &str = "/tmp/agent-console.sock";
+pub(crate) const DEFAULT_SOCKET: &str = "/tmp/agent-console.sock";
 
 /// The variable that names the socket, after `--socket` and before the file.
-pub const SOCKET_VARIABLE: &str = "AGENT_CONSOLE_SOCKET";
+pub(crate) const SOCKET_VARIABLE: &str = "AGENT_CONSOLE_SOCKET";
 
 /// Transitions kept a session unless the file says otherwise.
-pub const DEFAULT_HISTORY: usize = 32;
+pub(crate) const DEFAULT_HISTORY: usize = 32;
 
 /// Most transitions kept a session. A whole session goes out with each change: a longer ring would make that line
 /// outgrow what a client reads.
-pub const MAX_HISTORY: usize = 256;
+pub(crate) const MAX_HISTORY: usize = 256;
 
 /// How long an unused daemon stays unless the file says otherwise.
-pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_hours(1);
+pub(crate) const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// The longest `idle_timeout`: far beyond any use, and far from overflowing a point in time.
-pub const MAX_IDLE_TIMEOUT: Duration = Duration::from_hours(8784);
+pub(crate) const MAX_IDLE_TIMEOUT: Duration = Duration::from_hours(8784);
 
 /// How often account limits are fetched while someone watches, unless the file says otherwise.
-pub const DEFAULT_USAGE_INTERVAL: Duration = Duration::from_mins(3);
+pub(crate) const DEFAULT_USAGE_INTERVAL: Duration = Duration::from_mins(3);
 
 /// The shortest `usage.interval`: the account's service limits how often it may be asked.
-pub const MIN_USAGE_INTERVAL: Duration = Duration::from_mins(1);
+pub(crate) const MIN_USAGE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The longest `usage.interval`.
-pub const MAX_USAGE_INTERVAL: Duration = Duration::from_hours(24);
+pub(crate) const MAX_USAGE_INTERVAL: Duration = Duration::from_hours(24);
 
 /// The file that `config init` writes: every setting, commented out, at its default.
-pub const TEMPLATE: &str = r#"# agent-console's settings. Each line shows its default; remove the # to change one.
+pub(crate) const TEMPLATE: &str = r#"# agent-console's settings. Each line shows its default; remove the # to change one.
 # `agent-console config check` shows what is wrong with this file, `agent-console config show` what counts.
 # A running daemon reads it again on `systemctl --user reload agent-console` or SIGHUP.
 
@@ -80,7 +80,7 @@ pub const TEMPLATE: &str = r#"# agent-console's settings. Each line shows its de
 
 /// How much the daemon logs; each level includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     /// Our own bugs only.
     Error,
     /// Also what is bad but was handled.
@@ -94,11 +94,11 @@ pub enum LogLevel {
 
 impl LogLevel {
     /// Every level, from the quietest.
-    pub const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
+    pub(crate) const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
 
     /// The word that the file uses.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warn => "warn",
@@ -116,7 +116,7 @@ impl LogLevel {
 
 /// The settings in force: what the file gives, the defaults for the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
+pub(crate) struct Config {
     /// The file's socket, else [`DEFAULT_SOCKET`]. Which socket counts in the end is [`socket_path`]'s answer.
     pub socket: PathBuf,
     /// How long an unused daemon stays; `None` is for ever.
@@ -170,7 +170,7 @@ impl Config {
     ///
     /// # Errors
     /// The file cannot be read, or something in it is wrong.
-    pub fn load() -> Result<Self, ConfigError> {
+    pub(crate) fn load() -> Result<Self, ConfigError> {
         Ok(FileConfig::load(path().as_deref())?.into())
     }
 
@@ -178,14 +178,14 @@ impl Config {
     ///
     /// # Errors
     /// The first mistake in `text`: not TOML, an unknown key, a wrong type, a value out of its range.
-    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         Ok(FileConfig::parse(text, path)?.into())
     }
 }
 
 /// Why there are no settings, or no socket.
 #[derive(Debug, Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// The file is there, but cannot be read.
     #[error("{}: cannot be read: {source}", path.display())]
     Read {
@@ -221,7 +221,7 @@ pub enum ConfigError {
 impl ConfigError {
     /// The offending line with a mark under the offending place: two lines, for a person at a terminal.
     #[must_use]
-    pub fn snippet(&self) -> Option<String> {
+    pub(crate) fn snippet(&self) -> Option<String> {
         let Self::Invalid { text, column, .. } = self else {
             return None;
         };
@@ -237,7 +237,7 @@ impl ConfigError {
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// The command line.
     Flag,
     /// The environment.
@@ -251,7 +251,7 @@ pub enum Source {
 impl Source {
     /// The word that `config show` prints.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Flag => "flag",
             Self::Environment => "environment",
@@ -263,7 +263,7 @@ impl Source {
 
 /// The socket to listen on or to connect to, and who chose it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SocketChoice {
+pub(crate) struct SocketChoice {
     /// An absolute path, at most [`LONGEST_PATH`] bytes.
     pub path: PathBuf,
     /// Who chose it.
@@ -277,7 +277,7 @@ pub struct SocketChoice {
 /// # Errors
 /// The choice that comes first is unusable, or the file cannot be read or is no TOML. Mistakes in other keys of the file
 /// are no error here.
-pub fn socket_path(flag: Option<&Path>) -> Result<SocketChoice, ConfigError> {
+pub(crate) fn socket_path(flag: Option<&Path>) -> Result<SocketChoice, ConfigError> {
     choose_socket(flag, variable(SOCKET_VARIABLE), path().as_deref())
 }
 
@@ -340,7 +340,7 @@ fn check_socket(path: &Path) -> Result<(), String> {
 /// The configuration file: `$XDG_CONFIG_HOME/agent-console/config.toml`, else `$HOME/.config/agent-console/config.toml`.
 /// As the XDG base directory specification says, a relative `XDG_CONFIG_HOME` is as good as none. `None` without both.
 #[must_use]
-pub fn path() -> Option<PathBuf> {
+pub(crate) fn path() -> Option<PathBuf> {
     path_in(variable("XDG_CONFIG_HOME"), variable("HOME"))
 }
 

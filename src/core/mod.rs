@@ -47,11 +47,11 @@ use crate::protocol::{
 
 /// A connection, by a number that is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientId(pub u64);
+pub(crate) struct ClientId(pub u64);
 
 /// The time of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
+pub(crate) struct Now {
     /// Milliseconds since the epoch: what people read. May jump.
     pub unix_ms: u64,
     /// Milliseconds since the daemon began: what deadlines are counted in. Never goes back.
@@ -60,7 +60,7 @@ pub struct Now {
 
 /// What never changes while the daemon runs.
 #[derive(Debug, Clone)]
-pub struct DaemonInfo {
+pub(crate) struct DaemonInfo {
     /// The daemon's process id.
     pub pid: u32,
     /// The inode of its pid namespace; `None` where there are none.
@@ -73,7 +73,7 @@ pub struct DaemonInfo {
 
 /// The part of the configuration that rules depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// After how long without dashboards and live sessions the daemon leaves; `None`: never.
     pub idle_timeout_ms: Option<u64>,
     /// How many transitions a session keeps; at least 1.
@@ -86,7 +86,7 @@ pub struct Settings {
 
 /// What happened.
 #[derive(Debug)]
-pub enum Input {
+pub(crate) enum Input {
     /// A client sent a request, or a notification (then there is no id).
     Request {
         /// The client.
@@ -163,7 +163,7 @@ pub enum Input {
 
 /// What the shell must do.
 #[derive(Debug)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Send a client a line.
     Reply(ClientId, Line),
     /// Send the client what is broadcast from here on.
@@ -205,7 +205,7 @@ pub enum Effect {
 
 /// The state, and the dispatch. See the module's text for what holds.
 #[derive(Debug)]
-pub struct Core {
+pub(crate) struct Core {
     info: DaemonInfo,
     settings: Settings,
     sessions: Sessions,
@@ -224,7 +224,7 @@ pub struct Core {
 impl Core {
     /// A core without sessions and clients. `now` is when the daemon began; its uptime is 0.
     #[must_use]
-    pub fn new(info: DaemonInfo, settings: Settings, now: Now) -> Self {
+    pub(crate) fn new(info: DaemonInfo, settings: Settings, now: Now) -> Self {
         let mut core = Self {
             info,
             settings,
@@ -244,7 +244,7 @@ impl Core {
 
     /// Applies an input and returns what the shell must do, in order. Changed sessions are published by
     /// [`Self::end_turn`].
-    pub fn handle(&mut self, input: Input, now: Now) -> std::vec::Drain<'_, Effect> {
+    pub(crate) fn handle(&mut self, input: Input, now: Now) -> std::vec::Drain<'_, Effect> {
         if !self.lifecycle.has_exited() {
             self.dispatch(input, now);
             self.rearm(now);
@@ -254,7 +254,7 @@ impl Core {
 
     /// Publishes the sessions that have changed since the last call: one notification each, however often they changed.
     /// The loop calls it at the end of each turn.
-    pub fn end_turn(&mut self) -> std::vec::Drain<'_, Effect> {
+    pub(crate) fn end_turn(&mut self) -> std::vec::Drain<'_, Effect> {
         if !self.lifecycle.has_exited() {
             self.sessions.publish(&mut self.feed);
         }
@@ -263,20 +263,20 @@ impl Core {
 
     /// When, in ms of uptime, [`Input::Timeout`] is due; `None`: never, as things stand.
     #[must_use]
-    pub fn next_timeout(&self) -> Option<u64> {
+    pub(crate) fn next_timeout(&self) -> Option<u64> {
         self.timers.next()
     }
 
     /// True if a request of the client's still waits for its answer.
     #[must_use]
-    pub fn has_pending_reply(&self, client: ClientId) -> bool {
+    pub(crate) fn has_pending_reply(&self, client: ClientId) -> bool {
         let mut waiting = self.reloading.iter().chain(self.limits.waiting());
         waiting.any(|(waiter, _)| *waiter == client)
     }
 
     /// True if the daemon leaves whatever happens.
     #[must_use]
-    pub fn is_leaving(&self) -> bool {
+    pub(crate) fn is_leaving(&self) -> bool {
         self.lifecycle.is_leaving()
     }
 

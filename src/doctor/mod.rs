@@ -44,7 +44,7 @@ use crate::install;
 use crate::install::plan::State;
 
 /// The longest wait for one answer: of a command, a connection, a file on a disk that hangs.
-pub const LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const LIMIT: Duration = Duration::from_secs(2);
 
 /// This program's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -52,7 +52,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
+pub(crate) enum Level {
     /// As it should be.
     Ok,
     /// Not wrong, and worth knowing.
@@ -64,7 +64,7 @@ pub enum Level {
 impl Level {
     /// The word that is printed.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Note => "note",
@@ -75,7 +75,7 @@ impl Level {
 
 /// The answer to one question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// What was looked at; never changes, for scripts.
     pub name: &'static str,
     /// How bad it is.
@@ -117,7 +117,7 @@ impl Check {
 
 /// Asks every question, always the same ones in the same order; `flag` is `--socket`.
 #[must_use]
-pub fn run_checks(flag: Option<&Path>) -> Vec<Check> {
+pub(crate) fn run_checks(flag: Option<&Path>) -> Vec<Check> {
     let state = within(install::service::state);
     let edited = state.as_ref().map(service::edited);
     let service = service::evaluate(state.as_ref(), &edited.unwrap_or_default());

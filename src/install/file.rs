@@ -18,17 +18,17 @@ use tempfile::NamedTempFile;
 use thiserror::Error;
 
 /// The largest file that is read or written, in bytes: far above any settings file, far below what memory holds.
-pub const LIMIT: u64 = 16 * 1024 * 1024;
+pub(crate) const LIMIT: u64 = 16 * 1024 * 1024;
 
 /// How often [`apply_all`] plans before it gives up on a file that other programs keep writing.
-pub const TRIES: usize = 5;
+pub(crate) const TRIES: usize = 5;
 
 /// Symbolic links followed one after the other; Linux's own limit.
 const LINKS: usize = 40;
 
 /// A change that is planned for one file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// The file as a person names it; may be a symbolic link, which stays one.
     pub path: PathBuf,
     /// Its contents when the change was planned; `None`: there was no file.
@@ -43,7 +43,7 @@ pub struct Change {
 
 /// Why a file was not changed.
 #[derive(Debug, Error)]
-pub enum FileError {
+pub(crate) enum FileError {
     /// Another program has written it since the change was planned: plan again.
     #[error("{} was changed by another program meanwhile", path.display())]
     Changed {
@@ -75,7 +75,7 @@ pub enum FileError {
 /// # Errors
 ///
 /// The system refuses, it is no regular file, or it is larger than [`LIMIT`].
-pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     let failed = |why| io_error("read", path, why);
     // Checked first, because opening a device can have effects, and again on what was opened.
     let Some(found) = if_found(fs::metadata(path)).map_err(failed)? else {
@@ -104,7 +104,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 /// # Errors
 ///
 /// The plan fails; a change fails. What was applied before that stays: a plan's order must allow for it.
-pub fn apply_all(
+pub(crate) fn apply_all(
     mut plan: impl FnMut() -> anyhow::Result<Vec<Change>>,
 ) -> anyhow::Result<Vec<Change>> {
     let mut made = Vec::new();
@@ -125,7 +125,7 @@ pub fn apply_all(
 /// The directories that must be made before a file at `path`, the deepest first; a later [`Change::prune`] removes them
 /// again. Follows `path` if it is a dangling link.
 #[must_use]
-pub fn missing_directories(path: &Path) -> Vec<PathBuf> {
+pub(crate) fn missing_directories(path: &Path) -> Vec<PathBuf> {
     let Ok(target) = resolve(path) else {
         return Vec::new();
     };
@@ -140,7 +140,7 @@ pub fn missing_directories(path: &Path) -> Vec<PathBuf> {
 impl Change {
     /// True if nothing would change.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.before == self.after
     }
 
@@ -150,7 +150,7 @@ impl Change {
     /// # Errors
     ///
     /// [`FileError::Changed`] if the file no longer holds `before`; a system call fails. The file is then as it was.
-    pub fn apply(&self) -> Result<(), FileError> {
+    pub(crate) fn apply(&self) -> Result<(), FileError> {
         if self.is_empty() {
             return Ok(());
         }

@@ -26,7 +26,7 @@ const MODE: u32 = 0o600;
 
 /// What of ours is in an agent's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
+pub(crate) struct State {
     /// The settings file.
     pub settings: PathBuf,
     /// Events without a hook of ours, in the agent's order.
@@ -65,7 +65,7 @@ impl UndoFile {
 
 /// The agent's configuration directory by this process's environment; `None` without a home.
 #[must_use]
-pub fn config_dir(agent: &Agent) -> Option<PathBuf> {
+pub(crate) fn config_dir(agent: &Agent) -> Option<PathBuf> {
     agents::config_dir(agent.config_dir, variable)
 }
 
@@ -76,7 +76,7 @@ pub fn config_dir(agent: &Agent) -> Option<PathBuf> {
 /// # Errors
 ///
 /// The settings are not JSON (with file, line, column), or of a shape that the agent would refuse; unreadable.
-pub fn plan_install(
+pub(crate) fn plan_install(
     agent: &'static Agent,
     config_dir: &Path,
     program: &Path,
@@ -102,7 +102,7 @@ pub fn plan_install(
 /// # Errors
 ///
 /// The settings are not JSON, or unreadable.
-pub fn plan_uninstall(
+pub(crate) fn plan_uninstall(
     agent: &'static Agent,
     config_dir: &Path,
     parts: Parts,
@@ -115,7 +115,7 @@ pub fn plan_uninstall(
 /// # Errors
 ///
 /// The settings are not JSON, or of a shape in which the agent would ignore hooks; unreadable.
-pub fn state(agent: &'static Agent, config_dir: &Path) -> anyhow::Result<State> {
+pub(crate) fn state(agent: &'static Agent, config_dir: &Path) -> anyhow::Result<State> {
     Files::new(agent, config_dir, None)?.state()
 }
 

@@ -16,13 +16,13 @@
 //! `commands::install`, `commands::uninstall` and `commands::doctor`; knows nothing of a running daemon.
 
 mod checksum;
-pub mod file;
-pub mod hooks;
-pub mod launchd;
-pub mod plan;
-pub mod program;
-pub mod service;
-pub mod settings;
-pub mod socket;
-pub mod stamp;
-pub mod systemd;
+pub(crate) mod file;
+pub(crate) mod hooks;
+pub(crate) mod launchd;
+pub(crate) mod plan;
+pub(crate) mod program;
+pub(crate) mod service;
+pub(crate) mod settings;
+pub(crate) mod socket;
+pub(crate) mod stamp;
+pub(crate) mod systemd;

@@ -22,7 +22,7 @@ pub(super) const ACCEPT_LIMIT: Duration = Duration::from_secs(1);
 
 /// Who starts services for this user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manager {
+pub(crate) enum Manager {
     /// A systemd user manager answers.
     Systemd,
     /// launchd.
@@ -33,7 +33,7 @@ pub enum Manager {
 
 /// How the service stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
+pub(crate) struct State {
     /// Who starts it.
     pub manager: Manager,
     /// Its files, and whether each is there and as this program would write it.
@@ -46,7 +46,7 @@ pub struct State {
 
 /// A service file's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileState {
+pub(crate) enum FileState {
     /// As it should be.
     Current,
     /// There, but different.
@@ -80,7 +80,7 @@ pub(super) const MOVE_AWAY: &str = "; to have it written anew, move it away and 
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// A file is written or removed.
     Change(Change),
     /// A command is run, given as its words: `systemctl --user daemon-reload`.
@@ -89,7 +89,7 @@ pub enum Step {
 
 /// The steps, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// None at all: everything is as it should be.
     pub steps: Vec<Step>,
     /// Lines for the person: what was decided and why, what is left for them to do.
@@ -196,7 +196,7 @@ pub(super) fn path_text<'a>(
 /// # Errors
 ///
 /// It cannot be started, does not end within a minute, or fails; with what it printed.
-pub fn run(words: &[String]) -> anyhow::Result<String> {
+pub(crate) fn run(words: &[String]) -> anyhow::Result<String> {
     let shown = words.join(" ");
     let (program, arguments) = words.split_first().context("no command")?;
     let mut child = Command::new(program);

@@ -23,14 +23,14 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// # Errors
 ///
 /// The running program's file is gone, or the system does not give its path.
-pub fn path() -> anyhow::Result<PathBuf> {
+pub(crate) fn path() -> anyhow::Result<PathBuf> {
     let running = program::running().context("run the installed agent-console again")?;
     Ok(choose(running, variable("PATH").as_deref()))
 }
 
 /// What the service's files start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceProgram {
+pub(crate) struct ServiceProgram {
     /// `agent-consoled`, or `agent-console` where there is none.
     pub path: PathBuf,
     /// The argument, if it takes one.
@@ -43,7 +43,7 @@ impl ServiceProgram {
     /// The `agent-consoled` beside `client`, under the name by which that is called if possible; without one of this
     /// version `client daemon`, which serves in its own process.
     #[must_use]
-    pub fn find(client: &Path) -> Self {
+    pub(crate) fn find(client: &Path) -> Self {
         let named = client.with_file_name(SERVICE);
         let found = is_program(&named)
             .then_some(named)
@@ -78,7 +78,7 @@ impl ServiceProgram {
 /// # Errors
 ///
 /// It cannot be run, takes longer than two seconds, or prints something else.
-pub fn version(service: &Path) -> std::io::Result<String> {
+pub(crate) fn version(service: &Path) -> std::io::Result<String> {
     let output = command::output(Command::new(service).arg("--version"), LIMIT)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let version = text.trim_end().strip_prefix(SERVICE).map(str::trim_start);
@@ -91,7 +91,7 @@ pub fn version(service: &Path) -> std::io::Result<String> {
 /// True if `path` lies where a build puts its results, which the next `cargo clean` takes away: below a directory that
 /// says of itself that it is a cache (<https://bford.info/cachedir/>).
 #[must_use]
-pub fn is_built_in_place(path: &Path) -> bool {
+pub(crate) fn is_built_in_place(path: &Path) -> bool {
     path.ancestors()
         .skip(1)
         .any(|directory| directory.join("CACHEDIR.TAG").exists())

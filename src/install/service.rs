@@ -30,7 +30,7 @@ fn probe_manager() -> ManagerProbe {
 
 /// How the service stands, as far as this user's manager tells.
 #[must_use]
-pub fn state() -> State {
+pub(crate) fn state() -> State {
     // As `plan_install` chooses: a variable holds for this process alone.
     let socket = socket::choose(None).map_or_else(|_| DEFAULT_SOCKET.into(), |choice| choice.path);
     // Without a path of our own no file can be current.
@@ -59,7 +59,7 @@ pub fn state() -> State {
 ///
 /// No socket can be chosen, the manager does not look where this user's files are, a path cannot be written in its
 /// files, or they are unreadable.
-pub fn plan_install(program: &Path, flag: Option<&Path>) -> anyhow::Result<Plan> {
+pub(crate) fn plan_install(program: &Path, flag: Option<&Path>) -> anyhow::Result<Plan> {
     let choice = socket::choose(flag)?;
     let mut plan = Plan {
         steps: Vec::new(),
@@ -99,7 +99,7 @@ pub fn plan_install(program: &Path, flag: Option<&Path>) -> anyhow::Result<Plan>
 /// # Errors
 ///
 /// There are files of ours for a manager that does not answer; files are unreadable.
-pub fn plan_uninstall() -> anyhow::Result<Plan> {
+pub(crate) fn plan_uninstall() -> anyhow::Result<Plan> {
     let mut plan = Plan::default();
     match probe_manager() {
         ManagerProbe::Systemd(answer) => systemd::plan_uninstall(&mut plan, &answer)?,

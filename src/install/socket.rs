@@ -23,7 +23,7 @@ const REST: &str = "; `agent-console uninstall` takes it out again.";
 
 /// What was decided.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// Where the service listens and everybody connects; absolute.
     pub path: PathBuf,
     /// The configuration's change, if it has to say so.
@@ -39,7 +39,7 @@ pub struct Choice {
 ///
 /// The configuration is wrong or unreadable, it and `flag` disagree, or the socket that was chosen belongs to another
 /// user.
-pub fn choose(flag: Option<&Path>) -> anyhow::Result<Choice> {
+pub(crate) fn choose(flag: Option<&Path>) -> anyhow::Result<Choice> {
     let file = config::path();
     let given = FileConfig::load(file.as_deref())?.socket;
     let mut choice = decide(flag, given.as_deref(), Path::new(DEFAULT_SOCKET))?;
@@ -67,7 +67,7 @@ pub fn choose(flag: Option<&Path>) -> anyhow::Result<Choice> {
 /// # Errors
 ///
 /// The file is unreadable.
-pub fn plan_removal() -> anyhow::Result<Option<Change>> {
+pub(crate) fn plan_removal() -> anyhow::Result<Option<Change>> {
     let Some(path) = config::path() else {
         return Ok(None);
     };

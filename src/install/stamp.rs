@@ -20,7 +20,7 @@ const REST: [&str; 2] = [
 
 /// Who manages a service file.
 #[derive(Debug)]
-pub enum Found {
+pub(crate) enum Found {
     /// There is none.
     Nothing,
     /// `install`: its contents, and how many directories were made for it.
@@ -34,7 +34,7 @@ pub enum Found {
 /// # Errors
 ///
 /// It cannot be read.
-pub fn find(path: &Path, packaged: &[&str]) -> Result<Found, FileError> {
+pub(crate) fn find(path: &Path, packaged: &[&str]) -> Result<Found, FileError> {
     let Some(bytes) = file::read(path)? else {
         return Ok(Found::Nothing);
     };
@@ -50,7 +50,7 @@ pub fn find(path: &Path, packaged: &[&str]) -> Result<Found, FileError> {
 /// The stamp's two lines, without the comment signs of the file's language; `directories` were made for the file.
 /// [`seal`] the whole text afterwards.
 #[must_use]
-pub fn lines(directories: usize) -> [String; 2] {
+pub(crate) fn lines(directories: usize) -> [String; 2] {
     let [first, second] = REST;
     [
         format!("{BEGIN}{directories}{MIDDLE}{BLANK}{first}"),
@@ -60,14 +60,14 @@ pub fn lines(directories: usize) -> [String; 2] {
 
 /// Puts the checksum into a text that has the stamp's [`lines`].
 #[must_use]
-pub fn seal(text: &str) -> String {
+pub(crate) fn seal(text: &str) -> String {
     let sealed = format!("{MIDDLE}{}", checksum(text.as_bytes()));
     text.replacen(&format!("{MIDDLE}{BLANK}"), &sealed, 1)
 }
 
 /// The number of directories that were made for the file, if it has a stamp and was not edited since.
 #[must_use]
-pub fn verify(text: &[u8]) -> Option<usize> {
+pub(crate) fn verify(text: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(text).ok()?;
     let (head, stamp) = text.split_once(BEGIN)?;
     let (directories, rest) = stamp.split_once(MIDDLE)?;
@@ -79,7 +79,7 @@ pub fn verify(text: &[u8]) -> Option<usize> {
 
 /// The directories that were made for `file`, the deepest first.
 #[must_use]
-pub fn made_for(file: &Path, directories: usize) -> Vec<PathBuf> {
+pub(crate) fn made_for(file: &Path, directories: usize) -> Vec<PathBuf> {
     let around = file.ancestors().skip(1).take(directories);
     around.map(Path::to_owned).collect()
 }

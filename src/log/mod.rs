@@ -31,7 +31,7 @@ use sink::{FileSink, Sink, Writer};
 
 /// Which kind of process logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// A terminal or a service manager reads standard error.
     Foreground,
     /// Standard error is closed: `daemon --daemonize`.
@@ -40,14 +40,14 @@ pub enum Target {
 
 /// The log in use: changes its level, returns its failures. Clones control the same log.
 #[derive(Debug, Clone)]
-pub struct LogControl {
+pub(crate) struct LogControl {
     level: reload::Handle<LevelFilter, Registry>,
     health: Arc<Health>,
 }
 
 impl LogControl {
     /// From now on logs what `level` includes.
-    pub fn set_level(&self, level: LogLevel) {
+    pub(crate) fn set_level(&self, level: LogLevel) {
         // It can fail only once the process's subscriber is gone, and then there is nothing to set.
         let _ = self.level.reload(filter(level));
     }
@@ -55,7 +55,7 @@ impl LogControl {
     /// Why lines are lost, as one line for a person; `None` if none were, or this was returned before. Returned again
     /// only after a loss that follows a hundred written lines.
     #[must_use]
-    pub fn take_failure(&self) -> Option<String> {
+    pub(crate) fn take_failure(&self) -> Option<String> {
         self.health.take()
     }
 }
@@ -63,7 +63,7 @@ impl LogControl {
 /// Sets up the process's log. Call it once, before any thread is started. A place that cannot be used is no error: the
 /// journal is replaced by standard error, a file by nothing, and [`LogControl::take_failure`] returns why.
 #[must_use]
-pub fn init(level: LogLevel, target: Target) -> LogControl {
+pub(crate) fn init(level: LogLevel, target: Target) -> LogControl {
     let health = Arc::new(Health::default());
     #[cfg(target_os = "linux")]
     if journald::is_standard_error(variable("JOURNAL_STREAM")) {
@@ -101,7 +101,7 @@ pub fn init(level: LogLevel, target: Target) -> LogControl {
 /// The log of a daemonised daemon: `$XDG_STATE_HOME/agent-console/daemon.log`, else
 /// `$HOME/.local/state/agent-console/daemon.log`; the one before it has `.1` appended. `None` without both variables.
 #[must_use]
-pub fn file_path() -> Option<PathBuf> {
+pub(crate) fn file_path() -> Option<PathBuf> {
     let mut path = xdg_base(variable("XDG_STATE_HOME"), variable("HOME"), ".local/state")?;
     path.push("agent-console/daemon.log");
     Some(path)

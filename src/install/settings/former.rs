@@ -12,7 +12,7 @@ use super::shell::{self, STATUS_LINE as SUBCOMMAND};
 /// Their record where there had been a status line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FormerUndo {
+pub(crate) enum FormerUndo {
     /// The command is within the present one.
     Wrapped,
     /// It was a call of this program. The program's word within the JSON string.

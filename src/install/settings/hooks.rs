@@ -19,7 +19,7 @@ const KEY: &str = "hooks";
 
 /// What undoing the hooks needs to know beyond the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HooksUndo {
+pub(crate) struct HooksUndo {
     /// `hooks`.
     pub hooks: Prior,
     /// The events that a hook was added to. Ours elsewhere were there before.
@@ -30,7 +30,7 @@ pub struct HooksUndo {
 
 /// A hook that a person wrote and whose `command` was replaced; both as JSON strings, quotes included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Replaced {
+pub(crate) struct Replaced {
     /// The event.
     pub event: String,
     /// Which of our hooks there it was.
@@ -43,7 +43,7 @@ pub struct Replaced {
 
 /// One of our hooks in the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundHook {
+pub(crate) struct FoundHook {
     /// Its event.
     pub event: String,
     /// The program that it calls, as it is written there.

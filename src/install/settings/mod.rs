@@ -21,10 +21,10 @@ use thiserror::Error;
 
 use crate::agents::Install;
 use hooks::Hooks;
-pub use hooks::{FoundHook, HooksUndo, Replaced};
+pub(crate) use hooks::{FoundHook, HooksUndo};
 use json::{Edits, Node, Style};
 use status_line::StatusLine;
-pub use status_line::{StatusLineCall, StatusLineUndo};
+pub(crate) use status_line::{StatusLineCall, StatusLineUndo};
 
 /// White space by JSON's grammar.
 const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -34,7 +34,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// What is wrong with the settings, and where; lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{line}:{column}: {what}")]
-pub struct SettingsError {
+pub(crate) struct SettingsError {
     /// The line.
     pub line: usize,
     /// The column.
@@ -46,7 +46,7 @@ pub struct SettingsError {
 impl SettingsError {
     /// `what` is wrong at a byte of `text`.
     #[must_use]
-    pub fn at(text: &str, byte: usize, what: String) -> Self {
+    pub(crate) fn at(text: &str, byte: usize, what: String) -> Self {
         let before = &text[..byte];
         let line = before.rsplit('\n').next().unwrap_or_default();
         Self {
@@ -60,7 +60,7 @@ impl SettingsError {
 /// A container as it was before something was added to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Prior {
+pub(crate) enum Prior {
     /// It was not there.
     Missing,
     /// In place of the outermost object there was only this white space.
@@ -74,7 +74,7 @@ pub enum Prior {
 
 /// What undoing needs to know beyond the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UndoRecord {
+pub(crate) struct UndoRecord {
     /// The outermost object.
     pub root: Prior,
     /// The hooks; `None`: none were added.
@@ -87,21 +87,21 @@ pub struct UndoRecord {
 
 impl UndoRecord {
     /// Drops the record of `parts`, which were taken out.
-    pub fn forget(&mut self, parts: Parts) {
+    pub(crate) fn forget(&mut self, parts: Parts) {
         self.hooks = self.hooks.take().filter(|_| !parts.hooks);
         self.status_line = self.status_line.take().filter(|_| !parts.status_line);
     }
 
     /// True if nothing is left to undo.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.hooks.is_none() && self.status_line.is_none()
     }
 }
 
 /// What [`install`] puts in.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// The hooks; `None`: they are left as they are.
     pub hooks: Option<HookRequest<'a>>,
     /// The status line.
@@ -110,7 +110,7 @@ pub struct Request<'a> {
 
 /// Which hooks [`install`] puts in.
 #[derive(Debug, Clone, Copy)]
-pub struct HookRequest<'a> {
+pub(crate) struct HookRequest<'a> {
     /// The agent's name, which the hook is called with.
     pub agent: &'a str,
     /// Which events get a hook, and how it is written.
@@ -119,7 +119,7 @@ pub struct HookRequest<'a> {
 
 /// What [`install`] does with the status line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatusLineRequest {
+pub(crate) enum StatusLineRequest {
     /// It is left as it is.
     Keep,
     /// If it calls our program already, it is brought up to date.
@@ -130,7 +130,7 @@ pub enum StatusLineRequest {
 
 /// What [`uninstall`] takes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// The hooks.
     pub hooks: bool,
     /// The status line.
@@ -139,7 +139,7 @@ pub struct Parts {
 
 /// The text after [`install`], and how to undo that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Installed {
+pub(crate) struct Installed {
     /// The whole text.
     pub text: String,
     /// For [`uninstall`].
@@ -148,7 +148,7 @@ pub struct Installed {
 
 /// What of ours is in the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inspected {
+pub(crate) struct Inspected {
     /// Our hooks, in order.
     pub found: Vec<FoundHook>,
     /// The status line's call of our program.
@@ -171,7 +171,7 @@ struct Plan {
 /// # Errors
 ///
 /// The text is not JSON, or of a shape in which the agent would ignore what is added.
-pub fn install(
+pub(crate) fn install(
     text: &str,
     request: &Request<'_>,
     program: &str,
@@ -227,7 +227,7 @@ pub fn install(
 /// # Errors
 ///
 /// The text is not JSON.
-pub fn uninstall(
+pub(crate) fn uninstall(
     text: &str,
     parts: Parts,
     record: Option<&UndoRecord>,
@@ -265,7 +265,7 @@ pub fn uninstall(
 /// # Errors
 ///
 /// The text is not JSON, or of a shape in which the agent would ignore hooks for its events.
-pub fn inspect(text: &str, install: &Install) -> Result<Inspected, SettingsError> {
+pub(crate) fn inspect(text: &str, install: &Install) -> Result<Inspected, SettingsError> {
     let (_, body) = split_mark(text);
     let root = read_root(body)?;
     let hooks = Hooks::read(&root);

@@ -20,7 +20,7 @@ const SHELL: &str = "sh -c ";
 /// How to undo what was done to the status line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum StatusLineUndo {
+pub(crate) enum StatusLineUndo {
     /// There was none.
     Added,
     /// There was another command; both as JSON strings, quotes included.
@@ -37,7 +37,7 @@ pub enum StatusLineUndo {
 
 /// The status line's call of this program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatusLineCall {
+pub(crate) struct StatusLineCall {
     /// The program, as it is written there.
     pub program: String,
     /// `uninstall` can take it out: nothing stands around it.
