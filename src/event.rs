@@ -171,6 +171,7 @@ pub struct Tool {
 
 /// How long an agent's hooks and its registry may contradict each other, as measured with a named version of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the unit of each")]
 pub struct Timing {
     /// How long a registry status that contradicts the hooks must last before it counts, in ms: several times the longest
     /// flash that was observed, and short enough that an interrupt shows at once to a person.
