@@ -200,111 +200,135 @@ impl Rule {
     #[expect(clippy::too_many_lines, reason = "a table")]
     const fn entry(self) -> (&'static str, &'static str) {
         match self {
-            Self::SessionStarted => ("session_started", "a conversation begins: no turn runs"),
+            Self::SessionStarted => (
+                "session_started",
+                "a conversation has begun, so no turn runs",
+            ),
             Self::SessionReplaced => (
                 "session_replaced",
-                "the conversation ends, another follows in the same process",
+                "the conversation has ended, and another one follows in the same process",
             ),
             Self::SessionEnded => ("session_ended", "the agent has ended the session"),
-            Self::PromptStarted => ("prompt_started", "a prompt begins a turn"),
+            Self::PromptStarted => ("prompt_started", "a prompt has started a turn"),
             Self::PromptQueued => (
                 "prompt_queued",
-                "typed while a turn runs: another turn follows it",
+                "a person has typed a prompt while a turn runs, so another turn follows",
             ),
             Self::TaskReported => (
                 "task_reported",
-                "a prompt of the agent's own: a background task has reported",
+                "a background task has reported, so the agent has started a turn",
             ),
-            Self::ToolStarted => ("tool_started", "a tool begins, so a turn runs"),
+            Self::ToolStarted => ("tool_started", "a tool has started, so a turn runs"),
             Self::ToolEnded => (
                 "tool_ended",
-                "a tool has ended, so what it asked is answered and the turn goes on",
+                "a tool has ended, so its question was answered and the turn goes on",
             ),
             Self::BatchEnded => (
                 "batch_ended",
-                "all tools of a message have ended, so the turn goes on",
+                "all tools of one message have ended, so the turn goes on",
             ),
-            Self::Active => ("active", "happens only while a turn runs"),
+            Self::Active => (
+                "active",
+                "the agent sends this event only while a turn runs",
+            ),
             Self::AfterTheEnd => (
                 "after_the_end",
-                "belongs to a turn that has ended: changes nothing",
+                "the event belongs to a turn that has ended, so it changes nothing",
             ),
-            Self::SubagentStarted => ("subagent_started", "a subagent runs"),
+            Self::SubagentStarted => ("subagent_started", "a subagent has started"),
             Self::SubagentEnded => ("subagent_ended", "a subagent has ended"),
             Self::Asked => ("asked", "the agent asks a person"),
             Self::NobodyToAsk => (
                 "nobody_to_ask",
-                "no person sits at the session: the request is denied at once",
+                "no person sits at the session, so the agent denies the request itself",
             ),
-            Self::AskReminded => ("ask_reminded", "the agent says that it waits for a person"),
-            Self::ReminderKnown => ("reminder_known", "repeats what is known"),
+            Self::AskReminded => ("ask_reminded", "the agent reminds a person that it waits"),
+            Self::ReminderKnown => (
+                "reminder_known",
+                "the reminder repeats a question that is known",
+            ),
             Self::ReminderLate => (
                 "reminder_late",
-                "a reminder of a question that has been answered",
+                "the reminder is about a question that was answered",
             ),
             Self::Answered => ("answered", "a person has answered"),
             Self::IdleReminded => (
                 "idle_reminded",
-                "the agent says that it has been idle: the turn's end was missed",
+                "the agent reports that it is idle, so no turn runs",
             ),
-            Self::IdleKnown => ("idle_known", "idle, as is known"),
+            Self::IdleKnown => (
+                "idle_known",
+                "the agent reports that it is idle, which is known",
+            ),
             Self::Compacted => (
                 "compacted",
-                "the conversation was compacted between turns, at a person's wish",
+                "a person has compacted the conversation, and no turn runs",
             ),
-            Self::TurnEnded => ("turn_ended", "the turn has ended: a person should look"),
+            Self::TurnEnded => ("turn_ended", "the turn has ended, so a person should look"),
             Self::TurnEnding => (
                 "turn_ending",
-                "the turn ends once the registry says so, too: until then other hooks may keep it going",
+                "the turn has ended unless another hook continues it; the registry still says busy",
             ),
             Self::TurnEndConfirmed => (
                 "turn_end_confirmed",
-                "the registry confirms the turn's end: a person should look",
+                "the registry says idle too, so the turn has ended and a person should look",
             ),
             Self::TurnEndedNextFollows => (
                 "turn_ended_next_follows",
-                "the turn has ended, and that of the queued prompt begins",
+                "the turn has ended, and the turn of the queued prompt begins",
             ),
             Self::TurnEndedSubagentsGoOn => (
                 "turn_ended_subagents_go_on",
-                "the main turn has ended, its subagents go on",
+                "the main turn has ended, and its subagents still run",
             ),
-            Self::TurnFailed => ("turn_failed", "the turn has failed: a person should look"),
-            Self::RegistryAgrees => ("registry_agrees", "agrees with what is known"),
-            Self::RegistryAsks => ("registry_asks", "a dialog is open that no hook reported"),
+            Self::TurnFailed => (
+                "turn_failed",
+                "the turn has failed, so a person should look",
+            ),
+            Self::RegistryAgrees => ("registry_agrees", "the registry agrees with the hooks"),
+            Self::RegistryAsks => (
+                "registry_asks",
+                "the registry shows a dialog that no hook has reported",
+            ),
             Self::RegistryAnswered => (
                 "registry_answered",
-                "busy again: a person has answered the dialog",
+                "the registry says busy after a dialog, so a person has answered it",
             ),
             Self::RegistryDenied => (
                 "registry_denied",
-                "idle after a dialog: a person has said no, and the turn is over",
+                "the registry says idle after a dialog, so a person has refused and the turn has ended",
             ),
-            Self::RegistryIdle => ("registry_idle", "idle: counts if it stays so for a moment"),
-            Self::RegistryBusy => ("registry_busy", "busy: counts if it stays so for a moment"),
+            Self::RegistryIdle => (
+                "registry_idle",
+                "the registry says idle; this counts if it lasts for a moment",
+            ),
+            Self::RegistryBusy => (
+                "registry_busy",
+                "the registry says busy; this counts if it lasts for a moment",
+            ),
             Self::RegistryUnknown => (
                 "registry_unknown",
-                "a status that this version does not know: changes nothing",
+                "this version does not know the registry's status, so it changes nothing",
             ),
             Self::RegistryRemoved => (
                 "registry_removed",
-                "the agent has removed its registry entry: it is leaving",
+                "the agent has removed its registry entry, so it is about to exit",
             ),
             Self::Interrupted => (
                 "interrupted",
-                "idle for a moment while the hooks were silent: a person has interrupted the turn",
+                "the registry has said idle for a moment and no hook has reported the turn's end, so a person has interrupted it",
             ),
             Self::FinishedUnannounced => (
                 "finished_unannounced",
-                "idle for a moment after work that no hook reported: the turn has ended",
+                "the registry has said idle for a moment, so the turn that no hook had reported has ended",
             ),
             Self::WorksUnannounced => (
                 "works_unannounced",
-                "busy for a moment: a turn runs that no hook reported",
+                "the registry has said busy for a moment, so a turn runs that no hook has reported",
             ),
             Self::AskLapsed => (
                 "ask_lapsed",
-                "busy, and no dialog has opened: the question was answered without a person",
+                "the registry still says busy, so no dialog has opened and the question was answered without a person",
             ),
             Self::Exited => (
                 "exited",
@@ -316,18 +340,21 @@ impl Rule {
             ),
             Self::Stale => (
                 "stale",
-                "no report for a day, and there is no process to watch",
+                "no source has reported for a day, and there is no process to watch",
             ),
-            Self::Reported => ("reported", "reported by a script or a person"),
-            Self::ClosedAlready => ("closed_already", "the session is over: changes nothing"),
+            Self::Reported => ("reported", "a script or a person has set the status"),
+            Self::ClosedAlready => (
+                "closed_already",
+                "the session is closed, so the event changes nothing",
+            ),
             Self::TooLate => (
                 "too_late",
-                "arrived too late to be ordered: changes nothing",
+                "the event arrived too late to be put in order, so it changes nothing",
             ),
-            Self::Noted => ("noted", "says nothing about the status"),
+            Self::Noted => ("noted", "the event does not concern the status"),
             Self::Unknown => (
                 "unknown",
-                "an event that this version does not know: changes nothing",
+                "this version does not know the event, so it changes nothing",
             ),
         }
     }

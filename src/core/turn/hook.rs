@@ -2,7 +2,7 @@
 //!
 //! `agents/` maps an agent's events to these; what each does to the facts is here.
 
-use super::{MAX_MEMBERS, PendingPrompt, Phase, Source, Turn};
+use super::{Hooks, LastTurn, MAX_MEMBERS, PendingPrompt, Phase, Reminder, Source, Turn};
 use crate::core::evidence::Rule;
 use crate::event::{Timing, Tool, TurnEvent};
 use crate::protocol::WaitingFor;
@@ -29,14 +29,14 @@ impl Turn {
         } = hook;
         let main = subagent.is_none();
         let subagent = subagent.as_deref();
-        self.has_hooks = true;
+        self.hooks = Hooks::Reporting;
         match event {
             TurnEvent::PromptSubmitted { by_person, .. } => {
                 self.prompt_submitted(by_person, prompt_id, at)
             }
             TurnEvent::ToolStarted { tool, asks_for } => {
                 self.mark_active(subagent, prompt_id, at);
-                self.answered = false;
+                self.reminder = Reminder::Unreported;
                 self.activity = Some(tool.clone());
                 self.tool_calls
                     .retain(|other| other.subagent.as_deref() != subagent);
@@ -94,7 +94,7 @@ impl Turn {
             TurnEvent::Compacted => {
                 self.next_or_end();
                 // A person who compacts the conversation has seen what it came to.
-                self.unread = false;
+                self.seen();
                 self.over_at = at;
                 Rule::Compacted
             }
@@ -113,8 +113,7 @@ impl Turn {
                 self.prompt_id = prompt_id.or(self.prompt_id.take());
                 self.end();
                 self.over_at = at;
-                self.failure = Some(error);
-                self.unread = true;
+                self.last = LastTurn::Failed(error);
                 Rule::TurnFailed
             }
         }
@@ -123,10 +122,10 @@ impl Turn {
     fn prompt_submitted(&mut self, by_person: bool, prompt_id: Option<Box<str>>, at: u64) -> Rule {
         let queued = self.is_open() && by_person && prompt_id == self.prompt_id;
         self.begin(prompt_id, at);
-        self.answered = false;
+        self.reminder = Reminder::Unreported;
         self.activity = None;
         if by_person {
-            self.unread = false;
+            self.seen();
             // A person who types a prompt has no open dialog: a "No" or Esc is not reported.
             self.pending.clear();
         }
@@ -152,7 +151,7 @@ impl Turn {
     }
 
     fn prompted(&mut self, prompt: PendingPrompt) {
-        self.answered = false;
+        self.reminder = Reminder::Unreported;
         self.pending.retain(|prompt| prompt.source == Source::Hook);
         put(&mut self.pending, prompt);
     }
@@ -160,7 +159,7 @@ impl Turn {
     fn ask_reminded(&mut self, at: u64) -> Rule {
         if !self.pending.is_empty() {
             Rule::ReminderKnown
-        } else if self.answered && self.tool_calls.is_empty() {
+        } else if self.reminder == Reminder::Closed && self.tool_calls.is_empty() {
             Rule::ReminderLate
         } else {
             self.pending.push(self.infer_prompt(None, at));
@@ -174,7 +173,7 @@ impl Turn {
         }
         self.end();
         self.over_at = at;
-        self.unread = true;
+        self.finish();
         Rule::IdleReminded
     }
 
@@ -184,7 +183,9 @@ impl Turn {
         self.background_subagents = u32::try_from(subagents.len()).unwrap_or(u32::MAX);
         self.subagents = subagents;
         self.subagents.truncate(MAX_MEMBERS);
-        self.unread |= !next;
+        if !next {
+            self.finish();
+        }
         self.over_at = at;
         if !next && self.background_subagents == 0 && self.is_registered_busy(timing) {
             self.answer(None);
@@ -218,7 +219,7 @@ impl Turn {
             self.pending.retain(|prompt| !of_tool(prompt));
         }
         self.tool_calls.retain(|prompt| !of_tool(prompt));
-        self.answered = true;
+        self.reminder = Reminder::Closed;
     }
 
     fn subagent_runs(&mut self, subagent: Option<&str>) {
@@ -247,7 +248,7 @@ impl Turn {
     }
 
     fn begin(&mut self, prompt_id: Option<Box<str>>, at: u64) {
-        self.failure = None;
+        self.clear_failure();
         self.worked_at = at;
         let is_another = prompt_id.is_some() && prompt_id != self.prompt_id;
         if is_another || (prompt_id.is_none() && !self.is_open()) {

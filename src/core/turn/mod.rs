@@ -54,6 +54,37 @@ enum Phase {
     RunningWithQueued,
 }
 
+/// What is known of the turn that ended last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum LastTurn {
+    /// There was none, or a person has seen its end: they interrupted it, or have typed since.
+    #[default]
+    Seen,
+    /// No person has looked at the session since it ended.
+    Unseen,
+    /// It ended in this error.
+    Failed(Box<str>),
+}
+
+/// What a reminder of a dialog is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Reminder {
+    /// A dialog that no hook has reported.
+    #[default]
+    Unreported,
+    /// A dialog that is closed: the last event ended a tool or the turn.
+    Closed,
+}
+
+/// Whether hooks report the turns of this session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Hooks {
+    /// None has reported anything.
+    #[default]
+    Absent,
+    Reporting,
+}
+
 /// What is known of the turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
@@ -63,8 +94,7 @@ pub(crate) struct Turn {
     pending: Vec<PendingPrompt>,
     /// What each agent would ask about now: its last tool call that has not ended.
     tool_calls: Vec<PendingPrompt>,
-    /// The last event ended a tool or the turn: a reminder now is about a prompt that was answered.
-    answered: bool,
+    reminder: Reminder,
     /// Subagents that began and have not ended.
     subagents: Vec<Box<str>>,
     /// Subagents that ran on when the main turn ended: the session is at work until the turn that follows.
@@ -72,11 +102,8 @@ pub(crate) struct Turn {
     background_shells: u32,
     /// The last tool: what a person sees the agent do.
     activity: Option<Tool>,
-    failure: Option<Box<str>>,
-    /// A turn has ended since a person last typed.
-    unread: bool,
-    /// Hooks have reported this session, so they would report a turn's end.
-    has_hooks: bool,
+    last: LastTurn,
+    hooks: Hooks,
     /// The stamp of the first hook of the turn that runs, or ran last.
     began_at: u64,
     /// The stamp of the last hook that showed the agent at work.
@@ -92,7 +119,7 @@ impl Turn {
     pub(crate) fn status(&self) -> (Status, Option<WaitingFor>) {
         match self.pending.first() {
             Some(prompt) => (Status::Waiting, Some(prompt.waiting_for)),
-            None if self.failure.is_some() => (Status::Error, None),
+            None if matches!(self.last, LastTurn::Failed(_)) => (Status::Error, None),
             None if self.is_open() || self.has_subagents() => (Status::Working, None),
             None => (Status::Idle, None),
         }
@@ -113,7 +140,10 @@ impl Turn {
 
     /// A turn has ended since a person last typed.
     pub(crate) fn is_unread(&self) -> bool {
-        self.unread
+        match self.last {
+            LastTurn::Seen => false,
+            LastTurn::Unseen | LastTurn::Failed(_) => true,
+        }
     }
 
     /// How many subagents run.
@@ -137,7 +167,10 @@ impl Turn {
                     None => kind.into(),
                 }
             }),
-            Status::Error => self.failure.as_deref().map(Cow::Borrowed),
+            Status::Error => match &self.last {
+                LastTurn::Failed(error) => Some(Cow::Borrowed(error)),
+                LastTurn::Seen | LastTurn::Unseen => None,
+            },
             Status::Working => match (&self.activity, self.subagents.len()) {
                 (Some(activity), _) => Some(cut(&tool_line(activity, ": "))),
                 (None, 0) => None,
@@ -158,7 +191,7 @@ impl Turn {
     pub(crate) fn reset(&mut self, at: u64) {
         *self = Self {
             registry: self.registry,
-            has_hooks: true,
+            hooks: Hooks::Reporting,
             over_at: at,
             ..Self::default()
         };
@@ -170,19 +203,40 @@ impl Turn {
         self.activity = None;
     }
 
+    /// A turn has ended, and no person has looked since. One that has failed stays so.
+    fn finish(&mut self) {
+        if self.last == LastTurn::Seen {
+            self.last = LastTurn::Unseen;
+        }
+    }
+
+    /// A person looks at the session. A failure remains until the next turn.
+    fn seen(&mut self) {
+        if self.last == LastTurn::Unseen {
+            self.last = LastTurn::Seen;
+        }
+    }
+
+    /// Another turn follows the one that failed.
+    fn clear_failure(&mut self) {
+        if matches!(self.last, LastTurn::Failed(_)) {
+            self.last = LastTurn::Unseen;
+        }
+    }
+
     /// Removes this agent's prompts and tool calls; other agents' stay.
     fn answer(&mut self, subagent: Option<&str>) {
         let of_others = |prompt: &PendingPrompt| prompt.subagent.as_deref() != subagent;
         self.pending.retain(of_others);
         self.tool_calls.retain(of_others);
-        self.answered = true;
+        self.reminder = Reminder::Closed;
     }
 
     /// Removes all prompts and tool calls: no dialog is open any more.
     fn answer_all(&mut self) {
         self.pending.clear();
         self.tool_calls.clear();
-        self.answered = true;
+        self.reminder = Reminder::Closed;
     }
 
     /// The prompt behind a dialog that no hook reported: about the last tool call, if there is one.

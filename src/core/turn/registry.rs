@@ -7,7 +7,7 @@
 //! [`Turn::next_timeout`] returns when such a moment is over, [`Turn::handle_timeout`] applies what follows. Every step
 //! applies first what was due before it, so the outcome depends on the stamps only, not on when a timer fired.
 
-use super::{PendingPrompt, Phase, Source, Turn};
+use super::{Hooks, PendingPrompt, Phase, Source, Turn};
 use crate::core::evidence::Rule;
 use crate::event::{RegistryStatus, Timing};
 use crate::protocol::WaitingFor;
@@ -43,7 +43,7 @@ impl Turn {
             RegistryStatus::Waiting(waiting_for) => self.registry_waits(waiting_for, at),
             RegistryStatus::Busy if was_waiting && !self.pending.is_empty() => {
                 self.answer_all();
-                self.unread = false;
+                self.seen();
                 if !self.is_open() && !self.has_subagents() {
                     self.phase = Phase::SeenRunning;
                 }
@@ -54,7 +54,7 @@ impl Turn {
             {
                 self.answer_all();
                 self.end();
-                self.unread = false;
+                self.seen();
                 Rule::RegistryDenied
             }
             RegistryStatus::Idle | RegistryStatus::Shell if self.phase == Phase::Stopping => {
@@ -64,7 +64,7 @@ impl Turn {
             RegistryStatus::Busy if self.next_timeout(timing).is_some() => {
                 if matches!(self.next(timing), Some((_, Elapsed::Busy))) {
                     // An agent begins nothing by itself: a person has typed, if only a short command.
-                    self.unread = false;
+                    self.seen();
                 }
                 Rule::RegistryBusy
             }
@@ -218,8 +218,8 @@ impl Turn {
                     return Rule::RegistryAgrees;
                 }
                 match run {
-                    Phase::SeenRunning if !self.has_hooks => {
-                        self.unread = true;
+                    Phase::SeenRunning if self.hooks == Hooks::Absent => {
+                        self.finish();
                         Rule::FinishedUnannounced
                     }
                     // Where hooks report a turn's end, one without a report is an interrupt, and the person is there.
@@ -228,14 +228,14 @@ impl Turn {
                     | Phase::Stopping
                     | Phase::SeenRunning
                     | Phase::RunningWithQueued => {
-                        self.unread = false;
+                        self.seen();
                         Rule::Interrupted
                     }
                 }
             }
             Elapsed::Busy => {
                 self.phase = Phase::SeenRunning;
-                self.failure = None;
+                self.clear_failure();
                 Rule::WorksUnannounced
             }
             Elapsed::Lapsed => {

@@ -1,110 +1,12 @@
-//! One status from three sources: a model of an agent produces the evidence of its hooks, its registry and the process
-//! table, each with its own delay; after each step the session must have the status of the model.
-//!
-//! The agent's habits are those observed with Claude Code 2.1.330. What differs from run to run, and here from case to
-//! case, is when each piece of evidence arrives: hooks up to 100 ms after their stamp, the registry up to 120 ms.
+//! The model of an agent: writes down the evidence that the agent would produce, and what must be shown.
 
-use crate::protocol::EndReason;
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{CLAUDE, CoreHarness, KEY, NAMESPACE};
-use crate::agents;
-use crate::core::{Effect, Input};
-use crate::event::RegistryUpdate;
-
-/// What a person does, or has the agent do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
-    /// A prompt, some tools that need no leave, an answer.
-    Turn(u8),
-    /// A tool that needs leave: what it is, whether a request is sent, and what the person says.
-    Ask(Tool, Announced, Answer),
-    /// Esc while it streams.
-    Interrupt,
-    /// Esc while a tool runs.
-    InterruptTool,
-    /// A second prompt while the first is answered.
-    Queue,
-    /// A subagent that outlives the main turn; it may ask for leave, too.
-    Subagent(Option<Answer>),
-    /// A background shell that ends by itself.
-    Shell,
-    /// The service fails.
-    Fail,
-    /// A menu is opened and left.
-    Menu,
-    /// A local command that takes a moment only.
-    Flash,
-    /// A shell command of the person's own, long enough to be seen.
-    Bang,
-    Clear,
-    /// Another Stop hook makes the agent continue.
-    StopBlocked,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tool {
-    Bash,
-    Question,
-    Plan,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Announced {
-    /// As a rule.
-    ByRequest,
-    /// In auto mode a dialog may come without a request.
-    ByRegistryOnly,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    Yes,
-    No,
-    /// By another hook: no dialog ever opens.
-    Hook,
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let tool = prop::sample::select(vec![Tool::Bash, Tool::Question, Tool::Plan]);
-    let announced = prop::sample::select(vec![Announced::ByRequest, Announced::ByRegistryOnly]);
-    let answer = prop::sample::select(vec![Answer::Yes, Answer::No, Answer::Hook]);
-    let sub_answer = prop::option::of(prop::sample::select(vec![Answer::Yes, Answer::No]));
-    prop_oneof![
-        2 => (0..3_u8).prop_map(Act::Turn),
-        5 => (tool, announced, answer).prop_map(|(tool, announced, answer)| Act::Ask(tool, announced, answer)),
-        1 => Just(Act::Interrupt),
-        1 => Just(Act::InterruptTool),
-        1 => Just(Act::Queue),
-        2 => sub_answer.prop_map(Act::Subagent),
-        1 => Just(Act::Shell),
-        1 => Just(Act::Fail),
-        1 => Just(Act::Menu),
-        1 => Just(Act::Flash),
-        1 => Just(Act::Bang),
-        1 => Just(Act::Clear),
-        1 => Just(Act::StopBlocked),
-    ]
-}
-
-/// How a run ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Goodbye,
-    Killed,
-}
-
-/// Which sources report at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sources {
-    All,
-    /// The session began before the hooks were installed.
-    RegistryOnly,
-}
+use super::acts::{Act, Announced, Answer, End, Tool};
+use crate::core::tests::{CLAUDE, NAMESPACE};
 
 #[derive(Debug, Clone)]
-enum Evidence {
+pub(super) enum Evidence {
     Hook(u64, Value),
     Registry(Option<Value>),
     Exit,
@@ -113,17 +15,17 @@ enum Evidence {
 }
 
 /// The agent: records the evidence that it would produce.
-struct Agent {
+pub(super) struct Agent {
     /// When it is, in ms since it began.
     now: u64,
     session: u32,
     prompt: u32,
     seed: u64,
-    evidence: Vec<(u64, Evidence)>,
+    pub(super) evidence: Vec<(u64, Evidence)>,
 }
 
 impl Agent {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let mut agent = Self {
             now: 1000,
             session: 1,
@@ -222,7 +124,7 @@ impl Agent {
         self.registry("idle", None);
     }
 
-    fn act(&mut self, act: Act) {
+    pub(super) fn act(&mut self, act: Act) {
         match act {
             Act::Turn(tools) => {
                 self.prompt();
@@ -428,7 +330,7 @@ impl Agent {
         self.registry_at(at + length, "busy", None);
     }
 
-    fn end(&mut self, end: End) {
+    pub(super) fn end(&mut self, end: End) {
         if end == End::Goodbye {
             let last = self.evidence.iter().map(|(at, _)| *at).max().unwrap_or(0);
             let gone = self.now.max(last) + 1;
@@ -439,128 +341,5 @@ impl Agent {
         let at = self.now + self.chance(20);
         self.evidence.push((at, Evidence::Exit));
         self.check("closed");
-    }
-}
-
-/// Plays what the agent has written down, in the order of its arrival, with the timer of an honest shell.
-fn play(mut agent: Agent, sources: Sources) -> CoreHarness {
-    let mut core = CoreHarness::new();
-    core.wait(10_000);
-    let epoch = core.now.unix_ms;
-    agent.evidence.sort_by_key(|(at, _)| *at);
-    // As it was when it last rested.
-    let mut rest = String::from("idle");
-    for (arrival, evidence) in agent.evidence {
-        let until = epoch + arrival;
-        while let Some(due) = core.core.timers.next() {
-            let moment = core.now.unix_ms + due.saturating_sub(core.now.uptime_ms);
-            if moment > until {
-                break;
-            }
-            core.wait(moment - core.now.unix_ms);
-            core.take(Input::Timeout);
-        }
-        core.wait(until - core.now.unix_ms);
-        match evidence {
-            Evidence::Hook(_, _) if sources == Sources::RegistryOnly => {}
-            Evidence::Hook(at, payload) => drop(core.hook_at(epoch + at, true, &payload)),
-            Evidence::Registry(entry) => {
-                core.take(Input::RegistryChanged(Box::new(sighting(entry, epoch))));
-            }
-            Evidence::Exit => {
-                let effects = core.take(Input::ProcessExited(CLAUDE));
-                assert!(matches!(effects.first(), None | Some(Effect::Unwatch(_))));
-            }
-            Evidence::Check(expected) => {
-                let (mut expected, mut shown) =
-                    (expected.to_owned(), without_reason(&core.shown(KEY)));
-                if expected == "as before, and looked at" {
-                    expected = rest.replace("idle!", "idle");
-                }
-                if sources == Sources::RegistryOnly {
-                    // The registry alone does not show who ended a turn, nor a failure, nor a number.
-                    (expected, shown) = (coarse(&expected), coarse(&shown));
-                }
-                assert_eq!(shown, expected, "{}", explained(&mut core));
-                if !shown.starts_with('w') {
-                    rest = shown;
-                }
-            }
-        }
-    }
-    core
-}
-
-fn sighting(entry: Option<Value>, epoch: u64) -> RegistryUpdate {
-    let read = entry.map(|mut entry| {
-        for stamp in ["startedAt", "statusUpdatedAt", "updatedAt"] {
-            entry[stamp] = (epoch + entry[stamp].as_u64().unwrap()).into();
-        }
-        let registry = agents::DEFAULT.registry.as_ref().unwrap();
-        (registry.read)(entry.to_string().as_bytes(), None).unwrap()
-    });
-    RegistryUpdate {
-        timing: agents::DEFAULT.timing,
-        agent: "claude-code".into(),
-        process: crate::event::ReportedProcess {
-            pid: CLAUDE.pid,
-            start: Some(CLAUDE.start),
-            namespace: Some(NAMESPACE),
-        },
-        alive: true,
-        tty: None,
-        entry: read.map(|read| read.entry),
-    }
-}
-
-fn without_reason(shown: &str) -> String {
-    shown.split(": ").next().unwrap_or(shown).to_owned()
-}
-
-fn coarse(shown: &str) -> String {
-    let shown = shown.split(" +").next().unwrap_or(shown);
-    match shown {
-        "idle!" | "error!" => "idle".to_owned(),
-        "waiting/plan!" => "waiting/permission!".to_owned(),
-        shown => shown.to_owned(),
-    }
-}
-
-fn explained(core: &mut CoreHarness) -> String {
-    let answer = core.ask("session.explain", &json!({"session": KEY}));
-    let steps = answer["steps"].as_array().unwrap();
-    let lines = steps.iter().map(|step| {
-        format!(
-            "\n{} {} {} {} -> {}",
-            step["at"], step["kind"], step["what"], step["rule"], step["status"]
-        )
-    });
-    lines.collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Whenever each piece of evidence arrives, the session is shown as the person at that terminal would say.
-    #[test]
-    fn any_interleaving_comes_to_the_same(
-        seed in any::<u64>(),
-        acts in prop::collection::vec(act(), 1..8),
-        end in prop::sample::select(vec![End::Goodbye, End::Killed]),
-        sources in prop::sample::select(vec![Sources::All, Sources::All, Sources::RegistryOnly]),
-    ) {
-        let mut agent = Agent::new(seed);
-        for act in acts {
-            agent.act(act);
-        }
-        agent.end(end);
-        let core = play(agent, sources);
-        let session = core.get(KEY);
-        let reason = match (end, sources) {
-            (End::Killed, _) => "crashed",
-            (End::Goodbye, Sources::All) => "prompt_input_exit",
-            (End::Goodbye, Sources::RegistryOnly) => "exited",
-        };
-        prop_assert_eq!(session.end_reason.as_ref().map(EndReason::as_str), Some(reason));
     }
 }
