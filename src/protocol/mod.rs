@@ -37,8 +37,8 @@ pub use self::request::{
     SetParams, StatusResult, StopParams, StopResult,
 };
 pub use self::session::{
-    EndReason, Evidence, EvidenceKind, EvidenceStep, SessionRecord, Status, Terminal, Transition,
-    WaitingFor,
+    EndReason, Evidence, EvidenceKind, EvidenceStep, Resume, ResumeKind, SessionRecord, Status,
+    Terminal, Transition, WaitingFor,
 };
 pub use self::text::one_line;
 

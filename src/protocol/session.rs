@@ -50,6 +50,30 @@ words! {
     }
 }
 
+words! {
+    /// What resumes a session without a person.
+    pub enum ResumeKind {
+        /// A monitor: it reports to the agent what it sees.
+        Monitor = "monitor",
+        /// A subagent that outlives the turn: it reports its result to the agent.
+        Subagent = "subagent",
+        /// A scheduled prompt.
+        Schedule = "schedule",
+        /// A background shell: it reports its end to the agent, if it ever ends.
+        Shell = "shell",
+    }
+}
+
+/// One thing that resumes a session without a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// What it is.
+    pub kind: ResumeKind,
+    /// With a schedule: when, in ms since the epoch, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<u64>,
+}
+
 /// The last observation of one kind of evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence<'a> {
@@ -186,6 +210,13 @@ pub struct SessionRecord<'a> {
     /// Background shells that run.
     #[serde(default)]
     pub background: u32,
+    /// What resumes the session without a person once its turn has ended, at most 64; a schedule's time is its next one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumes: Vec<Resume>,
+    /// Since when turns run that no hook reports although earlier ones were reported, in ms since the epoch. A hook may
+    /// be late: the first seconds mean nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks_silent_since: Option<u64>,
     /// The last transitions, oldest first; at most `history` of the configuration.
     #[serde(default)]
     pub history: Vec<Transition>,

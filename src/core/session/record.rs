@@ -60,6 +60,8 @@ impl Session {
             cost_usd: description.cost_usd,
             subagents: turn.subagents(),
             background: turn.background_shells(),
+            resumes: Vec::new(),
+            hooks_silent_since: turn.hooks_silent_since(),
             history: self.committed.history.iter().copied().collect(),
             evidence: self.evidence.record(),
             started_at: self.started_at,

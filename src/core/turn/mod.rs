@@ -83,6 +83,8 @@ enum Hooks {
     #[default]
     Absent,
     Reporting,
+    /// A turn runs, or has run, that the registry alone has shown since this stamp.
+    SilentSince(u64),
 }
 
 /// What is known of the turn.
@@ -143,6 +145,14 @@ impl Turn {
         match self.last {
             LastTurn::Seen => false,
             LastTurn::Unseen | LastTurn::Failed(_) => true,
+        }
+    }
+
+    /// Since when turns run that no hook reports although earlier ones were reported, in ms since the epoch.
+    pub(crate) fn hooks_silent_since(&self) -> Option<u64> {
+        match self.hooks {
+            Hooks::Absent | Hooks::Reporting => None,
+            Hooks::SilentSince(at) => Some(at),
         }
     }
 

@@ -218,16 +218,12 @@ impl Turn {
                     return Rule::RegistryAgrees;
                 }
                 match run {
-                    Phase::SeenRunning if self.hooks == Hooks::Absent => {
+                    Phase::SeenRunning => {
                         self.finish();
                         Rule::FinishedUnannounced
                     }
-                    // Where hooks report a turn's end, one without a report is an interrupt, and the person is there.
-                    Phase::Idle
-                    | Phase::Running
-                    | Phase::Stopping
-                    | Phase::SeenRunning
-                    | Phase::RunningWithQueued => {
+                    // Hooks have reported this turn, and its end is not reported: an interrupt, and the person is there.
+                    Phase::Idle | Phase::Running | Phase::Stopping | Phase::RunningWithQueued => {
                         self.seen();
                         Rule::Interrupted
                     }
@@ -236,6 +232,9 @@ impl Turn {
             Elapsed::Busy => {
                 self.phase = Phase::SeenRunning;
                 self.clear_failure();
+                if let (Hooks::Reporting, Some((_, busy_at))) = (self.hooks, self.registry) {
+                    self.hooks = Hooks::SilentSince(busy_at);
+                }
                 Rule::WorksUnannounced
             }
             Elapsed::Lapsed => {

@@ -230,9 +230,9 @@ impl Agent {
             self.idle();
             self.check("idle!");
         } else {
-            // Esc.
+            // Esc, or its end: there is no telling.
             self.registry("idle", None);
-            self.check("idle");
+            self.check("idle!");
         }
     }
 

@@ -320,3 +320,36 @@ fn in_print_mode_the_status_is_never_waiting() {
     ];
     follow_from(CoreHarness::new(), false, rows);
 }
+
+/// Hooks can be switched off, or fail, while the session runs.
+#[test]
+fn a_turn_that_no_hook_reported_ends_with_attention_whatever_earlier_turns_had() {
+    let core = follow(vec![
+        (Hook(prompt("p1", "a")), "working"),
+        (Registry(Busy), "working"),
+        (Hook(stop("p1", &json!([]))), "working"),
+        (Registry(Idle), "idle!"),
+        (Nothing(5000), "idle!"),
+        (Registry(Busy), "idle"),
+        (Nothing(5000), "working"),
+        (Registry(Idle), "working"),
+        (Nothing(150), "idle!"),
+        (Nothing(60_000), "idle!"),
+    ]);
+    // Since the registry's second busy.
+    let since = core.get(KEY).hooks_silent_since;
+    assert_eq!(since, Some(EPOCH + 5060));
+    let core = follow_from(
+        core,
+        true,
+        vec![
+            (Registry(Busy), "idle"),
+            (Nothing(5000), "working"),
+            (Registry(Idle), "working"),
+            (Nothing(150), "idle!"),
+        ],
+    );
+    assert_eq!(core.get(KEY).hooks_silent_since, since);
+    let core = follow_from(core, true, vec![(Hook(prompt("p2", "b")), "working")]);
+    assert_eq!(core.get(KEY).hooks_silent_since, None);
+}
