@@ -29,6 +29,8 @@ pub struct Agent {
     pub name: &'static str,
     /// For people, such as `Codex CLI`.
     pub title: &'static str,
+    /// The program that people start.
+    pub program: &'static str,
     /// Where its configuration is: a variable, and the path below the home without it.
     pub config_dir: (&'static str, &'static str),
     /// How its hook process finds the agent.
@@ -159,16 +161,6 @@ pub(crate) struct Recording {
     pub directory: &'static str,
     /// Its id of the conversation.
     pub session: &'static str,
-}
-
-impl Recording {
-    /// A run in which nothing happens.
-    pub(crate) const EMPTY: Self = Self {
-        name: "",
-        lines: "",
-        directory: "/",
-        session: "00000000-0000-0000-0000-000000000000",
-    };
 }
 
 /// What only the command line needs of this agent.

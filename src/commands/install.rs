@@ -20,10 +20,13 @@ use crate::install::settings::StatusLineRequest;
 use crate::install::{hooks, program, service};
 
 /// What to install or to take away, and whether only to show it.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Options {
     #[command(flatten)]
     pub(super) parts: Parts,
+    /// Only this agent's settings, also if it is not there yet; may be repeated [default: every agent that is there]
+    #[arg(long = "agent", value_name = "NAME", value_parser = agent_named)]
+    pub(super) agents: Vec<&'static Agent>,
     /// Change nothing: show the differences, and the commands that would run
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -45,7 +48,8 @@ pub(super) struct Parts {
 
 /// Examples for `install --help`.
 pub(super) const EXAMPLES: &str =
-    "Without --service, --hooks or --statusline it is service and hooks. Running it again changes nothing, unless the
+    "Without --service, --hooks or --statusline it is service and hooks. An agent is there if it has run, or if its program
+is in PATH; the settings of others are left alone, unless --agent names them. Running it again changes nothing, unless the
 program has moved or is newer. A status line that you have is kept: its command still runs, and shows the same.
 
 Examples:
@@ -56,7 +60,7 @@ Examples:
   agent-console uninstall              takes away what it put there, and nothing else";
 
 pub(super) fn run(
-    options: Options,
+    options: &Options,
     socket: Option<&Path>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
@@ -75,12 +79,35 @@ pub(super) fn run(
         hooks,
         ..parts
     };
+    let agents = options.agents_or(|agent| {
+        // Without a place for its settings the error says so.
+        hooks::config_dir(agent).is_none_or(|directory| hooks::is_present(agent, &directory))
+    });
     options.carry_out(
         parts,
+        &agents,
         out,
         || service::plan_install(&program, socket),
         |agent| hooks::plan_install(agent, &config_dir(agent)?, &program, hooks, status_line),
     )
+}
+
+/// The value of `--agent`.
+fn agent_named(name: &str) -> Result<&'static Agent, String> {
+    agents::find(name).ok_or_else(|| {
+        let names: Vec<_> = agents::ALL.iter().map(|agent| agent.name).collect();
+        format!("no agent has this name; there are: {}", names.join(", "))
+    })
+}
+
+/// What is printed if no agent is there.
+fn none_present(part: &str) -> String {
+    let known = agents::ALL.iter().map(|agent| {
+        let (title, name) = (agent.title, agent.name);
+        format!("{title} has not run, and `{}` is not in PATH (`--agent {name}` writes its settings all the same)", agent.program)
+    });
+    let known: Vec<_> = known.collect();
+    format!("{part}: no agent is there: {}", known.join("; "))
 }
 
 /// Where the agent's settings are.
@@ -111,11 +138,22 @@ impl Parts {
 }
 
 impl Options {
-    /// Carries out the plans for `parts`: of the service, and of each agent's settings. If several fail, the last error is
+    /// The agents that `--agent` names; without it those for which `is_wanted` holds.
+    pub(super) fn agents_or(&self, is_wanted: impl Fn(&Agent) -> bool) -> Vec<&'static Agent> {
+        if self.agents.is_empty() {
+            let all = agents::ALL.iter().copied();
+            all.filter(|agent| is_wanted(agent)).collect()
+        } else {
+            self.agents.clone()
+        }
+    }
+
+    /// Carries out the plans for `parts`: of the service, and of the settings of each of `agents`. If several fail, the last error is
     /// returned and the others are printed.
     pub(super) fn carry_out(
-        self,
+        &self,
         parts: Parts,
+        agents: &[&'static Agent],
         out: &mut impl Write,
         service: impl FnOnce() -> anyhow::Result<Plan>,
         mut settings: impl FnMut(&'static Agent) -> anyhow::Result<Vec<Change>>,
@@ -131,7 +169,7 @@ impl Options {
         }
         if let Some(name) = parts.in_settings() {
             let mut all_in_place = true;
-            for agent in agents::ALL {
+            for agent in agents {
                 let done = self.carry_out_settings(|| settings(agent), &mut progress);
                 all_in_place &= done.as_ref().is_ok_and(Vec::is_empty);
                 if let Err(error) = done.context(name)
@@ -140,7 +178,9 @@ impl Options {
                     print_error(&earlier);
                 }
             }
-            if all_in_place {
+            if agents.is_empty() {
+                progress.line(&none_present(name));
+            } else if all_in_place {
                 progress.line(&format!("{name}: nothing to do"));
             }
         }
@@ -152,7 +192,7 @@ impl Options {
     }
 
     fn carry_out_service(
-        self,
+        &self,
         plan: &Plan,
         progress: &mut Progress<impl Write>,
     ) -> anyhow::Result<()> {
@@ -183,7 +223,7 @@ impl Options {
 
     /// Returns the changes that were made or shown.
     fn carry_out_settings(
-        self,
+        &self,
         mut plan: impl FnMut() -> anyhow::Result<Vec<Change>>,
         progress: &mut Progress<impl Write>,
     ) -> anyhow::Result<Vec<Change>> {

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use super::install::{self, config_dir};
-use crate::agents;
 use crate::format;
 use crate::install::{hooks, service, settings};
 
@@ -17,7 +16,7 @@ Examples:
   agent-console uninstall --statusline  your own status line is alone again
   agent-console uninstall --hooks       the hooks; the service stays";
 
-pub(super) fn run(options: install::Options, out: &mut impl Write) -> anyhow::Result<()> {
+pub(super) fn run(options: &install::Options, out: &mut impl Write) -> anyhow::Result<()> {
     let all = !options.parts.any();
     let parts = install::Parts {
         service: options.parts.service || all,
@@ -28,13 +27,13 @@ pub(super) fn run(options: install::Options, out: &mut impl Write) -> anyhow::Re
         hooks: parts.hooks,
         status_line: parts.statusline,
     };
-    options.carry_out(parts, out, service::plan_uninstall, |agent| {
-        hooks::plan_uninstall(agent, &config_dir(agent)?, in_settings)
-    })?;
+    let agents = options.agents_or(|_| true);
+    let settings = |agent| hooks::plan_uninstall(agent, &config_dir(agent)?, in_settings);
+    options.carry_out(parts, &agents, out, service::plan_uninstall, settings)?;
     if options.dry_run || !(parts.hooks || parts.statusline) {
         return Ok(());
     }
-    for agent in agents::ALL {
+    for agent in agents {
         // Settings of a wrong shape hold no call of this program.
         let Ok(left) = hooks::state(agent, &config_dir(agent)?) else {
             continue;

@@ -15,9 +15,8 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use super::Options;
 use super::listener::launchd::ActivateSocket;
@@ -99,13 +98,12 @@ pub fn main(launchd: Option<ActivateSocket>) -> ExitCode {
 /// As [`super::run`].
 pub fn become_service(options: &Options, in_process: bool) -> anyhow::Result<()> {
     if !in_process && let Some(service) = program::beside(SERVICE) {
-        let mut command = Command::new(&service);
+        let mut arguments = Vec::new();
         if let Ok(own) = program::running() {
-            command.args([STARTED_BY, VERSION]).arg(own);
+            arguments.extend([STARTED_BY.into(), VERSION.into(), own.into()]);
         }
-        let error = command
-            .args(words(options.daemonize, options.socket.as_deref()))
-            .exec();
+        arguments.extend(words(options.daemonize, options.socket.as_deref()));
+        let error = program::exec(&service, arguments);
         let _ = writeln!(
             std::io::stderr(),
             "agent-console: {}: {error}; serves without it",
@@ -117,17 +115,18 @@ pub fn become_service(options: &Options, in_process: bool) -> anyhow::Result<()>
 
 impl Serve {
     fn run(self, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
-        if let Some(StartedBy { version, program }) = &self.started_by
+        if let Some(StartedBy {
+            version,
+            program: command,
+        }) = &self.started_by
             && version != VERSION
         {
-            let mut command = Command::new(program);
-            command.args(["daemon", IN_PROCESS]);
-            let error = command
-                .args(words(self.daemonize, self.socket.as_deref()))
-                .exec();
+            let mut arguments = vec!["daemon".into(), IN_PROCESS.into()];
+            arguments.extend(words(self.daemonize, self.socket.as_deref()));
+            let error = program::exec(command, arguments);
             return Err(anyhow::Error::new(error).context(format!(
                 "this is {SERVICE} {VERSION}, and {} of version {} cannot be started again",
-                program.display(),
+                command.display(),
                 version.to_string_lossy()
             )));
         }

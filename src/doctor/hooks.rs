@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::fix::{edit, quote};
 use super::programs::own_programs;
 use super::{Check, within};
-use crate::agents;
+use crate::agents::Agent;
 use crate::config::variable;
 use crate::install::hooks::{self, State};
 use crate::os::program::same_file;
@@ -19,15 +19,18 @@ const INSTALL_STATUS_LINE: &str = "agent-console install --statusline";
 /// More events than this are counted only.
 const NAMED: usize = 4;
 
-/// What the settings come to.
+/// What the settings of an agent come to.
+#[derive(Debug, Clone)]
+pub(super) struct Probe {
+    pub(super) agent: &'static Agent,
+    pub(super) seen: Seen,
+}
+
+/// What was seen of the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Probe {
-    /// There is no home to look in.
-    NoHome,
-    /// The agent has never run here.
-    NoAgent(PathBuf),
+pub(super) enum Seen {
     /// The settings cannot be read.
-    Broken { directory: PathBuf, why: String },
+    Broken { settings: PathBuf, why: String },
     /// The settings, and what is at the end of the path of each program that hooks call, and of the status line's.
     Settings {
         state: State,
@@ -47,20 +50,14 @@ pub(super) enum Called {
     Nothing,
 }
 
-/// Reads the settings below the agent's configuration directory.
-pub(super) fn probe(directory: Option<PathBuf>) -> Probe {
-    let Some(directory) = directory else {
-        return Probe::NoHome;
-    };
-    if !directory.exists() {
-        return Probe::NoAgent(directory);
-    }
+/// Reads the agent's settings below `directory`.
+pub(super) fn probe(agent: &'static Agent, directory: &Path) -> Probe {
     let read = within({
-        let directory = directory.clone();
-        move || hooks::state(agents::DEFAULT, &directory).map_err(|error| format!("{error:#}"))
+        let directory = directory.to_owned();
+        move || hooks::state(agent, &directory).map_err(|error| format!("{error:#}"))
     });
     let late = || Err("it cannot be read within 2 s".to_owned());
-    match read.unwrap_or_else(late) {
+    let seen = match read.unwrap_or_else(late) {
         Ok(state) => {
             let programs = state.programs.iter();
             let line = state.status_line.as_ref().and_then(|line| {
@@ -68,14 +65,18 @@ pub(super) fn probe(directory: Option<PathBuf>) -> Probe {
                 let called = called(&program);
                 Some((program, called))
             });
-            Probe::Settings {
+            Seen::Settings {
                 programs: programs.map(|path| (path.clone(), called(path))).collect(),
                 status_line: line,
                 state,
             }
         }
-        Err(why) => Probe::Broken { directory, why },
-    }
+        Err(why) => Seen::Broken {
+            settings: directory.join(agent.install.settings),
+            why,
+        },
+    };
+    Probe { agent, seen }
 }
 
 fn called(program: &Path) -> Called {
@@ -114,7 +115,7 @@ fn found_by_shell(word: &str) -> Option<PathBuf> {
 impl Probe {
     /// The program whose run is worth measuring: the hooks' own, if it is one of ours by name.
     pub(super) fn program(&self) -> Option<PathBuf> {
-        let Self::Settings { programs, .. } = self else {
+        let Seen::Settings { programs, .. } = &self.seen else {
             return None;
         };
         let ours = |path: &Path| {
@@ -130,24 +131,26 @@ impl Probe {
     }
 }
 
-pub(super) fn evaluate(seen: &Probe) -> Check {
-    let (state, programs, status_line) = match seen {
-        Probe::NoHome => {
-            return Check::note(NAME, "HOME is not set: there are no settings to read");
+/// No agent of this list has its configuration directory, nor has any other.
+pub(super) fn no_agent(absent: &[(&'static Agent, PathBuf)]) -> Check {
+    let absent = absent.iter().map(|(agent, directory)| {
+        let directory = directory.display();
+        format!("no {} here: {directory} is not there", agent.title)
+    });
+    let what = absent.collect::<Vec<_>>().join(", ");
+    if what.is_empty() {
+        return Check::note(NAME, "HOME is not set: there are no settings to read");
+    }
+    Check::note(NAME, what)
+}
+
+pub(super) fn evaluate(probe: &Probe) -> Check {
+    let install = &probe.agent.install;
+    let (state, programs, status_line) = match &probe.seen {
+        Seen::Broken { settings, why } => {
+            return Check::wrong(NAME, why).fix(edit(settings));
         }
-        Probe::NoAgent(directory) => {
-            let what = format!(
-                "no {} here: {} is not there",
-                agents::DEFAULT.title,
-                directory.display()
-            );
-            return Check::note(NAME, what);
-        }
-        Probe::Broken { directory, why } => {
-            return Check::wrong(NAME, why)
-                .fix(edit(&directory.join(agents::DEFAULT.install.settings)));
-        }
-        Probe::Settings {
+        Seen::Settings {
             state,
             programs,
             status_line,
@@ -155,9 +158,8 @@ pub(super) fn evaluate(seen: &Probe) -> Check {
     };
     let settings = state.settings.display();
     let wrong = |what: String| Check::wrong(NAME, format!("{settings}: {what}"));
-    if state.disabled {
-        return wrong("disableAllHooks is set, so that none runs".into())
-            .fix(edit(&state.settings));
+    if let Some(key) = state.disabled_by {
+        return wrong(format!("{key} is set, so no hook runs")).fix(edit(&state.settings));
     }
     if programs.is_empty() {
         return wrong("calls no hook of ours".into()).fix(INSTALL);
@@ -175,7 +177,7 @@ pub(super) fn evaluate(seen: &Probe) -> Check {
         let what = format!(
             "{} of {} events missing: {}",
             state.missing.len(),
-            agents::DEFAULT.install.events.len(),
+            install.events.len(),
             events.join(", ")
         );
         return wrong(what).fix(INSTALL);

@@ -10,7 +10,6 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Check, LIMIT};
-use crate::agents;
 use crate::config::SOCKET_VARIABLE;
 use crate::os::{clock, command as child};
 
@@ -56,12 +55,12 @@ impl Drop for Place {
     }
 }
 
-/// Runs `program`, else this one, as an agent would.
+/// Runs `program`, else this one, as the agent of this name would.
 ///
 /// # Errors
 ///
 /// Why it could not be measured, for a person.
-pub(super) fn measure(program: Option<PathBuf>) -> Result<Figures, String> {
+pub(super) fn measure(program: Option<PathBuf>, agent: &str) -> Result<Figures, String> {
     let own = || std::env::current_exe().map_err(|error| error.to_string());
     let program = program.map_or_else(own, Ok)?;
     let text = |error: io::Error| error.to_string();
@@ -70,7 +69,7 @@ pub(super) fn measure(program: Option<PathBuf>) -> Result<Figures, String> {
     let listener = UnixListener::bind(&socket).map_err(text)?;
     let counter = thread::spawn(move || count(&listener));
 
-    let runs = run_all(&program, &socket);
+    let runs = run_all(&program, agent, &socket);
     // An empty connection is the listener's sign to stop.
     UnixStream::connect(&socket).map_err(text)?;
     let arrived = counter.join().unwrap_or_default();
@@ -86,11 +85,15 @@ pub(super) fn measure(program: Option<PathBuf>) -> Result<Figures, String> {
 }
 
 /// In turns, so that whatever else the machine does meets both.
-fn run_all(program: &Path, socket: &Path) -> io::Result<(Vec<Duration>, Vec<Duration>)> {
+fn run_all(
+    program: &Path,
+    agent: &str,
+    socket: &Path,
+) -> io::Result<(Vec<Duration>, Vec<Duration>)> {
     let (mut hooks, mut floor) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let mut hook = Command::new(program);
-        hook.args(["hook", agents::DEFAULT.name, "--socket"])
+        hook.args(["hook", agent, "--socket"])
             .arg(socket)
             // A wrapper may not pass the option on.
             .env(SOCKET_VARIABLE, socket);

@@ -40,8 +40,10 @@ use serde::Serialize;
 
 use self::fix::FixCommands;
 use self::probe::{DaemonProbe, probe_daemon, probe_socket};
+use crate::agents;
 use crate::install;
 use crate::install::plan::State;
+use crate::protocol::SessionRecord;
 
 /// The longest wait for one answer: of a command, a connection, a file on a disk that hangs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(2);
@@ -125,11 +127,6 @@ pub(crate) fn run_checks(flag: Option<&Path>) -> Vec<Check> {
     let daemons = found.as_ref().map(|(probe, commands)| (probe, commands));
     let running = found.as_ref().map(|(probe, _)| probe);
 
-    let agent = crate::agents::DEFAULT;
-    let config_dir = install::hooks::config_dir(agent);
-    let settings = hooks::probe(config_dir.clone());
-    let hooks = hooks::evaluate(&settings);
-    let hooked = hooks.level == Level::Ok;
     let mut checks = vec![
         programs::evaluate(&programs::probe()),
         service,
@@ -138,14 +135,49 @@ pub(crate) fn run_checks(flag: Option<&Path>) -> Vec<Check> {
         daemon::evaluate_notices(daemons),
         config::evaluate(&config::probe(running), daemons),
         log::evaluate(&log::probe(running)),
-        hooks,
-        latency::evaluate(&latency::measure(settings.program())),
     ];
-    if let Some(registry) = &agent.registry {
-        checks.push(registry::evaluate(&registry::probe(config_dir, registry)));
-    }
     let sessions = running.map(|probe| &*probe.snapshot.sessions);
-    checks.push(sessions::evaluate(sessions, hooked));
+    checks.extend(check_agents(sessions));
+    checks
+}
+
+/// The checks of the agents that are there, and of their `sessions`.
+fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
+    let places = agents::ALL.iter().filter_map(|&agent| {
+        let directory = install::hooks::config_dir(agent)?;
+        Some((agent, directory))
+    });
+    let (present, absent): (Vec<_>, Vec<_>) = places.partition(|(_, directory)| directory.exists());
+    let mut checks = Vec::new();
+    let mut hooked = Vec::new();
+    let mut measured = None;
+    for (agent, directory) in &present {
+        let probe = hooks::probe(agent, directory);
+        let check = hooks::evaluate(&probe);
+        if check.level == Level::Ok {
+            hooked.push(agent.name);
+        }
+        checks.push(check);
+        measured = measured.or_else(|| Some((probe.program()?, *agent)));
+    }
+    if present.is_empty() {
+        checks.push(hooks::no_agent(&absent));
+    }
+    let (program, agent) = measured.map_or((None, agents::DEFAULT), |(program, agent)| {
+        (Some(program), agent)
+    });
+    checks.push(latency::evaluate(&latency::measure(program, agent.name)));
+    for (agent, directory) in if present.is_empty() {
+        &absent
+    } else {
+        &present
+    } {
+        if let Some(registry) = &agent.registry {
+            let probe = registry::probe(directory, registry);
+            checks.push(registry::evaluate(&probe));
+        }
+    }
+    checks.push(sessions::evaluate(sessions, &hooked));
     checks
 }
 

@@ -52,7 +52,12 @@ pub(super) fn evaluate(probe: &Probe) -> Check {
             );
             Check::wrong(NAME, what)
         }
-        Err(why) => Check::wrong(NAME, format!("{path} cannot be run: {why}")),
+        Err(why) => {
+            let what = format!(
+                "{path} cannot be run: {why}; {CLIENT} serves in its own process until it is replaced"
+            );
+            Check::wrong(NAME, what)
+        }
     }
 }
 

@@ -17,8 +17,6 @@ const LARGEST: u64 = 64 * 1024;
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Probe {
-    /// There is no home to look in.
-    NoHome,
     /// No agent has run yet.
     Missing(PathBuf),
     /// The directory or one of the files cannot be read.
@@ -32,10 +30,7 @@ pub(super) enum Probe {
 }
 
 /// Reads the registry below the agent's configuration directory.
-pub(super) fn probe(directory: Option<PathBuf>, registry: &'static Registry) -> Probe {
-    let Some(directory) = directory else {
-        return Probe::NoHome;
-    };
+pub(super) fn probe(directory: &Path, registry: &'static Registry) -> Probe {
     let directory = directory.join(registry.directory);
     let late = Probe::Unreadable {
         path: directory.clone(),
@@ -93,7 +88,6 @@ fn parses(path: &Path, pid: u32, registry: &Registry) -> io::Result<bool> {
 
 pub(super) fn evaluate(seen: &Probe) -> Check {
     match seen {
-        Probe::NoHome => Check::note(NAME, "HOME is not set: there is no registry to read"),
         Probe::Missing(directory) => Check::note(
             NAME,
             format!("{} is not there: no agent has run yet", directory.display()),

@@ -11,8 +11,8 @@ const NAME: &str = "sessions";
 
 /// A session may be silent because nothing has happened in it since the daemon began to look. One that has begun a turn
 /// since then has no hooks: the agent calls one for each prompt.
-/// `hooked`: the hooks are in the settings, so that a session without them was started in a way of its own.
-pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: bool) -> Check {
+/// `hooked`: the agents whose settings have the hooks, so that a session without them was started in a way of its own.
+pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str]) -> Check {
     let Some(sessions) = sessions else {
         return unasked(NAME);
     };
@@ -30,7 +30,7 @@ pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: bool) -> 
         let what = format!("at work, and no hook tells of it: {}", names(&deaf));
         return Check::wrong(NAME, what).fix(
             match (&first.session_id, agents::find(&first.agent)) {
-                (Some(id), Some(agent)) if hooked => {
+                (Some(id), Some(agent)) if hooked.contains(&agent.name) => {
                     let directory = first.cwd.as_deref().unwrap_or(".");
                     let resume = (agent.resume)(id);
                     let words = resume.iter().map(|word| quote(Path::new(word)));

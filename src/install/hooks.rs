@@ -17,6 +17,7 @@ use super::settings::{
 };
 use crate::agents::{self, Agent, Install};
 use crate::config::{variable, xdg_base};
+use crate::os::program::is_program;
 
 /// The version of the record; another version's is ignored.
 const VERSION: u32 = 1;
@@ -35,8 +36,8 @@ pub(crate) struct State {
     pub programs: Vec<PathBuf>,
     /// The status line's call of our program, if it has one.
     pub status_line: Option<StatusLineCall>,
-    /// The settings keep every hook from running.
-    pub disabled: bool,
+    /// The member of the settings that keeps every hook from running, if it is set.
+    pub disabled_by: Option<&'static str>,
 }
 
 /// The record of an installation, as it is on disk.
@@ -67,6 +68,17 @@ impl UndoFile {
 #[must_use]
 pub(crate) fn config_dir(agent: &Agent) -> Option<PathBuf> {
     agents::config_dir(agent.config_dir, variable)
+}
+
+/// True if the agent is there for this user: it has run, its variable names a configuration directory, or its program is
+/// found in `PATH`.
+#[must_use]
+pub(crate) fn is_present(agent: &Agent, config_dir: &Path) -> bool {
+    let search = variable("PATH").unwrap_or_default();
+    config_dir.exists()
+        || variable(agent.config_dir.0).is_some()
+        || std::env::split_paths(&search)
+            .any(|directory| directory.is_absolute() && is_program(&directory.join(agent.program)))
 }
 
 /// Plans the change that puts the hooks, if `hooks`, and the status line, if the agent has one, calling `program`, into
@@ -225,7 +237,7 @@ impl Files {
             missing: events.filter(|event| !registered(event)).collect(),
             programs,
             status_line: inspected.status_line,
-            disabled: inspected.disabled,
+            disabled_by: inspected.disabled_by,
         })
     }
 

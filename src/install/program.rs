@@ -109,15 +109,9 @@ fn choose(running: PathBuf, search: Option<&OsStr>) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::program::test_program as program;
     use std::fs;
-    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{PermissionsExt, symlink};
-
-    fn program(path: &Path) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, path.as_os_str().as_bytes()).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
 
     #[test]
     fn the_name_that_stays_is_chosen() {

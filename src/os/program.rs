@@ -4,12 +4,13 @@
 //! others beside itself and never by `PATH`, where a name may belong to another version or another user. Knows nothing of
 //! what they do. Called by the programs themselves, the installer and `doctor`.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::ptr;
 
 /// The program with the command line.
 pub const CLIENT: &str = "agent-console";
@@ -66,6 +67,29 @@ pub fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
+/// Replaces this process by `program`; process id, environment and descriptors stay. Returns only if that fails.
+///
+/// Not `Command::exec`: that calls execvp(3), which has a shell run a file that the system cannot execute, such as an
+/// empty one or another machine's.
+pub fn exec(program: &Path, arguments: impl IntoIterator<Item = OsString>) -> io::Error {
+    let words = [program.as_os_str().to_owned()];
+    let words = words.into_iter().chain(arguments);
+    let words: Result<Vec<_>, _> = words.map(|word| CString::new(word.into_vec())).collect();
+    let words = match words {
+        Ok(words) => words,
+        Err(error) => return error.into(),
+    };
+    let mut pointers: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
+    let path = pointers[0];
+    pointers.push(ptr::null());
+    #[expect(unsafe_code, reason = "execv(3) has no safe wrapper")]
+    // SAFETY: `path` and each pointer before the null lead to texts that end in a zero byte and live in `words`.
+    unsafe {
+        libc::execv(path, pointers.as_ptr());
+    }
+    io::Error::last_os_error()
+}
+
 /// True if both names lead to one file.
 #[must_use]
 pub fn same_file(one: &Path, other: &Path) -> bool {
@@ -102,16 +126,19 @@ fn resolve_replaced(exe: &Path) -> io::Result<PathBuf> {
     Err(io::Error::new(io::ErrorKind::NotFound, message))
 }
 
+/// A file at `path` that may be executed, unlike any other.
+#[cfg(test)]
+pub(crate) fn test_program(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, path.as_os_str().as_bytes()).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 #[cfg(test)]
 mod tests {
+    use super::test_program as program;
     use super::*;
     use std::os::unix::fs::symlink;
-
-    fn program(path: &Path) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, path.as_os_str().as_bytes()).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
 
     #[test]
     fn a_program_that_was_replaced_or_removed_while_it_runs() {

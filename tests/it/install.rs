@@ -115,6 +115,37 @@ fn settings_that_are_no_json_are_not_changed_and_the_place_is_named() {
     }
 }
 
+/// An agent that has not run and whose program is not in `PATH`.
+#[test]
+fn an_absent_agent_gets_settings_only_if_it_is_named() {
+    let place = Place::new();
+    let file = place.path().join("home/.claude/settings.json");
+    let install = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        let output = command.env("PATH", place.path()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let before = listing(place.path());
+    let said = install(&["install", "--hooks"]);
+    assert!(said.contains("`--agent claude-code`"), "{said}");
+    assert_eq!(listing(place.path()), before);
+
+    install(&["install", "--hooks", "--agent", "claude-code"]);
+    assert!(file.exists());
+    install(&["uninstall"]);
+    assert_eq!(listing(place.path()), before);
+
+    // Installed, and not started yet.
+    symlink("/bin/true", place.path().join("claude")).unwrap();
+    install(&["install", "--hooks"]);
+    assert!(file.exists());
+
+    let unknown = place.run(&["install", "--agent", "nonsense"]);
+    assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+    assert!(shown(&unknown).contains("claude-code"), "{unknown:?}");
+}
+
 #[test]
 fn a_closed_pipe_leaves_no_half_installation() {
     let place = Place::new();

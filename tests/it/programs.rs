@@ -85,19 +85,25 @@ fn a_program_copied_alone_serves_itself() {
 
 #[test]
 fn the_program_serves_itself_where_the_service_cannot_be_started() {
-    let place = Place::new();
-    let directory = copies(&place, &[program()]);
-    let broken = directory.join("agent-consoled");
-    fs::write(&broken, "#!/nowhere/sh\n").unwrap();
-    fs::set_permissions(&broken, Permissions::from_mode(0o755)).unwrap();
-    let own = directory.join("agent-console");
-    let daemon = place.start(command(&place, &own, &["daemon"]));
-    assert_eq!(executable(daemon.pid()), own);
-    let log = daemon.log();
-    assert!(
-        log.contains("agent-consoled: ") && log.contains("serves without it"),
-        "{log}"
-    );
+    for contents in ["#!/nowhere/sh\n", "", "exit 0\n", "\u{7f}ELF"] {
+        let place = Place::new();
+        let directory = copies(&place, &[program()]);
+        let broken = directory.join("agent-consoled");
+        fs::write(&broken, contents).unwrap();
+        fs::set_permissions(&broken, Permissions::from_mode(0o755)).unwrap();
+        let own = directory.join("agent-console");
+        let daemon = place.start(command(&place, &own, &["daemon"]));
+        assert_eq!(executable(daemon.pid()), own);
+        let log = daemon.log();
+        assert!(
+            log.contains("agent-consoled: ") && log.contains("serves without it"),
+            "{log}"
+        );
+        let doctor = command(&place, &own, &["doctor"]).output().unwrap();
+        let said = text(&doctor.stdout);
+        let line = format!("wrong  programs  {} cannot be run", broken.display());
+        assert!(said.contains(&line), "{contents:?}: {said}");
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) fn fetch() -> FetchOutcome {
         limits(&answer).ok_or_else(|| {
             FetchFailure::new(
                 FetchProblem::UnexpectedAnswer,
-                "the service's answer cannot be read; a newer agent-console may be able to",
+                "the service's answer has an unknown format; update agent-console",
             )
         })
     });
@@ -120,7 +120,7 @@ fn credential_failure(error: &CredentialError) -> FetchFailure {
     let (problem, message) = match error {
         CredentialError::NotFound | CredentialError::NoHomeDir => (
             FetchProblem::NoCredentials,
-            "no credentials of Claude Code here: run `claude` and log in".to_owned(),
+            "Claude Code has no credentials here: run `claude` and log in".to_owned(),
         ),
         CredentialError::Expired => (
             FetchProblem::CredentialsExpired,
@@ -128,7 +128,7 @@ fn credential_failure(error: &CredentialError) -> FetchFailure {
         ),
         CredentialError::Parse(_) | CredentialError::MissingField(_) => (
             FetchProblem::CredentialsUnreadable,
-            format!("{unreadable}, they are of an unknown form: run `claude` and log in again"),
+            format!("{unreadable}: their format is unknown; run `claude` and log in again"),
         ),
         CredentialError::Permission(file) => (
             FetchProblem::CredentialsUnreadable,
@@ -147,30 +147,30 @@ fn api_failure(error: &ApiError) -> FetchFailure {
     let (problem, message) = match error {
         ApiError::Network(_) => (
             FetchProblem::Network,
-            "the service cannot be reached: is there a network, is a proxy needed, or does one read along?"
+            "the service cannot be reached: check the network, and the proxy if you need one; a proxy that decrypts TLS is refused"
                 .to_owned(),
         ),
         ApiError::Unauthorized => (
             FetchProblem::CredentialsRefused,
-            "the service does not take Claude Code's credentials: run `claude` and log in again"
+            "the service refused Claude Code's credentials: run `claude` and log in again"
                 .to_owned(),
         ),
         ApiError::Unexpected(403) => (
             FetchProblem::ScopeMissing,
-            "the token lacks the scope user:profile: log in with `claude` instead of a token of `claude setup-token`"
+            "the token lacks the scope user:profile: log in with `claude`; a token from `claude setup-token` is not enough"
                 .to_owned(),
         ),
         ApiError::RateLimited { .. } => (
             FetchProblem::RateLimited,
-            "the service was asked too often and is left alone for a while".to_owned(),
+            "the service received too many requests; the next one is sent later".to_owned(),
         ),
         ApiError::Server(status) => (
             FetchProblem::ServerError,
-            format!("the service has a fault of its own (status {status})"),
+            format!("the service reported an internal error (status {status})"),
         ),
         ApiError::Unexpected(status) => (
             FetchProblem::UnexpectedAnswer,
-            format!("the service gave an answer that was not expected (status {status})"),
+            format!("the service sent an unexpected answer (status {status})"),
         ),
     };
     let mut failure = FetchFailure::new(problem, message);

@@ -14,6 +14,8 @@ use super::{Agent, CommandForm, Extras, HookProcess, Install, LimitWindow, Limit
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
 
+const PROGRAM: &str = "claude";
+
 /// The variable that names the configuration directory, and its default below the home.
 const CONFIG_DIR: (&str, &str) = ("CLAUDE_CONFIG_DIR", ".claude");
 
@@ -23,6 +25,7 @@ const HOUR_MS: u64 = 3_600_000;
 pub(super) static AGENT: Agent = Agent {
     name: "claude-code",
     title: "Claude Code",
+    program: PROGRAM,
     config_dir: CONFIG_DIR,
     hook: HookProcess {
         pid_variable: Some("CLAUDE_PID"),
@@ -112,7 +115,7 @@ fn interpret(payload: &str) -> Option<AgentEvent> {
 }
 
 fn resume(session_id: &str) -> Vec<String> {
-    ["claude", "--resume", session_id].map(Into::into).into()
+    [PROGRAM, "--resume", session_id].map(Into::into).into()
 }
 
 /// `claude-opus-4-1-20250805` is `opus-4-1`.

@@ -8,29 +8,35 @@ use std::time::Duration;
 use super::super::hooks::Called::{Nothing, Other, This};
 use super::super::{LIMIT, Level, hooks, latency, registry, sessions};
 use super::is;
+use crate::agents::DEFAULT;
 use crate::install::hooks::State as Hooks;
 use crate::install::settings::StatusLineCall;
 use crate::protocol::SessionRecord;
 
 #[test]
 fn every_event_calls_this_program_or_the_installer_is_named() {
-    let evaluate_all = |missing: &[&'static str], called, disabled, line: Option<hooks::Called>| {
-        let program = PathBuf::from("/p/agent-console");
-        hooks::evaluate(&hooks::Probe::Settings {
-            state: Hooks {
-                settings: "/h/.claude/settings.json".into(),
-                missing: missing.into(),
-                programs: vec![program.clone()],
-                status_line: line.map(|_| StatusLineCall {
-                    program: "acd".into(),
-                    removable: true,
-                }),
-                disabled,
-            },
-            programs: vec![(program, called)],
-            status_line: line.map(|called| ("/l/acd".into(), called)),
-        })
+    let probe = |seen| hooks::Probe {
+        agent: DEFAULT,
+        seen,
     };
+    let evaluate_all =
+        |missing: &[&'static str], called, disabled: bool, line: Option<hooks::Called>| {
+            let program = PathBuf::from("/p/agent-console");
+            hooks::evaluate(&probe(hooks::Seen::Settings {
+                state: Hooks {
+                    settings: "/h/.claude/settings.json".into(),
+                    missing: missing.into(),
+                    programs: vec![program.clone()],
+                    status_line: line.map(|_| StatusLineCall {
+                        program: "acd".into(),
+                        removable: true,
+                    }),
+                    disabled_by: disabled.then_some("disableAllHooks"),
+                },
+                programs: vec![(program, called)],
+                status_line: line.map(|called| ("/l/acd".into(), called)),
+            }))
+        };
     let evaluate =
         |missing: &[&'static str], called, disabled| evaluate_all(missing, called, disabled, None);
     let line = |called| evaluate_all(&[], This, false, Some(called));
@@ -79,23 +85,20 @@ fn every_event_calls_this_program_or_the_installer_is_named() {
         "disableAllHooks",
         Some("${EDITOR:-vi} /h/.claude/settings.json"),
     );
-    let broken = hooks::Probe::Broken {
-        directory: "/h/.claude".into(),
+    let broken = hooks::Seen::Broken {
+        settings: "/h/.claude/settings.json".into(),
         why: "settings.json:3:1: expected `}`".into(),
     };
     is(
-        &hooks::evaluate(&broken),
+        &hooks::evaluate(&probe(broken)),
         Level::Wrong,
         ":3:1:",
         Some("${EDITOR:-vi} /h/.claude/settings.json"),
     );
-    let none = hooks::Probe::NoAgent("/h/.claude".into());
-    is(
-        &hooks::evaluate(&none),
-        Level::Note,
-        "/h/.claude is not there",
-        None,
-    );
+    let absent = [(DEFAULT, "/h/.claude".into())];
+    let what = "no Claude Code here: /h/.claude is not there";
+    is(&hooks::no_agent(&absent), Level::Note, what, None);
+    is(&hooks::no_agent(&[]), Level::Note, "HOME is not set", None);
 }
 
 #[test]
@@ -128,11 +131,11 @@ fn a_slow_hook_is_noted_and_one_that_tells_nothing_is_wrong() {
 
 #[test]
 fn what_is_measured_leaves_nothing_behind_and_tells_when_nothing_arrives() {
-    let figures = latency::measure(Some("/bin/true".into())).unwrap();
+    let figures = latency::measure(Some("/bin/true".into()), DEFAULT.name).unwrap();
     assert_eq!(figures.arrived, 0);
     assert!(figures.median <= figures.worst && figures.worst < LIMIT);
-    assert!(latency::measure(Some("/bin/false".into())).is_err());
-    let error = latency::measure(Some("/nowhere/agent-console".into())).unwrap_err();
+    assert!(latency::measure(Some("/bin/false".into()), DEFAULT.name).is_err());
+    let error = latency::measure(Some("/nowhere/agent-console".into()), DEFAULT.name).unwrap_err();
     assert!(error.starts_with("/nowhere/agent-console: "), "{error}");
 }
 
@@ -140,8 +143,8 @@ fn what_is_measured_leaves_nothing_behind_and_tells_when_nothing_arrives() {
 fn the_registry_is_read_without_its_keys() {
     let home = tempfile::tempdir().unwrap();
     let look = || {
-        let of_agent = crate::agents::DEFAULT.registry.as_ref().unwrap();
-        registry::evaluate(&registry::probe(Some(home.path().into()), of_agent))
+        let of_agent = DEFAULT.registry.as_ref().unwrap();
+        registry::evaluate(&registry::probe(home.path(), of_agent))
     };
     is(&look(), Level::Note, "no agent has run yet", None);
     let sessions = home.path().join("sessions");
@@ -172,12 +175,6 @@ fn the_registry_is_read_without_its_keys() {
         "denied",
         Some("chmod -R u+rX /h/sessions"),
     );
-    is(
-        &registry::evaluate(&registry::Probe::NoHome),
-        Level::Note,
-        "HOME",
-        None,
-    );
 }
 
 #[test]
@@ -193,8 +190,10 @@ fn sessions_without_hooks_are_named_and_wrong_once_they_have_worked() {
     let hook = r#"{"kind":"hook","at":1,"what":"Stop"}"#;
     let idle = r#"{"status":"idle","at":1}"#;
     let worked = r#"{"status":"idle","at":1},{"status":"working","at":2}"#;
-    let evaluate =
-        |sessions: &[SessionRecord<'_>], hooked| sessions::evaluate(Some(sessions), hooked);
+    let evaluate = |sessions: &[SessionRecord<'_>], hooked: bool| {
+        let hooked: &[&str] = if hooked { &[DEFAULT.name] } else { &[] };
+        sessions::evaluate(Some(sessions), hooked)
+    };
 
     is(&evaluate(&[], true), Level::Ok, "none runs", None);
     let both = format!("{registry},{hook}");

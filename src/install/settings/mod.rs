@@ -153,8 +153,8 @@ pub(crate) struct Inspected {
     pub found: Vec<FoundHook>,
     /// The status line's call of our program.
     pub status_line: Option<StatusLineCall>,
-    /// The settings keep every hook from running.
-    pub disabled: bool,
+    /// The member that keeps every hook from running, if it is set.
+    pub disabled_by: Option<&'static str>,
 }
 
 /// Planned changes of the text.
@@ -270,11 +270,11 @@ pub(crate) fn inspect(text: &str, install: &Install) -> Result<Inspected, Settin
     let root = read_root(body)?;
     let hooks = Hooks::read(&root);
     hooks.check_shape(body, install.events)?;
-    let disabled = install.disabled_key.and_then(|key| root.member(key));
+    let is_set = |key: &&str| root.member(key).is_some_and(|value| value.raw == "true");
     Ok(Inspected {
         found: hooks.found(),
         status_line: StatusLine::read(&root).call(),
-        disabled: disabled.is_some_and(|value| value.raw == "true"),
+        disabled_by: install.disabled_key.filter(is_set),
     })
 }
 
