@@ -36,7 +36,7 @@ pub struct Agent {
     /// How its hook process finds the agent.
     pub hook: HookProcess,
     /// Reduces the hook's payload to what may leave the agent's process. Runs in the hook. Fails if the payload is not
-    /// exactly one JSON object; if it ends with `}`, [`serde_json::Error::is_eof`] means that it is incomplete.
+    /// exactly one JSON object.
     pub filter: fn(&[u8]) -> serde_json::Result<Box<RawValue>>,
     /// Converts a filtered payload; `None` if it is no event. Runs in the daemon.
     pub interpret: fn(&str) -> Option<AgentEvent>,

@@ -222,7 +222,7 @@ pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> 
 ///
 /// # Errors
 ///
-/// `payload` is not exactly one object. If it ends with `}`, [`serde_json::Error::is_eof`] means that it is incomplete.
+/// `payload` is not exactly one object.
 pub(super) fn filter<T: DeserializeOwned + Serialize>(
     payload: &[u8],
 ) -> serde_json::Result<Box<RawValue>> {

@@ -2,13 +2,15 @@
 //! the account's limits) to the daemon, and then executes the user's own command with the same input, or prints a line of
 //! our own.
 //!
-//! A status line is drawn many times a minute and must never fail: what cannot be read or reported is left out. The
-//! command replaces this process (execve(2)), so that output, exit status and signals are its own, and no process of ours
-//! runs beside it: an agent may kill a run that is still going when the next one begins.
+//! A status line is drawn many times a minute and must never fail: what cannot be read or reported is left out. It is
+//! drawn, or the command started, when the JSON is whole, whenever the input ends. The command replaces this process
+//! (execve(2)), so that output, exit status and signals are its own: an agent may kill a run that is still going when the
+//! next one begins. Only where the input does not end with the JSON does a process of ours run beside it, which passes the
+//! rest on.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -16,16 +18,29 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::Args;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::agents::{self, StatusLine};
 use crate::format::print_error;
+use crate::hook::input::{Input, Received, Stdin, read_object};
 use crate::limits::Limit;
+use crate::os::background::{self, Side};
 use crate::os::clock;
 use crate::{format, hook};
 
 /// How long the report may take: a daemon that runs takes it in well under a millisecond.
 const TIMEOUT: Duration = Duration::from_millis(50);
+
+/// How long the end of the input is waited for behind its JSON: longer than a writer takes that ends it there, too short
+/// to be noticed.
+const END: Duration = Duration::from_millis(20);
+
+/// When the background process ends although its input has not: the input has paused for this long.
+const PAUSE: Duration = Duration::from_secs(600);
+
+/// Read at once, in bytes.
+const CHUNK: usize = 64 * 1024;
 
 /// The exit statuses of a shell, and of env(1), for a command that does not exist and for one that cannot be run.
 const NOT_FOUND: u8 = 127;
@@ -51,19 +66,26 @@ Examples:
 
 /// Does not return from a COMMAND that can be run.
 pub(super) fn run(options: &Options, socket: Option<&Path>, out: &mut impl Write) -> ExitCode {
-    let mut payload = Vec::new();
-    // On an error, what was read may still be a whole status line.
-    let _ = io::stdin().lock().read_to_end(&mut payload);
+    let mut input = read_object(&mut Stdin);
+    let payload = input.object().to_owned();
     let report = || hook::report(agents::DEFAULT, socket, &payload, TIMEOUT);
     let Some((program, arguments)) = options.command.split_first() else {
         let line = line(&payload, clock::unix_ms());
         // Without a reader there is no way to report an error.
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
         report();
+        wait_for_end(&mut input);
+        if !input.ended
+            && let Ok(Side::Background(background)) = background::split()
+        {
+            pass_on(None);
+            background.end();
+        }
         return ExitCode::SUCCESS;
     };
     report();
-    match stdin_from(&payload) {
+    wait_for_end(&mut input);
+    match stdin_from(input) {
         Ok(input) => exec(program, arguments, input),
         Err(error) => {
             print_error(
@@ -71,6 +93,54 @@ pub(super) fn run(options: &Options, socket: Option<&Path>, out: &mut impl Write
             );
             ExitCode::from(NOT_RUN)
         }
+    }
+}
+
+/// Reads on for at most [`END`], up to the end of the input.
+fn wait_for_end(input: &mut Received) {
+    let started = clock::monotonic();
+    while !input.ended {
+        let left = END.saturating_sub(started.elapsed());
+        if !is_readable(left) {
+            return;
+        }
+        read_more(input);
+    }
+}
+
+/// Reads what there is; waits until there is something.
+fn read_more(input: &mut Received) {
+    input.bytes.reserve(CHUNK);
+    match Stdin.read(&mut input.bytes) {
+        Ok(1..) => {}
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        Ok(0) | Err(_) => input.ended = true,
+    }
+}
+
+/// Whether standard input has bytes, or has ended, within `timeout`.
+fn is_readable(timeout: Duration) -> bool {
+    let stdin = rustix::stdio::stdin();
+    let mut stdin = [PollFd::new(&stdin, PollFlags::IN)];
+    let timeout = Timespec::try_from(timeout).ok();
+    matches!(
+        rustix::io::retry_on_intr(|| poll(&mut stdin, timeout.as_ref())),
+        Ok(1..)
+    )
+}
+
+/// Reads the rest of the input, so that a write of the agent's never fails, and writes it to the command as long as that
+/// reads.
+fn pass_on(mut command: Option<io::PipeWriter>) {
+    let mut rest = Vec::with_capacity(CHUNK);
+    while is_readable(PAUSE) {
+        rest.clear();
+        match Stdin.read(&mut rest) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => return,
+        }
+        command = command.filter(|command| (&*command).write_all(&rest).is_ok());
     }
 }
 
@@ -87,9 +157,31 @@ fn exec(program: &OsStr, arguments: &[OsString], input: OwnedFd) -> ExitCode {
     ExitCode::from(if not_found { NOT_FOUND } else { NOT_RUN })
 }
 
-/// A standard input with these bytes: a pipe if they fit into it, since no process is left to fill it later, else an
-/// anonymous file.
-fn stdin_from(bytes: &[u8]) -> io::Result<OwnedFd> {
+/// A standard input with these bytes, and with those that follow if the input has not ended.
+fn stdin_from(mut input: Received) -> io::Result<OwnedFd> {
+    if !input.ended {
+        let (reader, mut writer) = io::pipe()?;
+        match background::split() {
+            Ok(Side::Original) => return Ok(reader.into()),
+            Ok(Side::Background(background)) => {
+                drop(reader);
+                let written = writer.write_all(&input.bytes);
+                pass_on(written.is_ok().then_some(writer));
+                background.end();
+            }
+            Err(_) => {
+                while !input.ended {
+                    read_more(&mut input);
+                }
+            }
+        }
+    }
+    stdin_with(&input.bytes)
+}
+
+/// A standard input with exactly these bytes: a pipe if they fit into it, since no process is left to fill it later, else
+/// an anonymous file.
+fn stdin_with(bytes: &[u8]) -> io::Result<OwnedFd> {
     let (reader, writer) = io::pipe()?;
     rustix::io::ioctl_fionbio(&writer, true)?;
     let mut left = bytes;
@@ -156,6 +248,7 @@ fn parts(shown: &StatusLine, now: u64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     const NOW: u64 = 1_790_000_000_000;
 
@@ -199,7 +292,7 @@ mod tests {
                 .map(|at: u32| at.to_le_bytes()[0] ^ at.to_le_bytes()[1])
                 .collect();
             let mut read = Vec::new();
-            let mut input = File::from(stdin_from(&bytes).unwrap());
+            let mut input = File::from(stdin_with(&bytes).unwrap());
             input.read_to_end(&mut read).unwrap();
             assert!(read == bytes, "{size}");
         }

@@ -5,19 +5,18 @@
 //! makes an event late, and does not lose it; the daemon orders events by the time stamped at the start. Called by the
 //! parent module only.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The agent's process ends after this. The limit is 100 ms; the rest is for exec and exit.
-const FIRST_MS: u16 = 90;
+const FIRST_MS: u32 = 90;
 
-/// The copy ends after this if the input is not whole by then. Longer than an agent takes to write an event: one that
-/// is still being written when this is over is lost.
-#[cfg(target_os = "linux")]
-const INPUT_MS: u16 = 30_000;
+/// The copy ends when the input has paused for this long. An agent that dies closes its end, so only a writer that lives
+/// and keeps the pipe open without writing reaches this limit.
+const INPUT_MS: u32 = 600_000;
 
-/// The copy ends after this once the input is whole. Long enough for a daemon to restart.
-const SEND_MS: u16 = 2000;
+/// The copy ends after this once it has something to send. Long enough for a daemon to restart.
+const SEND_MS: u32 = 2000;
 
 /// The longest wait for the daemon.
 pub(super) const SEND: Duration = Duration::from_millis(SEND_MS as u64);
@@ -25,8 +24,8 @@ pub(super) const SEND: Duration = Duration::from_millis(SEND_MS as u64);
 /// Whether this is the copy.
 static IS_COPY: AtomicBool = AtomicBool::new(false);
 
-/// Whether the event has been read, as far as there was one.
-static INPUT_IS_READ: AtomicBool = AtomicBool::new(false);
+/// How long the copy may take for what it does now, in ms.
+static COPY_LIMIT_MS: AtomicU32 = AtomicU32::new(INPUT_MS);
 
 /// Ends the process with success, at once.
 #[expect(
@@ -59,21 +58,38 @@ pub(super) fn arm() {
     set_timer(FIRST_MS);
 }
 
-/// The event has been read: what remains has [`SEND_MS`] in a copy. The agent's own process keeps its timer.
-pub(super) fn input_is_read() {
-    INPUT_IS_READ.store(true, Ordering::Relaxed);
+/// From now on the input is read, as long as the writer takes. The agent's own process keeps its timer.
+pub(super) fn begin_input() {
+    set_copy_limit(INPUT_MS);
+}
+
+/// Bytes have been read: the pause begins anew.
+pub(super) fn input_moves() {
     if IS_COPY.load(Ordering::Relaxed) {
-        set_timer(SEND_MS);
+        set_timer(COPY_LIMIT_MS.load(Ordering::Relaxed));
+    }
+}
+
+/// From now on the report is sent.
+pub(super) fn begin_send() {
+    set_copy_limit(SEND_MS);
+}
+
+fn set_copy_limit(milliseconds: u32) {
+    COPY_LIMIT_MS.store(milliseconds, Ordering::Relaxed);
+    if IS_COPY.load(Ordering::Relaxed) {
+        set_timer(milliseconds);
     }
 }
 
 #[expect(unsafe_code, reason = "timers have no safe wrapper")]
-fn set_timer(milliseconds: u16) {
+fn set_timer(milliseconds: u32) {
     // SAFETY: all-zero bytes are a valid value; the pointer is to a local that outlives the call, the other may be null.
     unsafe {
         let mut timer: libc::itimerval = std::mem::zeroed();
-        timer.it_value.tv_sec = libc::time_t::from(milliseconds / 1000);
-        timer.it_value.tv_usec = libc::suseconds_t::from(milliseconds % 1000) * 1000;
+        timer.it_value.tv_sec = (milliseconds / 1000).into();
+        timer.it_value.tv_usec =
+            libc::suseconds_t::try_from(milliseconds % 1000 * 1000).unwrap_or(0);
         libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut());
     }
 }
@@ -105,11 +121,7 @@ fn fork_to_background() -> bool {
         libc::dup2(null, 1);
         libc::dup2(null, 2);
         // A copy has no timer.
-        set_timer(if INPUT_IS_READ.load(Ordering::Relaxed) {
-            SEND_MS
-        } else {
-            INPUT_MS
-        });
+        set_timer(COPY_LIMIT_MS.load(Ordering::Relaxed));
         *libc::__errno_location() = errno;
     }
     true

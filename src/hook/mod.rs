@@ -7,12 +7,13 @@
 //!
 //! Whatever happens, it exits 0 within 100 ms and prints nothing: an agent shows a hook's output to its model, takes an
 //! exit status for a verdict, and waits meanwhile. Where that is too short, because the machine is busy, the daemon slow
-//! or the event still being written, a copy of the process finishes the report (`deadline`): a lost event makes a
+//! or the event still being written, a copy of the process finishes the report, however late the rest comes (`deadline`): a lost event makes a
 //! session's status wrong. Nothing of the environment leaves the process but the variables named here and in the
 //! agent's table; nothing of the payload but the allowed fields. The daemon interprets the fields.
 
 mod deadline;
-mod input;
+pub(crate) mod input;
+mod object;
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -72,12 +73,14 @@ pub fn run(agent: &str, socket: Option<&Path>) {
     let report = agents::find(agent).map(|agent| {
         // Before the input: the agent may be gone when that ends.
         let params = params(agent, at);
-        (params, input::read_event(agent.filter, &mut Stdin))
+        let payload = input::read_object(&mut Stdin);
+        (params, (agent.filter)(payload.object()).ok())
     });
-    deadline::input_is_read();
+    deadline::begin_send();
     if let Some((params, event)) = report {
         send(params, event.as_deref(), socket, deadline::SEND);
     }
+    deadline::begin_input();
     input::drain(&mut Stdin);
 }
 

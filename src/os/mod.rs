@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of agents, sessions or messages. Called by every module that does IO.
 
+pub mod background;
 pub mod clock;
 pub mod command;
 pub mod memory;

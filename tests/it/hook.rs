@@ -300,20 +300,43 @@ fn an_unknown_agents_hook_does_nothing() {
     assert_eq!(daemon.report()["agent"], "claude-code");
 }
 
-/// The writer may keep the pipe open, and write more.
 #[test]
 fn an_event_is_reported_as_soon_as_it_is_whole() {
     let daemon = StandIn::new();
+    for input in [
+        &br#"{"hook_event_name":"Stop"}"#[..],
+        b" \n{\"hook_event_name\":\"Stop\"}\n",
+        b"\xef\xbb\xbf{\"hook_event_name\":\"Stop\"}",
+        br#"{"hook_event_name":"Stop"}{"hook_event_name":"PreToolUse"}"#,
+        b"{\"hook_event_name\":\"Stop\"} garbage \xff",
+    ] {
+        let start = monotonic();
+        let mut child = hook(&[], &daemon.socket()).spawn().unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        pipe.write_all(input).unwrap();
+        let report = daemon.report();
+        assert!(start.elapsed() < SOON);
+        assert_eq!(report["event"], json!({"hook_event_name": "Stop"}));
+        pipe.write_all(&vec![b'\n'; 300_000]).unwrap();
+        finish(child, start);
+    }
+}
+
+/// Later than any time limit of a report: a writer that gets EPIPE may take the hook for failed.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_writer_can_write_long_after_the_event() {
+    let daemon = StandIn::new();
     let start = monotonic();
     let mut child = hook(&[], &daemon.socket()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(br#"{"hook_event_name":"Stop"}"#).unwrap();
-    let report = daemon.report();
-    assert!(start.elapsed() < SOON);
-    assert_eq!(report["event"], json!({"hook_event_name": "Stop"}));
-    input.write_all(&vec![b'\n'; 300_000]).unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(br#"{"hook_event_name":"Stop"}"#).unwrap();
+    daemon.report();
     finish(child, start);
-    drop(input);
+    while start.elapsed() < Duration::from_millis(2500) {
+        pipe.write_all(&[b'\n'; 100_000]).unwrap();
+        thread::sleep(Duration::from_millis(250));
+    }
 }
 
 /// Slower than the agent waits for, and than a daemon is waited for.
@@ -329,13 +352,15 @@ fn an_event_that_is_written_slowly_arrives() {
     let start = monotonic();
     let mut child = hook(&[], &daemon.socket()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
+    // Longer than a report may take, before the first byte.
+    thread::sleep(Duration::from_millis(2200));
     let pieces = payload.as_bytes().chunks(payload.len() / 50);
     for piece in pieces {
         input.write_all(piece).unwrap();
         thread::sleep(Duration::from_millis(60));
     }
     let report = daemon.report();
-    assert!(start.elapsed() > Duration::from_millis(2500));
+    assert!(start.elapsed() > Duration::from_millis(5000));
     assert_eq!(report["event"], json!({"hook_event_name": "PostToolUse"}));
     child.wait().unwrap();
     drop(input);
@@ -374,7 +399,7 @@ fn garbage_is_reported_without_an_event() {
         b"{\"cwd\":\"/a\"",
         b"[1]",
         &[0xff; 5000],
-        b"{}{}",
+        b"x{}",
     ];
     for input in inputs {
         run(hook(&[], &daemon.socket()), input);

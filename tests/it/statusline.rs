@@ -1,10 +1,10 @@
 //! `statusline`: its command runs as it would without us; the status line's JSON is reported; a daemon that does not run,
 //! or hangs, causes no failure.
 
-use std::io::{BufRead, BufReader, ErrorKind, Write as _};
+use std::io::{BufRead, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
 use crate::support::{Place, Sleeper, broken_pipe, until};
 
@@ -140,6 +140,70 @@ fn the_command_gets_every_byte_of_the_input() {
             assert!(output.status.success() && output.stdout == input, "{size}");
         }
     });
+}
+
+/// Starts the command with an input that does not end.
+fn start_open(place: &Place, arguments: &[&str], input: &[u8]) -> (Child, ChildStdin) {
+    let mut child = place
+        .command([&["statusline"], arguments].concat())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(input).unwrap();
+    (child, pipe)
+}
+
+#[test]
+fn the_line_is_drawn_when_the_json_is_whole() {
+    let place = Place::new();
+    for input in [
+        PAYLOAD.to_owned(),
+        format!("\u{feff}\n{PAYLOAD}\n"),
+        format!("{PAYLOAD}garbage{{"),
+    ] {
+        // It ends, too: an agent waits for that. The pipe is open all the time.
+        let (child, mut pipe) = start_open(&place, &[], input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.starts_with("Opus 5 · "), "{said}");
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+        pipe.write_all(&[b'x'; 300_000]).unwrap();
+    }
+}
+
+#[test]
+fn the_command_starts_when_the_json_is_whole_and_gets_the_rest_later() {
+    let place = Place::new();
+    let script = "echo started; exec cat";
+    let (mut child, mut pipe) = start_open(&place, &["--", "sh", "-c", script], PAYLOAD.as_bytes());
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "started\n");
+    let rest = "é".repeat(200_000);
+    let writer = std::thread::spawn(move || {
+        for piece in rest.as_bytes().chunks(77_777) {
+            pipe.write_all(piece).unwrap();
+        }
+        rest
+    });
+    let mut passed_on = String::new();
+    output.read_to_string(&mut passed_on).unwrap();
+    assert!(passed_on == format!("{PAYLOAD}{}", writer.join().unwrap()));
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_command_that_reads_nothing_breaks_no_pipe() {
+    let place = Place::new();
+    let (child, mut pipe) = start_open(&place, &["--", "true"], PAYLOAD.as_bytes());
+    assert!(child.wait_with_output().unwrap().status.success());
+    for _ in 0..10 {
+        pipe.write_all(&[b'x'; 100_000]).unwrap();
+    }
 }
 
 /// The process that the agent started becomes the command.

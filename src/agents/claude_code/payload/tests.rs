@@ -244,16 +244,6 @@ proptest! {
     }
 
     #[test]
-    fn after_an_inner_brace_a_document_has_not_ended(object in any_object(any_value())) {
-        let document = Value::Object(object).to_string();
-        for (end, _) in document.match_indices('}') {
-            let read = filter::<Payload>(&document.as_bytes()[..=end]);
-            let ended = end + 1 == document.len();
-            prop_assert_eq!(read.map_err(|error| error.is_eof()).err(), (!ended).then_some(true));
-        }
-    }
-
-    #[test]
     fn garbage_is_none_or_harmless(
         object in any_object(any_value()),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
