@@ -1,20 +1,15 @@
 //! How fast a key shows in the dashboard, and what the dashboard costs at rest: with a thousand sessions, on a terminal
 //! of 200 columns and 50 rows.
 
-use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
-
 use crate::daemon::{Daemon, Wire, program, socket_in};
+use crate::pseudo_terminal::{PseudoTerminal, contains_in_order};
 use crate::{Row, percentile};
 
 const SESSIONS: usize = 1000;
@@ -25,25 +20,12 @@ const REST: Duration = Duration::from_secs(5);
 /// A dashboard on a pseudo-terminal; killed at the end.
 struct Dashboard {
     child: Child,
-    terminal: File,
+    terminal: PseudoTerminal,
 }
 
 impl Dashboard {
     fn start(directory: &Path) -> Self {
-        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&terminal).unwrap();
-        unlockpt(&terminal).unwrap();
-        let size = Winsize {
-            ws_row: 50,
-            ws_col: 200,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&terminal, size).unwrap();
-        let name = ptsname(&terminal, Vec::new()).unwrap();
-        let open = || -> OwnedFd {
-            rustix::fs::open(&*name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap()
-        };
+        let terminal = PseudoTerminal::open();
         // It reads keys from its standard input, so it needs no controlling terminal.
         let child = Command::new(program())
             .arg("dashboard")
@@ -51,30 +33,22 @@ impl Dashboard {
             .env("HOME", directory)
             .env("AGENT_CONSOLE_SOCKET", socket_in(directory))
             .env("TERM", "xterm-256color")
-            .stdin(Stdio::from(open()))
-            .stdout(Stdio::from(open()))
+            .stdin(Stdio::from(terminal.program_end()))
+            .stdout(Stdio::from(terminal.program_end()))
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self {
-            child,
-            terminal: File::from(terminal),
-        }
+        Self { child, terminal }
     }
 
     /// Reads until the marks were drawn, one after the other.
-    fn draws(&mut self, marks: &[&[u8]]) {
+    fn draws(&mut self, marks: &[&str]) {
         let mut seen = Vec::new();
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            let read = self.terminal.read(&mut buffer).unwrap();
+            let read = self.terminal.person.read(&mut buffer).unwrap();
             seen.extend_from_slice(&buffer[..read]);
-            let mut rest = &seen[..];
-            let found = marks.iter().all(|mark| {
-                let at = rest.windows(mark.len()).position(|part| part == *mark);
-                at.inspect(|at| rest = &rest[at + mark.len()..]).is_some()
-            });
-            if found {
+            if contains_in_order(&seen, marks) {
                 return;
             }
         }
@@ -83,8 +57,8 @@ impl Dashboard {
     /// From Ctrl-L, which draws every cell, to the end of the picture, in milliseconds.
     fn key_to_picture(&mut self) -> f64 {
         let began = Instant::now();
-        self.terminal.write_all(b"\x0c").unwrap();
-        self.draws(&[b"\x1b[2J", b"\x1b[?2026l"]);
+        self.terminal.person.write_all(b"\x0c").unwrap();
+        self.draws(&["\x1b[2J", "\x1b[?2026l"]);
         began.elapsed().as_secs_f64() * 1e3
     }
 
@@ -114,7 +88,7 @@ pub fn rows() -> Vec<Row> {
         change(&mut wire, number, 0);
     }
     let mut dashboard = Dashboard::start(daemon.directory.path());
-    dashboard.draws(&[b"STATUS", b"step"]);
+    dashboard.draws(&["STATUS", "step"]);
     let stop = AtomicBool::new(false);
     let mut times = Vec::new();
     thread::scope(|scope| {
@@ -136,7 +110,7 @@ pub fn rows() -> Vec<Row> {
     });
     let (median, worst) = (percentile(&mut times, 0.5), percentile(&mut times, 1.0));
     // Drawn pictures must be read, or the terminal blocks.
-    let mut reader = dashboard.terminal.try_clone().unwrap();
+    let mut reader = dashboard.terminal.person.try_clone().unwrap();
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         while reader.read(&mut buffer).is_ok_and(|count| count > 0) {}

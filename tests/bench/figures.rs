@@ -23,6 +23,9 @@ mod memory;
 #[cfg(target_os = "linux")]
 mod processes;
 #[cfg(target_os = "linux")]
+#[path = "../shared/pseudo_terminal.rs"]
+mod pseudo_terminal;
+#[cfg(target_os = "linux")]
 mod traffic;
 
 #[cfg(not(target_os = "linux"))]

@@ -43,6 +43,8 @@ mod process_exit;
 #[cfg(target_os = "linux")]
 mod programs;
 mod protocol;
+#[path = "../shared/pseudo_terminal.rs"]
+mod pseudo_terminal;
 #[cfg(any(target_os = "linux", clippy))]
 mod reexec;
 #[cfg(any(target_os = "linux", clippy))]

@@ -1,19 +1,15 @@
 //! When a dashboard draws, seen at the real program's terminal. `tests/bench` measures how fast and at what cost.
 
-use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::json;
 
+use crate::pseudo_terminal::{PseudoTerminal, contains_in_order};
 use crate::support::{PATIENCE, Place, program, until};
 
 /// What a picture ends with: the end of a synchronised update.
@@ -26,26 +22,13 @@ const CHANGES: u32 = 100;
 /// A dashboard on a pseudo-terminal.
 struct Dashboard {
     child: Child,
-    terminal: File,
+    terminal: PseudoTerminal,
     seen: Vec<u8>,
 }
 
 impl Dashboard {
     fn start(place: &Place) -> Self {
-        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&terminal).unwrap();
-        unlockpt(&terminal).unwrap();
-        let size = Winsize {
-            ws_row: 50,
-            ws_col: 200,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&terminal, size).unwrap();
-        let name = ptsname(&terminal, Vec::new()).unwrap();
-        let open = || -> OwnedFd {
-            rustix::fs::open(&*name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap()
-        };
+        let terminal = PseudoTerminal::open();
         // The same environment as every command's, and the terminal as its own.
         let like = place.command(["dashboard"]);
         let mut command = Command::new("setsid");
@@ -59,14 +42,14 @@ impl Dashboard {
         }
         let child = command
             .env("TERM", "xterm-256color")
-            .stdin(Stdio::from(open()))
-            .stdout(Stdio::from(open()))
+            .stdin(Stdio::from(terminal.program_end()))
+            .stdout(Stdio::from(terminal.program_end()))
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         Self {
             child,
-            terminal: File::from(terminal),
+            terminal,
             seen: Vec::new(),
         }
     }
@@ -76,19 +59,12 @@ impl Dashboard {
     fn draws(&mut self, marks: &[&str]) {
         let end = Instant::now() + PATIENCE;
         loop {
-            let mut rest = &self.seen[..];
-            let found = marks.iter().all(|mark| {
-                let at = rest
-                    .windows(mark.len())
-                    .position(|part| part == mark.as_bytes());
-                at.inspect(|at| rest = &rest[at + mark.len()..]).is_some()
-            });
-            if found {
+            if contains_in_order(&self.seen, marks) {
                 return;
             }
             assert!(Instant::now() < end, "{marks:?} not drawn");
             let mut buffer = vec![0; 64 * 1024];
-            let read = self.terminal.read(&mut buffer).unwrap();
+            let read = self.terminal.person.read(&mut buffer).unwrap();
             self.seen.extend_from_slice(&buffer[..read]);
         }
     }
@@ -96,7 +72,7 @@ impl Dashboard {
     /// Presses Ctrl-L, which draws every cell, and waits for the end of that picture.
     fn redraw(&mut self) {
         self.seen.clear();
-        self.terminal.write_all(b"\x0c").unwrap();
+        self.terminal.person.write_all(b"\x0c").unwrap();
         // The screen is cleared, and the update that follows ends.
         self.draws(&["\x1b[2J", "\x1b[?2026l"]);
     }
@@ -109,7 +85,7 @@ impl Dashboard {
         let mut first = None;
         loop {
             let mut buffer = vec![0; 64 * 1024];
-            let read = self.terminal.read(&mut buffer).unwrap();
+            let read = self.terminal.person.read(&mut buffer).unwrap();
             self.seen.extend_from_slice(&buffer[..read]);
             let drawn = self.seen.windows(PICTURE.len());
             let drawn = drawn.filter(|part| *part == PICTURE).count();
@@ -134,7 +110,7 @@ impl Dashboard {
 
 impl Drop for Dashboard {
     fn drop(&mut self) {
-        let _ = self.terminal.write_all(b"q");
+        let _ = self.terminal.person.write_all(b"q");
         let end = Instant::now() + Duration::from_secs(2);
         while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(2));
@@ -153,10 +129,10 @@ fn a_terminal_that_takes_nothing_more_does_not_keep_it_alive() {
     let mut dashboard = Dashboard::start(&place);
     dashboard.draws(&["STATUS"]);
     // Keys that each draw the whole screen, until it has taken none for a while: it waits for a reader.
-    rustix::io::ioctl_fionbio(&dashboard.terminal, true).unwrap();
+    rustix::io::ioctl_fionbio(&dashboard.terminal.person, true).unwrap();
     let mut taken = Instant::now();
     until("it to wait", || {
-        match dashboard.terminal.write(&[0x0c; 4096]) {
+        match dashboard.terminal.person.write(&[0x0c; 4096]) {
             Ok(_) => taken = Instant::now(),
             Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
         }
