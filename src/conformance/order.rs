@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::expectation::{Expectation, Step};
 use super::recording::{Entry, Fact, Recording};
-use super::replay::{EPOCH, Replay};
+use super::replay::Replay;
 use super::{ALL_SOURCES, interpret, recordings};
 use crate::agents::{self, Agent};
+use crate::core::testing::EPOCH;
 use crate::event::AgentEvent;
 
 /// How far from its place an event may arrive, in ms: what was seen of parallel hooks under load.

@@ -13,16 +13,11 @@ use super::interpret;
 use super::recording::{Entry, Fact, ProcessEvent, Recording, process_event};
 use crate::agents::Agent;
 use crate::codec::{self, Id, Request};
-use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now, Settings};
+use crate::core::testing::{EPOCH, NAMESPACE, START, info};
+use crate::core::{ClientId, Core, Effect, Input, Now, Settings};
 use crate::event::{AgentEvent, RegistryEntry, RegistryUpdate, Report, ReportedProcess};
 use crate::os::process::ProcessId;
-use crate::protocol::{ListParams, Origin};
-
-/// When a replay begins, in ms since the epoch.
-pub(super) const EPOCH: u64 = 1_790_000_000_000;
-
-/// The pid namespace of the daemon and of all processes.
-const NAMESPACE: u64 = 4_026_531_836;
+use crate::protocol::ListParams;
 
 const CLIENT: ClientId = ClientId(1);
 const HOOK: ClientId = ClientId(2);
@@ -60,16 +55,6 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) fn new(agent: &'static Agent) -> Self {
-        let now = Now {
-            unix_ms: EPOCH,
-            uptime_ms: 0,
-        };
-        let info = DaemonInfo {
-            pid: 1,
-            pid_namespace: Some(NAMESPACE),
-            origin: Origin::SelfBound,
-            socket: "/tmp/agent-console.sock".into(),
-        };
         let settings = Settings {
             idle_timeout_ms: None,
             history: 256,
@@ -78,8 +63,8 @@ impl Replay {
         };
         Self {
             agent,
-            core: Core::new(info, settings, now),
-            now,
+            core: Core::new(info(), settings, START),
+            now: START,
             processes: Vec::new(),
             roles: BTreeMap::new(),
             watched: BTreeSet::new(),

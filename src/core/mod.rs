@@ -27,6 +27,8 @@ mod requests;
 mod session;
 mod sessions;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod timers;
 mod turn;

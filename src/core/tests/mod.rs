@@ -10,18 +10,13 @@ mod usage;
 
 use serde_json::{Value, json};
 
+use super::testing::{EPOCH, NAMESPACE, START};
 use super::*;
 use crate::agents;
 use crate::codec::Message;
 use crate::protocol::{SessionRecord, Status};
 
-/// When the tests' daemon begins, in ms since the epoch.
-const EPOCH: u64 = 1_790_000_000_000;
-
 const MINUTE: u64 = 60_000;
-
-/// The daemon's own pid namespace.
-const NAMESPACE: u64 = 4_026_531_836;
 
 /// The agent's process in the tables.
 const CLAUDE: ProcessId = ProcessId {
@@ -52,19 +47,9 @@ impl CoreHarness {
     }
 
     fn with(settings: Settings) -> Self {
-        let now = Now {
-            unix_ms: EPOCH,
-            uptime_ms: 0,
-        };
-        let info = DaemonInfo {
-            pid: 1,
-            pid_namespace: Some(NAMESPACE),
-            origin: Origin::SelfBound,
-            socket: "/tmp/agent-console.sock".into(),
-        };
         Self {
-            core: Core::new(info, settings, now),
-            now,
+            core: Core::new(testing::info(), settings, START),
+            now: START,
         }
     }
 
