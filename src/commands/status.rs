@@ -55,7 +55,7 @@ pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> 
             ),
         ),
         ("dashboards", status.dashboards.to_string()),
-        ("reports", status.reports.to_string()),
+        ("events", status.reports.to_string()),
         ("memory", memory),
         ("leaves", idle),
     ];
