@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::UsageState;
+use crate::protocol::words::words;
 
 /// One window of the account's, as a source states it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,53 +59,35 @@ impl FetchFailure {
     }
 }
 
-/// Why a fetch failed; [`code`](Self::code) is its word on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum FetchProblem {
-    /// There are no credentials: no login here.
-    NoCredentials,
-    /// The credentials are there and cannot be read.
-    CredentialsUnreadable,
-    /// The credentials have expired; the agent renews them when it runs.
-    CredentialsExpired,
-    /// The service refuses the credentials (401).
-    CredentialsRefused,
-    /// The credentials are valid, but not for this request (403): the token lacks the scope.
-    ScopeMissing,
-    /// The service was asked too often (429).
-    RateLimited,
-    /// The service cannot be reached.
-    Network,
-    /// The service failed (5xx).
-    ServerError,
-    /// The service answered something else.
-    UnexpectedAnswer,
-    /// No answer within the time that a fetch has.
-    TimedOut,
-    /// The child could not be started, or ended without an outcome.
-    FetchFailed,
+words! {
+    /// Why a fetch failed; [`as_str`](Self::as_str) is its word on the wire.
+    pub(crate) closed enum FetchProblem {
+        /// There are no credentials: no login here.
+        NoCredentials = "no_credentials",
+        /// The credentials are there and cannot be read.
+        CredentialsUnreadable = "credentials_unreadable",
+        /// The credentials have expired; the agent renews them when it runs.
+        CredentialsExpired = "credentials_expired",
+        /// The service refuses the credentials (401).
+        CredentialsRefused = "credentials_refused",
+        /// The credentials are valid, but not for this request (403): the token lacks the scope.
+        ScopeMissing = "scope_missing",
+        /// The service was asked too often (429).
+        RateLimited = "rate_limited",
+        /// The service cannot be reached.
+        Network = "network",
+        /// The service failed (5xx).
+        ServerError = "server_error",
+        /// The service answered something else.
+        UnexpectedAnswer = "unexpected_answer",
+        /// No answer within the time that a fetch has.
+        TimedOut = "timed_out",
+        /// The child could not be started, or ended without an outcome.
+        FetchFailed = "fetch_failed",
+    }
 }
 
 impl FetchProblem {
-    /// The word on the wire.
-    #[must_use]
-    pub(crate) const fn code(self) -> &'static str {
-        match self {
-            Self::NoCredentials => "no_credentials",
-            Self::CredentialsUnreadable => "credentials_unreadable",
-            Self::CredentialsExpired => "credentials_expired",
-            Self::CredentialsRefused => "credentials_refused",
-            Self::ScopeMissing => "scope_missing",
-            Self::RateLimited => "rate_limited",
-            Self::Network => "network",
-            Self::ServerError => "server_error",
-            Self::UnexpectedAnswer => "unexpected_answer",
-            Self::TimedOut => "timed_out",
-            Self::FetchFailed => "fetch_failed",
-        }
-    }
-
     /// The state of the limits after it.
     pub(crate) const fn state(self) -> UsageState {
         match self {

@@ -21,6 +21,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::os::peer::LONGEST_PATH;
+use crate::protocol::words::words;
 
 /// The socket without any choice made; clients in other languages rely on it, so it never changes.
 pub(crate) const DEFAULT_SOCKET: &str = "/tmp/agent-console.sock";
@@ -78,34 +79,25 @@ pub(crate) const TEMPLATE: &str = r#"# agent-console's settings. Each line shows
 # interval = "3min"
 "#;
 
-/// How much the daemon logs; each level includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum LogLevel {
-    /// Our own bugs only.
-    Error,
-    /// Also what is bad but was handled.
-    Warn,
-    /// Also the daemon's life: started, ready, reloaded, leaving.
-    #[default]
-    Info,
-    /// Also each update.
-    Debug,
+words! {
+    /// How much the daemon logs; each level includes those before it.
+    #[derive(Default)]
+    pub(crate) closed enum LogLevel {
+        /// Our own bugs only.
+        Error = "error",
+        /// Also what is bad but was handled.
+        Warn = "warn",
+        /// Also the daemon's life: started, ready, reloaded, leaving.
+        #[default]
+        Info = "info",
+        /// Also each update.
+        Debug = "debug",
+    }
 }
 
 impl LogLevel {
     /// Every level, from the quietest.
     pub(crate) const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
-
-    /// The word that the file uses.
-    #[must_use]
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-        }
-    }
 
     /// The level that the file calls `name`. `trace` is taken for `debug`: nothing is logged below it.
     fn from_name(name: &str) -> Option<Self> {
@@ -235,29 +227,17 @@ impl ConfigError {
     }
 }
 
-/// Where a value comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// The command line.
-    Flag,
-    /// The environment.
-    Environment,
-    /// The configuration file.
-    File,
-    /// No choice was made.
-    Default,
-}
-
-impl Source {
-    /// The word that `config show` prints.
-    #[must_use]
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Flag => "flag",
-            Self::Environment => "environment",
-            Self::File => "file",
-            Self::Default => "default",
-        }
+words! {
+    /// Where a value comes from.
+    pub(crate) closed enum Source {
+        /// The command line.
+        Flag = "flag",
+        /// The environment.
+        Environment = "environment",
+        /// The configuration file.
+        File = "file",
+        /// No choice was made.
+        Default = "default",
     }
 }
 

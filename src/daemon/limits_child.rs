@@ -89,7 +89,7 @@ impl Fetcher {
                 }
                 // People read why in the limits themselves; here it would be a line every three minutes.
                 FetchOutcome::Failed(failure) => {
-                    tracing::debug!(code = failure.problem.code(), "nothing was fetched");
+                    tracing::debug!(code = failure.problem.as_str(), "nothing was fetched");
                 }
             }
             // It fails only if the loop has ended.

@@ -44,6 +44,7 @@ use crate::agents;
 use crate::install;
 use crate::install::plan::State;
 use crate::protocol::SessionRecord;
+use crate::protocol::words::words;
 
 /// The longest wait for one answer: of a command, a connection, a file on a disk that hangs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(2);
@@ -51,27 +52,15 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(2);
 /// This program's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Level {
-    /// As it should be.
-    Ok,
-    /// Not wrong, and worth knowing.
-    Note,
-    /// Wrong: something that should work does not.
-    Wrong,
-}
-
-impl Level {
-    /// The word that is printed.
-    #[must_use]
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Note => "note",
-            Self::Wrong => "wrong",
-        }
+words! {
+    /// How bad it is.
+    pub(crate) closed enum Level {
+        /// As it should be.
+        Ok = "ok",
+        /// Not wrong, and worth knowing.
+        Note = "note",
+        /// Wrong: something that should work does not.
+        Wrong = "wrong",
     }
 }
 

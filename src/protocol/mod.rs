@@ -23,7 +23,7 @@ mod notification;
 mod request;
 mod session;
 mod text;
-mod words;
+pub(crate) mod words;
 
 pub use self::error::{ErrorCode, ErrorObject};
 pub use self::limits::{Usage, UsageChanged, UsageResult, UsageSource, UsageState, UsageWindow};

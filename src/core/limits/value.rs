@@ -273,7 +273,9 @@ impl AccountLimits {
             None => return None,
         };
         let (code, message) = match failed {
-            Some(Failed { failure, .. }) => (Some(failure.problem.code()), Some(&*failure.message)),
+            Some(Failed { failure, .. }) => {
+                (Some(failure.problem.as_str()), Some(&*failure.message))
+            }
             None if self.is_fetched || state == UsageState::Ok => (None, None),
             None => (
                 Some("disabled"),
