@@ -37,7 +37,6 @@ impl Core {
         entry.updated_at = entry.updated_at.min(now.unix_ms);
         let process = Process::of(update.process, own_namespace);
         let prompts = self.settings.record_prompts;
-        let tty = update.tty.as_deref();
         let at = entry.status_at;
         let make = || {
             let began = entry.started_at.unwrap_or(at);
@@ -45,7 +44,7 @@ impl Core {
             Some(Session::new(key.clone(), agent, update.timing, began))
         };
         let change = |session: &mut Session| {
-            session.apply_registry(&entry, tty, process, prompts, now.unix_ms)
+            session.apply_registry(update, &entry, process, prompts, now.unix_ms)
         };
         self.upsert(&key, now, at, make, change);
     }

@@ -3,7 +3,7 @@
 //! Events are ordered by the stamp of the hook that saw them, not by arrival: one that was overtaken still moves the
 //! turn, at its place in the [`ReorderBuffer`](crate::core::turn::reorder::ReorderBuffer).
 
-use super::{Ended, EndedBy, Process, Session, replace};
+use super::{Ended, EndedBy, Process, Session, Title, replace};
 use crate::core::evidence::{Observation, Rule};
 use crate::core::turn::HookEvent;
 use crate::core::turn::reorder::{Step, TooLate};
@@ -92,13 +92,11 @@ impl Session {
             if self.set_session_id(event.session_id.take()) {
                 // The title was about another conversation.
                 self.description.title = None;
-                self.description.titled_by_script = false;
             }
         }
-        if prompts {
-            // The agent may have made it of a prompt.
-            self.description.titled_by_script &= event.title.is_none();
-            replace(&mut self.description.title, event.title.take());
+        // The agent may have made it of a prompt.
+        if let Some(title) = event.title.take().filter(|_| prompts) {
+            self.description.title = Some(Title::Agent(title));
         }
         event
     }
@@ -184,7 +182,7 @@ impl Session {
             && prompts
             && self.description.title.is_none()
         {
-            self.description.title = Some(text.clone());
+            self.description.title = Some(Title::Agent(text.clone()));
         }
     }
 }

@@ -88,12 +88,27 @@ struct Identity {
     previous_ids: Vec<Box<str>>,
 }
 
+/// What a session is about.
+#[derive(Debug)]
+enum Title {
+    /// A script gave it; only the agent's own title of the session replaces it.
+    Script(Box<str>),
+    /// The agent gave it, or it is the beginning of a prompt.
+    Agent(Box<str>),
+}
+
+impl Title {
+    fn text(&self) -> &str {
+        match self {
+            Self::Script(text) | Self::Agent(text) => text,
+        }
+    }
+}
+
 /// What a session is about, where it is, what it uses.
 #[derive(Debug, Default)]
 struct Description {
-    title: Option<Box<str>>,
-    /// The title is a script's, not the beginning of a prompt.
-    titled_by_script: bool,
+    title: Option<Title>,
     cwd: Option<Box<str>>,
     terminal: Option<Box<Terminal>>,
     permission_mode: Option<Box<str>>,
@@ -254,7 +269,10 @@ impl Session {
 
     /// Prompts are no longer kept. True if one was.
     pub(crate) fn forget_prompts(&mut self) -> bool {
-        !self.description.titled_by_script && self.description.title.take().is_some()
+        let title = &mut self.description.title;
+        title
+            .take_if(|title| matches!(title, Title::Agent(_)))
+            .is_some()
     }
 
     /// Commits a new status with its time, and to the history. Called after each change; `at` is its stamp.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Session;
+use super::{Session, Title};
 use crate::protocol::{self, SessionRecord, Status};
 
 impl Session {
@@ -49,7 +49,7 @@ impl Session {
             attention: self.attention(status),
             since: self.committed.since,
             reason: self.reason(),
-            title: text(description.title.as_deref()),
+            title: text(description.title.as_ref().map(Title::text)),
             cwd: text(description.cwd.as_deref()),
             pid: self.process.map(|process| process.pid),
             process_start: self.process.and_then(|process| process.start),

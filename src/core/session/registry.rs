@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{EndedBy, Process, Session};
+use super::{EndedBy, Process, Session, Title};
 use crate::core::evidence::{Observation, Rule};
 use crate::core::turn::reorder::Step;
-use crate::event::RegistryEntry;
+use crate::event::{RegistryEntry, RegistryUpdate};
 use crate::protocol::{EndReason, EvidenceKind, Terminal};
 
 /// How long after an exit, in ms, the removal of the registry entry may arrive that preceded it; later, another process
@@ -13,12 +13,12 @@ use crate::protocol::{EndReason, EvidenceKind, Terminal};
 const REMOVAL_DELAY_MS: u64 = 1000;
 
 impl Session {
-    /// Applies an entry of the agent's registry; false if it has nothing new. `prompts` and `now` as for
-    /// [`Self::apply_hook`].
+    /// Applies an entry of the agent's registry; false if it has nothing new. `update` is where the entry is from, with
+    /// the stamps of `entry` not later than now. `prompts` and `now` as for [`Self::apply_hook`].
     pub(crate) fn apply_registry(
         &mut self,
+        update: &RegistryUpdate,
         entry: &RegistryEntry,
-        tty: Option<&str>,
         process: Process,
         prompts: bool,
         now: u64,
@@ -28,8 +28,10 @@ impl Session {
         let id_is_new =
             is_fresh && entry.session_id.is_some() && entry.session_id != self.identity.id;
         let title = entry.title.as_ref();
-        let title = title.filter(|_| prompts && is_fresh && !self.description.titled_by_script);
-        let title_is_new = title.is_some() && self.description.title.as_ref() != title;
+        let is_scripted = matches!(self.description.title, Some(Title::Script(_)));
+        let title = title.filter(|_| prompts && is_fresh && !is_scripted);
+        let known = self.description.title.as_ref().map(Title::text);
+        let title_is_new = title.is_some() && known != title.map(|title| &**title);
         let observation = entry.status.map(|status| Observation {
             at: entry.status_at,
             what: status.as_str().into(),
@@ -46,14 +48,15 @@ impl Session {
         }
         if id_is_new {
             self.identity.id_at = entry.updated_at;
-            if self.set_session_id(entry.session_id.clone()) && !self.description.titled_by_script {
+            if self.set_session_id(entry.session_id.clone()) && !is_scripted {
                 self.description.title = None;
             }
         }
-        if title.is_some() {
-            self.description.title = title.cloned();
+        if let Some(title) = title {
+            self.description.title = Some(Title::Agent(title.clone()));
         }
-        self.fill_in(entry, tty, process);
+        self.timing = update.timing;
+        self.fill_in(entry, update.tty.as_deref(), process);
         if let (true, Some(observation), Some(status)) = (status_is_new, observation, entry.status)
         {
             let report = self.evidence.report.as_ref();

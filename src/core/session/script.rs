@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::{Ended, EndedBy, Process, Scripted, Session, replace};
+use super::{Ended, EndedBy, Process, Scripted, Session, Title, replace};
 use crate::core::evidence::{Observation, Rule};
 use crate::protocol::{self, EndReason, EvidenceKind, SetParams, Status, WaitingFor, one_line};
 
 impl Session {
     /// Applies a `session.set`. The caller has checked that the status is one of the five.
     pub(crate) fn set(&mut self, params: &SetParams, process: Option<Process>, at: u64) {
-        let cut = |text: &Option<String>| {
+        let cut = |text: &Option<String>| -> Option<Box<str>> {
             text.as_deref()
                 .filter(|text| !text.is_empty())
                 .map(|text| one_line(text, protocol::TEXT_LIMIT).into())
@@ -19,9 +19,9 @@ impl Session {
             at,
             what: what.clone(),
         });
-        let title = cut(&params.title);
-        self.description.titled_by_script |= title.is_some();
-        replace(&mut self.description.title, title);
+        if let Some(title) = cut(&params.title) {
+            self.description.title = Some(Title::Script(title));
+        }
         let cwd = params.cwd.as_deref().filter(|cwd| !cwd.is_empty());
         replace(&mut self.description.cwd, cwd.map(Into::into));
         self.process = process.or(self.process);

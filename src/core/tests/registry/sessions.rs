@@ -168,3 +168,21 @@ fn the_registry_directory_of_hooks_is_watched_once() {
     // A path in a container is another file here, or none.
     assert!(!looks(&mut core, 7, "/srv/other/.claude"));
 }
+
+/// A session that a script has made knows its agent's times from the first entry on.
+#[test]
+fn a_flash_of_the_registry_does_not_count_in_a_session_that_a_script_has_made() {
+    let mut core = CoreHarness::new();
+    let params = json!({"session": KEY, "status": "idle"});
+    core.ask("session.set", &params);
+    follow_from(
+        core,
+        true,
+        vec![
+            (Registry(Idle), "idle"),
+            (Registry(Busy), "idle"),
+            (Nothing(130), "idle"),
+            (Nothing(20), "working"),
+        ],
+    );
+}
