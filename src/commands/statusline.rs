@@ -37,7 +37,7 @@ const TIMEOUT: Duration = Duration::from_millis(50);
 const END: Duration = Duration::from_millis(20);
 
 /// When the background process ends although its input has not: the input has paused for this long.
-const PAUSE: Duration = Duration::from_secs(600);
+const PAUSE: Duration = Duration::from_mins(10);
 
 /// Read at once, in bytes.
 const CHUNK: usize = 64 * 1024;

@@ -88,8 +88,8 @@ fn set_timer(milliseconds: u32) {
     unsafe {
         let mut timer: libc::itimerval = std::mem::zeroed();
         timer.it_value.tv_sec = (milliseconds / 1000).into();
-        timer.it_value.tv_usec =
-            libc::suseconds_t::try_from(milliseconds % 1000 * 1000).unwrap_or(0);
+        let rest = u16::try_from(milliseconds % 1000).unwrap_or(0);
+        timer.it_value.tv_usec = libc::suseconds_t::from(rest) * 1000;
         libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut());
     }
 }

@@ -50,10 +50,9 @@ impl ObjectScanner {
                         return Scan::Ends(at + 1);
                     }
                 }
-                (Place::Structure, b'"') => self.place = Place::String,
+                (Place::Structure, b'"') | (Place::Escape, _) => self.place = Place::String,
                 (Place::String, b'\\') => self.place = Place::Escape,
                 (Place::String, b'"') => self.place = Place::Structure,
-                (Place::Escape, _) => self.place = Place::String,
                 (Place::Structure | Place::String, _) => {}
             }
         }

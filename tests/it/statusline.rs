@@ -170,7 +170,7 @@ fn the_line_is_drawn_when_the_json_is_whole() {
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(said.starts_with("Opus 5 · "), "{said}");
         assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
-        pipe.write_all(&[b'x'; 300_000]).unwrap();
+        pipe.write_all(&vec![b'x'; 300_000]).unwrap();
     }
 }
 
@@ -202,7 +202,7 @@ fn a_command_that_reads_nothing_breaks_no_pipe() {
     let (child, mut pipe) = start_open(&place, &["--", "true"], PAYLOAD.as_bytes());
     assert!(child.wait_with_output().unwrap().status.success());
     for _ in 0..10 {
-        pipe.write_all(&[b'x'; 100_000]).unwrap();
+        pipe.write_all(&vec![b'x'; 100_000]).unwrap();
     }
 }
 
