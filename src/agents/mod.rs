@@ -1,10 +1,11 @@
 //! Everything that is specific to an agent: one folder per agent, and one entry in [`ALL`].
 //!
-//! Data and pure functions; no IO except in an agent's `limits`. `hook` filters events with it, the daemon interprets
-//! them and reads registries, `install` and `doctor` take the settings from it. An agent's own terms reach the core
-//! only as evidence.
+//! Data and pure functions; no IO except in an agent's `limits` and in `config_dirs`. `hook` filters events with it, the
+//! daemon interprets them and reads registries, `install` and `doctor` take the settings from it. An agent's own terms
+//! reach the core only as evidence.
 
 mod claude_code;
+pub(crate) mod config_dirs;
 mod limit_window;
 mod report;
 mod tolerant;

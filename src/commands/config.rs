@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::config::{self, Config, FileConfig, Source, TEMPLATE};
+use crate::agents;
+use crate::config::{self, Config, FileConfig, Source, template};
 
 /// Shown below `config --help`.
 pub(super) const EXAMPLES: &str = "Examples:
@@ -81,14 +82,22 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     let record = from(file.record_prompts.is_some());
     let enabled = from(file.usage.enabled.is_some());
     let interval = from(file.usage.interval.is_some());
+    let config_dirs: Vec<_> = agents::ALL
+        .iter()
+        .map(|agent| {
+            let table = file.agents.get(agent.name);
+            from(table.is_some_and(|table| table.config_dirs.is_some()))
+        })
+        .collect();
     let config = Config::from(file);
     let never = || "0".to_owned();
     let idle = config
         .idle_timeout
         .map_or_else(never, |time| humantime::format_duration(time).to_string());
 
-    // The only value that can hold a character TOML must escape; a path that is not UTF-8 cannot be written in TOML.
-    let path = toml::Value::String(socket.path.to_string_lossy().into_owned());
+    // Only paths can hold characters that TOML must escape; one that is not UTF-8 cannot be written in TOML.
+    let text = |path: &Path| toml::Value::String(path.to_string_lossy().into_owned());
+    let path = text(&socket.path);
     writeln!(out, "socket = {path} # {}", socket.source.as_str())?;
     writeln!(out, "idle_timeout = \"{idle}\" # {timeout}")?;
     writeln!(out, "history = {} # {history}", config.history)?;
@@ -97,7 +106,17 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     writeln!(out, "\n[usage]")?;
     writeln!(out, "enabled = {} # {enabled}", config.usage_enabled)?;
     let usage = humantime::format_duration(config.usage_interval);
-    writeln!(out, "interval = \"{usage}\" # {interval}")
+    writeln!(out, "interval = \"{usage}\" # {interval}")?;
+    for (agent, source) in agents::ALL.iter().zip(config_dirs) {
+        let directories = config.config_dirs(agent.name).iter();
+        let directories = toml::Value::Array(directories.map(|path| text(path)).collect());
+        writeln!(
+            out,
+            "\n[agents.{}]\nconfig_dirs = {directories} # {source}",
+            agent.name
+        )?;
+    }
+    Ok(())
 }
 
 fn check_file(file: &Path, out: &mut impl Write) -> anyhow::Result<()> {
@@ -139,7 +158,7 @@ fn create(file: &Path) -> anyhow::Result<()> {
         }
     };
     opened
-        .write_all(TEMPLATE.as_bytes())
+        .write_all(template().as_bytes())
         .with_context(|| format!("{}: cannot be written", file.display()))
 }
 
@@ -167,7 +186,8 @@ mod tests {
         assert_eq!(
             text,
             "socket = \"/s\" # flag\nidle_timeout = \"1h 30m\" # file\nhistory = 5 # file\nlog = \"info\" # default\n\
-             record_prompts = true # default\n\n[usage]\nenabled = true # default\ninterval = \"3m\" # default\n"
+             record_prompts = true # default\n\n[usage]\nenabled = true # default\ninterval = \"3m\" # default\n\n\
+             [agents.claude-code]\nconfig_dirs = [] # default\n"
         );
     }
 
@@ -177,6 +197,7 @@ mod tests {
             "",
             "idle_timeout = 0\nlog = \"trace\"\nrecord_prompts = false",
             "[usage]\nenabled = false\ninterval = \"61s\"",
+            "[agents.claude-code]\nconfig_dirs = [\"/a \\\"b\\\"\", \"~/c\"]",
             "socket = \"/with \\\"quotes\\\" and \\\\\"",
         ] {
             let config = Config::parse(text, Path::new("config.toml")).unwrap();
@@ -195,7 +216,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a/agent-console/config.toml");
         create(&file).unwrap();
-        assert_eq!(fs::read_to_string(&file).unwrap(), TEMPLATE);
+        assert_eq!(fs::read_to_string(&file).unwrap(), template());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&file), 0o600);
         assert_eq!(mode(&dir.path().join("a")), 0o700);
@@ -227,7 +248,7 @@ mod tests {
                 .unwrap()
                 .contains("no such file, the defaults count")
         );
-        fs::write(&file, TEMPLATE).unwrap();
+        fs::write(&file, template()).unwrap();
         assert!(check().unwrap().ends_with("config.toml: ok\n"));
         fs::write(&file, "log = 1").unwrap();
         let error = check().unwrap_err();

@@ -3,6 +3,7 @@
 //! The keys and their types are [`FileConfig`]; `toml` attaches to each error the place of the key or value that caused
 //! it. Owns the checks and units of single values, not the defaults, which are the parent module's, its only caller.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -16,8 +17,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     ConfigError, LogLevel, MAX_HISTORY, MAX_IDLE_TIMEOUT, MAX_USAGE_INTERVAL, MIN_USAGE_INTERVAL,
-    check_socket,
+    check_socket, variable,
 };
+use crate::agents::{self, config_dirs::MAX_CONFIG_DIRS};
 
 /// The settings that the file gives; `None` for each that it leaves out.
 #[derive(Debug, Default, Deserialize)]
@@ -34,6 +36,8 @@ pub(crate) struct FileConfig {
     pub(crate) log: Option<LogLevel>,
     pub(crate) record_prompts: Option<bool>,
     pub(crate) usage: FileUsage,
+    #[serde(deserialize_with = "agents")]
+    pub(crate) agents: BTreeMap<String, FileAgent>,
 }
 
 /// The table `[usage]`.
@@ -43,6 +47,34 @@ pub(crate) struct FileUsage {
     pub(crate) enabled: Option<bool>,
     #[serde(deserialize_with = "usage_interval")]
     pub(crate) interval: Option<Duration>,
+}
+
+/// A table `[agents.NAME]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub(crate) struct FileAgent {
+    #[serde(deserialize_with = "config_dirs")]
+    pub(crate) config_dirs: Option<Vec<PathBuf>>,
+}
+
+/// The name of an agent, as a key.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+struct AgentName(String);
+
+impl TryFrom<String> for AgentName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        if agents::find(&name).is_some() {
+            return Ok(Self(name));
+        }
+        let known: Vec<_> = agents::ALL.iter().map(|agent| agent.name).collect();
+        Err(format!(
+            "there is no agent {name:?}, only {}",
+            known.join(", ")
+        ))
+    }
 }
 
 /// The only setting that a client needs; other keys are ignored, right or wrong.
@@ -237,6 +269,53 @@ fn usage_interval<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>
         )));
     }
     Ok(Some(interval))
+}
+
+fn agents<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, FileAgent>, D::Error> {
+    let tables = BTreeMap::<AgentName, FileAgent>::deserialize(from)?;
+    let named = |(AgentName(name), table)| (name, table);
+    Ok(tables.into_iter().map(named).collect())
+}
+
+fn config_dirs<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PathBuf>>, D::Error> {
+    let value = Value::deserialize(from)?;
+    let Value::Array(entries) = &value else {
+        let found = value.type_str();
+        return Err(Error::custom(format!(
+            "expected a list of directories, found {found}"
+        )));
+    };
+    if entries.len() > MAX_CONFIG_DIRS {
+        return Err(Error::custom(format!(
+            "more than {MAX_CONFIG_DIRS} directories"
+        )));
+    }
+    let directories: Result<_, _> = entries.iter().map(directory).collect();
+    directories.map(Some).map_err(Error::custom)
+}
+
+/// An absolute path; `~` at its beginning is the home directory.
+fn directory(value: &Value) -> Result<PathBuf, String> {
+    let hint = "write one that begins with \"/\" or \"~/\"";
+    let text = value
+        .as_str()
+        .ok_or_else(|| format!("{value} is no path; {hint}"))?;
+    let below_home = match text.strip_prefix('~') {
+        Some("") => Some(""),
+        Some(rest) => rest.strip_prefix('/'),
+        None => None,
+    };
+    let path = match below_home {
+        Some(below) => {
+            let home = variable("HOME").ok_or_else(|| format!("{text:?} needs $HOME"))?;
+            PathBuf::from(home).join(below.trim_start_matches('/'))
+        }
+        None => PathBuf::from(text),
+    };
+    if !path.is_absolute() || text.contains('\0') {
+        return Err(format!("{text:?} is not an absolute path; {hint}"));
+    }
+    Ok(path)
 }
 
 /// A time with its unit, in quotes; `hint` says how to write one.

@@ -13,6 +13,7 @@ mod file;
 
 pub(crate) use file::FileConfig;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::agents;
+pub(crate) use crate::os::environment::variable;
 use crate::os::peer::LONGEST_PATH;
 use crate::protocol::words::words;
 
@@ -51,7 +54,7 @@ pub(crate) const MIN_USAGE_INTERVAL: Duration = Duration::from_mins(1);
 /// The longest `usage.interval`.
 pub(crate) const MAX_USAGE_INTERVAL: Duration = Duration::from_hours(24);
 
-/// The file that `config init` writes: every setting, commented out, at its default.
+/// Every setting that concerns no single agent, commented out, at its default.
 pub(crate) const TEMPLATE: &str = r#"# agent-console's settings. Each line shows its default; remove the # to change one.
 # `agent-console config check` shows what is wrong with this file, `agent-console config show` what counts.
 # A running daemon reads it again on `systemctl --user reload agent-console` or SIGHUP.
@@ -78,6 +81,22 @@ pub(crate) const TEMPLATE: &str = r#"# agent-console's settings. Each line shows
 # How often, 1min to 24h.
 # interval = "3min"
 "#;
+
+/// The file that `config init` writes: [`TEMPLATE`], and a table for each agent.
+#[must_use]
+pub(crate) fn template() -> String {
+    let tables = agents::ALL.iter().map(|agent| {
+        format!(
+            r#"
+# [agents.{}]
+# Configuration directories of {} that lie elsewhere than beside the default one; "~/" is the home directory.
+# config_dirs = []
+"#,
+            agent.name, agent.title
+        )
+    });
+    TEMPLATE.to_owned() + &tables.collect::<String>()
+}
 
 words! {
     /// How much the daemon logs; each level includes those before it.
@@ -123,6 +142,8 @@ pub(crate) struct Config {
     pub usage_enabled: bool,
     /// Time between two fetches of them.
     pub usage_interval: Duration,
+    /// By the agent's name: configuration directories that are not found without being named, absolute paths.
+    pub agent_dirs: BTreeMap<Box<str>, Vec<PathBuf>>,
 }
 
 impl Default for Config {
@@ -135,6 +156,7 @@ impl Default for Config {
             record_prompts: true,
             usage_enabled: true,
             usage_interval: DEFAULT_USAGE_INTERVAL,
+            agent_dirs: BTreeMap::new(),
         }
     }
 }
@@ -153,6 +175,12 @@ impl From<FileConfig> for Config {
             record_prompts: file.record_prompts.unwrap_or(default.record_prompts),
             usage_enabled: file.usage.enabled.unwrap_or(default.usage_enabled),
             usage_interval: file.usage.interval.unwrap_or(default.usage_interval),
+            agent_dirs: file
+                .agents
+                .into_iter()
+                .filter_map(|(agent, table)| Some((agent.into(), table.config_dirs?)))
+                .filter(|(_, directories): &(_, Vec<_>)| !directories.is_empty())
+                .collect(),
         }
     }
 }
@@ -172,6 +200,12 @@ impl Config {
     /// The first mistake in `text`: not TOML, an unknown key, a wrong type, a value out of its range.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         Ok(FileConfig::parse(text, path)?.into())
+    }
+
+    /// The configuration directories that the file names for `agent`.
+    #[must_use]
+    pub(crate) fn config_dirs(&self, agent: &str) -> &[PathBuf] {
+        self.agent_dirs.get(agent).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -340,15 +374,6 @@ pub(crate) fn xdg_base(
     let absolute = |value: OsString| Some(PathBuf::from(value)).filter(|path| path.is_absolute());
     xdg.and_then(absolute)
         .or_else(|| Some(home.and_then(absolute)?.join(below)))
-}
-
-/// A variable of the environment; an empty one is as good as none.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the configuration is where the environment is read"
-)]
-pub(crate) fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -11,14 +11,19 @@ fn error(text: &str) -> String {
     parse(text).unwrap_err().to_string()
 }
 
+fn home() -> PathBuf {
+    variable("HOME").unwrap().into()
+}
+
 /// The template with the "#" taken from each line that shows a setting.
 fn uncommented() -> String {
-    TEMPLATE
+    template()
         .lines()
         .map(|line| match line.strip_prefix("# ") {
             Some(rest) if rest.starts_with('[') || rest.contains(" = ") => rest,
             _ => line,
         })
+        .map(ToOwned::to_owned)
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -26,7 +31,7 @@ fn uncommented() -> String {
 #[test]
 fn nothing_said_is_the_default() {
     assert_eq!(parse("").unwrap(), Config::default());
-    assert_eq!(parse(TEMPLATE).unwrap(), Config::default());
+    assert_eq!(parse(&template()).unwrap(), Config::default());
     assert_eq!(parse("[usage]").unwrap(), Config::default());
 }
 
@@ -40,6 +45,9 @@ fn the_template_shows_every_default() {
     assert!(given.record_prompts.is_some());
     assert!(given.usage.enabled.is_some());
     assert!(given.usage.interval.is_some());
+    for agent in agents::ALL {
+        assert!(given.agents[agent.name].config_dirs.is_some());
+    }
     assert_eq!(Config::from(given), Config::default());
 }
 
@@ -53,6 +61,7 @@ fn every_setting_is_read() {
         log = "debug"
         record_prompts = false
         usage = { interval = "5min", enabled = false }
+        agents.claude-code.config_dirs = ["/a", "~/b", "~"]
         "#,
     )
     .unwrap();
@@ -66,6 +75,11 @@ fn every_setting_is_read() {
             record_prompts: false,
             usage_enabled: false,
             usage_interval: Duration::from_mins(5),
+            agent_dirs: [(
+                "claude-code".into(),
+                vec!["/a".into(), home().join("b"), home()]
+            )]
+            .into(),
         }
     );
     for level in LogLevel::ALL {
@@ -177,6 +191,30 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "usage = 3",
         "config.toml:1:9: usage: invalid type: integer `3`, expected a table, [usage]",
+    ),
+    (
+        "[agents.claude]\nconfig_dirs = []",
+        "config.toml:1:9: agents: there is no agent \"claude\", only claude-code",
+    ),
+    (
+        "[agents.claude-code]\ndirs = []",
+        "config.toml:2:1: agents.claude-code: unknown field `dirs`, expected `config_dirs`",
+    ),
+    (
+        "[agents.claude-code]\nconfig_dirs = [\"/a\", \"work\"]",
+        "config.toml:2:15: agents.claude-code.config_dirs: \"work\" is not an absolute path; write one",
+    ),
+    (
+        "[agents.claude-code]\nconfig_dirs = [\"~ada/x\"]",
+        "config.toml:2:15: agents.claude-code.config_dirs: \"~ada/x\" is not an absolute path",
+    ),
+    (
+        "[agents.claude-code]\nconfig_dirs = \"/a\"",
+        "config.toml:2:15: agents.claude-code.config_dirs: expected a list of directories, found string",
+    ),
+    (
+        "[agents.claude-code]\nconfig_dirs = [1]",
+        "config.toml:2:15: agents.claude-code.config_dirs: 1 is no path",
     ),
     (
         "history = 5\nidle-timeout = 5",

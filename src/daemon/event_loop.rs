@@ -111,6 +111,7 @@ impl EventLoop {
         };
         Ok(Self {
             core: Core::new(info, settings(&config), now),
+            registries: Registries::new(&config),
             config,
             log_control,
             began: clock::monotonic(),
@@ -123,7 +124,6 @@ impl EventLoop {
             events,
             exits: ExitWatcher::new(exit_tx),
             exited,
-            registries: Registries::new(),
             fetcher: Fetcher::new(),
             signals,
             effects: Vec::new(),
@@ -387,6 +387,7 @@ impl EventLoop {
                     let socket = config.socket.display();
                     format!("the configured socket is now {socket}; the daemon serves it after a restart")
                 });
+                self.registries.watch_configured(&config);
                 self.config = config;
                 tracing::info!("the configuration was read again");
                 Ok((settings(&self.config), restart))

@@ -131,3 +131,86 @@ fn other_configuration_directories_are_learnt_from_the_hooks() {
         (statuses(&place) == expected).then_some(())
     });
 }
+
+/// The sessions of these agents, all at work.
+fn working(agents: &[&Sleeper]) -> Vec<(u64, String)> {
+    let mut all: Vec<_> = agents
+        .iter()
+        .map(|agent| (u64::from(agent.pid()), "working".to_owned()))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_second_configuration_directory_is_found_at_the_start_and_when_it_appears() {
+    let place = Place::new();
+    let home = place.path().join("home");
+    let (before, after, moved) = (Sleeper::start(), Sleeper::start(), Sleeper::start());
+    write(&home.join(".claude-work"), &before, "busy");
+    let _daemon = place.daemon();
+    assert_eq!(statuses(&place), working(&[&before]));
+
+    write(&home.join(".claude2"), &after, "busy");
+    until("the new directory's session", || {
+        (statuses(&place) == working(&[&before, &after])).then_some(())
+    });
+
+    write(&place.path().join("unpacked"), &moved, "busy");
+    std::fs::rename(place.path().join("unpacked"), home.join(".claude3")).unwrap();
+    until("the moved directory's session", || {
+        (statuses(&place) == working(&[&before, &after, &moved])).then_some(())
+    });
+}
+
+#[test]
+fn a_directory_that_the_configuration_names_is_watched_from_the_start_and_after_a_reload() {
+    let place = Place::new();
+    let (first, second) = (Sleeper::start(), Sleeper::start());
+    write(&place.path().join("home/accounts/a"), &first, "busy");
+    write(&place.path().join("elsewhere"), &second, "busy");
+    place.configure("[agents.claude-code]\nconfig_dirs = [\"~/accounts/a\"]");
+    let _daemon = place.daemon();
+    assert_eq!(statuses(&place), working(&[&first]));
+
+    let elsewhere = place.path().join("elsewhere");
+    place.configure(&format!(
+        "[agents.claude-code]\nconfig_dirs = [\"~/accounts/a\", {elsewhere:?}]"
+    ));
+    place.connect().ask("daemon.reload", json!({}));
+    until("the session of the new directory", || {
+        (statuses(&place) == working(&[&first, &second])).then_some(())
+    });
+}
+
+/// An agent may replace a file of the home at each prompt.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_busy_home_hardly_wakes_the_daemon() {
+    let place = Place::new();
+    let home = place.path().join("home");
+    let daemon = place.daemon();
+    let wake_ups = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.unwrap().trim().parse::<u64>().unwrap()
+    };
+    let before = wake_ups();
+    for number in 0..300 {
+        let temporary = home.join(format!(".settings.tmp.{number}"));
+        fs::write(&temporary, "{}").unwrap();
+        fs::rename(&temporary, home.join(".settings.json")).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let woken = wake_ups() - before;
+    // Each rest is twice as long as the one before.
+    assert!(woken < 40, "{woken} wake-ups for 600 new names");
+    // What matters is not lost in the traffic.
+    let agent = Sleeper::start();
+    write(&home.join(".claude-work"), &agent, "busy");
+    until("the session", || {
+        (statuses(&place) == working(&[&agent])).then_some(())
+    });
+}

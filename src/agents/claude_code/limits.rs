@@ -18,9 +18,9 @@ use serde_json::{Map, Value};
 
 use super::super::LimitWindow;
 use super::{CONFIG_DIR, WINDOWS};
-use crate::config::variable;
 use crate::limits::{FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::clock;
+use crate::os::environment::variable;
 use crate::protocol::{TEXT_LIMIT, one_line};
 
 /// The variable that the crate reads before any file of credentials.

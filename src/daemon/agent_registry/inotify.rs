@@ -2,6 +2,7 @@
 //!
 //! One instance for each directory of registry files, so that each drops its watches alone. Only the events that matter
 //! are requested: writing and reading in the directory cause no wake-up, closing a written file does.
+//! [`NewNames`] is one more instance, for the directories in which others may appear.
 
 use super::changes::Changes;
 use crate::agents::Registry;
@@ -57,13 +58,9 @@ pub(super) struct Watches {
 impl Watches {
     /// Without watches. `registry` says which files are entries.
     pub(super) fn new(registry: &'static Registry) -> io::Result<Self> {
-        let instance = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).map_err(|errno| match errno {
-            Errno::MFILE => io::Error::other("no open file or no inotify instance is left; raise fs.inotify.max_user_instances"),
-            errno => errno.into(),
-        })?;
         Ok(Self {
             registry,
-            instance: register(instance, Interest::READABLE)?,
+            instance: register(new_instance()?, Interest::READABLE)?,
             files: None,
             parent: None,
             creation: None,
@@ -113,12 +110,7 @@ impl Watches {
     }
 
     fn add(&self, path: &Path, flags: WatchFlags) -> io::Result<i32> {
-        add_watch(self.instance.get_ref(), path, flags).map_err(|errno| match errno {
-            Errno::NOSPC => io::Error::other(
-                "the limit of inotify watches is reached; raise fs.inotify.max_user_watches",
-            ),
-            errno => errno.into(),
-        })
+        add(self.instance.get_ref(), path, flags)
     }
 
     /// The next changes that matter.
@@ -166,4 +158,68 @@ impl Watches {
             }
         }
     }
+}
+
+/// Names that appear in directories. Registered for waiting only while [`wait`](Self::wait) runs: what appears at other
+/// times is queued by the kernel and causes no wake-up.
+#[derive(Debug)]
+pub(super) struct NewNames {
+    instance: OwnedFd,
+}
+
+impl NewNames {
+    /// Without watches.
+    pub(super) fn new() -> io::Result<Self> {
+        let instance = new_instance()?;
+        Ok(Self { instance })
+    }
+
+    /// Watches `directory` too. For one that is watched already nothing changes.
+    pub(super) fn watch(&mut self, directory: &Path) -> io::Result<()> {
+        let appearing = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
+        add(&self.instance, directory, appearing).map(drop)
+    }
+
+    /// Waits until a name has appeared.
+    pub(super) async fn wait(&self) -> io::Result<()> {
+        // A duplicate: what the reactor registers, it owns.
+        let instance = register(self.instance.try_clone()?, Interest::READABLE)?;
+        instance.readable().await.map(drop)
+    }
+
+    /// Forgets the names so far; true if one of them may be awaited.
+    pub(super) fn take(&mut self, is_awaited: impl Fn(&OsStr) -> bool) -> bool {
+        let mut buffer = [MaybeUninit::uninit(); BUFFER];
+        let mut reader = Reader::new(&self.instance, &mut buffer);
+        let mut any = false;
+        loop {
+            match reader.next() {
+                Ok(event) => {
+                    let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
+                    any |= event.events().contains(ReadFlags::QUEUE_OVERFLOW)
+                        || is_awaited(OsStr::from_bytes(name));
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => return any,
+            }
+        }
+    }
+}
+
+fn new_instance() -> io::Result<OwnedFd> {
+    init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).map_err(|errno| match errno {
+        Errno::MFILE => io::Error::other(
+            "no open file or no inotify instance is left; raise fs.inotify.max_user_instances",
+        ),
+        errno => errno.into(),
+    })
+}
+
+fn add(instance: &OwnedFd, path: &Path, flags: WatchFlags) -> io::Result<i32> {
+    add_watch(instance, path, flags).map_err(|errno| match errno {
+        Errno::NOSPC => io::Error::other(
+            "the limit of inotify watches is reached; raise fs.inotify.max_user_watches",
+        ),
+        errno => errno.into(),
+    })
 }

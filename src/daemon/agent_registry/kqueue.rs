@@ -2,7 +2,8 @@
 //!
 //! The kernel watches what a descriptor is open for: one for the directory, which reports that names appeared or went but
 //! not which, one for its parent, and one for each file. They are open for events only (`O_EVTONLY`, open(2)): they keep
-//! no file system from being unmounted and read nothing.
+//! no file system from being unmounted and read nothing. [`NewNames`] is one more queue, for the directories in which
+//! others may appear.
 
 use super::changes::Changes;
 use crate::agents::Registry;
@@ -49,10 +50,8 @@ pub(super) struct Watches {
 impl Watches {
     /// Without watches. The kernel names no files, so that it does not matter which are entries.
     pub(super) fn new(_registry: &'static Registry) -> io::Result<Self> {
-        let queue = kqueue()?;
-        rustix::io::fcntl_setfd(&queue, rustix::io::FdFlags::CLOEXEC)?;
         Ok(Self {
-            queue: register(queue, Interest::READABLE)?,
+            queue: register(new_queue()?, Interest::READABLE)?,
             names: None,
             parent: None,
             creation: None,
@@ -105,24 +104,7 @@ impl Watches {
     }
 
     fn add(&self, path: &Path, flags: OFlags, events: VnodeEvents) -> io::Result<OwnedFd> {
-        let only_events = OFlags::from_bits_retain(libc::O_EVTONLY.cast_unsigned());
-        let watch = rustix::fs::open(path, only_events | flags | OFlags::CLOEXEC, Mode::empty())?;
-        let filter = EventFilter::Vnode {
-            vnode: watch.as_raw_fd(),
-            flags: events,
-        };
-        let change = Event::new(
-            filter,
-            EventFlags::ADD | EventFlags::CLEAR,
-            std::ptr::null_mut(),
-        );
-        let mut no_events: [Event; 0] = [];
-        #[expect(unsafe_code, reason = "events name descriptors")]
-        // SAFETY: the one that is named is open; closing it takes it out of the queue.
-        unsafe {
-            kevent(self.queue.get_ref(), &[change], &mut no_events, None)?;
-        }
-        Ok(watch)
+        add(self.queue.get_ref(), path, flags, events)
     }
 
     /// The next changes that matter.
@@ -187,6 +169,86 @@ impl Watches {
             }
         }
     }
+}
+
+/// Names that appear in directories. Registered for waiting only while [`wait`](Self::wait) runs: what appears at other
+/// times is noted by the kernel and causes no wake-up.
+#[derive(Debug)]
+pub(super) struct NewNames {
+    queue: OwnedFd,
+    directories: HashMap<PathBuf, OwnedFd>,
+}
+
+impl NewNames {
+    /// Without watches.
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            queue: new_queue()?,
+            directories: HashMap::new(),
+        })
+    }
+
+    /// Watches `directory` too. For one that is watched already nothing changes.
+    pub(super) fn watch(&mut self, directory: &Path) -> io::Result<()> {
+        if !self.directories.contains_key(directory) {
+            let watch = add(&self.queue, directory, OFlags::DIRECTORY, NAMES)?;
+            self.directories.insert(directory.to_owned(), watch);
+        }
+        Ok(())
+    }
+
+    /// Waits until a name has appeared.
+    pub(super) async fn wait(&self) -> io::Result<()> {
+        // A duplicate: what the reactor registers, it owns.
+        let queue = register(self.queue.try_clone()?, Interest::READABLE)?;
+        queue.readable().await.map(drop)
+    }
+
+    /// Forgets the names so far; true if one of them may be awaited: the kernel names none.
+    pub(super) fn take(&mut self, _is_awaited: impl Fn(&OsStr) -> bool) -> bool {
+        let mut events = Vec::with_capacity(BATCH);
+        let room = rustix::buffer::spare_capacity(&mut events);
+        #[expect(unsafe_code, reason = "events may name descriptors")]
+        // SAFETY: none is given, they are only taken. Each directory has one event at most.
+        let taken = unsafe { kevent(&self.queue, &[], room, Some(Duration::ZERO)) };
+        for event in &events {
+            if let EventFilter::Vnode { vnode, flags } = event.filter()
+                && flags.intersects(INVALIDATED)
+            {
+                // Another directory may have its path by now: that one is watched again with the next scan.
+                self.directories
+                    .retain(|_, watch| watch.as_raw_fd() != vnode);
+            }
+        }
+        taken.is_ok_and(|count| count > 0)
+    }
+}
+
+fn new_queue() -> io::Result<OwnedFd> {
+    let queue = kqueue()?;
+    rustix::io::fcntl_setfd(&queue, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(queue)
+}
+
+fn add(queue: &OwnedFd, path: &Path, flags: OFlags, events: VnodeEvents) -> io::Result<OwnedFd> {
+    let only_events = OFlags::from_bits_retain(libc::O_EVTONLY.cast_unsigned());
+    let watch = rustix::fs::open(path, only_events | flags | OFlags::CLOEXEC, Mode::empty())?;
+    let filter = EventFilter::Vnode {
+        vnode: watch.as_raw_fd(),
+        flags: events,
+    };
+    let change = Event::new(
+        filter,
+        EventFlags::ADD | EventFlags::CLEAR,
+        std::ptr::null_mut(),
+    );
+    let mut no_events: [Event; 0] = [];
+    #[expect(unsafe_code, reason = "events name descriptors")]
+    // SAFETY: the one that is named is open; closing it takes it out of the queue.
+    unsafe {
+        kevent(queue, &[change], &mut no_events, None)?;
+    }
+    Ok(watch)
 }
 
 /// Whether the system has no descriptor or memory left.

@@ -1,9 +1,11 @@
 //! The agents' registries: turns the changes of files that [`watcher`] sends into the core's input.
 //!
 //! Adds what only the process table knows: whether the process of an entry still runs (a killed agent leaves its entry
-//! behind), and on which terminal. The meaning of an entry is `agents/`'s. Called by the loop.
+//! behind), and on which terminal. The meaning of an entry is `agents/`'s. Which configuration directories there are,
+//! [`discovery`], the configuration and the hooks say. Called by the loop.
 
 mod changes;
+mod discovery;
 #[cfg(target_os = "linux")]
 mod inotify;
 #[cfg(target_os = "macos")]
@@ -16,11 +18,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use self::discovery::{Discovery, FoundDir};
 use self::watcher::RegistryWatcher;
+use crate::agents::config_dirs::{config_dirs, is_same_directory};
 use crate::agents::{self, Registered};
-use crate::config::variable;
+use crate::config::{Config, variable};
 use crate::event::{self, ReportedProcess};
 use crate::os::process;
 
@@ -28,33 +33,60 @@ use crate::os::process;
 pub(super) struct Registries {
     watcher: RegistryWatcher,
     changes: UnboundedReceiver<RegistryFileChange>,
+    found: UnboundedReceiver<FoundDir>,
+    /// Has the configuration directories looked for again: one for each agent.
+    look_again: Vec<Rc<Notify>>,
     agents: Vec<(PathBuf, Box<str>)>,
     /// The process of each file's entry, for when the file is gone.
     entries: HashMap<(Rc<Path>, u32), ReportedProcess>,
 }
 
 impl Registries {
-    /// Watches the registries that this user's environment names.
-    pub(super) fn new() -> Self {
+    /// Watches the registries of this user's agents: those of the environment, of the configuration and of the home.
+    pub(super) fn new(config: &Config) -> Self {
         let (change_tx, changes) = unbounded_channel();
+        let (found_tx, found) = unbounded_channel();
         let mut registries = Self {
             watcher: RegistryWatcher::new(change_tx),
             changes,
+            found,
+            look_again: Vec::new(),
             agents: Vec::new(),
             entries: HashMap::new(),
         };
-        for agent in agents::ALL {
-            if let Some(directory) = agents::config_dir(agent.config_dir, variable) {
-                registries.watch(agent.name, &directory);
-            }
+        registries.watch_configured(config);
+        let home = variable("HOME");
+        for (agent, home) in agents::ALL.iter().zip(home.iter().cycle()) {
+            let discovery = Discovery::new(agent, Path::new(home), found_tx.clone());
+            let again = Rc::new(Notify::new());
+            tokio::task::spawn_local(discovery.run(Rc::clone(&again)));
+            registries.look_again.push(again);
         }
         registries
+    }
+
+    /// Watches the registries that are there now and those that the configuration names. Others stay watched.
+    pub(super) fn watch_configured(&mut self, config: &Config) {
+        for agent in agents::ALL {
+            let named = config.config_dirs(agent.name);
+            // To wait for the default one would mean to be woken for each new name in the home: `discovery` finds it.
+            let default = variable("HOME").map(|home| Path::new(&home).join(agent.config_dir.1));
+            let is_awaited = |path: &Path| Some(path) == default.as_deref() && !path.is_dir();
+            for directory in config_dirs(agent, variable, named) {
+                if !is_awaited(&directory) {
+                    self.watch(agent.name, &directory);
+                }
+            }
+        }
     }
 
     /// Watches the registry of `agent` below its configuration directory, if it keeps one.
     pub(super) fn watch(&mut self, agent: &str, directory: &Path) {
         let registry = agents::find(agent).and_then(|agent| agent.registry.as_ref());
-        let is_known = self.agents.iter().any(|(known, _)| known == directory);
+        let is_known = self
+            .agents
+            .iter()
+            .any(|(known, _)| is_same_directory(known, directory));
         if let Some(registry) = registry.filter(|_| !is_known) {
             self.agents.push((directory.to_owned(), agent.into()));
             tracing::debug!(agent, directory = %directory.display(), "watches a registry");
@@ -62,19 +94,30 @@ impl Registries {
         }
     }
 
-    /// Has every entry sent again.
+    /// Has every entry sent again, and configuration directories looked for.
     pub(super) fn scan(&mut self) {
+        for again in &self.look_again {
+            again.notify_one();
+        }
         self.watcher.scan();
     }
 
     /// A change that has been sent already.
     pub(super) fn try_next(&mut self) -> Option<RegistryFileChange> {
+        while let Ok(found) = self.found.try_recv() {
+            self.watch(found.agent.name, &found.directory);
+        }
         self.changes.try_recv().ok()
     }
 
     /// The next change.
     pub(super) async fn next(&mut self) -> Option<RegistryFileChange> {
-        self.changes.recv().await
+        loop {
+            tokio::select! {
+                Some(found) = self.found.recv() => self.watch(found.agent.name, &found.directory),
+                change = self.changes.recv() => return change,
+            }
+        }
     }
 
     /// What a change means to the core; `None` for a file of no known form.
