@@ -121,6 +121,25 @@ pub struct Install {
     pub form: CommandForm,
     /// The member of the settings that, if true, keeps every hook from running.
     pub disabled_key: Option<&'static str>,
+    /// Other settings that count for the agent and may keep these hooks from running.
+    pub layers: Option<Layers>,
+}
+
+/// Settings files beside the user's own, as the agent reads them.
+#[derive(Debug)]
+pub struct Layers {
+    /// The directory of the administrator's settings.
+    pub managed_directory: &'static str,
+    /// The administrator's file there.
+    pub managed_file: &'static str,
+    /// Below that directory: a directory whose `*.json` files add to the file.
+    pub managed_drop_ins: &'static str,
+    /// Below the configuration directory: what the organisation's server has sent.
+    pub remote_file: &'static str,
+    /// The member of these three that, if true, lets their own hooks run alone.
+    pub managed_only_key: &'static str,
+    /// Below the directory in which a session starts.
+    pub project_files: &'static [&'static str],
 }
 
 /// How an agent's settings spell a command.

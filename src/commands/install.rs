@@ -15,6 +15,7 @@ use crate::config::variable;
 use crate::format;
 use crate::format::print_error;
 use crate::install::file::{self, Change};
+use crate::install::layers::{self, Silence};
 use crate::install::plan::{self, Plan, Step};
 use crate::install::settings::StatusLineRequest;
 use crate::install::{hooks, program, service};
@@ -89,7 +90,25 @@ pub(super) fn run(
         out,
         || service::plan_install(&program, socket),
         |agent| hooks::plan_install(agent, &config_dir(agent)?, &program, hooks, status_line),
-    )
+    )?;
+    if hooks {
+        for note in silences(&agents) {
+            writeln!(out, "{}", format::sanitize(&format!("note: {note}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// What keeps the hooks of `agents` from running, in the settings that count for them or for a session that starts here.
+fn silences(agents: &[&'static Agent]) -> Vec<Silence> {
+    let here = Vec::from_iter(std::env::current_dir().ok());
+    let silence = |&agent: &&'static Agent| {
+        let directory = hooks::config_dir(agent)?;
+        let state = hooks::state(agent, &directory).ok()?;
+        let layers = layers::read(agent, &directory, &here);
+        layers::silence(&layers, &state, agent.install.events)
+    };
+    agents.iter().filter_map(silence).collect()
 }
 
 /// The value of `--agent`.

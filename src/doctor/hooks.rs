@@ -10,6 +10,7 @@ use super::{Check, within};
 use crate::agents::Agent;
 use crate::config::variable;
 use crate::install::hooks::{self, State};
+use crate::install::layers::{self, Layer};
 use crate::os::program::same_file;
 
 const NAME: &str = "hooks";
@@ -34,6 +35,7 @@ pub(super) enum Seen {
     /// The settings, and what is at the end of the path of each program that hooks call, and of the status line's.
     Settings {
         state: State,
+        layers: Vec<Layer>,
         programs: Vec<(PathBuf, Called)>,
         status_line: Option<(PathBuf, Called)>,
     },
@@ -50,15 +52,19 @@ pub(super) enum Called {
     Nothing,
 }
 
-/// Reads the agent's settings below `directory`.
-pub(super) fn probe(agent: &'static Agent, directory: &Path) -> Probe {
+/// Reads the agent's settings below `directory`, and those that count beside them for sessions that start in one of
+/// `projects`.
+pub(super) fn probe(agent: &'static Agent, directory: &Path, projects: &[PathBuf]) -> Probe {
     let read = within({
-        let directory = directory.to_owned();
-        move || hooks::state(agent, &directory).map_err(|error| format!("{error:#}"))
+        let (directory, projects) = (directory.to_owned(), projects.to_vec());
+        move || {
+            let state = hooks::state(agent, &directory).map_err(|error| format!("{error:#}"))?;
+            Ok((state, layers::read(agent, &directory, &projects)))
+        }
     });
     let late = || Err("it cannot be read within 2 s".to_owned());
     let seen = match read.unwrap_or_else(late) {
-        Ok(state) => {
+        Ok((state, layers)) => {
             let programs = state.programs.iter();
             let line = state.status_line.as_ref().and_then(|line| {
                 let program = found_by_shell(&line.program)?;
@@ -69,6 +75,7 @@ pub(super) fn probe(agent: &'static Agent, directory: &Path) -> Probe {
                 programs: programs.map(|path| (path.clone(), called(path))).collect(),
                 status_line: line,
                 state,
+                layers,
             }
         }
         Err(why) => Seen::Broken {
@@ -146,39 +153,43 @@ pub(super) fn no_agent(absent: &[(&'static Agent, PathBuf)]) -> Check {
 
 pub(super) fn evaluate(probe: &Probe) -> Check {
     let install = &probe.agent.install;
-    let (state, programs, status_line) = match &probe.seen {
+    let (state, layers, programs, status_line) = match &probe.seen {
         Seen::Broken { settings, why } => {
             return Check::wrong(NAME, why).fix(edit(settings));
         }
         Seen::Settings {
             state,
+            layers,
             programs,
             status_line,
-        } => (state, programs, status_line),
+        } => (state, layers, programs, status_line),
     };
     let settings = state.settings.display();
     let wrong = |what: String| Check::wrong(NAME, format!("{settings}: {what}"));
-    if let Some(key) = state.disabled_by {
-        return wrong(format!("{key} is set, so no hook runs")).fix(edit(&state.settings));
+    if let Some(silence) = layers::silence(layers, state, install.events) {
+        let check = Check::wrong(NAME, silence.to_string());
+        return if silence.is_editable() {
+            check.fix(edit(&silence.path))
+        } else {
+            check
+        };
     }
-    if programs.is_empty() {
+    let managed = layers::managed_events(layers);
+    let missing = state.missing.iter().copied();
+    let missing: Vec<_> = missing.filter(|event| !managed.contains(event)).collect();
+    if missing.len() == install.events.len() {
         return wrong("calls no hook of ours".into()).fix(INSTALL);
     }
-    if !state.missing.is_empty() {
-        let mut events = state
-            .missing
-            .iter()
-            .take(NAMED)
-            .copied()
-            .collect::<Vec<_>>();
-        if state.missing.len() > NAMED {
-            events.push("…");
+    if !missing.is_empty() {
+        let mut named: Vec<_> = missing.iter().take(NAMED).copied().collect();
+        if missing.len() > NAMED {
+            named.push("…");
         }
         let what = format!(
             "{} of {} events missing: {}",
-            state.missing.len(),
+            missing.len(),
             install.events.len(),
-            events.join(", ")
+            named.join(", ")
         );
         return wrong(what).fix(INSTALL);
     }
@@ -191,11 +202,29 @@ pub(super) fn evaluate(probe: &Probe) -> Check {
         return wrong(what).fix(INSTALL);
     }
     let why = match status_line {
-        Some((_, Called::This)) | None => {
-            return Check::ok(NAME, format!("{settings}: every event calls this program"));
-        }
+        Some((_, Called::This)) | None => return all_right(state, layers),
         Some((path, Called::Nothing)) => format!("{}, which cannot be run", quote(path)),
         Some((path, Called::Other)) => format!("{}, which is not this program", quote(path)),
     };
     wrong(format!("the status line calls {why}")).fix(INSTALL_STATUS_LINE)
+}
+
+/// Every event calls this program. The agent runs a hook once that several files register in the same form, and one in
+/// another form beside it: the daemon treats a repeated event as one.
+fn all_right(state: &State, layers: &[Layer]) -> Check {
+    let own = (!state.programs.is_empty()).then(|| state.settings.display());
+    let others = layers
+        .iter()
+        .filter(|layer| !layer.inspected.found.is_empty());
+    let others = others.map(|layer| layer.path.display());
+    let files: Vec<_> = own
+        .into_iter()
+        .chain(others)
+        .map(|path| path.to_string())
+        .collect();
+    let what = format!("{}: every event calls this program", files.join(" and "));
+    match files.len() {
+        0 | 1 => Check::ok(NAME, what),
+        _ => Check::note(NAME, format!("{what}; one of these files is enough")),
+    }
 }

@@ -32,7 +32,7 @@ mod service;
 mod sessions;
 mod socket;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -43,8 +43,8 @@ use self::probe::{DaemonProbe, probe_daemon, probe_socket};
 use crate::agents;
 use crate::install;
 use crate::install::plan::State;
-use crate::protocol::SessionRecord;
 use crate::protocol::words::words;
+use crate::protocol::{SessionRecord, Status};
 
 /// The longest wait for one answer: of a command, a connection, a file on a disk that hangs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(2);
@@ -137,13 +137,17 @@ fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
         Some((agent, directory))
     });
     let (present, absent): (Vec<_>, Vec<_>) = places.partition(|(_, directory)| directory.exists());
+    let mut projects: Vec<PathBuf> = sessions.map_or_else(Vec::new, live_directories);
+    projects.extend(std::env::current_dir());
+    projects.sort();
+    projects.dedup();
     let mut checks = Vec::new();
     let mut hooked = Vec::new();
     let mut measured = None;
     for (agent, directory) in &present {
-        let probe = hooks::probe(agent, directory);
+        let probe = hooks::probe(agent, directory, &projects);
         let check = hooks::evaluate(&probe);
-        if check.level == Level::Ok {
+        if check.level != Level::Wrong {
             hooked.push(agent.name);
         }
         checks.push(check);
@@ -168,6 +172,15 @@ fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
     }
     checks.push(sessions::evaluate(sessions, &hooked));
     checks
+}
+
+/// The directories in which the open sessions run.
+fn live_directories(sessions: &[SessionRecord<'_>]) -> Vec<PathBuf> {
+    let open = sessions
+        .iter()
+        .filter(|session| session.status != Status::Closed);
+    let directories = open.filter_map(|session| session.cwd.as_deref());
+    directories.map(PathBuf::from).collect()
 }
 
 /// Finds the daemon: the checks of its socket and of itself, and what it answered if it did.

@@ -5,6 +5,7 @@
 //! | [`mod@file`] | one file's change: planned, shown as a diff, carried out atomically |
 //! | [`settings`] | an agent's settings as text: what is ours in, what is ours out; pure |
 //! | [`hooks`] | which files that concerns, and what is remembered to undo it byte for byte |
+//! | [`layers`] | other settings that count for an agent, and whether they keep its hooks from running |
 //! | [`plan`] | files and commands, in order; how the service stands |
 //! | [`service`] | which manager there is, and its plan |
 //! | [`systemd`], [`launchd`] | each manager's files and commands |
@@ -19,6 +20,7 @@ mod checksum;
 pub(crate) mod file;
 pub(crate) mod hooks;
 pub(crate) mod launchd;
+pub(crate) mod layers;
 pub(crate) mod plan;
 pub(crate) mod program;
 pub(crate) mod service;

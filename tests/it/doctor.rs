@@ -2,6 +2,8 @@
 //! that command run as a person would.
 
 mod fixture;
+#[cfg(target_os = "linux")]
+mod layers;
 mod settings;
 
 use std::fs::{self, Permissions};

@@ -10,7 +10,9 @@ mod registry;
 mod status_line;
 
 use super::tolerant::{filter, object};
-use super::{Agent, CommandForm, Extras, HookProcess, Install, LimitWindow, Limits, Registry};
+use super::{
+    Agent, CommandForm, Extras, HookProcess, Install, Layers, LimitWindow, Limits, Registry,
+};
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
 
@@ -56,6 +58,19 @@ pub(super) static AGENT: Agent = Agent {
         // It saves a shell at each event.
         form: CommandForm::Exec,
         disabled_key: Some("disableAllHooks"),
+        // Each of them silences hooks at once, also while a session runs (2.1.332).
+        layers: Some(Layers {
+            managed_directory: if cfg!(target_os = "macos") {
+                "/Library/Application Support/ClaudeCode"
+            } else {
+                "/etc/claude-code"
+            },
+            managed_file: "managed-settings.json",
+            managed_drop_ins: "managed-settings.d",
+            remote_file: "remote-settings.json",
+            managed_only_key: "allowManagedHooksOnly",
+            project_files: &[".claude/settings.json", ".claude/settings.local.json"],
+        }),
     },
     resume,
     model_label,

@@ -155,6 +155,8 @@ pub(crate) struct Inspected {
     pub status_line: Option<StatusLineCall>,
     /// The member that keeps every hook from running, if it is set.
     pub disabled_by: Option<&'static str>,
+    /// The member that lets managed hooks run alone, if it is set. Counts in managed settings only.
+    pub managed_only_by: Option<&'static str>,
 }
 
 /// Planned changes of the text.
@@ -270,11 +272,14 @@ pub(crate) fn inspect(text: &str, install: &Install) -> Result<Inspected, Settin
     let root = read_root(body)?;
     let hooks = Hooks::read(&root);
     hooks.check_shape(body, install.events)?;
+    let managed_only = install.layers.as_ref();
+    let managed_only = managed_only.map(|layers| layers.managed_only_key);
     let is_set = |key: &&str| root.member(key).is_some_and(|value| value.raw == "true");
     Ok(Inspected {
         found: hooks.found(),
         status_line: StatusLine::read(&root).call(),
         disabled_by: install.disabled_key.filter(is_set),
+        managed_only_by: managed_only.filter(is_set),
     })
 }
 

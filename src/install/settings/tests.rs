@@ -31,6 +31,7 @@ const fn with_events(events: &'static [&'static str]) -> Install {
         timeout: 5,
         form: CommandForm::Exec,
         disabled_key: Some("disableAllHooks"),
+        layers: None,
     }
 }
 
