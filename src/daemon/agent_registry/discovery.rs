@@ -115,9 +115,11 @@ impl Discovery {
     }
 
     fn is_awaited(&self, name: &OsStr) -> bool {
-        let prefix = default_place(self.agent, &self.home).map(|(_, prefix)| prefix);
-        prefix.is_some_and(|prefix| begins_with(name, &prefix))
-            || name == self.agent.install.settings
+        let place = default_place(self.agent, &self.home);
+        // An agent may replace a file of such a name there at each prompt, so only a directory counts.
+        place.is_some_and(|(parent, prefix)| {
+            begins_with(name, &prefix) && parent.join(name).is_dir()
+        }) || name == self.agent.install.settings
             || self
                 .agent
                 .registry
