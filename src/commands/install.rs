@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::diff;
@@ -19,6 +19,9 @@ use crate::install::layers::{self, Silence};
 use crate::install::plan::{self, Plan, Step};
 use crate::install::settings::StatusLineRequest;
 use crate::install::{hooks, program, service};
+
+/// An agent, and one of its configuration directories.
+pub(super) type Place = (&'static Agent, PathBuf);
 
 /// What to install or to take away, and whether only to show it.
 #[derive(Debug, Clone, Args)]
@@ -80,35 +83,33 @@ pub(super) fn run(
         hooks,
         ..parts
     };
-    let agents = options.agents_or(|agent| {
-        // Without a place for its settings the error says so.
-        hooks::config_dir(agent).is_none_or(|directory| hooks::is_present(agent, &directory))
-    });
+    let places = options.places(hooks::install_dirs);
     options.carry_out(
         parts,
-        &agents,
+        &places,
         out,
         || service::plan_install(&program, socket),
-        |agent| hooks::plan_install(agent, &config_dir(agent)?, &program, hooks, status_line),
+        |agent, directory| hooks::plan_install(agent, directory, &program, hooks, status_line),
     )?;
     if hooks {
-        for note in silences(&agents) {
+        for note in silences(&places) {
             writeln!(out, "{}", format::sanitize(&format!("note: {note}")))?;
         }
     }
     Ok(())
 }
 
-/// What keeps the hooks of `agents` from running, in the settings that count for them or for a session that starts here.
-fn silences(agents: &[&'static Agent]) -> Vec<Silence> {
+/// What keeps the hooks at `places` from running, in the settings that count there or for a session that starts here.
+fn silences(places: &[Place]) -> Vec<Silence> {
     let here = Vec::from_iter(std::env::current_dir().ok());
-    let silence = |&agent: &&'static Agent| {
-        let directory = hooks::config_dir(agent)?;
-        let state = hooks::state(agent, &directory).ok()?;
-        let layers = layers::read(agent, &directory, &here);
+    let silence = |(agent, directory): &Place| {
+        let state = hooks::state(agent, directory).ok()?;
+        let layers = layers::read(agent, directory, &here);
         layers::silence(&layers, &state, agent.install.events)
     };
-    agents.iter().filter_map(silence).collect()
+    let mut silences: Vec<_> = places.iter().filter_map(silence).collect();
+    silences.dedup();
+    silences
 }
 
 /// The value of `--agent`.
@@ -119,7 +120,7 @@ fn agent_named(name: &str) -> Result<&'static Agent, String> {
     })
 }
 
-/// What is printed if no agent is there.
+/// What is printed if there are no settings to change.
 fn none_present(part: &str) -> String {
     let known = agents::ALL.iter().map(|agent| {
         let (title, name) = (agent.title, agent.name);
@@ -127,16 +128,6 @@ fn none_present(part: &str) -> String {
     });
     let known: Vec<_> = known.collect();
     format!("{part}: no agent is there: {}", known.join("; "))
-}
-
-/// Where the agent's settings are.
-pub(super) fn config_dir(agent: &Agent) -> anyhow::Result<PathBuf> {
-    hooks::config_dir(agent).with_context(|| {
-        format!(
-            "there is no place for {}'s settings: set HOME or {}",
-            agent.title, agent.config_dir.0
-        )
-    })
 }
 
 impl Parts {
@@ -157,25 +148,27 @@ impl Parts {
 }
 
 impl Options {
-    /// The agents that `--agent` names; without it those for which `is_wanted` holds.
-    pub(super) fn agents_or(&self, is_wanted: impl Fn(&Agent) -> bool) -> Vec<&'static Agent> {
-        if self.agents.is_empty() {
-            let all = agents::ALL.iter().copied();
-            all.filter(|agent| is_wanted(agent)).collect()
-        } else {
-            self.agents.clone()
-        }
+    /// The configuration directories that `of` gives for each agent that `--agent` names (`true`), without it for every
+    /// agent.
+    pub(super) fn places(&self, of: impl Fn(&Agent, bool) -> Vec<PathBuf>) -> Vec<Place> {
+        let is_named = !self.agents.is_empty();
+        let agents = if is_named { &*self.agents } else { agents::ALL };
+        let places = |&agent: &&'static Agent| {
+            let directories = of(agent, is_named).into_iter();
+            directories.map(move |directory| (agent, directory))
+        };
+        agents.iter().flat_map(places).collect()
     }
 
-    /// Carries out the plans for `parts`: of the service, and of the settings of each of `agents`. If several fail, the last error is
+    /// Carries out the plans for `parts`: of the service, and of the settings at each of `places`. If several fail, the last error is
     /// returned and the others are printed.
     pub(super) fn carry_out(
         &self,
         parts: Parts,
-        agents: &[&'static Agent],
+        places: &[Place],
         out: &mut impl Write,
         service: impl FnOnce() -> anyhow::Result<Plan>,
-        mut settings: impl FnMut(&'static Agent) -> anyhow::Result<Vec<Change>>,
+        mut settings: impl FnMut(&'static Agent, &Path) -> anyhow::Result<Vec<Change>>,
     ) -> anyhow::Result<()> {
         let mut progress = Progress { out, failed: None };
         if let Some(note) = sudo_note() {
@@ -188,8 +181,9 @@ impl Options {
         }
         if let Some(name) = parts.in_settings() {
             let mut all_in_place = true;
-            for agent in agents {
-                let done = self.carry_out_settings(|| settings(agent), &mut progress);
+            for (agent, directory) in places {
+                let plan = || settings(agent, directory);
+                let done = self.carry_out_settings(plan, &mut progress);
                 all_in_place &= done.as_ref().is_ok_and(Vec::is_empty);
                 if let Err(error) = done.context(name)
                     && let Some(earlier) = failed.replace(error)
@@ -197,7 +191,12 @@ impl Options {
                     print_error(&earlier);
                 }
             }
-            if agents.is_empty() {
+            if places.is_empty() && variable("HOME").is_none() {
+                let error = anyhow!("{name}: there is no place for settings: set HOME");
+                if let Some(earlier) = failed.replace(error) {
+                    print_error(&earlier);
+                }
+            } else if places.is_empty() {
                 progress.line(&none_present(name));
             } else if all_in_place {
                 progress.line(&format!("{name}: nothing to do"));

@@ -1,8 +1,9 @@
 //! `uninstall`: removes what `install` put in place, and nothing else.
 
 use std::io::Write;
+use std::path::Path;
 
-use super::install::{self, config_dir};
+use super::install;
 use crate::format;
 use crate::install::{hooks, service, settings};
 
@@ -27,15 +28,15 @@ pub(super) fn run(options: &install::Options, out: &mut impl Write) -> anyhow::R
         hooks: parts.hooks,
         status_line: parts.statusline,
     };
-    let agents = options.agents_or(|_| true);
-    let settings = |agent| hooks::plan_uninstall(agent, &config_dir(agent)?, in_settings);
-    options.carry_out(parts, &agents, out, service::plan_uninstall, settings)?;
+    let places = options.places(|agent, _| hooks::config_dirs(agent));
+    let settings = |agent, directory: &Path| hooks::plan_uninstall(agent, directory, in_settings);
+    options.carry_out(parts, &places, out, service::plan_uninstall, settings)?;
     if options.dry_run || !(parts.hooks || parts.statusline) {
         return Ok(());
     }
-    for agent in agents {
+    for (agent, directory) in &places {
         // Settings of a wrong shape hold no call of this program.
-        let Ok(left) = hooks::state(agent, &config_dir(agent)?) else {
+        let Ok(left) = hooks::state(agent, directory) else {
             continue;
         };
         for note in notes(parts, &left) {

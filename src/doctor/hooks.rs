@@ -151,6 +151,13 @@ pub(super) fn no_agent(absent: &[(&'static Agent, PathBuf)]) -> Check {
     Check::note(NAME, what)
 }
 
+/// The configuration names a directory that does not exist.
+pub(super) fn named_and_absent(directory: &Path) -> Check {
+    let directory = directory.display();
+    let what = format!("`config_dirs` in the configuration names {directory}, which is not there");
+    Check::note(NAME, what)
+}
+
 pub(super) fn evaluate(probe: &Probe) -> Check {
     let install = &probe.agent.install;
     let (state, layers, programs, status_line) = match &probe.seen {

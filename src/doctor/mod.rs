@@ -41,6 +41,7 @@ use serde::Serialize;
 use self::fix::FixCommands;
 use self::probe::{DaemonProbe, probe_daemon, probe_socket};
 use crate::agents;
+use crate::config::Config;
 use crate::install;
 use crate::install::plan::State;
 use crate::protocol::words::words;
@@ -132,9 +133,9 @@ pub(crate) fn run_checks(flag: Option<&Path>) -> Vec<Check> {
 
 /// The checks of the agents that are there, and of their `sessions`.
 fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
-    let places = agents::ALL.iter().filter_map(|&agent| {
-        let directory = install::hooks::config_dir(agent)?;
-        Some((agent, directory))
+    let places = agents::ALL.iter().flat_map(|&agent| {
+        let directories = install::hooks::config_dirs(agent).into_iter();
+        directories.map(move |directory| (agent, directory))
     });
     let (present, absent): (Vec<_>, Vec<_>) = places.partition(|(_, directory)| directory.exists());
     let mut projects: Vec<PathBuf> = sessions.map_or_else(Vec::new, live_directories);
@@ -155,6 +156,12 @@ fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
     }
     if present.is_empty() {
         checks.push(hooks::no_agent(&absent));
+    } else {
+        let config = Config::load().unwrap_or_default();
+        let missing = absent
+            .iter()
+            .filter(|(agent, directory)| config.config_dirs(agent.name).contains(directory));
+        checks.extend(missing.map(|(_, directory)| hooks::named_and_absent(directory)));
     }
     let (program, agent) = measured.map_or((None, agents::DEFAULT), |(program, agent)| {
         (Some(program), agent)

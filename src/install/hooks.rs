@@ -16,7 +16,7 @@ use super::settings::{
     self, HookRequest, Parts, Request, SettingsError, StatusLineCall, StatusLineRequest, UndoRecord,
 };
 use crate::agents::{self, Agent, Install};
-use crate::config::{variable, xdg_base};
+use crate::config::{Config, variable, xdg_base};
 use crate::os::program::is_program;
 
 /// The version of the record; another version's is ignored.
@@ -64,21 +64,34 @@ impl UndoFile {
     }
 }
 
-/// The agent's configuration directory by this process's environment; `None` without a home.
+/// The agent's configuration directories by this process's environment and the configuration file; whether or not they
+/// exist. Empty without a home. A mistake in the file is not reported here.
 #[must_use]
-pub(crate) fn config_dir(agent: &Agent) -> Option<PathBuf> {
-    agents::config_dir(agent.config_dir, variable)
+pub(crate) fn config_dirs(agent: &Agent) -> Vec<PathBuf> {
+    let config = Config::load().unwrap_or_default();
+    agents::config_dirs::config_dirs(agent, variable, config.config_dirs(agent.name))
 }
 
-/// True if the agent is there for this user: it has run, its variable names a configuration directory, or its program is
-/// found in `PATH`.
+/// The configuration directories whose settings `install` changes: those that exist, and the environment's if its variable
+/// is set. If none exists, the default one, if the agent's program is found in `PATH` or the person named the agent.
 #[must_use]
-pub(crate) fn is_present(agent: &Agent, config_dir: &Path) -> bool {
+pub(crate) fn install_dirs(agent: &Agent, is_named: bool) -> Vec<PathBuf> {
+    let all = config_dirs(agent);
+    let first = all.first().cloned();
+    let is_set = variable(agent.config_dir.0).is_some();
+    let is_first = |directory: &Path| first.as_deref() == Some(directory);
+    let mut directories = all;
+    directories.retain(|directory| directory.exists() || is_set && is_first(directory));
+    if directories.is_empty() && (is_named || is_in_path(agent.program)) {
+        directories.extend(first);
+    }
+    directories
+}
+
+fn is_in_path(name: &str) -> bool {
     let search = variable("PATH").unwrap_or_default();
-    config_dir.exists()
-        || variable(agent.config_dir.0).is_some()
-        || std::env::split_paths(&search)
-            .any(|directory| directory.is_absolute() && is_program(&directory.join(agent.program)))
+    std::env::split_paths(&search)
+        .any(|directory| directory.is_absolute() && is_program(&directory.join(name)))
 }
 
 /// Plans the change that puts the hooks, if `hooks`, and the status line, if the agent has one, calling `program`, into
@@ -187,6 +200,10 @@ impl Files {
             };
             extend(&mut undo.made_directories, earlier.made_directories);
             extend(&mut undo.made_own_directories, earlier.made_own_directories);
+            // Whichever record goes last removes them.
+            for other in other_records(path) {
+                extend(&mut undo.made_own_directories, other.made_own_directories);
+            }
             let after = Some(undo.to_bytes()?);
             changes.push(change(path, undo_before, after, Vec::new()));
         }
@@ -272,6 +289,18 @@ impl Files {
             .filter(|undo: &UndoFile| undo.version == VERSION);
         Ok((bytes, undo.unwrap_or_default()))
     }
+}
+
+/// The records of other settings, beside the one at `path`.
+fn other_records(path: &Path) -> impl Iterator<Item = UndoFile> {
+    let entries = path.parent().map(std::fs::read_dir);
+    let entries = entries.and_then(Result::ok).into_iter().flatten().flatten();
+    let is_other = move |other: &PathBuf| {
+        let name = other.file_name().unwrap_or_default().to_string_lossy();
+        other != path && name.starts_with("hooks-") && name.ends_with(".json")
+    };
+    let others = entries.map(|entry| entry.path()).filter(is_other);
+    others.filter_map(|other| serde_json::from_slice(&read(&other).ok()??).ok())
 }
 
 fn change(

@@ -146,6 +146,53 @@ fn an_absent_agent_gets_settings_only_if_it_is_named() {
     assert!(shown(&unknown).contains("claude-code"), "{unknown:?}");
 }
 
+/// People with several accounts have a configuration directory for each.
+#[test]
+fn each_configuration_directory_gets_the_hooks_and_loses_them() {
+    let place = Place::new();
+    let home = place.path().join("home");
+    let named = place.path().join("elsewhere");
+    fs::create_dir_all(home.join(".claude")).unwrap();
+    fs::create_dir_all(home.join(".claude-work/sessions")).unwrap();
+    fs::create_dir_all(&named).unwrap();
+    fs::write(named.join("settings.json"), SETTINGS[1]).unwrap();
+    // No agent's.
+    fs::create_dir_all(home.join(".claude-squad")).unwrap();
+    place.configure(&format!(
+        "[agents.claude-code]\nconfig_dirs = [{:?}, \"/nowhere\"]\n",
+        named.to_str().unwrap()
+    ));
+    let before = listing(place.path());
+
+    let said = place.ok(&["install", "--hooks"]);
+    let files = [
+        home.join(".claude/settings.json"),
+        home.join(".claude-work/settings.json"),
+        named.join("settings.json"),
+    ];
+    for file in &files {
+        assert!(said.contains(file.to_str().unwrap()), "{said}");
+        let text = fs::read_to_string(file).unwrap();
+        assert!(text.contains("\"UserPromptSubmit\""), "{text}");
+    }
+    assert!(!home.join(".claude-squad/settings.json").exists());
+    assert!(!Path::new("/nowhere").exists());
+    assert_eq!(place.ok(&["install", "--hooks"]), "hooks: nothing to do\n");
+
+    // One that is wrong costs itself alone.
+    let good = fs::read_to_string(&files[1]).unwrap();
+    fs::write(&files[1], "{").unwrap();
+    fs::write(&files[2], SETTINGS[1]).unwrap();
+    let output = place.run(&["install", "--hooks"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(shown(&output).contains(".claude-work/settings.json:1:"));
+    assert!(fs::read_to_string(&files[2]).unwrap().contains("hooks"));
+
+    fs::write(&files[1], good).unwrap();
+    place.ok(&["uninstall", "--hooks"]);
+    assert_eq!(listing(place.path()), before);
+}
+
 #[test]
 fn a_closed_pipe_leaves_no_half_installation() {
     let place = Place::new();

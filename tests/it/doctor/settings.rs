@@ -159,3 +159,48 @@ fn a_daemon_with_another_configuration_is_told() {
     );
     fixture.stop();
 }
+
+/// A second account's directory, found because sessions run there.
+#[test]
+fn each_configuration_directory_is_checked() {
+    let fixture = Fixture::hooked();
+    let home = fixture.0.path().join("home");
+    fs::create_dir_all(home.join(".claude-work/sessions")).unwrap();
+    fixture.0.configure(
+        "[agents.claude-code]\nconfig_dirs = [\"/nowhere\"]\n[usage]\nenabled = false\n",
+    );
+    let _daemon = fixture.daemon();
+    let checks = |name: &str| -> Vec<(String, String)> {
+        let output = fixture.doctor(&["--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let those = checks.iter().filter(|check| check["name"] == name);
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        those
+            .map(|check| (text(&check["level"]), text(&check["what"])))
+            .collect()
+    };
+    let hooks = checks("hooks");
+    let levels: Vec<_> = hooks.iter().map(|(level, _)| &**level).collect();
+    assert_eq!(levels, ["ok", "wrong", "note"], "{hooks:?}");
+    assert!(
+        hooks[1]
+            .1
+            .contains("/.claude-work/settings.json: calls no hook"),
+        "{hooks:?}"
+    );
+    assert!(hooks[2].1.contains("/nowhere"), "{hooks:?}");
+    let registry = checks("registry");
+    assert_eq!(registry.len(), 2, "{registry:?}");
+    assert!(
+        registry[1].1.contains("/.claude-work/sessions"),
+        "{registry:?}"
+    );
+
+    fixture.sh("agent-console install --hooks");
+    let levels: Vec<_> = checks("hooks")
+        .into_iter()
+        .map(|(level, _)| level)
+        .collect();
+    assert_eq!(levels, ["ok", "ok", "note"]);
+}
