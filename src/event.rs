@@ -108,8 +108,8 @@ pub enum TurnEvent {
     PromptSubmitted {
         /// How it begins.
         text: Option<Box<str>>,
-        /// False for one that the agent made itself, such as a background task's notice.
-        by_person: bool,
+        /// Who has written it.
+        origin: PromptOrigin,
     },
     /// A tool is about to run.
     ToolStarted {
@@ -146,18 +146,60 @@ pub enum TurnEvent {
     Compacted,
     /// A reminder that it has been idle for a while.
     IdleReminded,
-    /// The turn ended well.
-    Ended {
-        /// The ids of the subagents that still run.
-        subagents: Vec<Box<str>>,
-        /// How many background shells still run.
-        shells: u32,
-    },
+    /// The turn ended well, and this goes on.
+    Ended(Box<Remaining>),
     /// The turn ended in an error.
     Failed {
         /// One line: `rate limited`.
         error: Box<str>,
     },
+}
+
+/// Who has written a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PromptOrigin {
+    /// A person.
+    Person,
+    /// The agent, because a background task or a subagent has reported; its id, if the prompt names it.
+    Task(Option<Box<str>>),
+}
+
+/// What goes on after the end of a turn, as the agent lists it then.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remaining {
+    /// The ids of the subagents that still run.
+    pub subagents: Vec<Box<str>>,
+    /// The other background tasks that still run.
+    pub tasks: Vec<BackgroundTask>,
+    /// The prompts that the agent will submit by itself.
+    pub schedules: Vec<Schedule>,
+}
+
+/// A background task that is no subagent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackgroundTask {
+    /// The agent's id of it.
+    pub id: Box<str>,
+    /// What it is.
+    pub kind: TaskKind,
+}
+
+/// What a background task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskKind {
+    /// It watches something, and reports to the agent.
+    Monitor,
+    /// A command of a shell: a build that ends, or a server that does not.
+    Shell,
+    /// A kind that this version does not know.
+    Other,
+}
+
+/// A prompt that the agent will submit by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// When next, in ms since the epoch; `None`: not known.
+    pub at: Option<u64>,
 }
 
 /// A call of a tool, as a person knows it.
@@ -183,6 +225,8 @@ pub struct Timing {
     pub race_ms: u64,
     /// How long the registry may stay busy after the agent has asked, in ms, before it is believed that no dialog opened.
     pub confirm_ms: u64,
+    /// How long after its time a scheduled prompt may still come, in ms.
+    pub overdue_ms: u64,
 }
 
 /// A file of an agent's registry of running sessions, as it is now.

@@ -80,6 +80,7 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     let history = from(file.history.is_some());
     let log = from(file.log.is_some());
     let record = from(file.record_prompts.is_some());
+    let shell = from(file.attention.background_shell.is_some());
     let enabled = from(file.usage.enabled.is_some());
     let interval = from(file.usage.interval.is_some());
     let config_dirs: Vec<_> = agents::ALL
@@ -103,6 +104,9 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     writeln!(out, "history = {} # {history}", config.history)?;
     writeln!(out, "log = \"{}\" # {log}", config.log.as_str())?;
     writeln!(out, "record_prompts = {} # {record}", config.record_prompts)?;
+    writeln!(out, "\n[attention]")?;
+    let background_shell = config.attention_background_shell;
+    writeln!(out, "background_shell = {background_shell} # {shell}")?;
     writeln!(out, "\n[usage]")?;
     writeln!(out, "enabled = {} # {enabled}", config.usage_enabled)?;
     let usage = humantime::format_duration(config.usage_interval);
@@ -186,7 +190,8 @@ mod tests {
         assert_eq!(
             text,
             "socket = \"/s\" # flag\nidle_timeout = \"1h 30m\" # file\nhistory = 5 # file\nlog = \"info\" # default\n\
-             record_prompts = true # default\n\n[usage]\nenabled = true # default\ninterval = \"3m\" # default\n\n\
+             record_prompts = true # default\n\n[attention]\nbackground_shell = true # default\n\n[usage]\n\
+             enabled = true # default\ninterval = \"3m\" # default\n\n\
              [agents.claude-code]\nconfig_dirs = [] # default\n"
         );
     }

@@ -35,9 +35,17 @@ pub(crate) struct FileConfig {
     #[serde(deserialize_with = "log_level")]
     pub(crate) log: Option<LogLevel>,
     pub(crate) record_prompts: Option<bool>,
+    pub(crate) attention: FileAttention,
     pub(crate) usage: FileUsage,
     #[serde(deserialize_with = "agents")]
     pub(crate) agents: BTreeMap<String, FileAgent>,
+}
+
+/// The table `[attention]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table, [attention]")]
+pub(crate) struct FileAttention {
+    pub(crate) background_shell: Option<bool>,
 }
 
 /// The table `[usage]`.

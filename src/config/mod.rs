@@ -75,6 +75,11 @@ pub(crate) const TEMPLATE: &str = r#"# agent-console's settings. Each line shows
 # Whether the first words of a prompt may appear as a session's title or reason.
 # record_prompts = true
 
+# [attention]
+# Whether a session that has finished needs a person although a background shell runs: it may be a build, and it may be
+# a server that never ends.
+# background_shell = true
+
 # [usage]
 # Whether to ask the account's service for its limits while a dashboard is open.
 # enabled = true
@@ -138,6 +143,8 @@ pub(crate) struct Config {
     pub log: LogLevel,
     /// Whether prompt text may appear in `title` and `reason`.
     pub record_prompts: bool,
+    /// Whether a session that has finished needs a person although a background shell runs.
+    pub attention_background_shell: bool,
     /// Whether the account's limits are fetched while someone watches.
     pub usage_enabled: bool,
     /// Time between two fetches of them.
@@ -154,6 +161,7 @@ impl Default for Config {
             history: DEFAULT_HISTORY,
             log: LogLevel::default(),
             record_prompts: true,
+            attention_background_shell: true,
             usage_enabled: true,
             usage_interval: DEFAULT_USAGE_INTERVAL,
             agent_dirs: BTreeMap::new(),
@@ -173,6 +181,10 @@ impl From<FileConfig> for Config {
             history: file.history.unwrap_or(default.history),
             log: file.log.unwrap_or(default.log),
             record_prompts: file.record_prompts.unwrap_or(default.record_prompts),
+            attention_background_shell: file
+                .attention
+                .background_shell
+                .unwrap_or(default.attention_background_shell),
             usage_enabled: file.usage.enabled.unwrap_or(default.usage_enabled),
             usage_interval: file.usage.interval.unwrap_or(default.usage_interval),
             agent_dirs: file

@@ -43,6 +43,7 @@ fn the_template_shows_every_default() {
     assert!(given.history.is_some());
     assert!(given.log.is_some());
     assert!(given.record_prompts.is_some());
+    assert!(given.attention.background_shell.is_some());
     assert!(given.usage.enabled.is_some());
     assert!(given.usage.interval.is_some());
     for agent in agents::ALL {
@@ -60,6 +61,7 @@ fn every_setting_is_read() {
         history = 0x10
         log = "debug"
         record_prompts = false
+        attention = { background_shell = false }
         usage = { interval = "5min", enabled = false }
         agents.claude-code.config_dirs = ["/a", "~/b", "~"]
         "#,
@@ -73,6 +75,7 @@ fn every_setting_is_read() {
             history: 16,
             log: LogLevel::Debug,
             record_prompts: false,
+            attention_background_shell: false,
             usage_enabled: false,
             usage_interval: Duration::from_mins(5),
             agent_dirs: [(

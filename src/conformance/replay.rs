@@ -14,7 +14,7 @@ use super::recording::{Entry, Fact, ProcessEvent, Recording, process_event};
 use crate::agents::Agent;
 use crate::codec::{self, Id, Request};
 use crate::core::testing::{EPOCH, NAMESPACE, START, info};
-use crate::core::{ClientId, Core, Effect, Input, Now, Settings};
+use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Now, Settings};
 use crate::event::{AgentEvent, RegistryEntry, RegistryUpdate, Report, ReportedProcess};
 use crate::os::process::ProcessId;
 use crate::protocol::ListParams;
@@ -60,6 +60,9 @@ impl Replay {
             history: 256,
             record_prompts: true,
             usage_interval_ms: None,
+            attention: AttentionRules {
+                background_shell: true,
+            },
         };
         Self {
             agent,

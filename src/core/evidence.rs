@@ -157,6 +157,7 @@ pub(crate) enum Rule {
     Answered,
     IdleReminded,
     IdleKnown,
+    IdleLate,
     Compacted,
     TurnEnded,
     TurnEnding,
@@ -174,6 +175,9 @@ pub(crate) enum Rule {
     RegistryRemoved,
     Interrupted,
     FinishedUnannounced,
+    SubagentsEnded,
+    BackgroundEnded,
+    ScheduleOverdue,
     WorksUnannounced,
     AskLapsed,
     Exited,
@@ -260,6 +264,10 @@ impl Rule {
                 "idle_known",
                 "the agent reports that it is idle, which is known",
             ),
+            Self::IdleLate => (
+                "idle_late",
+                "the agent reports that it was idle before this turn began",
+            ),
             Self::Compacted => (
                 "compacted",
                 "a person has compacted the conversation, and no turn runs",
@@ -321,6 +329,18 @@ impl Rule {
             Self::FinishedUnannounced => (
                 "finished_unannounced",
                 "the registry has said idle for a moment, so the turn that no hook had reported has ended",
+            ),
+            Self::SubagentsEnded => (
+                "subagents_ended",
+                "the registry has said idle for a moment, so no subagent runs any more",
+            ),
+            Self::BackgroundEnded => (
+                "background_ended",
+                "the registry shows which background tasks still run",
+            ),
+            Self::ScheduleOverdue => (
+                "schedule_overdue",
+                "a scheduled prompt has not come, so nothing resumes the session",
             ),
             Self::WorksUnannounced => (
                 "works_unannounced",

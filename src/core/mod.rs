@@ -84,6 +84,15 @@ pub(crate) struct Settings {
     pub record_prompts: bool,
     /// How often the account's limits are fetched while a client is subscribed; `None`: never.
     pub usage_interval_ms: Option<u64>,
+    /// When a session needs a person.
+    pub attention: AttentionRules,
+}
+
+/// When a session needs a person, as far as that is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AttentionRules {
+    /// Whether one that has finished needs a person although a background shell runs.
+    pub background_shell: bool,
 }
 
 /// What happened.
@@ -258,7 +267,8 @@ impl Core {
     /// The loop calls it at the end of each turn.
     pub(crate) fn end_turn(&mut self) -> std::vec::Drain<'_, Effect> {
         if !self.lifecycle.has_exited() {
-            self.sessions.publish(&mut self.feed);
+            self.sessions
+                .publish(self.settings.attention, &mut self.feed);
         }
         self.feed.drain()
     }
@@ -411,7 +421,8 @@ impl Core {
     }
 
     fn announce_stopping(&mut self, reason: StopReason) {
-        self.sessions.publish(&mut self.feed);
+        self.sessions
+            .publish(self.settings.attention, &mut self.feed);
         let seq = self.feed.next_seq();
         let stopping = Notification::DaemonStopping(DaemonStopping { seq, reason });
         self.feed
@@ -437,7 +448,7 @@ impl Core {
                     .notice(NoticeCode::ConfigRefused, &message, true, now);
             }
         };
-        self.settings = settings;
+        let former = std::mem::replace(&mut self.settings, settings);
         self.lifecycle.set_timeout(settings.idle_timeout_ms);
         let may_fetch = self.lifecycle.may_fetch();
         let interval = settings.usage_interval_ms;
@@ -447,6 +458,11 @@ impl Core {
             for key in self.sessions.keys() {
                 self.change(&key, now, Session::forget_prompts);
             }
+        }
+        for key in self.sessions.keys() {
+            self.change(&key, now, |session| {
+                session.attention_differs(former.attention, settings.attention)
+            });
         }
         let message = "the configuration was read again";
         self.feed

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::session::{Process, Session};
 use super::sessions::{Found, MAX_SESSIONS};
-use super::{ClientId, Core, Effect, Now};
+use super::{AttentionRules, ClientId, Core, Effect, Now};
 use crate::codec::{self, Id, Request};
 use crate::event::{EventKind, Report, ReportedProcess, Timing};
 use crate::os::process::ProcessId;
@@ -26,7 +26,10 @@ impl Core {
         match request {
             Request::Hello(_) => self.hello(client, id),
             Request::SessionList(params) => {
-                let sessions = Records(self.sessions.sorted(params.include_closed));
+                let sessions = Records {
+                    sessions: self.sessions.sorted(params.include_closed),
+                    rules: self.settings.attention,
+                };
                 let line = id.map(|id| codec::reply(&id, &protocol::ListOf { sessions }));
                 self.feed.reply(client, line);
             }
@@ -232,7 +235,8 @@ impl Core {
             return self.feed.reply_error(client, id, code, message);
         }
         // Those who are subscribed already get what the snapshot holds.
-        self.sessions.publish(&mut self.feed);
+        self.sessions
+            .publish(self.settings.attention, &mut self.feed);
         let is_first = !self.feed.has_subscribers();
         if is_first {
             self.limits.on_first_subscriber(&mut self.feed, now);
@@ -253,7 +257,10 @@ impl Core {
     ) -> protocol::SnapshotOf<Records<'_>, Vec<&Notice<'static>>, &Usage<'static>> {
         protocol::SnapshotOf {
             seq: self.feed.seq(),
-            sessions: Records(self.sessions.sorted(true)),
+            sessions: Records {
+                sessions: self.sessions.sorted(true),
+                rules: self.settings.attention,
+            },
             notices: self.feed.notices(),
             usage: self.limits.published(),
         }
@@ -303,7 +310,7 @@ impl Core {
     fn explain(&mut self, client: ClientId, id: Option<Id>, key: &str) {
         let line = id.zip(self.sessions.get(key)).map(|(id, session)| {
             let result = protocol::ExplainResult {
-                session: session.record(),
+                session: session.record(self.settings.attention),
                 steps: session.explain(),
             };
             codec::reply(&id, &result)
@@ -313,7 +320,7 @@ impl Core {
 
     fn reply_session(&mut self, client: ClientId, id: Option<Id>, key: &str) {
         let line = id.zip(self.sessions.get(key)).map(|(id, session)| {
-            let session = session.record();
+            let session = session.record(self.settings.attention);
             codec::reply(&id, &protocol::SessionResult { session })
         });
         self.feed.reply(client, line);
@@ -321,11 +328,15 @@ impl Core {
 }
 
 /// Sessions, each made into a record while it is written: all records at once would take several times the line's memory.
-pub(super) struct Records<'a>(Vec<&'a Session>);
+pub(super) struct Records<'a> {
+    sessions: Vec<&'a Session>,
+    rules: AttentionRules,
+}
 
 impl Serialize for Records<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|session| session.record()))
+        let records = self.sessions.iter();
+        serializer.collect_seq(records.map(|session| session.record(self.rules)))
     }
 }
 

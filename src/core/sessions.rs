@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::feed::Feed;
 use super::session::Session;
 use super::timers::Timers;
-use super::{Effect, Now};
+use super::{AttentionRules, Effect, Now};
 use crate::os::process::ProcessId;
 use crate::protocol::{Counts, Notification, SET_PREFIX, SessionChanged, SessionRemoved, Status};
 
@@ -151,8 +151,9 @@ impl Sessions {
         }
     }
 
-    /// Notifies the subscribers of each session that has changed or was removed since the last time.
-    pub(crate) fn publish(&mut self, feed: &mut Feed) {
+    /// Notifies the subscribers of each session that has changed or was removed since the last time. `rules`: when one
+    /// needs a person.
+    pub(crate) fn publish(&mut self, rules: AttentionRules, feed: &mut Feed) {
         for change in self.unpublished.drain(..) {
             match change {
                 Unpublished::Changed(key) => {
@@ -161,7 +162,7 @@ impl Sessions {
                         feed.notify(|seq| {
                             Notification::SessionChanged(Box::new(SessionChanged {
                                 seq,
-                                session: session.record(),
+                                session: session.record(rules),
                             }))
                         });
                     }

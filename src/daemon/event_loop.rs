@@ -28,7 +28,7 @@ use super::reactor::register;
 use super::sd_notify;
 use super::signals::{SignalEvent, Signals};
 use crate::config::Config;
-use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now, Settings};
+use crate::core::{AttentionRules, ClientId, Core, DaemonInfo, Effect, Input, Now, Settings};
 use crate::log::LogControl;
 use crate::os::{clock, memory, process};
 use crate::protocol::NoticeCode;
@@ -84,6 +84,9 @@ fn settings(config: &Config) -> Settings {
         history: config.history,
         record_prompts: config.record_prompts,
         usage_interval_ms: interval.map(ms),
+        attention: AttentionRules {
+            background_shell: config.attention_background_shell,
+        },
     }
 }
 

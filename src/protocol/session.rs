@@ -168,7 +168,8 @@ pub struct SessionRecord<'a> {
     /// Only with `waiting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<WaitingFor>,
-    /// Whether a person should look: it waits, it failed, or it has finished a turn since a person last typed.
+    /// Whether nothing goes on without a person: it waits, it failed, or it has finished a turn since a person last typed
+    /// and no monitor, subagent or schedule resumes it. Never for a run without a person.
     #[serde(default)]
     pub attention: bool,
     /// Since when the status holds, in ms since the epoch.
@@ -207,7 +208,7 @@ pub struct SessionRecord<'a> {
     /// Subagents that run.
     #[serde(default)]
     pub subagents: u32,
-    /// Background shells that run.
+    /// Background shells that run; a monitor is none.
     #[serde(default)]
     pub background: u32,
     /// What resumes the session without a person once its turn has ended, at most 64; a schedule's time is its next one.

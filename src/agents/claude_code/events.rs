@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 
-use super::payload::{BackgroundTask, Payload};
-use crate::event::{AgentEvent, EventKind, Tool, TurnEvent};
+use super::payload::Payload;
+use crate::event::{
+    AgentEvent, BackgroundTask, EventKind, PromptOrigin, Remaining, TaskKind, Tool, TurnEvent,
+};
 use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
 
 /// The names of all hook events of 2.1.330, from its published types and documentation.
@@ -95,11 +97,18 @@ fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
     Some(match name {
         "UserPromptSubmit" => {
             let prompt = payload.prompt.get().unwrap_or_default();
-            let by_person = !prompt.starts_with("<task-notification>");
-            let text = Some(prompt)
-                .filter(|p| by_person && !p.is_empty())
-                .map(|p| one_line(p, TEXT_LIMIT).into());
-            TurnEvent::PromptSubmitted { text, by_person }
+            match prompt.strip_prefix("<task-notification>") {
+                Some(notice) => TurnEvent::PromptSubmitted {
+                    text: None,
+                    origin: PromptOrigin::Task(task_id(notice)),
+                },
+                None => TurnEvent::PromptSubmitted {
+                    text: Some(prompt)
+                        .filter(|prompt| !prompt.is_empty())
+                        .map(|prompt| one_line(prompt, TEXT_LIMIT).into()),
+                    origin: PromptOrigin::Person,
+                },
+            }
         }
         "PreToolUse" => TurnEvent::ToolStarted {
             tool: tool(payload),
@@ -134,7 +143,7 @@ fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
             Some("idle_prompt") => TurnEvent::IdleReminded,
             _ => return None,
         },
-        "Stop" => turn_ended(&payload.background_tasks.0),
+        "Stop" => turn_ended(payload),
         "StopFailure" => TurnEvent::Failed {
             error: failure(payload.error.get()),
         },
@@ -142,22 +151,33 @@ fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
     })
 }
 
-/// The end of a turn, with the background tasks that are still running.
-fn turn_ended(tasks: &[BackgroundTask]) -> TurnEvent {
-    let mut subagents = Vec::new();
-    let mut shells = 0;
-    for task in tasks
-        .iter()
-        .filter(|task| task.status.get() == Some("running"))
-    {
-        match task.r#type.get() {
-            Some("subagent" | "workflow" | "teammate") => {
-                subagents.extend(task.id.one_line(NAME_LIMIT));
+/// The end of a turn, with what goes on. A task's status other than `running` was not observed.
+fn turn_ended(payload: &Payload) -> TurnEvent {
+    let mut remaining = Remaining::default();
+    let tasks = payload.background_tasks.0.iter();
+    for task in tasks.filter(|task| task.status.get() == Some("running")) {
+        let id = task.id.one_line(NAME_LIMIT);
+        let kind = match task.r#type.get().unwrap_or_default() {
+            "subagent" | "workflow" | "teammate" => {
+                remaining.subagents.extend(id);
+                continue;
             }
-            _ => shells += 1,
-        }
+            "shell" => TaskKind::Shell,
+            // Also that of a server of tools.
+            kind if kind.starts_with("monitor") => TaskKind::Monitor,
+            _ => TaskKind::Other,
+        };
+        let id = id.unwrap_or_default();
+        remaining.tasks.push(BackgroundTask { id, kind });
     }
-    TurnEvent::Ended { subagents, shells }
+    TurnEvent::Ended(Box::new(remaining))
+}
+
+/// The task of a notice: it begins with `<task-id>ID</task-id>`.
+fn task_id(notice: &str) -> Option<Box<str>> {
+    let (_, rest) = notice.split_once("<task-id>")?;
+    let (id, _) = rest.split_once("</task-id>")?;
+    (!id.is_empty()).then(|| one_line(id, NAME_LIMIT).into())
 }
 
 fn waiting_for(payload: &Payload) -> WaitingFor {

@@ -47,6 +47,8 @@ pub(super) static AGENT: Agent = Agent {
         settle_next_ms: 500,
         race_ms: 500,
         confirm_ms: 1000,
+        // A recurring prompt comes up to 15 minutes late, by the documentation.
+        overdue_ms: 16 * 60_000,
     },
     status_line: Some(status_line::read),
     limits: Some(Limits { windows: WINDOWS }),

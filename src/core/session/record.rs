@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Session, Title};
+use crate::core::AttentionRules;
 use crate::protocol::{self, SessionRecord, Status};
 
 impl Session {
@@ -19,19 +20,25 @@ impl Session {
         }
     }
 
-    fn attention(&self, status: Status) -> bool {
-        match status {
-            Status::Waiting | Status::Error => true,
-            Status::Idle => match &self.scripted {
-                Some(scripted) => scripted.unread,
-                None => self.turns.now().is_unread(),
-            },
-            Status::Working | Status::Closed | Status::Unknown => false,
+    fn attention(&self, status: Status, rules: AttentionRules) -> bool {
+        match (status, &self.scripted) {
+            (Status::Working | Status::Closed | Status::Unknown, _) => false,
+            // A run without a person needs none.
+            (Status::Waiting | Status::Error | Status::Idle, None) if !self.attended => false,
+            (Status::Waiting | Status::Error, _) => true,
+            (Status::Idle, Some(scripted)) => scripted.unread,
+            (Status::Idle, None) => self.turns.now().needs_person(rules.background_shell),
         }
     }
 
-    /// All of it.
-    pub(crate) fn record(&self) -> SessionRecord<'_> {
+    /// True if whether it needs a person depends on which of these rules apply.
+    pub(crate) fn attention_differs(&self, rules: AttentionRules, others: AttentionRules) -> bool {
+        let status = self.status().0;
+        self.attention(status, rules) != self.attention(status, others)
+    }
+
+    /// All of it. `rules`: when a person is needed.
+    pub(crate) fn record(&self, rules: AttentionRules) -> SessionRecord<'_> {
         let (status, waiting_for) = self.status();
         let (identity, description) = (&self.identity, &self.description);
         let turn = self.turns.now();
@@ -46,7 +53,7 @@ impl Session {
                 .collect(),
             status,
             waiting_for,
-            attention: self.attention(status),
+            attention: self.attention(status, rules),
             since: self.committed.since,
             reason: self.reason(),
             title: text(description.title.as_ref().map(Title::text)),
@@ -60,7 +67,7 @@ impl Session {
             cost_usd: description.cost_usd,
             subagents: turn.subagents(),
             background: turn.background_shells(),
-            resumes: Vec::new(),
+            resumes: turn.resumes(),
             hooks_silent_since: turn.hooks_silent_since(),
             history: self.committed.history.iter().copied().collect(),
             evidence: self.evidence.record(),

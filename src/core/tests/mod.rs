@@ -32,6 +32,9 @@ fn settings() -> Settings {
         history: 20,
         record_prompts: true,
         usage_interval_ms: None,
+        attention: AttentionRules {
+            background_shell: true,
+        },
     }
 }
 
@@ -133,7 +136,7 @@ impl CoreHarness {
         let session = self.core.sessions.get(key);
         session
             .unwrap_or_else(|| panic!("no session {key}"))
-            .record()
+            .record(self.core.settings.attention)
     }
 
     fn status(&self, key: &str) -> Status {

@@ -2,9 +2,11 @@
 //!
 //! `agents/` maps an agent's events to these; what each does to the facts is here.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::{Hooks, LastTurn, MAX_MEMBERS, PendingPrompt, Phase, Reminder, Source, Turn};
 use crate::core::evidence::Rule;
-use crate::event::{Timing, Tool, TurnEvent};
+use crate::event::{PromptOrigin, RegistryStatus, Remaining, Timing, Tool, TurnEvent};
 use crate::protocol::WaitingFor;
 
 /// One event of a hook, with the agent that it is of.
@@ -30,30 +32,28 @@ impl Turn {
         let main = subagent.is_none();
         let subagent = subagent.as_deref();
         self.hooks = Hooks::Reporting;
+        if let Some((id, starts)) = subagent.zip(shows_work(&event))
+            && self.background.is_over(id, starts, at, timing)
+        {
+            return Rule::AfterTheEnd;
+        }
         match event {
-            TurnEvent::PromptSubmitted { by_person, .. } => {
-                self.prompt_submitted(by_person, prompt_id, at)
+            TurnEvent::PromptSubmitted { text, origin } => {
+                self.prompt_submitted(text.as_deref(), origin, prompt_id, at, timing)
             }
             TurnEvent::ToolStarted { tool, asks_for } => {
-                self.mark_active(subagent, prompt_id, at);
-                self.reminder = Reminder::Unreported;
-                self.activity = Some(tool.clone());
-                self.tool_calls
-                    .retain(|other| other.subagent.as_deref() != subagent);
-                put(
-                    &mut self.tool_calls,
-                    prompt(subagent, asks_for, Some(tool), at),
-                );
+                self.mark_active(subagent, prompt_id, at, timing);
+                self.tool_started(prompt(subagent, asks_for, Some(tool), at));
                 Rule::ToolStarted
             }
             TurnEvent::ToolEnded { tool } => {
                 self.tool_ended(subagent, &tool);
-                self.mark_active(subagent, prompt_id, at);
+                self.mark_active(subagent, prompt_id, at, timing);
                 Rule::ToolEnded
             }
             TurnEvent::BatchEnded => {
                 self.answer(subagent);
-                self.mark_active(subagent, prompt_id, at);
+                self.mark_active(subagent, prompt_id, at, timing);
                 if main {
                     // A prompt that was typed while a tool ran has joined the turn.
                     self.phase = Phase::Running;
@@ -66,16 +66,18 @@ impl Turn {
                 if !main || (is_over && prompt_id.is_some() && prompt_id == self.prompt_id) {
                     return Rule::AfterTheEnd;
                 }
-                self.begin(prompt_id, at);
+                self.begin(prompt_id, at, timing);
                 Rule::Active
             }
             TurnEvent::SubagentStarted => {
-                self.subagent_runs(subagent);
+                if let Some(id) = subagent {
+                    self.background.subagent_runs(id);
+                }
                 Rule::SubagentStarted
             }
-            TurnEvent::SubagentEnded => self.subagent_ended(subagent),
+            TurnEvent::SubagentEnded => self.subagent_ended(subagent, at),
             TurnEvent::Asked { waiting_for, tool } => {
-                self.mark_active(subagent, prompt_id, at);
+                self.mark_active(subagent, prompt_id, at, timing);
                 if !attended {
                     return Rule::NobodyToAsk;
                 }
@@ -87,27 +89,30 @@ impl Turn {
             TurnEvent::Answered => {
                 self.pending
                     .retain(|prompt| prompt.subagent.as_deref() != subagent);
-                self.mark_active(subagent, prompt_id, at);
+                self.mark_active(subagent, prompt_id, at, timing);
                 Rule::Answered
             }
-            TurnEvent::IdleReminded => self.idle_reminded(at),
+            TurnEvent::IdleReminded => self.idle_reminded(at, timing),
             TurnEvent::Compacted => {
-                self.next_or_end();
+                self.next_or_end(at);
                 // A person who compacts the conversation has seen what it came to.
                 self.seen();
                 self.over_at = at;
                 Rule::Compacted
             }
             // Only the main agent's end is the turn's.
-            TurnEvent::Ended { .. } | TurnEvent::Failed { .. } if !main => {
-                self.subagent_ended(subagent)
+            TurnEvent::Ended(_) | TurnEvent::Failed { .. } if !main => {
+                self.subagent_ended(subagent, at)
             }
-            TurnEvent::Ended { subagents, shells } => {
+            TurnEvent::Ended(_) if self.is_of_former_turn(prompt_id.as_deref()) => {
+                Rule::AfterTheEnd
+            }
+            TurnEvent::Ended(remaining) => {
                 if prompt_id.is_some() && prompt_id != self.prompt_id {
                     self.drop_queued();
                 }
                 self.prompt_id = prompt_id.or(self.prompt_id.take());
-                self.ended(subagents, shells, at, timing)
+                self.ended(*remaining, at, timing)
             }
             TurnEvent::Failed { error } => {
                 self.prompt_id = prompt_id.or(self.prompt_id.take());
@@ -119,28 +124,52 @@ impl Turn {
         }
     }
 
-    fn prompt_submitted(&mut self, by_person: bool, prompt_id: Option<Box<str>>, at: u64) -> Rule {
-        let queued = self.is_open() && by_person && prompt_id == self.prompt_id;
-        self.begin(prompt_id, at);
+    fn prompt_submitted(
+        &mut self,
+        text: Option<&str>,
+        origin: PromptOrigin,
+        prompt_id: Option<Box<str>>,
+        at: u64,
+        timing: Timing,
+    ) -> Rule {
+        let was_open = self.is_open() && prompt_id == self.prompt_id;
+        self.begin(prompt_id, at, timing);
         self.reminder = Reminder::Unreported;
         self.activity = None;
-        if by_person {
-            self.seen();
-            // A person who types a prompt has no open dialog: a "No" or Esc is not reported.
-            self.pending.clear();
+        match origin {
+            PromptOrigin::Person => {
+                self.seen();
+                // A person who types a prompt has no open dialog: a "No" or Esc is not reported.
+                self.pending.clear();
+                let is_repeated = self.is_repeated(text, at, timing);
+                if was_open && !is_repeated {
+                    self.phase = Phase::RunningWithQueued;
+                    return Rule::PromptQueued;
+                }
+                Rule::PromptStarted
+            }
+            PromptOrigin::Task(id) => {
+                self.background.task_reported(id.as_deref(), at);
+                Rule::TaskReported
+            }
         }
-        if queued {
-            self.phase = Phase::RunningWithQueued;
-            return Rule::PromptQueued;
-        }
-        if by_person {
-            return Rule::PromptStarted;
-        }
-        if !self.has_subagents() {
-            // Then a shell has ended; the turn's end reports how many are left.
-            self.background_shells = self.background_shells.saturating_sub(1);
-        }
-        Rule::TaskReported
+    }
+
+    /// True if the same prompt was reported just before: a hook that is registered twice runs twice, and a person does
+    /// not type a prompt again as fast.
+    fn is_repeated(&mut self, text: Option<&str>, at: u64, timing: Timing) -> bool {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let hash = hasher.finish();
+        let before = self.last_prompt.replace((hash, at));
+        before.is_some_and(|(other, other_at)| other == hash && at <= other_at + timing.race_ms)
+    }
+
+    /// True if the end of the turn of this prompt was reported, and that of a queued prompt has begun.
+    fn is_of_former_turn(&self, prompt_id: Option<&str>) -> bool {
+        prompt_id.is_some()
+            && self.prompt_id.is_none()
+            && self.former_prompt_id.as_deref() == prompt_id
     }
 
     /// The first turn was interrupted, which no hook reports: what ends is the one that was queued.
@@ -167,39 +196,60 @@ impl Turn {
         }
     }
 
-    fn idle_reminded(&mut self, at: u64) -> Rule {
-        if !self.is_open() && self.pending.is_empty() {
+    /// The agent reminds of a turn's end after a minute without typing, not after an interrupt and not while a subagent
+    /// runs; but also while a monitor or a shell does (2.1.332). So it contradicts a turn, a subagent and an interrupt.
+    fn idle_reminded(&mut self, at: u64, timing: Timing) -> Rule {
+        let has_only_begun = self.worked_at == self.began_at;
+        if self.is_open() && has_only_begun && at < self.began_at + timing.race_ms {
+            return Rule::IdleLate;
+        }
+        let end_was_missed = matches!(self.last, LastTurn::Unobserved | LastTurn::Interrupted);
+        let works = self.is_open() || self.background.is_working() || !self.pending.is_empty();
+        if !works && !end_was_missed {
             return Rule::IdleKnown;
         }
         self.end();
+        // A subagent whose dialog is open still runs.
+        let pending = &self.pending;
+        self.background.end_subagents(|id| {
+            pending
+                .iter()
+                .any(|prompt| prompt.subagent.as_deref() == Some(id))
+        });
         self.over_at = at;
         self.finish();
         Rule::IdleReminded
     }
 
-    fn ended(&mut self, subagents: Vec<Box<str>>, shells: u32, at: u64, timing: Timing) -> Rule {
+    fn ended(&mut self, remaining: Remaining, at: u64, timing: Timing) -> Rule {
         let next = self.phase == Phase::RunningWithQueued;
-        self.background_shells = shells;
-        self.background_subagents = u32::try_from(subagents.len()).unwrap_or(u32::MAX);
-        self.subagents = subagents;
-        self.subagents.truncate(MAX_MEMBERS);
+        self.background.turn_ended(remaining, at);
         if !next {
             self.finish();
         }
         self.over_at = at;
-        if !next && self.background_subagents == 0 && self.is_registered_busy(timing) {
+        let subagents_go_on = self.background.is_working();
+        if !next && !subagents_go_on && self.is_registered_busy(timing) {
             self.answer(None);
             self.phase = Phase::Stopping;
             return Rule::TurnEnding;
         }
-        self.next_or_end();
+        self.next_or_end(at);
         if next {
             Rule::TurnEndedNextFollows
-        } else if self.background_subagents > 0 {
+        } else if subagents_go_on {
             Rule::TurnEndedSubagentsGoOn
         } else {
             Rule::TurnEnded
         }
+    }
+
+    fn tool_started(&mut self, call: PendingPrompt) {
+        self.reminder = Reminder::Unreported;
+        self.activity.clone_from(&call.tool);
+        self.tool_calls
+            .retain(|other| other.subagent != call.subagent);
+        put(&mut self.tool_calls, call);
     }
 
     /// A tool has ended, so its prompt was answered. Tools that run side by side ask one after the other: a prompt of the
@@ -222,37 +272,39 @@ impl Turn {
         self.reminder = Reminder::Closed;
     }
 
-    fn subagent_runs(&mut self, subagent: Option<&str>) {
-        if let Some(id) = subagent
-            && !self.subagents.iter().any(|known| **known == *id)
-            && self.subagents.len() < MAX_MEMBERS
-        {
-            self.subagents.push(id.into());
-        }
-    }
-
-    fn subagent_ended(&mut self, subagent: Option<&str>) -> Rule {
+    fn subagent_ended(&mut self, subagent: Option<&str>, at: u64) -> Rule {
         self.answer(subagent);
-        self.subagents.retain(|id| Some(&**id) != subagent);
+        if let Some(id) = subagent {
+            self.background.ended(id, at);
+        }
         Rule::SubagentEnded
     }
 
     /// This agent is at work: the turn runs, or the subagent does. Also corrects a start that was missed.
-    fn mark_active(&mut self, subagent: Option<&str>, prompt_id: Option<Box<str>>, at: u64) {
-        if subagent.is_none() {
-            self.begin(prompt_id, at);
-        } else {
-            self.worked_at = at;
-            self.subagent_runs(subagent);
+    fn mark_active(
+        &mut self,
+        subagent: Option<&str>,
+        prompt_id: Option<Box<str>>,
+        at: u64,
+        timing: Timing,
+    ) {
+        match subagent {
+            None => self.begin(prompt_id, at, timing),
+            Some(id) => {
+                self.worked_at = at;
+                self.background.subagent_runs(id);
+            }
         }
     }
 
-    fn begin(&mut self, prompt_id: Option<Box<str>>, at: u64) {
+    fn begin(&mut self, prompt_id: Option<Box<str>>, at: u64, timing: Timing) {
         self.clear_failure();
         self.worked_at = at;
+        // The turn of a queued prompt has begun, but its id is not known before its first event.
+        let is_unnamed = self.phase == Phase::Running && self.prompt_id.is_none();
         let is_another = prompt_id.is_some() && prompt_id != self.prompt_id;
-        if is_another || (prompt_id.is_none() && !self.is_open()) {
-            self.began_at = at;
+        if (is_another && !is_unnamed) || (prompt_id.is_none() && !self.is_open()) {
+            self.began_at = self.begins(at, timing);
         }
         if is_another {
             self.prompt_id = prompt_id;
@@ -264,16 +316,52 @@ impl Turn {
         }
     }
 
-    /// The turn has ended, and the one that was queued begins, if any.
-    fn next_or_end(&mut self) {
+    /// When a turn began whose first hook is stamped `at`: at the registry's busy that no other turn explains, if the
+    /// registry still says so, or did so when the hook may have fired.
+    fn begins(&mut self, at: u64, timing: Timing) -> u64 {
+        let busy_at = self.unreported_at.take().filter(|busy_at| *busy_at < at);
+        let is_of_this_turn = match self.registry {
+            Some((RegistryStatus::Busy | RegistryStatus::Waiting(_), _)) => true,
+            Some((RegistryStatus::Idle | RegistryStatus::Shell, idle_at)) => {
+                at <= idle_at + timing.race_ms
+            }
+            Some((RegistryStatus::Unknown, _)) | None => false,
+        };
+        busy_at.filter(|_| is_of_this_turn).unwrap_or(at)
+    }
+
+    /// The turn has ended at `at`, and the one that was queued begins, if any.
+    fn next_or_end(&mut self, at: u64) {
         if self.phase == Phase::RunningWithQueued {
             self.phase = Phase::Running;
             self.answer(None);
             // It has no prompt of its own, and an id not yet known.
-            self.prompt_id = None;
+            self.former_prompt_id = self.prompt_id.take();
+            self.began_at = at;
         } else {
             self.end();
         }
+    }
+}
+
+/// Whether an event shows the subagent at work that it happened in: `Some(true)` if only one at work reports it,
+/// `Some(false)` if it may also come just after the end.
+fn shows_work(event: &TurnEvent) -> Option<bool> {
+    match event {
+        TurnEvent::SubagentStarted | TurnEvent::ToolStarted { .. } | TurnEvent::Asked { .. } => {
+            Some(true)
+        }
+        TurnEvent::ToolEnded { .. }
+        | TurnEvent::BatchEnded
+        | TurnEvent::Active
+        | TurnEvent::Answered => Some(false),
+        TurnEvent::PromptSubmitted { .. }
+        | TurnEvent::SubagentEnded
+        | TurnEvent::AskReminded
+        | TurnEvent::Compacted
+        | TurnEvent::IdleReminded
+        | TurnEvent::Ended(_)
+        | TurnEvent::Failed { .. } => None,
     }
 }
 

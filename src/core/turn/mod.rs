@@ -6,14 +6,16 @@
 //!
 //! Stamps only, no clock. Called by [`reorder`] in the order of the stamps; read by [`super::session`].
 
+mod background;
 mod hook;
 mod registry;
 pub(crate) mod reorder;
 
 use std::borrow::Cow;
 
+use self::background::Background;
 use crate::event::{RegistryStatus, Tool};
-use crate::protocol::{self, Status, WaitingFor, one_line};
+use crate::protocol::{self, Resume, Status, WaitingFor, one_line};
 
 pub(crate) use self::hook::HookEvent;
 
@@ -57,9 +59,13 @@ enum Phase {
 /// What is known of the turn that ended last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum LastTurn {
-    /// There was none, or a person has seen its end: they interrupted it, or have typed since.
+    /// It is not known whether there was one.
     #[default]
+    Unobserved,
+    /// There was none, or a person has looked at the session since it ended.
     Seen,
+    /// No source has reported its end: a person has interrupted it, as far as is known.
+    Interrupted,
     /// No person has looked at the session since it ended.
     Unseen,
     /// It ended in this error.
@@ -93,21 +99,23 @@ pub(crate) struct Turn {
     phase: Phase,
     /// The prompt of the turn that runs, or ran last.
     prompt_id: Option<Box<str>>,
+    /// The prompt of the turn before the one that runs, where a queued prompt has followed it.
+    former_prompt_id: Option<Box<str>>,
+    /// A hash of the last prompt's text, and its stamp.
+    last_prompt: Option<(u64, u64)>,
     pending: Vec<PendingPrompt>,
     /// What each agent would ask about now: its last tool call that has not ended.
     tool_calls: Vec<PendingPrompt>,
     reminder: Reminder,
-    /// Subagents that began and have not ended.
-    subagents: Vec<Box<str>>,
-    /// Subagents that ran on when the main turn ended: the session is at work until the turn that follows.
-    background_subagents: u32,
-    background_shells: u32,
+    background: Background,
     /// The last tool: what a person sees the agent do.
     activity: Option<Tool>,
     last: LastTurn,
     hooks: Hooks,
-    /// The stamp of the first hook of the turn that runs, or ran last.
+    /// When the turn that runs, or ran last, began: the stamp of its first hook, or of the registry's busy before it.
     began_at: u64,
+    /// Since when the registry shows, or has shown, a turn that no hook has reported yet.
+    unreported_at: Option<u64>,
     /// The stamp of the last hook that showed the agent at work.
     worked_at: u64,
     /// The stamp of the hook that ended the turn, or began a conversation.
@@ -122,7 +130,7 @@ impl Turn {
         match self.pending.first() {
             Some(prompt) => (Status::Waiting, Some(prompt.waiting_for)),
             None if matches!(self.last, LastTurn::Failed(_)) => (Status::Error, None),
-            None if self.is_open() || self.has_subagents() => (Status::Working, None),
+            None if self.is_open() || self.background.is_working() => (Status::Working, None),
             None => (Status::Idle, None),
         }
     }
@@ -136,16 +144,16 @@ impl Turn {
         }
     }
 
-    fn has_subagents(&self) -> bool {
-        self.background_subagents > 0 || !self.subagents.is_empty()
-    }
-
-    /// A turn has ended since a person last typed.
-    pub(crate) fn is_unread(&self) -> bool {
-        match self.last {
-            LastTurn::Seen => false,
+    /// True if a turn has ended that no person has looked at, and nothing starts another one. `background_shell`: a
+    /// shell that still runs does not count as something that does.
+    pub(crate) fn needs_person(&self, background_shell: bool) -> bool {
+        let is_unread = match self.last {
+            LastTurn::Unobserved | LastTurn::Seen | LastTurn::Interrupted => false,
             LastTurn::Unseen | LastTurn::Failed(_) => true,
-        }
+        };
+        let resumes =
+            self.background.is_armed() || (!background_shell && self.background.shells() > 0);
+        is_unread && !resumes
     }
 
     /// Since when turns run that no hook reports although earlier ones were reported, in ms since the epoch.
@@ -158,12 +166,21 @@ impl Turn {
 
     /// How many subagents run.
     pub(crate) fn subagents(&self) -> u32 {
-        u32::try_from(self.subagents.len()).unwrap_or(u32::MAX)
+        self.background.subagents()
     }
 
     /// How many background shells run.
     pub(crate) fn background_shells(&self) -> u32 {
-        self.background_shells
+        self.background.shells()
+    }
+
+    /// What starts another turn without a person; nothing while one runs.
+    pub(crate) fn resumes(&self) -> Vec<Resume> {
+        if self.is_open() {
+            Vec::new()
+        } else {
+            self.background.resumes()
+        }
     }
 
     /// The reason for the status: one line for a person.
@@ -179,22 +196,41 @@ impl Turn {
             }),
             Status::Error => match &self.last {
                 LastTurn::Failed(error) => Some(Cow::Borrowed(error)),
-                LastTurn::Seen | LastTurn::Unseen => None,
+                LastTurn::Unobserved
+                | LastTurn::Seen
+                | LastTurn::Interrupted
+                | LastTurn::Unseen => None,
             },
-            Status::Working => match (&self.activity, self.subagents.len()) {
-                (Some(activity), _) => Some(cut(&tool_line(activity, ": "))),
-                (None, 0) => None,
-                (None, _) if self.is_open() => None,
-                (None, 1) => Some("1 subagent runs".into()),
-                (None, subagents) => Some(format!("{subagents} subagents run").into()),
+            Status::Working => match &self.activity {
+                Some(activity) => Some(cut(&tool_line(activity, ": "))),
+                None if self.is_open() => None,
+                None => counted(self.subagents(), "subagent").map(Into::into),
             },
-            Status::Idle => match self.background_shells {
-                0 => None,
-                1 => Some("1 background shell runs".into()),
-                shells => Some(format!("{shells} background shells run").into()),
-            },
+            Status::Idle => self.idle_reason().map(Into::into),
             Status::Closed | Status::Unknown => None,
         }
+    }
+
+    /// What goes on though no turn runs.
+    fn idle_reason(&self) -> Option<String> {
+        let scheduled = match self.background.schedules() {
+            0 => None,
+            1 => Some("1 prompt is scheduled".to_owned()),
+            count => Some(format!("{count} prompts are scheduled")),
+        };
+        let counts = [
+            counted(self.background.monitors(), "monitor"),
+            counted(self.background.shells(), "background shell"),
+            scheduled,
+        ];
+        let counts: Vec<_> = counts.into_iter().flatten().collect();
+        if counts.is_empty() {
+            return None;
+        }
+        // A person is needed although something runs.
+        let finished = self.needs_person(true).then(|| "finished".to_owned());
+        let parts: Vec<_> = finished.into_iter().chain(counts).collect();
+        Some(parts.join(", "))
     }
 
     /// A conversation begins or ends at `at`: the turn is over. The registry is about the process and stays.
@@ -202,6 +238,7 @@ impl Turn {
         *self = Self {
             registry: self.registry,
             hooks: Hooks::Reporting,
+            last: LastTurn::Seen,
             over_at: at,
             ..Self::default()
         };
@@ -213,18 +250,24 @@ impl Turn {
         self.activity = None;
     }
 
-    /// A turn has ended, and no person has looked since. One that has failed stays so.
+    /// A turn has ended, and no person has looked since.
     fn finish(&mut self) {
-        if self.last == LastTurn::Seen {
-            self.last = LastTurn::Unseen;
+        self.set_last(LastTurn::Unseen);
+    }
+
+    /// A failure stays what the last turn came to until another one begins.
+    fn set_last(&mut self, last: LastTurn) {
+        match self.last {
+            LastTurn::Failed(_) => {}
+            LastTurn::Unobserved | LastTurn::Seen | LastTurn::Interrupted | LastTurn::Unseen => {
+                self.last = last;
+            }
         }
     }
 
-    /// A person looks at the session. A failure remains until the next turn.
+    /// A person looks at the session.
     fn seen(&mut self) {
-        if self.last == LastTurn::Unseen {
-            self.last = LastTurn::Seen;
-        }
+        self.set_last(LastTurn::Seen);
     }
 
     /// Another turn follows the one that failed.
@@ -261,6 +304,15 @@ impl Turn {
             at,
             source: Source::Inferred,
         }
+    }
+}
+
+/// `2 subagents run`; `None` for none.
+fn counted(count: u32, noun: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 {noun} runs")),
+        count => Some(format!("{count} {noun}s run")),
     }
 }
 

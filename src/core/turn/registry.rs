@@ -7,7 +7,7 @@
 //! [`Turn::next_timeout`] returns when such a moment is over, [`Turn::handle_timeout`] applies what follows. Every step
 //! applies first what was due before it, so the outcome depends on the stamps only, not on when a timer fired.
 
-use super::{Hooks, PendingPrompt, Phase, Source, Turn};
+use super::{Hooks, LastTurn, PendingPrompt, Phase, Source, Turn};
 use crate::core::evidence::Rule;
 use crate::event::{RegistryStatus, Timing};
 use crate::protocol::WaitingFor;
@@ -21,6 +21,8 @@ enum Elapsed {
     Busy,
     /// The registry stays busy though a hook has reported a question.
     Lapsed,
+    /// A scheduled prompt has not come.
+    Overdue,
 }
 
 impl Turn {
@@ -42,9 +44,14 @@ impl Turn {
             RegistryStatus::Waiting(_) if !attended => Rule::NobodyToAsk,
             RegistryStatus::Waiting(waiting_for) => self.registry_waits(waiting_for, at),
             RegistryStatus::Busy if was_waiting && !self.pending.is_empty() => {
+                let was_menu = self
+                    .pending
+                    .iter()
+                    .all(|prompt| prompt.waiting_for == WaitingFor::Dialog);
                 self.answer_all();
                 self.seen();
-                if !self.is_open() && !self.has_subagents() {
+                // A menu is open between turns; any other dialog, in one.
+                if !self.is_open() && !self.background.is_working() && !was_menu {
                     self.phase = Phase::SeenRunning;
                 }
                 Rule::RegistryAnswered
@@ -61,19 +68,30 @@ impl Turn {
                 self.end();
                 Rule::TurnEndConfirmed
             }
-            RegistryStatus::Busy if self.next_timeout(timing).is_some() => {
-                if matches!(self.next(timing), Some((_, Elapsed::Busy))) {
-                    // An agent begins nothing by itself: a person has typed, if only a short command.
+            RegistryStatus::Busy => self.registry_busy(at, timing),
+            RegistryStatus::Idle | RegistryStatus::Shell
+                if self.registry_timeout(timing).is_some() =>
+            {
+                Rule::RegistryIdle
+            }
+            RegistryStatus::Idle | RegistryStatus::Shell => Rule::RegistryAgrees,
+        }
+    }
+
+    fn registry_busy(&mut self, at: u64, timing: Timing) -> Rule {
+        if matches!(self.phase, Phase::Idle | Phase::SeenRunning) && !self.background.is_working() {
+            self.unreported_at = Some(at);
+        }
+        match self.registry_timeout(timing) {
+            Some((_, Elapsed::Busy)) => {
+                if !self.background.expects_turn() && !self.background.is_armed() {
+                    // Nothing else begins a turn: a person has typed, if only a short command.
                     self.seen();
                 }
                 Rule::RegistryBusy
             }
-            RegistryStatus::Idle | RegistryStatus::Shell if self.next_timeout(timing).is_some() => {
-                Rule::RegistryIdle
-            }
-            RegistryStatus::Busy | RegistryStatus::Idle | RegistryStatus::Shell => {
-                Rule::RegistryAgrees
-            }
+            Some(_) => Rule::RegistryBusy,
+            None => Rule::RegistryAgrees,
         }
     }
 
@@ -106,6 +124,9 @@ impl Turn {
         self.began_at = 0;
         self.worked_at = 0;
         self.over_at = 0;
+        self.unreported_at = None;
+        self.last_prompt = None;
+        self.background.forget_stamps();
         self.registry = self.registry.map(|(status, _)| (status, 0));
         for prompt in self.pending.iter_mut().chain(&mut self.tool_calls) {
             prompt.at = 0;
@@ -127,6 +148,15 @@ impl Turn {
     }
 
     fn next(&self, timing: Timing) -> Option<(u64, Elapsed)> {
+        let overdue_at = self.background.overdue_at(timing);
+        // While a turn runs, the agent holds a scheduled prompt back.
+        let overdue_at = overdue_at.filter(|_| !self.is_open());
+        let overdue = overdue_at.map(|at| (at.max(self.over_at), Elapsed::Overdue));
+        let next = self.registry_timeout(timing).into_iter().chain(overdue);
+        next.min_by_key(|(at, _)| *at)
+    }
+
+    fn registry_timeout(&self, timing: Timing) -> Option<(u64, Elapsed)> {
         let (status, at) = self.registry?;
         match status {
             RegistryStatus::Idle | RegistryStatus::Shell => self.idle_timeout(status, at, timing),
@@ -135,18 +165,28 @@ impl Turn {
         }
     }
 
+    /// Idle contradicts only what is older than it: a turn that has begun after it is another one.
     fn idle_timeout(
         &self,
         status: RegistryStatus,
         at: u64,
         timing: Timing,
     ) -> Option<(u64, Elapsed)> {
-        let is_idle = !self.is_open() && self.pending.is_empty() && !self.has_subagents();
-        let shells_agree = (status == RegistryStatus::Shell) == (self.background_shells > 0);
-        if (is_idle && shells_agree) || self.worked_at > at + timing.race_ms {
+        let shows_task = status == RegistryStatus::Shell;
+        let is_contradicted = match self.phase {
+            Phase::Idle => {
+                let works = self.background.is_working() || !self.pending.is_empty();
+                (works && at > self.over_at) || self.background.contradicts_registry(shows_task, at)
+            }
+            Phase::SeenRunning => true,
+            Phase::Running | Phase::Stopping | Phase::RunningWithQueued => at >= self.began_at,
+        };
+        // A hook may be stamped a little later than an interrupt that it has preceded.
+        if !is_contradicted || self.worked_at > at + timing.race_ms {
             return None;
         }
-        let next_expected = self.phase == Phase::RunningWithQueued || self.background_subagents > 0;
+        let next_expected =
+            self.phase == Phase::RunningWithQueued || self.background.expects_turn();
         let settle = if next_expected {
             timing.settle_next_ms
         } else {
@@ -162,7 +202,7 @@ impl Turn {
         {
             return Some((at.max(asked_at) + timing.confirm_ms, Elapsed::Lapsed));
         }
-        if self.is_open() || self.has_subagents() || !self.pending.is_empty() {
+        if self.is_open() || self.background.is_working() || !self.pending.is_empty() {
             return None;
         }
         (at > self.over_at).then_some((at + timing.settle_ms, Elapsed::Busy))
@@ -193,42 +233,14 @@ impl Turn {
     pub(crate) fn handle_timeout(&mut self, at: u64, timing: Timing) -> Option<Rule> {
         let mut applied = None;
         while let Some((due, what)) = self.next(timing).filter(|(due, _)| *due <= at) {
-            applied = Some(self.apply(what, due));
+            applied = Some(self.apply(what, due, timing));
         }
         applied
     }
 
-    fn apply(&mut self, what: Elapsed, at: u64) -> Rule {
+    fn apply(&mut self, what: Elapsed, at: u64, timing: Timing) -> Rule {
         match what {
-            Elapsed::Idle => {
-                let worked = self.is_open() || self.has_subagents() || !self.pending.is_empty();
-                let run = self.phase;
-                self.subagents.clear();
-                self.background_subagents = 0;
-                self.answer_all();
-                self.end();
-                self.over_at = at;
-                let shell = matches!(self.registry, Some((RegistryStatus::Shell, _)));
-                self.background_shells = if shell {
-                    self.background_shells.max(1)
-                } else {
-                    0
-                };
-                if !worked {
-                    return Rule::RegistryAgrees;
-                }
-                match run {
-                    Phase::SeenRunning => {
-                        self.finish();
-                        Rule::FinishedUnannounced
-                    }
-                    // Hooks have reported this turn, and its end is not reported: an interrupt, and the person is there.
-                    Phase::Idle | Phase::Running | Phase::Stopping | Phase::RunningWithQueued => {
-                        self.seen();
-                        Rule::Interrupted
-                    }
-                }
-            }
+            Elapsed::Idle => self.settle_idle(at, timing),
             Elapsed::Busy => {
                 self.phase = Phase::SeenRunning;
                 self.clear_failure();
@@ -240,6 +252,49 @@ impl Turn {
             Elapsed::Lapsed => {
                 self.answer_all();
                 Rule::AskLapsed
+            }
+            Elapsed::Overdue => {
+                self.background.remove_overdue(at, timing);
+                Rule::ScheduleOverdue
+            }
+        }
+    }
+
+    /// The registry has been idle for long enough: no turn runs, no subagent, and only the tasks that it shows.
+    fn settle_idle(&mut self, at: u64, timing: Timing) -> Rule {
+        let worked = self.is_open() || self.background.is_working() || !self.pending.is_empty();
+        let was_asking = !self.pending.is_empty();
+        let phase = self.phase;
+        // A hook that was overtaken by its turn's end has opened the turn again.
+        let had_ended =
+            self.over_at >= self.began_at && self.worked_at <= self.over_at + timing.race_ms;
+        let shows_task = matches!(self.registry, Some((RegistryStatus::Shell, _)));
+        self.background.end_subagents(|_| false);
+        self.background.set_by_registry(shows_task);
+        self.answer_all();
+        self.end();
+        self.over_at = at;
+        if !worked {
+            return Rule::BackgroundEnded;
+        }
+        match phase {
+            Phase::SeenRunning => {
+                self.finish();
+                Rule::FinishedUnannounced
+            }
+            // The main turn's end was reported, and nothing has interrupted its subagents.
+            Phase::Idle if !was_asking => {
+                self.finish();
+                Rule::SubagentsEnded
+            }
+            Phase::Running | Phase::Stopping if had_ended => {
+                self.finish();
+                Rule::TurnEndConfirmed
+            }
+            // Hooks have reported this turn, and not its end: an interrupt, and the person is there.
+            Phase::Idle | Phase::Running | Phase::Stopping | Phase::RunningWithQueued => {
+                self.set_last(LastTurn::Interrupted);
+                Rule::Interrupted
             }
         }
     }

@@ -158,7 +158,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::{Tool, TurnEvent};
+    use crate::event::{BackgroundTask, Remaining, TaskKind, Tool, TurnEvent};
     use crate::protocol::{Status, WaitingFor};
 
     const TIMING: Timing = Timing {
@@ -166,6 +166,7 @@ mod tests {
         settle_next_ms: 500,
         race_ms: 500,
         confirm_ms: 1000,
+        overdue_ms: 60_000,
     };
 
     fn hook(event: TurnEvent, subagent: Option<&str>) -> Step {
@@ -240,14 +241,15 @@ mod tests {
             Just(TurnEvent::SubagentStarted),
             Just(TurnEvent::SubagentEnded),
             Just(TurnEvent::Active),
-            Just(TurnEvent::Ended {
+            Just(TurnEvent::Ended(Box::new(Remaining {
                 subagents: vec!["a".into()],
-                shells: 1
-            }),
-            Just(TurnEvent::Ended {
-                subagents: Vec::new(),
-                shells: 0
-            }),
+                tasks: vec![BackgroundTask {
+                    id: "b".into(),
+                    kind: TaskKind::Shell,
+                }],
+                schedules: Vec::new(),
+            }))),
+            Just(TurnEvent::Ended(Box::default())),
         ];
         prop_oneof![
             1 => Just(reset()),

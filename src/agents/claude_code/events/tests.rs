@@ -80,10 +80,7 @@ fn a_field_of_another_type_costs_that_field_only() {
         (event.session_id, event.cwd, event.model),
         (None, None, None)
     );
-    let ended = TurnEvent::Ended {
-        subagents: vec![],
-        shells: 0,
-    };
+    let ended = TurnEvent::Ended(Box::default());
     assert_eq!(event.kind, EventKind::Turn(ended));
     let tasks = json!([{"id": "a", "type": "subagent", "status": "running"}, 7]);
     read(&json!({"hook_event_name": "Stop", "background_tasks": tasks}));

@@ -5,12 +5,12 @@ use proptest::sample::select;
 
 use crate::agents::{self, LimitWindow};
 use crate::codec::Request;
-use crate::core::Settings;
 use crate::core::lifecycle::STALE_AFTER_MS;
 use crate::core::tests::{EPOCH, MINUTE, NAMESPACE};
+use crate::core::{AttentionRules, Settings};
 use crate::event::{
-    AgentEvent, EventKind, RegistryEntry, RegistryStatus, RegistryUpdate, Report, ReportedProcess,
-    Tool, TurnEvent,
+    AgentEvent, BackgroundTask, EventKind, PromptOrigin, RegistryEntry, RegistryStatus,
+    RegistryUpdate, Remaining, Report, ReportedProcess, Schedule, TaskKind, Tool, TurnEvent,
 };
 use crate::limits::{FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::process::ProcessId;
@@ -95,10 +95,22 @@ fn fetched() -> impl Strategy<Value = FetchOutcome> {
 
 fn turn_event() -> impl Strategy<Value = TurnEvent> {
     let ids = prop::collection::vec(select(&["s1", "s2"]), 0..3);
+    let kind = select(&[TaskKind::Monitor, TaskKind::Shell, TaskKind::Other]);
+    let task = (select(&["b1", "b2", ""]), kind).prop_map(|(id, kind)| BackgroundTask {
+        id: id.into(),
+        kind,
+    });
+    let tasks = prop::collection::vec(task, 0..3);
+    let time = select(&[0, EPOCH, EPOCH + 60 * MINUTE, u64::MAX]);
+    let schedules = prop::collection::vec(prop::option::of(time), 0..2);
     prop_oneof![
-        4 => any::<bool>().prop_map(|by_person| TurnEvent::PromptSubmitted {
-            text: by_person.then(|| "fix \"it\"".into()),
-            by_person,
+        2 => Just(TurnEvent::PromptSubmitted {
+            text: Some("fix \"it\"".into()),
+            origin: PromptOrigin::Person,
+        }),
+        2 => name(&["s1", "b1", "b2"]).prop_map(|id| TurnEvent::PromptSubmitted {
+            text: None,
+            origin: PromptOrigin::Task(id),
         }),
         2 => any::<bool>().prop_map(|plan| TurnEvent::ToolStarted {
             tool: bash(),
@@ -117,9 +129,12 @@ fn turn_event() -> impl Strategy<Value = TurnEvent> {
         1 => Just(TurnEvent::Answered),
         1 => Just(TurnEvent::Compacted),
         1 => Just(TurnEvent::IdleReminded),
-        3 => (ids, 0..2_u32).prop_map(|(ids, shells)| TurnEvent::Ended {
-            subagents: ids.into_iter().map(Into::into).collect(),
-            shells,
+        3 => (ids, tasks, schedules).prop_map(|(ids, tasks, schedules)| {
+            TurnEvent::Ended(Box::new(Remaining {
+                subagents: ids.into_iter().map(Into::into).collect(),
+                tasks,
+                schedules: schedules.into_iter().map(|at| Schedule { at }).collect(),
+            }))
         }),
         1 => Just(TurnEvent::Failed { error: "rate limited".into() }),
     ]
@@ -343,13 +358,17 @@ fn new_settings() -> impl Strategy<Value = Settings> {
         0..6_usize,
         any::<bool>(),
         prop::option::of(select(&[MINUTE, 3 * MINUTE])),
+        any::<bool>(),
     )
         .prop_map(
-            |(idle_timeout_ms, history, record_prompts, usage_interval_ms)| Settings {
-                idle_timeout_ms,
-                history,
-                record_prompts,
-                usage_interval_ms,
+            |(idle_timeout_ms, history, record_prompts, usage_interval_ms, background_shell)| {
+                Settings {
+                    idle_timeout_ms,
+                    history,
+                    record_prompts,
+                    usage_interval_ms,
+                    attention: AttentionRules { background_shell },
+                }
             },
         )
 }

@@ -1,6 +1,8 @@
 //! The registry rules, as tables: hooks, registry entries and pauses, and the status after each. Covers the cases that
 //! only the registry can decide. As observed with Claude Code 2.1.330.
 
+mod background;
+mod order;
 mod sessions;
 mod turns;
 
@@ -8,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::rules::{
     ask, ask_named, batch, done, end, event, failed, notice, prompt, running, start, stop,
-    subagent, subagent_event, tool, tool_named,
+    subagent, subagent_event, text, tool, tool_named,
 };
 use super::{CLAUDE, CoreHarness, EPOCH, KEY, NAMESPACE};
 use crate::agents;

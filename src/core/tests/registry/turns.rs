@@ -52,7 +52,7 @@ fn an_interrupt_is_shown_once_idle_has_lasted_for_a_moment() {
         (Nothing(5000), "working: Bash: make"),
         (Registry(Idle), "working: Bash: make"),
         (Nothing(150), "idle"),
-        (Hook(notice("idle_prompt")), "idle"),
+        (Nothing(60_000), "idle"),
         (Hook(prompt("p2", "b")), "working"),
         (Registry(Busy), "working"),
         (Nothing(60_000), "working"),
@@ -240,13 +240,25 @@ fn background_shells_are_counted_until_they_end() {
             )),
             "working +2 shell",
         ),
-        (Registry(Shell), "idle! +2 shell: 2 background shells run"),
-        (Nothing(60_000), "idle! +2 shell: 2 background shells run"),
+        (
+            Registry(Shell),
+            "idle! +2 shell: finished, 2 background shells run",
+        ),
+        (
+            Nothing(60_000),
+            "idle! +2 shell: finished, 2 background shells run",
+        ),
         // A person has killed them.
-        (Registry(Idle), "idle! +2 shell: 2 background shells run"),
-        (Nothing(150), "idle!"),
+        (
+            Registry(Idle),
+            "idle! +2 shell: finished, 2 background shells run",
+        ),
+        (Nothing(500), "idle!"),
         (Registry(Shell), "idle!"),
-        (Nothing(150), "idle! +1 shell: 1 background shell runs"),
+        (
+            Nothing(150),
+            "idle! +1 shell: finished, 1 background shell runs",
+        ),
     ]);
 }
 

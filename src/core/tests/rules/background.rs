@@ -129,7 +129,7 @@ fn background_shells_are_counted_and_leave_the_session_idle() {
         (prompt("p1", "a"), "working"),
         (
             stop("p1", &json!([running("b1", "shell")])),
-            "idle! +1 shell: 1 background shell runs",
+            "idle! +1 shell: finished, 1 background shell runs",
         ),
         (prompt("p2", "<task-notification>"), "working"),
         (
@@ -145,7 +145,7 @@ fn background_shells_are_counted_and_leave_the_session_idle() {
                 "p3",
                 &json!([running("b1", "shell"), running("b2", "monitor")]),
             ),
-            "idle! +2 shell: 2 background shells run",
+            "idle +1 shell: 1 monitor runs, 1 background shell runs",
         ),
     ]);
 }
@@ -156,7 +156,7 @@ fn a_task_notification_does_not_mark_the_session_as_read() {
         (prompt("p1", "fix it"), "working"),
         (
             stop("p1", &json!([running("b1", "shell")])),
-            "idle! +1 shell: 1 background shell runs",
+            "idle! +1 shell: finished, 1 background shell runs",
         ),
         (prompt("p2", "<task-notification>done"), "working"),
     ]);

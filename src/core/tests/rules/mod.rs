@@ -5,6 +5,8 @@
 
 mod background;
 mod identity;
+mod repeated;
+mod resumes;
 mod turns;
 mod waiting;
 
@@ -69,7 +71,7 @@ pub(super) fn batch(id: &str) -> Value {
     event("PostToolBatch", &json!({"prompt_id": id}))
 }
 
-fn text(id: &str) -> Value {
+pub(super) fn text(id: &str) -> Value {
     event("MessageDisplay", &json!({"prompt_id": id}))
 }
 

@@ -81,7 +81,10 @@ fn in_print_mode_the_status_is_never_waiting() {
             (ask("p1", "touch a"), "working: Bash: touch a"),
             (notice("permission_prompt"), "working: Bash: touch a"),
             (batch("p1"), "working: Bash: touch a"),
-            (stop("p1", &json!([])), "idle!"),
+            // No person is there to look, neither at an end nor at an error.
+            (stop("p1", &json!([])), "idle"),
+            (prompt("p2", "b"), "working"),
+            (failed("p2", "rate_limit"), "error: rate limited"),
             (end("other"), "closed"),
         ],
     );
