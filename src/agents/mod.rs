@@ -4,6 +4,7 @@
 //! daemon interprets them and reads registries, `install` and `doctor` take the settings from it. An agent's own terms
 //! reach the core only as evidence.
 
+mod allow_list;
 mod claude_code;
 pub(crate) mod config_dirs;
 mod limit_window;
@@ -75,8 +76,9 @@ pub struct Registry {
     pub pid: fn(&OsStr) -> Option<u32>,
     /// The name of the file of this process.
     pub file_name: fn(u32) -> String,
-    /// A file's contents. The second argument is the pid namespace of an entry that names none.
-    pub read: fn(&[u8], Option<u64>) -> Option<Registered>,
+    /// Reads a file's contents. The process is the one in the file's name; `None` if the contents name another, or are
+    /// no entry. The last argument is the pid namespace of an entry that names none.
+    pub read: fn(&[u8], u32, Option<u64>) -> Option<Registered>,
 }
 
 /// An entry of a registry, with the process that it is of.
@@ -84,8 +86,25 @@ pub struct Registry {
 pub struct Registered {
     /// The process; `start` only if the entry has it in the kernel's unit.
     pub process: ReportedProcess,
+    /// When the process started, as the entry has it.
+    pub start: StartClaim,
+    /// The id of the machine that the process runs on, as in machine-id(5).
+    pub machine: Option<Box<str>>,
     /// What the entry says.
     pub entry: RegistryEntry,
+}
+
+/// When a process started, as an entry of a registry has it. What the kernel does not confirm refuses the entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartClaim {
+    /// The entry does not have it.
+    Absent,
+    /// In the kernel's own unit.
+    Kernel(u64),
+    /// In whole seconds since the epoch.
+    Second(u64),
+    /// In a form that is not known.
+    Unreadable,
 }
 
 /// What a status line shows, as far as its input has it.

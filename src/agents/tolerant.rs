@@ -1,15 +1,15 @@
 //! Field types for JSON that a program of another version wrote. The payloads' allow-lists consist of them.
 //!
-//! A field of an unexpected type counts as absent; the others are kept. A text is cut while it is read, so a value that
-//! was read can be written unchanged. Pure; knows no agent. Used by the agents' folders and, for its own texts, by
+//! A field of an unexpected type counts as absent; the others are kept. A number may be spelled as a text, a time in
+//! seconds, in milliseconds or by ISO 8601. A text is cut while it is read, so a value that was read can be written
+//! unchanged. Pure; knows no agent. Used by the agents' folders and, for its own texts, by
 //! `hook`.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use chrono::{DateTime, FixedOffset, NaiveDateTime};
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -88,7 +88,7 @@ impl<const N: usize> Visitor<'_> for TextVisitor<N> {
     }
 }
 
-/// A number that a double can hold, spelled as it was; none where there was a value of another type.
+/// A number that a double can hold, spelled as it was or as a text; none where there was a value of another type.
 #[derive(Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
 pub(super) struct Number(Option<serde_json::Number>);
@@ -105,9 +105,91 @@ impl Number {
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        Ok(Self(serde_json::from_str(raw.get()).ok()))
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let read = serde_json::from_str(raw).ok();
+        Ok(Self(read.or_else(|| {
+            serde_json::from_str(short_text(raw)?.trim()).ok()
+        })))
     }
+}
+
+/// The contents of a short JSON string without escapes; `None` for any other value.
+fn short_text(raw: &str) -> Option<&str> {
+    const LONGEST: usize = 64;
+    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
+    (text.len() <= LONGEST && !text.contains('\\')).then_some(text)
+}
+
+/// A moment, in any spelling that is understood; none where there was another value.
+///
+/// A number is in seconds or in milliseconds since the epoch, whichever makes it a year before 5138: a moment after 1973
+/// is meant. A text is such a number, or a date and a time by ISO 8601, in UTC if it names no zone.
+#[derive(Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(super) struct Time(Number);
+
+/// What is less is in seconds.
+const LEAST_MS: f64 = 1e11;
+
+/// What is more is no moment.
+const MOST_MS: f64 = 1e14;
+
+impl Time {
+    /// In ms since the epoch.
+    pub(super) fn as_ms(&self) -> Option<u64> {
+        let number = self.0.as_f64().filter(|number| *number >= 0.0)?;
+        if number >= LEAST_MS {
+            let whole = self.0.as_u64();
+            return whole.or(Some(to_u64(number))).filter(|_| number < MOST_MS);
+        }
+        Some(to_u64((number * 1000.0).round()))
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 0 and 1e14"
+)]
+fn to_u64(number: f64) -> u64 {
+    number as u64
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let number: Number = serde_json::from_str(raw).unwrap_or_default();
+        if number != Number::default() {
+            return Ok(Self(number));
+        }
+        let ms = short_text(raw).and_then(|text| iso_ms(text.trim()));
+        Ok(Self(Number(ms.and_then(number_of_seconds))))
+    }
+}
+
+/// A date and a time by ISO 8601, in ms since the epoch; `None` for any other text, and before the epoch.
+fn iso_ms(text: &str) -> Option<u64> {
+    let with_zone = || {
+        Some(
+            text.parse::<DateTime<FixedOffset>>()
+                .ok()?
+                .timestamp_millis(),
+        )
+    };
+    let without = || {
+        let time = text.parse::<NaiveDateTime>().ok()?;
+        Some(time.and_utc().timestamp_millis())
+    };
+    u64::try_from(with_zone().or_else(without)?).ok()
+}
+
+/// Written in seconds: a small number of milliseconds would be read as seconds.
+fn number_of_seconds(ms: u64) -> Option<serde_json::Number> {
+    if ms.is_multiple_of(1000) {
+        return Some((ms / 1000).into());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "less than 2^53")]
+    serde_json::Number::from_f64(ms as f64 / 1000.0)
 }
 
 /// An object; the default where there was a value of another type.
@@ -117,51 +199,9 @@ pub(super) struct Part<T>(pub(super) T);
 
 impl<'de, T: DeserializeOwned + Default> Deserialize<'de> for Part<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // In one pass: a raw value would be scanned twice, and may be as large as a file.
-        deserializer.deserialize_any(PartVisitor(PhantomData))
-    }
-}
-
-struct PartVisitor<T>(PhantomData<T>);
-
-impl<'de, T: DeserializeOwned + Default> Visitor<'de> for PartVisitor<T> {
-    type Value = Part<T>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Part<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(members)).map(Part)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Part<T>, A::Error> {
-        while elements.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Part::default())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Part<T>, E> {
-        Ok(Part::default())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Part<T>, E> {
-        Ok(Part::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Part<T>, E> {
-        Ok(Part::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Part<T>, E> {
-        Ok(Part::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Part<T>, E> {
-        Ok(Part::default())
-    }
-
-    fn visit_unit<E>(self) -> Result<Part<T>, E> {
-        Ok(Part::default())
+        // The value is scanned first, so that a number out of range or half a surrogate pair costs this field only.
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self(object(raw.get().as_bytes()).unwrap_or_default()))
     }
 }
 
@@ -203,6 +243,11 @@ impl<'de, T: DeserializeOwned, const N: usize> Visitor<'de> for ListVisitor<T, N
         }
         Ok(self.0)
     }
+}
+
+/// Whether a field is absent, so that it need not be written.
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Reads an object. An array is an error, although derived code would read its elements as the fields in order.

@@ -75,19 +75,19 @@ impl Recording {
         }
     }
 
-    /// The registry entry that a process of this id, start and pid namespace would have written. `clock` maps a time of
+    /// The registry entry that a process of this id, start and `pidDomain` would have written. `clock` maps a time of
     /// the recording to ms since the epoch.
     pub(crate) fn registry_entry(
         &self,
         recorded: &Value,
         (pid, start): (u32, u64),
-        namespace: Option<u64>,
+        domain: Option<&str>,
         clock: impl Fn(u64) -> u64,
     ) -> Value {
         let mut entry = recorded.clone();
         entry["pid"] = json!(pid);
         entry["procStart"] = json!(start.to_string());
-        entry["pidDomain"] = json!(namespace.map(|inode| format!("linux:0:pid:[{inode}]")));
+        entry["pidDomain"] = json!(domain);
         for field in STAMPS {
             if let Some(stamp) = entry[field].as_u64() {
                 let recorded = stamp.cast_signed() + self.offset;

@@ -296,7 +296,8 @@ impl Replay {
         let Process { id, alive } = self.processes[process];
         let entry = recorded.map(|recorded| {
             let id = (id.pid, id.start);
-            let entry = recording.registry_entry(recorded, id, Some(NAMESPACE), |ms| EPOCH + ms);
+            let domain = format!("linux::pid:[{NAMESPACE}]");
+            let entry = recording.registry_entry(recorded, id, Some(&domain), |ms| EPOCH + ms);
             self.registry_entry(&entry)
         });
         let update = RegistryUpdate {
@@ -317,8 +318,9 @@ impl Replay {
     fn registry_entry(&self, entry: &Value) -> RegistryEntry {
         let registry = self.agent.registry.as_ref();
         let registry = registry.expect("an agent that has a registry");
+        let pid = entry["pid"].as_u64().and_then(|pid| pid.try_into().ok());
         let entry = entry.to_string();
-        let read = (registry.read)(entry.as_bytes(), Some(NAMESPACE))
+        let read = (registry.read)(entry.as_bytes(), pid.unwrap_or(0), Some(NAMESPACE))
             .unwrap_or_else(|| panic!("not understood: {entry}"));
         assert_eq!(read.process.namespace, Some(NAMESPACE));
         read.entry

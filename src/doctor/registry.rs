@@ -82,8 +82,7 @@ fn pid_of(entry: &DirEntry, registry: &Registry) -> Option<u32> {
 fn parses(path: &Path, pid: u32, registry: &Registry) -> io::Result<bool> {
     let mut text = Vec::new();
     File::open(path)?.take(LARGEST).read_to_end(&mut text)?;
-    let entry = (registry.read)(&text, process::namespace());
-    Ok(entry.is_some_and(|entry| entry.process.pid == pid))
+    Ok((registry.read)(&text, pid, process::namespace()).is_some())
 }
 
 pub(super) fn evaluate(seen: &Probe) -> Check {

@@ -18,3 +18,15 @@ pub fn unix_ms() -> u64 {
 pub fn monotonic() -> Instant {
     Instant::now()
 }
+
+/// The time since the system started, sleep included: `CLOCK_BOOTTIME` on Linux, which is also the clock of the start
+/// times of processes; `CLOCK_MONOTONIC` on macOS, where it counts sleep (`clock_gettime(3)`).
+#[must_use]
+pub fn boottime() -> Duration {
+    #[cfg(target_os = "linux")]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = rustix::time::ClockId::Monotonic;
+    let now = rustix::time::clock_gettime(clock);
+    Duration::try_from(now).unwrap_or_default()
+}

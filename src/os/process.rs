@@ -58,6 +58,12 @@ pub fn inspect(pid: u32) -> io::Result<ProcessInfo> {
     })
 }
 
+/// When a process started, in ms since the epoch by the wall clock as it is set now; accurate to 10 ms.
+#[must_use]
+pub fn started_at(process: ProcessId) -> u64 {
+    platform::started_at(process.start)
+}
+
 /// The process-id namespace that this process lives in, as the inode of `/proc/self/ns/pid` (namespaces(7)). Two
 /// processes that see different numbers here mean different processes by the same id. `None` where the system has no
 /// such thing (macOS) or does not tell.
@@ -76,6 +82,7 @@ pub fn is_in_namespace(pid: u32) -> bool {
 #[cfg(target_os = "linux")]
 mod platform {
     use super::{ProcessId, ProcessInfo};
+    use crate::os::clock;
     use std::fs::File;
     use std::io::{self, Read};
     use std::os::unix::fs::MetadataExt;
@@ -92,6 +99,13 @@ mod platform {
                 format!("/proc/{pid}/stat does not read as proc(5) says"),
             )
         })
+    }
+
+    pub(super) fn started_at(start: u64) -> u64 {
+        let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
+        let since_boot = start.saturating_mul(1000) / ticks_per_second;
+        let up = u64::try_from(clock::boottime().as_millis()).unwrap_or(u64::MAX);
+        clock::unix_ms().saturating_sub(up.saturating_sub(since_boot))
     }
 
     pub(super) fn namespace() -> Option<u64> {
@@ -178,6 +192,10 @@ mod platform {
             tty: terminal(info.e_tdev),
             zombie: info.pbi_status == libc::SZOMB,
         })
+    }
+
+    pub(super) fn started_at(start: u64) -> u64 {
+        start / 1000
     }
 
     pub(super) fn namespace() -> Option<u64> {

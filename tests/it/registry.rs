@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use agent_console::os::process;
+use agent_console::os::{machine, process};
 use serde_json::{Value, json};
 
 use crate::support::{Place, Sleeper, until};
@@ -12,10 +12,11 @@ use crate::support::{Place, Sleeper, until};
 fn entry(agent: &Sleeper, status: &str) -> Value {
     let id = process::inspect(agent.pid()).unwrap().id;
     let namespace = process::namespace().map_or(0, |inode| inode);
+    let machine = machine::id().unwrap_or_default();
     json!({
         "pid": id.pid, "sessionId": format!("session-of-{}", id.pid), "cwd": "/src", "startedAt": 1_700_000_000_000_u64,
         "procStart": id.start.to_string(), "version": "2.1.330", "kind": "interactive", "entrypoint": "cli",
-        "pidDomain": format!("linux:0:pid:[{namespace}]"), "name": "src-00", "nameSource": "derived",
+        "pidDomain": format!("linux:{machine}:pid:[{namespace}]"), "name": "src-00", "nameSource": "derived",
         "status": status, "statusUpdatedAt": 1_700_000_000_000_u64, "updatedAt": 1_700_000_000_000_u64,
     })
 }
@@ -213,4 +214,45 @@ fn a_busy_home_hardly_wakes_the_daemon() {
     until("the session", || {
         (statuses(&place) == working(&[&agent])).then_some(())
     });
+}
+
+/// Each entry is of a process that runs; what it claims beside that is not true.
+#[test]
+fn an_entry_that_the_kernel_contradicts_makes_no_session() {
+    let place = Place::new();
+    let sessions = place.path().join("home/.claude/sessions");
+    fs::create_dir_all(&sessions).unwrap();
+    let now = agent_console::os::clock::unix_ms();
+    let (true_one, agents) = (Sleeper::start(), [(); 5].map(|()| Sleeper::start()));
+    let wrong: [fn(&mut Value); 5] = [
+        // It was written before the process started, and has no start time, or none that can be compared.
+        |entry| {
+            entry.as_object_mut().unwrap().remove("procStart");
+        },
+        |entry| entry["procStart"] = json!(["then"]),
+        |entry| entry["procStart"] = "1".into(),
+        |entry| entry["pidDomain"] = "linux:00000000000000000000000000000000:pid:[1]".into(),
+        |entry| {
+            let domain = entry["pidDomain"].as_str().unwrap();
+            let (_, inode) = domain.rsplit_once(':').unwrap();
+            entry["pidDomain"] =
+                format!("linux:00000000000000000000000000000000:pid:{inode}").into();
+        },
+    ];
+    for (agent, wrong) in agents.iter().zip(wrong) {
+        let mut entry = entry(agent, "waiting");
+        wrong(&mut entry);
+        let file = sessions.join(format!("{}.json", agent.pid()));
+        fs::write(file, entry.to_string()).unwrap();
+    }
+    // One that claims no start time, and is as new as it says.
+    let mut entry = entry(&true_one, "busy");
+    entry.as_object_mut().unwrap().remove("procStart");
+    entry["updatedAt"] = now.into();
+    entry["pid"] = true_one.pid().to_string().into();
+    let file = sessions.join(format!("{}.json", true_one.pid()));
+    fs::write(file, entry.to_string()).unwrap();
+    let _daemon = place.daemon();
+    let expected = [(u64::from(true_one.pid()), "working".to_owned())];
+    assert_eq!(statuses(&place), expected);
 }

@@ -146,6 +146,9 @@ fn model_label(model: &str) -> &str {
 }
 
 #[cfg(test)]
+mod tolerance_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

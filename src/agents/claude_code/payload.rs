@@ -4,12 +4,10 @@
 //! lengths, leave the agent's process; the daemon reads the same type. Tool output, answers and whole prompts must
 //! never be added.
 
-use std::fmt;
-
-use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::super::tolerant::{List, Number, Part, Text, object};
+use super::super::allow_list::allow_list;
+use super::super::tolerant::{List, Number, Part, Text, Time, object};
 
 /// The longest working directory kept, in bytes: Linux's `PATH_MAX`.
 const CWD_LIMIT: usize = 4096;
@@ -17,61 +15,7 @@ const CWD_LIMIT: usize = 4096;
 /// The most background tasks that are kept of an event.
 const MAX_TASKS: usize = 32;
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-/// Structs whose fields may all be absent and are then not written. Of a repeated key the first value counts: with the
-/// `Deserialize` that serde derives, it would cost the whole object.
-macro_rules! allow {
-    ($($(#[$about:meta])* $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty,)* })*) => {$(
-        $(#[$about])*
-        #[derive(Debug, Default, PartialEq, Serialize)]
-        pub(super) struct $name {
-            $($(#[$attribute])* #[serde(skip_serializing_if = "is_default")] pub(super) $field: $type,)*
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                #[derive(Deserialize)]
-                #[serde(field_identifier)]
-                #[allow(non_camel_case_types, reason = "named as the fields are")]
-                enum Key {
-                    $($field,)*
-                    #[serde(other)]
-                    Unknown,
-                }
-
-                struct ObjectVisitor;
-
-                impl<'de> Visitor<'de> for ObjectVisitor {
-                    type Value = $name;
-
-                    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        out.write_str("an object")
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<$name, A::Error> {
-                        $(let mut $field = None;)*
-                        while let Some(key) = members.next_key()? {
-                            match key {
-                                $(Key::$field if $field.is_none() => $field = Some(members.next_value()?),)*
-                                _ => {
-                                    members.next_value::<IgnoredAny>()?;
-                                }
-                            }
-                        }
-                        Ok($name { $($field: $field.unwrap_or_default(),)* })
-                    }
-                }
-
-                deserializer.deserialize_map(ObjectVisitor)
-            }
-        }
-    )*};
-}
-
-allow! {
+allow_list! {
     /// A hook's event, which has a `hook_event_name`, or a status line.
     Payload {
         hook_event_name: Text<64>,
@@ -133,7 +77,7 @@ allow! {
     Window {
         used_percentage: Number,
         /// In seconds since the epoch.
-        resets_at: Number,
+        resets_at: Time,
     }
 
     /// A status line's model.

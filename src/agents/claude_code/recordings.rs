@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::agents::Recording;
 use crate::os::clock;
+use crate::os::machine;
 use crate::os::process::{self, ProcessId};
 
 pub(super) const ALL: &[Recording] = &[
@@ -40,7 +41,8 @@ pub(super) const ALL: &[Recording] = &[
 /// A recorded registry entry as the process that stands for the agent would write it now: the recorder saw each within
 /// 30 ms of its stamps.
 pub(super) fn adapt_entry(mut entry: Map<String, Value>, own: ProcessId) -> Map<String, Value> {
-    let domain = process::namespace().map(|inode| format!("linux:0:pid:[{inode}]"));
+    let machine = machine::id().unwrap_or_default();
+    let domain = process::namespace().map(|inode| format!("linux:{machine}:pid:[{inode}]"));
     entry.insert("pid".into(), json!(own.pid));
     entry.insert("procStart".into(), json!(own.start.to_string()));
     entry.insert("pidDomain".into(), json!(domain));

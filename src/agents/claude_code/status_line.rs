@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::super::tolerant::object;
+use super::super::tolerant::{Part, object};
 use super::super::{LimitWindow, StatusLine};
 use super::WINDOWS;
 use super::payload::{Payload, Window};
@@ -15,18 +15,8 @@ use crate::protocol::{NAME_LIMIT, TEXT_LIMIT};
 
 impl Window {
     fn limit(&self, name: &str) -> Option<Limit> {
-        let resets_at = self
-            .resets_at
-            .as_f64()
-            .filter(|at| (0.0..1e11).contains(at));
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "within the bounds just checked"
-        )]
-        let in_ms = |seconds: f64| (seconds * 1000.0) as u64;
         let used = self.used_percentage.as_f64()?;
-        LimitWindow::limit(WINDOWS, name, used, resets_at.map(in_ms))
+        LimitWindow::limit(WINDOWS, name, used, self.resets_at.as_ms())
     }
 }
 
@@ -72,14 +62,19 @@ pub(super) fn read(payload: &str) -> StatusLine {
     }
 }
 
-/// Converts a status line; `None` without a session id and a model's id.
+/// Converts a status line; `None` if no field says that it is one.
 pub(super) fn event(line: &Payload) -> Option<AgentEvent> {
-    Some(AgentEvent {
+    let model = line.model.parts();
+    let is_status_line = model.is_some()
+        || line.context_window != Part::default()
+        || line.cost != Part::default()
+        || line.rate_limits != Part::default();
+    is_status_line.then(|| AgentEvent {
         name: Cow::Borrowed("StatusLine"),
-        session_id: Some(line.session_id.one_line(NAME_LIMIT)?),
+        session_id: line.session_id.one_line(NAME_LIMIT),
         cwd: line.cwd.get().map(Into::into),
         permission_mode: None,
-        model: Some(line.model.parts()?.id.one_line(NAME_LIMIT)?),
+        model: model.and_then(|model| model.id.one_line(NAME_LIMIT)),
         title: line.session_name.one_line(TEXT_LIMIT),
         subagent: None,
         prompt_id: None,
@@ -130,6 +125,29 @@ mod tests {
             length_ms: Some(18_000_000),
         };
         assert_eq!(event.limits, [five_hour]);
+    }
+
+    #[test]
+    fn a_limit_is_read_in_other_spellings() {
+        let limit = |used: &str, resets_at: &str| {
+            let window = format!(r#"{{"used_percentage":{used},"resets_at":{resets_at}}}"#);
+            let line = read(&format!(r#"{{"rate_limits":{{"five_hour":{window}}}}}"#));
+            let limit = line.limits.into_iter().next().unwrap();
+            (limit.used_percent, limit.resets_at)
+        };
+        let at = Some(1_796_137_200_000);
+        assert_eq!(limit("42.3", r#""2026-12-01T15:00:00Z""#), (42.3, at));
+        assert_eq!(limit(r#""42.3""#, "1796137200000"), (42.3, at));
+        assert_eq!(limit("42.3", r#""soon""#), (42.3, None));
+        assert_eq!(limit("42.3", "[]"), (42.3, None));
+    }
+
+    #[test]
+    fn a_status_line_needs_neither_a_session_id_nor_a_model() {
+        let event = event(r#"{"session_id":5,"model":true,"cost":{"total_cost_usd":"0.5"}}"#);
+        let event = event.unwrap();
+        assert_eq!((event.session_id, event.model), (None, None));
+        assert_eq!(event.cost_usd, Some(0.5));
     }
 
     #[test]

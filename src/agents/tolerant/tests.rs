@@ -56,9 +56,64 @@ fn a_value_of_another_type_counts_as_absent() {
         let list: List<Value, 2> = serde_json::from_str(other).unwrap();
         assert_eq!(list.0, Vec::<Value>::new(), "{other}");
     }
-    for other in ["null", "true", "\"7\"", "[7]", "{}", "1e999"] {
+    for other in [
+        "null", "true", "\"\"", "\"x\"", "\"7 %\"", "\"NaN\"", "\"[7]\"", "[7]", "{}", "1e999",
+    ] {
         let number: Number = serde_json::from_str(other).unwrap();
         assert_eq!(number.as_f64(), None, "{other}");
+        let time: Time = serde_json::from_str(other).unwrap();
+        assert_eq!(time.as_ms(), None, "{other}");
+    }
+    for other in ["1e999", r#""\ud800""#, r#"["\ud800"]"#] {
+        let part: Part<Value> = serde_json::from_str(other).unwrap();
+        assert!(part.0.is_null(), "{other}");
+    }
+}
+
+#[test]
+fn a_number_may_be_spelled_as_a_text() {
+    for spelled in ["42.5", "\"42.5\"", "\" 42.5 \"", "4.25e1", "\"4.25e1\""] {
+        let number: Number = serde_json::from_str(spelled).unwrap();
+        assert_eq!(number.as_f64(), Some(42.5), "{spelled}");
+    }
+    let number: Number = serde_json::from_str("\"7\"").unwrap();
+    assert_eq!(number.as_u64(), Some(7));
+}
+
+#[test]
+fn a_time_is_understood_in_each_of_its_spellings() {
+    for (spelled, ms) in [
+        ("1790000000", 1_790_000_000_000),
+        ("1790000000.25", 1_790_000_000_250),
+        ("1790000000250", 1_790_000_000_250),
+        ("1790000000250.0", 1_790_000_000_250),
+        ("\"1790000000\"", 1_790_000_000_000),
+        ("\"1790000000250\"", 1_790_000_000_250),
+        ("\"2026-12-01T15:00:00Z\"", 1_796_137_200_000),
+        ("\"2026-12-01T15:00:00.250Z\"", 1_796_137_200_250),
+        ("\"2026-12-01 15:00:00+00:00\"", 1_796_137_200_000),
+        ("\"2026-12-01T16:00:00+01:00\"", 1_796_137_200_000),
+        ("\"2026-12-01T16:00:00+0100\"", 1_796_137_200_000),
+        ("\"2026-12-01T15:00:00\"", 1_796_137_200_000),
+        ("\"1970-01-01T00:00:01.250Z\"", 1250),
+        ("0", 0),
+    ] {
+        let time: Time = serde_json::from_str(spelled).unwrap();
+        assert_eq!(time.as_ms(), Some(ms), "{spelled}");
+        // What is written reads back.
+        let written = serde_json::to_string(&time).unwrap();
+        let again: Time = serde_json::from_str(&written).unwrap();
+        assert_eq!(again.as_ms(), Some(ms), "{spelled}: {written}");
+    }
+    for spelled in [
+        "-1",
+        "1e14",
+        "1e300",
+        "\"2026-13-01T15:00:00Z\"",
+        "\"soon\"",
+    ] {
+        let time: Time = serde_json::from_str(spelled).unwrap();
+        assert_eq!(time.as_ms(), None, "{spelled}");
     }
 }
 

@@ -1,8 +1,10 @@
 //! The agents' registries: turns the changes of files that [`watcher`] sends into the core's input.
 //!
-//! Adds what only the process table knows: whether the process of an entry still runs (a killed agent leaves its entry
-//! behind), and on which terminal. The meaning of an entry is `agents/`'s. Which configuration directories there are,
-//! [`discovery`], the configuration and the hooks say. Called by the loop.
+//! Compares an entry with what the kernel says: a machine or a start time that differs refuses it, and an entry without
+//! a start time that is older than its process is of an earlier process of that id. Adds what only the process table
+//! knows: whether the process of an entry still runs (a killed agent leaves its entry behind), and on which terminal. The
+//! meaning of an entry is `agents/`'s. Which configuration directories there are, [`discovery`], the configuration and the
+//! hooks say. Called by the loop.
 
 mod changes;
 mod discovery;
@@ -24,10 +26,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use self::discovery::{Discovery, FoundDir};
 use self::watcher::RegistryWatcher;
 use crate::agents::config_dirs::{config_dirs, is_same_directory};
-use crate::agents::{self, Registered};
+use crate::agents::{self, Registered, StartClaim};
 use crate::config::{Config, variable};
 use crate::event::{self, ReportedProcess};
-use crate::os::process;
+use crate::os::machine;
+use crate::os::process::{self, ProcessInfo};
 
 /// Every registry that is watched.
 pub(super) struct Registries {
@@ -138,11 +141,8 @@ impl Registries {
                 entry: None,
             });
         };
-        let own_namespace = process::namespace();
         let registry = agent.registry.as_ref()?;
-        let read = (registry.read)(&contents, own_namespace)
-            .filter(|registered| registered.process.pid == file.1);
-        let Some(Registered { mut process, entry }) = read else {
+        let Some(registered) = (registry.read)(&contents, file.1, process::namespace()) else {
             // Half-written, or of another version; the next event brings the rest.
             tracing::debug!(
                 pid = file.1,
@@ -151,14 +151,14 @@ impl Registries {
             );
             return None;
         };
-        let found = if process.namespace == own_namespace {
-            process::inspect(process.pid).ok()
-        } else {
-            None
+        let (process, found) = match confirm(&registered) {
+            Ok(confirmed) => confirmed,
+            Err(refusal) => {
+                tracing::debug!(pid = file.1, "a registry entry is not used: {refusal}");
+                return None;
+            }
         };
-        if process.start.is_none() {
-            process.start = found.as_ref().map(|found| found.id.start);
-        }
+        let entry = registered.entry;
         let alive = found
             .as_ref()
             .is_some_and(|found| !found.zombie && Some(found.id.start) == process.start);
@@ -176,3 +176,71 @@ impl Registries {
         })
     }
 }
+
+/// How much older than its process an entry may seem, in ms: the kernel rounds start times, and clocks are adjusted.
+const CLOCK_TOLERANCE_MS: u64 = 2000;
+
+/// How much a start time in whole seconds may differ from the kernel's.
+const START_TOLERANCE_S: u64 = 1;
+
+/// Why an entry is not what it claims to be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Refusal {
+    #[error("it is of another machine")]
+    OtherMachine,
+    #[error("its process started at another time")]
+    OtherStart,
+    #[error("its process's start time can't be read")]
+    UnreadableStart,
+    #[error("it is older than the process of its id")]
+    OlderThanProcess,
+}
+
+/// Compares what an entry claims with what the kernel says of its process, which is returned if it is in this pid
+/// namespace. The start time that the entry leaves open is filled in.
+fn confirm(registered: &Registered) -> Result<(ReportedProcess, Option<ProcessInfo>), Refusal> {
+    let machine = registered.machine.as_deref();
+    if machine.is_some() && machine != machine::id() {
+        return Err(Refusal::OtherMachine);
+    }
+    let mut process = registered.process;
+    let is_here = process.namespace == process::namespace();
+    let found = is_here
+        .then(|| process::inspect(process.pid).ok())
+        .flatten();
+    let Some(started_at) = found.as_ref().map(|found| process::started_at(found.id)) else {
+        return match registered.start {
+            StartClaim::Unreadable => Err(Refusal::UnreadableStart),
+            StartClaim::Absent | StartClaim::Kernel(_) | StartClaim::Second(_) => {
+                Ok((process, None))
+            }
+        };
+    };
+    match registered.start {
+        // The kernel's own number needs no clock.
+        StartClaim::Kernel(start)
+            if found.as_ref().is_some_and(|found| found.id.start != start) =>
+        {
+            return Err(Refusal::OtherStart);
+        }
+        StartClaim::Second(second) if second.abs_diff(started_at / 1000) > START_TOLERANCE_S => {
+            return Err(Refusal::OtherStart);
+        }
+        StartClaim::Unreadable => return Err(Refusal::UnreadableStart),
+        StartClaim::Absent if is_older(&registered.entry, started_at) => {
+            return Err(Refusal::OlderThanProcess);
+        }
+        StartClaim::Absent | StartClaim::Kernel(_) | StartClaim::Second(_) => {}
+    }
+    process.start = found.as_ref().map(|found| found.id.start);
+    Ok((process, found))
+}
+
+/// Whether an entry was last written before its process started: then it is of an earlier process of the same id.
+fn is_older(entry: &event::RegistryEntry, started_at: u64) -> bool {
+    let written = entry.updated_at.max(entry.status_at);
+    written.saturating_add(CLOCK_TOLERANCE_MS) < started_at
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use agent_console::os::machine;
 use agent_console::os::process;
 use serde_json::{Value, json};
 
@@ -194,10 +195,13 @@ impl Player {
                         Some(entry) => {
                             let id = process::inspect(pid).unwrap().id;
                             let clock = |ms| unix_ms(self.moment(ms));
+                            let machine = machine::id().unwrap_or_default();
+                            let domain = process::namespace()
+                                .map(|inode| format!("linux:{machine}:pid:[{inode}]"));
                             let entry = recording.registry_entry(
                                 entry,
                                 (pid, id.start),
-                                process::namespace(),
+                                domain.as_deref(),
                                 clock,
                             );
                             write(file, &entry);

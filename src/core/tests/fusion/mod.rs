@@ -81,7 +81,7 @@ fn sighting(entry: Option<Value>, epoch: u64) -> RegistryUpdate {
             entry[stamp] = (epoch + entry[stamp].as_u64().unwrap()).into();
         }
         let registry = agents::DEFAULT.registry.as_ref().unwrap();
-        (registry.read)(entry.to_string().as_bytes(), None).unwrap()
+        (registry.read)(entry.to_string().as_bytes(), CLAUDE.pid, None).unwrap()
     });
     RegistryUpdate {
         timing: agents::DEFAULT.timing,
