@@ -7,6 +7,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -83,6 +84,8 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     let shell = from(file.attention.background_shell.is_some());
     let enabled = from(file.usage.enabled.is_some());
     let interval = from(file.usage.interval.is_some());
+    let quiet_after = from(file.attention.quiet_after.is_some());
+    let quiet = from(file.attention.quiet.is_some());
     let config_dirs: Vec<_> = agents::ALL
         .iter()
         .map(|agent| {
@@ -91,10 +94,11 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
         })
         .collect();
     let config = Config::from(file);
-    let never = || "0".to_owned();
-    let idle = config
-        .idle_timeout
-        .map_or_else(never, |time| humantime::format_duration(time).to_string());
+    let time = |time: Option<Duration>| {
+        let never = || "0".to_owned();
+        time.map_or_else(never, |time| humantime::format_duration(time).to_string())
+    };
+    let idle = time(config.idle_timeout);
 
     // Only paths can hold characters that TOML must escape; one that is not UTF-8 cannot be written in TOML.
     let text = |path: &Path| toml::Value::String(path.to_string_lossy().into_owned());
@@ -107,6 +111,9 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     writeln!(out, "\n[attention]")?;
     let background_shell = config.attention_background_shell;
     writeln!(out, "background_shell = {background_shell} # {shell}")?;
+    let after = time(config.quiet_after);
+    writeln!(out, "quiet_after = \"{after}\" # {quiet_after}")?;
+    writeln!(out, "quiet = {} # {quiet}", config.attention_quiet)?;
     writeln!(out, "\n[usage]")?;
     writeln!(out, "enabled = {} # {enabled}", config.usage_enabled)?;
     let usage = humantime::format_duration(config.usage_interval);
@@ -190,7 +197,8 @@ mod tests {
         assert_eq!(
             text,
             "socket = \"/s\" # flag\nidle_timeout = \"1h 30m\" # file\nhistory = 5 # file\nlog = \"info\" # default\n\
-             record_prompts = true # default\n\n[attention]\nbackground_shell = true # default\n\n[usage]\n\
+             record_prompts = true # default\n\n[attention]\nbackground_shell = true # default\n\
+             quiet_after = \"10m\" # default\nquiet = false # default\n\n[usage]\n\
              enabled = true # default\ninterval = \"3m\" # default\n\n\
              [agents.claude-code]\nconfig_dirs = [] # default\n"
         );
@@ -202,6 +210,7 @@ mod tests {
             "",
             "idle_timeout = 0\nlog = \"trace\"\nrecord_prompts = false",
             "[usage]\nenabled = false\ninterval = \"61s\"",
+            "[attention]\nquiet_after = \"0\"\nquiet = true",
             "[agents.claude-code]\nconfig_dirs = [\"/a \\\"b\\\"\", \"~/c\"]",
             "socket = \"/with \\\"quotes\\\" and \\\\\"",
         ] {

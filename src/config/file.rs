@@ -46,6 +46,10 @@ pub(crate) struct FileConfig {
 #[serde(default, deny_unknown_fields, expecting = "a table, [attention]")]
 pub(crate) struct FileAttention {
     pub(crate) background_shell: Option<bool>,
+    /// Zero means never.
+    #[serde(deserialize_with = "quiet_after")]
+    pub(crate) quiet_after: Option<Duration>,
+    pub(crate) quiet: Option<bool>,
 }
 
 /// The table `[usage]`.
@@ -219,6 +223,21 @@ fn socket<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Erro
 }
 
 fn idle_timeout<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    time_or_never(
+        from,
+        "write one like \"90s\", \"60min\" or \"2h\", or \"0\" for never",
+    )
+}
+
+fn quiet_after<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    time_or_never(from, "write one like \"10min\", or \"0\" for never")
+}
+
+/// A duration of at most [`MAX_IDLE_TIMEOUT`]; zero, also without a unit, means never.
+fn time_or_never<'de, D: Deserializer<'de>>(
+    from: D,
+    hint: &str,
+) -> Result<Option<Duration>, D::Error> {
     let value = Value::deserialize(from)?;
     let is_zero = match &value {
         Value::Integer(number) => *number == 0,
@@ -228,7 +247,6 @@ fn idle_timeout<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, 
     if is_zero {
         return Ok(Some(Duration::ZERO));
     }
-    let hint = "write one like \"90s\", \"60min\" or \"2h\", or \"0\" for never";
     let time = duration(&value, hint).map_err(Error::custom)?;
     if time > MAX_IDLE_TIMEOUT {
         return Err(Error::custom("more than 366 days; write \"0\" for never"));

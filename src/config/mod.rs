@@ -35,6 +35,9 @@ pub(crate) const SOCKET_VARIABLE: &str = "AGENT_CONSOLE_SOCKET";
 /// Transitions kept a session unless the file says otherwise.
 pub(crate) const DEFAULT_HISTORY: usize = 32;
 
+/// After how long without a sign a session at work is quiet, unless the file says otherwise.
+pub(crate) const DEFAULT_QUIET_AFTER: Duration = Duration::from_mins(10);
+
 /// Most transitions kept a session. A whole session goes out with each change: a longer ring would make that line
 /// outgrow what a client reads.
 pub(crate) const MAX_HISTORY: usize = 256;
@@ -79,6 +82,10 @@ pub(crate) const TEMPLATE: &str = r#"# agent-console's settings. Each line shows
 # Whether a session that has finished needs a person although a background shell runs: it may be a build, and it may be
 # a server that never ends.
 # background_shell = true
+# Show that a session at work has given no sign for this long: "10min", "2h"; "0" is never.
+# quiet_after = "10min"
+# Whether such a session needs a person.
+# quiet = false
 
 # [usage]
 # Whether to ask the account's service for its limits while a dashboard is open.
@@ -149,6 +156,10 @@ pub(crate) struct Config {
     pub usage_enabled: bool,
     /// Time between two fetches of them.
     pub usage_interval: Duration,
+    /// After how long without a sign a session at work is quiet; `None`: never.
+    pub quiet_after: Option<Duration>,
+    /// Whether a quiet session needs a person.
+    pub attention_quiet: bool,
     /// By the agent's name: configuration directories that are not found without being named, absolute paths.
     pub agent_dirs: BTreeMap<Box<str>, Vec<PathBuf>>,
 }
@@ -164,6 +175,8 @@ impl Default for Config {
             attention_background_shell: true,
             usage_enabled: true,
             usage_interval: DEFAULT_USAGE_INTERVAL,
+            quiet_after: Some(DEFAULT_QUIET_AFTER),
+            attention_quiet: false,
             agent_dirs: BTreeMap::new(),
         }
     }
@@ -187,6 +200,11 @@ impl From<FileConfig> for Config {
                 .unwrap_or(default.attention_background_shell),
             usage_enabled: file.usage.enabled.unwrap_or(default.usage_enabled),
             usage_interval: file.usage.interval.unwrap_or(default.usage_interval),
+            quiet_after: match file.attention.quiet_after {
+                Some(time) => Some(time).filter(|time| !time.is_zero()),
+                None => default.quiet_after,
+            },
+            attention_quiet: file.attention.quiet.unwrap_or(default.attention_quiet),
             agent_dirs: file
                 .agents
                 .into_iter()

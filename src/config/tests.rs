@@ -46,6 +46,8 @@ fn the_template_shows_every_default() {
     assert!(given.attention.background_shell.is_some());
     assert!(given.usage.enabled.is_some());
     assert!(given.usage.interval.is_some());
+    assert!(given.attention.quiet_after.is_some());
+    assert!(given.attention.quiet.is_some());
     for agent in agents::ALL {
         assert!(given.agents[agent.name].config_dirs.is_some());
     }
@@ -61,7 +63,7 @@ fn every_setting_is_read() {
         history = 0x10
         log = "debug"
         record_prompts = false
-        attention = { background_shell = false }
+        attention = { background_shell = false, quiet_after = "1h", quiet = true }
         usage = { interval = "5min", enabled = false }
         agents.claude-code.config_dirs = ["/a", "~/b", "~"]
         "#,
@@ -78,6 +80,8 @@ fn every_setting_is_read() {
             attention_background_shell: false,
             usage_enabled: false,
             usage_interval: Duration::from_mins(5),
+            quiet_after: Some(Duration::from_hours(1)),
+            attention_quiet: true,
             agent_dirs: [(
                 "claude-code".into(),
                 vec!["/a".into(), home().join("b"), home()]
@@ -99,6 +103,8 @@ fn zero_is_never() {
     for text in ["0", "\"0\"", "\" 0 \"", "\"0s\""] {
         let config = parse(&format!("idle_timeout = {text}")).unwrap();
         assert_eq!(config.idle_timeout, None, "{text}");
+        let config = parse(&format!("attention.quiet_after = {text}")).unwrap();
+        assert_eq!(config.quiet_after, None, "{text}");
     }
 }
 

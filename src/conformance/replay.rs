@@ -62,7 +62,9 @@ impl Replay {
             usage_interval_ms: None,
             attention: AttentionRules {
                 background_shell: true,
+                quiet: false,
             },
+            quiet_after_ms: None,
         };
         Self {
             agent,
@@ -200,7 +202,7 @@ impl Replay {
                     Effect::Reply(_, line) => {
                         self.replies.push(serde_json::from_slice(&line).unwrap());
                     }
-                    Effect::Subscribe(_) | Effect::ScanRegistries => {}
+                    Effect::Subscribe(_) | Effect::ScanRegistries | Effect::Inspect(_) => {}
                     other => panic!("not expected in a replay: {other:?}"),
                 }
             }

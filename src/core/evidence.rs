@@ -183,6 +183,8 @@ pub(crate) enum Rule {
     Exited,
     Crashed,
     Stale,
+    Stopped,
+    Continued,
     Reported,
     ClosedAlready,
     TooLate,
@@ -362,6 +364,11 @@ impl Rule {
                 "stale",
                 "no source has reported for a day, and there is no process to watch",
             ),
+            Self::Stopped => (
+                "stopped",
+                "a signal has stopped the process: a person must continue it",
+            ),
+            Self::Continued => ("continued", "the process runs again"),
             Self::Reported => ("reported", "a script or a person has set the status"),
             Self::ClosedAlready => (
                 "closed_already",

@@ -19,6 +19,7 @@
 
 mod evidence;
 mod feed;
+mod inspection;
 mod lifecycle;
 mod limits;
 mod notices;
@@ -34,6 +35,7 @@ mod timers;
 mod turn;
 
 use self::feed::Feed;
+use self::inspection::Inspection;
 use self::lifecycle::{Drained, Lifecycle};
 use self::limits::LimitsService;
 use self::session::Session;
@@ -84,6 +86,8 @@ pub(crate) struct Settings {
     pub record_prompts: bool,
     /// How often the account's limits are fetched while a client is subscribed; `None`: never.
     pub usage_interval_ms: Option<u64>,
+    /// After how long without a sign a session at work is quiet; `None`: never.
+    pub quiet_after_ms: Option<u64>,
     /// When a session needs a person.
     pub attention: AttentionRules,
 }
@@ -93,6 +97,8 @@ pub(crate) struct Settings {
 pub(crate) struct AttentionRules {
     /// Whether one that has finished needs a person although a background shell runs.
     pub background_shell: bool,
+    /// Whether a quiet one does.
+    pub quiet: bool,
 }
 
 /// What happened.
@@ -153,8 +159,13 @@ pub(crate) enum Input {
     ProcessExited(ProcessId),
     /// A process can't be watched: its sessions count as ones without a process.
     ProcessUnwatchable(ProcessId),
+    /// Whether each of these processes is stopped by a signal: before a request of [`Core::processes_of`], and after
+    /// [`Effect::Inspect`].
+    ProcessesSeen(Vec<(ProcessId, bool)>),
     /// The moment of [`Core::next_timeout`], or any other: a spurious one does nothing.
     Timeout,
+    /// The loop has woken to send the service manager a sign of life.
+    Watchdog,
     /// SIGTERM or SIGINT.
     Terminated,
     /// The configuration was read again (the new settings, and what of the file takes a restart), or was refused (why).
@@ -189,6 +200,8 @@ pub(crate) enum Effect {
     Watch(ProcessId),
     /// End such a watch.
     Unwatch(ProcessId),
+    /// Look whether these processes are stopped, then hand in [`Input::ProcessesSeen`].
+    Inspect(Vec<ProcessId>),
     /// Watch the registry of this agent (first) below this configuration directory (second).
     WatchRegistry(Box<str>, Box<str>),
     /// Read all files of the watched registries again.
@@ -223,6 +236,7 @@ pub(crate) struct Core {
     feed: Feed,
     lifecycle: Lifecycle,
     limits: LimitsService,
+    inspection: Inspection,
     timers: Timers,
     /// Configuration directories of agents that hooks have reported.
     config_dirs: Vec<Box<str>>,
@@ -243,6 +257,7 @@ impl Core {
             feed: Feed::default(),
             lifecycle: Lifecycle::new(settings.idle_timeout_ms, now.uptime_ms),
             limits: LimitsService::new(settings.usage_interval_ms),
+            inspection: Inspection::default(),
             timers: Timers::default(),
             config_dirs: Vec::new(),
             reloading: Vec::new(),
@@ -257,7 +272,18 @@ impl Core {
     /// [`Self::end_turn`].
     pub(crate) fn handle(&mut self, input: Input, now: Now) -> std::vec::Drain<'_, Effect> {
         if !self.lifecycle.has_exited() {
+            let is_event = match &input {
+                Input::Timeout | Input::ProcessesSeen(_) => false,
+                _ => true,
+            };
+            let is_due = self.timers.next().is_some_and(|at| at <= now.uptime_ms);
             self.dispatch(input, now);
+            if is_event {
+                self.inspection.event();
+            }
+            if is_event || is_due {
+                self.inspect(now);
+            }
             self.rearm(now);
         }
         self.feed.drain()
@@ -335,6 +361,14 @@ impl Core {
                     self.lifecycle.touched_unwatched(now.uptime_ms);
                 }
             }
+            Input::ProcessesSeen(processes) => {
+                for (key, stopped) in self.sessions.seen_otherwise(&processes) {
+                    self.change(&key, now, |session| {
+                        session.process_seen(stopped, now.unix_ms)
+                    });
+                }
+            }
+            Input::Watchdog => {}
             Input::Timeout => self.handle_timeout(now),
             Input::Terminated => self.stop(StopReason::Signal, now),
             Input::Reloaded(outcome) => self.reloaded(outcome, now),
@@ -361,6 +395,9 @@ impl Core {
         timers.set(Timer::Limits, self.limits.value_timeout(has_subscribers));
         let fetch = self.limits.fetch_timeout(has_subscribers && may_fetch);
         timers.set(Timer::Fetch, fetch);
+        let inspects = has_subscribers && self.sessions.watched() > 0;
+        let inspection = self.inspection.timeout().filter(|_| inspects);
+        timers.set(Timer::Inspection, inspection);
         if self.lifecycle.has_exited() {
             timers.clear();
         }
@@ -454,12 +491,15 @@ impl Core {
         let interval = settings.usage_interval_ms;
         self.limits
             .set_interval(interval, may_fetch, &mut self.feed, now);
-        if !settings.record_prompts {
-            for key in self.sessions.keys() {
+        for key in self.sessions.keys() {
+            if !settings.record_prompts {
                 self.change(&key, now, Session::forget_prompts);
             }
-        }
-        for key in self.sessions.keys() {
+            if settings.quiet_after_ms.is_none() {
+                self.change(&key, now, Session::forget_quiet);
+            }
+            self.sessions
+                .rearm(&key, now.uptime_ms, settings, &mut self.timers);
             self.change(&key, now, |session| {
                 session.attention_differs(former.attention, settings.attention)
             });
@@ -489,7 +529,7 @@ impl Core {
         let moment = sessions::Moment {
             at,
             now,
-            history: self.settings.history,
+            settings: self.settings,
         };
         let touched =
             self.sessions

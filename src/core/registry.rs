@@ -53,7 +53,8 @@ impl Core {
     pub(super) fn session_timeout(&mut self, key: &str, now: Now) {
         let due = self.sessions.get(key).and_then(Session::timeout_at);
         let at = due.unwrap_or(now.unix_ms).min(now.unix_ms);
-        self.upsert(key, now, at, || None, Session::handle_timeout);
+        let change = |session: &mut Session| session.handle_timeout(now.uptime_ms);
+        self.upsert(key, now, at, || None, change);
     }
 
     /// Watches the registry of the agent of this report, unless it is watched already.

@@ -5,12 +5,13 @@
 //! [`super::Core`] only.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 
 use super::feed::Feed;
 use super::session::Session;
 use super::timers::Timers;
-use super::{AttentionRules, Effect, Now};
+use super::{AttentionRules, Effect, Now, Settings};
 use crate::os::process::ProcessId;
 use crate::protocol::{Counts, Notification, SET_PREFIX, SessionChanged, SessionRemoved, Status};
 
@@ -38,8 +39,8 @@ pub(crate) struct Moment {
     pub(crate) at: u64,
     /// By the daemon's clocks.
     pub(crate) now: Now,
-    /// How many transitions a session keeps.
-    pub(crate) history: usize,
+    /// How many transitions a session keeps, when it is quiet.
+    pub(crate) settings: Settings,
 }
 
 /// What a change meant for the sessions without a process to watch, which decide how long the daemon stays.
@@ -93,14 +94,13 @@ impl Sessions {
         let outcome = self.update(key, make, |session| {
             let before = (session.watched_while_open(), session.timeout_ms());
             let changed = change(session);
-            if changed {
-                session.commit_status(moment.at, moment.now, moment.history.max(1));
-            }
+            let is_sign = changed && session.commit_status(moment.at, moment.now, moment.settings);
             let after = (session.watched_while_open(), session.timeout_ms());
             let is_first = changed && !std::mem::replace(&mut session.is_unpublished, changed);
-            (changed, is_first, before, after, session.is_unwatched())
+            let is_unwatched = session.is_unwatched();
+            (changed, is_first, before, after, is_sign, is_unwatched)
         });
-        let Some((true, is_first, before, after, is_unwatched)) = outcome else {
+        let Some((true, is_first, before, after, is_sign, is_unwatched)) = outcome else {
             return Touched::Nothing;
         };
         timers.set_session(key, before.1, after.1);
@@ -119,7 +119,9 @@ impl Sessions {
             // A closed session: nothing waits for it.
             self.remove(&oldest, timers, feed);
         }
-        if is_unwatched {
+        if !is_sign {
+            Touched::Nothing
+        } else if is_unwatched {
             Touched::Unwatched
         } else if was_unwatched {
             Touched::LastOfUnwatched
@@ -180,6 +182,47 @@ impl Sessions {
     /// The process of the session can't be watched after all.
     pub(crate) fn unwatch(&mut self, key: &str) {
         self.update(key, || None, Session::unwatch);
+    }
+
+    /// Moves the timer of this session after the settings have changed.
+    pub(crate) fn rearm(
+        &mut self,
+        key: &str,
+        now_ms: u64,
+        settings: Settings,
+        timers: &mut Timers,
+    ) {
+        if let Some(session) = self.by_key.get_mut(key) {
+            let before = session.timeout_ms();
+            session.arm_quiet(now_ms, settings);
+            timers.set_session(key, before, session.timeout_ms());
+        }
+    }
+
+    /// The watched processes of open sessions, each once: if there are more than `most`, those of the sessions that have
+    /// changed last.
+    pub(crate) fn watched_processes(&self, most: usize) -> Vec<ProcessId> {
+        let watched = |session: &Session| {
+            let process = session.watched_while_open()?;
+            Some((Reverse(session.touched_ms()), process))
+        };
+        let mut watched: Vec<_> = self.iter().filter_map(watched).collect();
+        watched.sort_unstable_by_key(|(touched, process)| (*touched, process.pid, process.start));
+        let mut seen = HashSet::new();
+        let processes = watched.into_iter().map(|(_, process)| process);
+        let once = processes.filter(|process| seen.insert(*process));
+        once.take(most).collect()
+    }
+
+    /// The keys of the open sessions that are known otherwise than their process was seen, with what was seen: whether it
+    /// is stopped.
+    pub(crate) fn seen_otherwise(&self, processes: &[(ProcessId, bool)]) -> Vec<(Box<str>, bool)> {
+        let seen: HashMap<_, _> = processes.iter().copied().collect();
+        let otherwise = |session: &Session| {
+            let stopped = *seen.get(&session.watched_while_open()?)?;
+            (session.is_stopped() != stopped).then(|| (session.key().into(), stopped))
+        };
+        self.iter().filter_map(otherwise).collect()
     }
 
     /// Ends the watch of a process, unless another open session is of the same one.

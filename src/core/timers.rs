@@ -17,12 +17,14 @@ pub(crate) enum Timer {
     Limits,
     /// A fetch of the limits is due, or takes too long.
     Fetch,
+    /// The processes of the sessions must be looked at.
+    Inspection,
 }
 
 /// The deadlines.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    single: [Option<u64>; 4],
+    single: [Option<u64>; 5],
     sessions: BTreeSet<(u64, Box<str>)>,
 }
 

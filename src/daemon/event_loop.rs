@@ -9,12 +9,10 @@
 //! its queue still is), and the accepted clients are served. Once nothing is left to read, or after [`GRACE`], the core
 //! receives [`Input::Drained`] and decides whether to exit.
 
-use std::future::{pending, poll_fn};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
@@ -24,11 +22,12 @@ use super::connection::ConnectionEvent;
 use super::exit_watcher::ExitWatcher;
 use super::limits_child::Fetcher;
 use super::listener::{Listener, Origin};
-use super::reactor::register;
+use super::ready::{acceptable, at, listen, tick};
 use super::sd_notify;
+use super::settings::settings;
 use super::signals::{SignalEvent, Signals};
 use crate::config::Config;
-use crate::core::{AttentionRules, ClientId, Core, DaemonInfo, Effect, Input, Now, Settings};
+use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now};
 use crate::log::LogControl;
 use crate::os::{clock, memory, process};
 use crate::protocol::NoticeCode;
@@ -71,23 +70,10 @@ pub(super) struct EventLoop {
     registries: Registries,
     fetcher: Fetcher,
     signals: Signals,
+    /// The processes that the core wants looked at, at the end of the turn.
+    to_inspect: Vec<process::ProcessId>,
     /// The last input's effects, kept to reuse the allocation.
     effects: Vec<Effect>,
-}
-
-/// The part of the configuration that the core goes by.
-fn settings(config: &Config) -> Settings {
-    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let interval = Some(config.usage_interval).filter(|_| config.usage_enabled);
-    Settings {
-        idle_timeout_ms: config.idle_timeout.map(ms),
-        history: config.history,
-        record_prompts: config.record_prompts,
-        usage_interval_ms: interval.map(ms),
-        attention: AttentionRules {
-            background_shell: config.attention_background_shell,
-        },
-    }
 }
 
 impl EventLoop {
@@ -129,6 +115,7 @@ impl EventLoop {
             exited,
             fetcher: Fetcher::new(),
             signals,
+            to_inspect: Vec::new(),
             effects: Vec::new(),
         })
     }
@@ -161,7 +148,7 @@ impl EventLoop {
                 () = at(grace) => self.drained(),
                 () = tick(watchdog.as_mut()) => {
                     sd_notify::alive();
-                    ControlFlow::Continue
+                    self.handle(Input::Watchdog)
                 }
             };
             let flow = match flow {
@@ -206,6 +193,13 @@ impl EventLoop {
         }
         self.publish();
         self.clients.flush_dashboards();
+        let processes = std::mem::take(&mut self.to_inspect);
+        if !processes.is_empty() {
+            // After the answers and the fan-out, which it must not delay.
+            self.inspect(&processes);
+            self.publish();
+            self.clients.flush_dashboards();
+        }
         self.close_answered();
         self.report_disconnected();
         if self.draining_since.is_some() && self.is_drained() {
@@ -241,6 +235,27 @@ impl EventLoop {
     }
 
     fn handle(&mut self, input: Input) -> ControlFlow {
+        if let Input::Request { request, .. } = &input {
+            let processes = self.core.processes_of(request);
+            if !processes.is_empty() {
+                self.inspect(&processes);
+            }
+        }
+        self.take(input)
+    }
+
+    /// Looks whether the processes are stopped. One that is gone is left out: its exit is reported otherwise.
+    fn inspect(&mut self, processes: &[process::ProcessId]) {
+        let seen = processes.iter().filter_map(|process| {
+            let found = process::inspect(process.pid).ok()?;
+            let runs = found.id == *process && !found.zombie;
+            runs.then_some((*process, found.stopped))
+        });
+        let seen = seen.collect();
+        self.take(Input::ProcessesSeen(seen));
+    }
+
+    fn take(&mut self, input: Input) -> ControlFlow {
         let now = self.now();
         let mut effects = std::mem::take(&mut self.effects);
         effects.extend(self.core.handle(input, now));
@@ -286,6 +301,7 @@ impl EventLoop {
                 }
             }
             Effect::Unwatch(process) => self.exits.unwatch(process),
+            Effect::Inspect(processes) => self.to_inspect = processes,
             Effect::WatchRegistry(agent, directory) => {
                 self.registries.watch(&agent, Path::new(&*directory));
             }
@@ -470,36 +486,5 @@ impl EventLoop {
             self.listener.path().display(),
             self.listener.origin().as_str()
         )
-    }
-}
-
-/// A duplicate of the descriptor: the listener may take a new socket when it resumes.
-fn listen(listener: &Listener) -> std::io::Result<AsyncFd<OwnedFd>> {
-    register(listener.as_fd().try_clone_to_owned()?, Interest::READABLE)
-}
-
-/// Resolves when a connection may be waiting to be accepted.
-async fn acceptable(listening: Option<&AsyncFd<OwnedFd>>) {
-    match listening {
-        // An error of the reactor means that it is shutting down.
-        Some(listening) => match listening.readable().await {
-            Ok(mut ready) => ready.clear_ready(),
-            Err(_) => pending().await,
-        },
-        None => pending().await,
-    }
-}
-
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment.into()).await,
-        None => pending().await,
-    }
-}
-
-async fn tick(interval: Option<&mut tokio::time::Interval>) {
-    match interval {
-        Some(interval) => drop(poll_fn(|context| interval.poll_tick(context)).await),
-        None => pending().await,
     }
 }

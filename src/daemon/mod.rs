@@ -16,7 +16,9 @@ pub mod listener;
 mod outbox;
 pub mod program;
 mod reactor;
+mod ready;
 mod sd_notify;
+mod settings;
 mod signals;
 
 use std::cell::Cell;

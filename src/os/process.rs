@@ -36,6 +36,8 @@ pub struct ProcessInfo {
     /// The device of its controlling terminal, `/dev/pts/3` say; `None` without one, or for a kind of device that has
     /// no well-known name.
     pub tty: Option<String>,
+    /// A signal has stopped it (Ctrl-Z), and SIGCONT would continue it. Not that a debugger holds it.
+    pub stopped: bool,
     /// It has ended, and only waits for its parent to ask how. A process whose first thread ended while others run on
     /// (the kernel shows it as a zombie, too) is not one.
     pub zombie: bool,
@@ -139,6 +141,7 @@ mod platform {
             id: ProcessId { pid, start },
             parent,
             tty: terminal(tty.cast_unsigned()),
+            stopped: state == b"T",
             zombie: matches!(state, b"Z" | b"X" | b"x") && threads <= 1,
         })
     }
@@ -190,6 +193,7 @@ mod platform {
             },
             parent: info.pbi_ppid,
             tty: terminal(info.e_tdev),
+            stopped: info.pbi_status == libc::SSTOP,
             zombie: info.pbi_status == libc::SZOMB,
         })
     }

@@ -168,8 +168,8 @@ pub struct SessionRecord<'a> {
     /// Only with `waiting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<WaitingFor>,
-    /// Whether nothing goes on without a person: it waits, it failed, or it has finished a turn since a person last typed
-    /// and no monitor, subagent or schedule resumes it. Never for a run without a person.
+    /// Whether nothing goes on without a person: it waits, it failed, its process is stopped, or it has finished a turn
+    /// since a person last typed and no monitor, subagent or schedule resumes it. Never for a run without a person.
     #[serde(default)]
     pub attention: bool,
     /// Since when the status holds, in ms since the epoch.
@@ -218,6 +218,13 @@ pub struct SessionRecord<'a> {
     /// be late: the first seconds mean nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hooks_silent_since: Option<u64>,
+    /// Since when its process is stopped by a signal (Ctrl-Z), in ms since the epoch: as it was seen, which may be later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_since: Option<u64>,
+    /// When a session at work gave its last sign, in ms since the epoch, if that is longer ago than the configuration's
+    /// `attention.quiet_after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_since: Option<u64>,
     /// The last transitions, oldest first; at most `history` of the configuration.
     #[serde(default)]
     pub history: Vec<Transition>,

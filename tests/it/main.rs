@@ -51,6 +51,8 @@ mod reexec;
 mod registry;
 mod smoke;
 mod statusline;
+#[cfg(any(target_os = "linux", clippy))]
+mod stopped;
 mod support;
 #[cfg(any(target_os = "linux", clippy))]
 mod systemd;

@@ -1,5 +1,5 @@
-//! What the process table says of a session: that its process is gone; and what long silence means where there is no
-//! process to watch.
+//! What the process table says of a session: that its process is gone, or stopped; and what long silence means where
+//! there is no process to watch.
 
 use super::{Ended, EndedBy, Session};
 use crate::core::evidence::{Observation, Rule};
@@ -14,6 +14,30 @@ impl Session {
             (EndReason::Crashed, Rule::Crashed)
         };
         self.close(at, "exited", reason, EndedBy::Exit, rule)
+    }
+
+    /// True if its process was stopped when it was seen last.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped_since.is_some()
+    }
+
+    /// Its process was seen, stopped by a signal or not. True if that is new.
+    pub(crate) fn process_seen(&mut self, stopped: bool, at: u64) -> bool {
+        if self.is_stopped() == stopped || self.ended.is_some() {
+            return false;
+        }
+        let (what, rule) = if stopped {
+            ("stopped", Rule::Stopped)
+        } else {
+            ("continued", Rule::Continued)
+        };
+        self.stopped_since = stopped.then_some(at);
+        self.evidence.process = Some(Observation {
+            at,
+            what: what.into(),
+        });
+        self.log_evidence(at, EvidenceKind::Process, what.into(), rule);
+        true
     }
 
     /// It had no event for too long and has no process to watch. True if that closed it.

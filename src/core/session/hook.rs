@@ -64,7 +64,7 @@ impl Session {
         if !report_is_newer {
             self.scripted = None;
         }
-        self.process = process.or(self.process);
+        self.set_process(process);
         self.attended = report.attended.unwrap_or(self.attended);
         let event = self.describe(report, event, prompts);
         let rule = self.advance(event, report.at, self.attended, prompts);

@@ -13,9 +13,9 @@ mod script;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::Now;
 use super::evidence::{Evidence, Rule};
 use super::turn::reorder::ReorderBuffer;
+use super::{Now, Settings};
 use crate::event::{ReportedProcess, Timing};
 use crate::os::process::ProcessId;
 use crate::protocol::{EndReason, EvidenceKind, Status, Terminal, Transition, WaitingFor};
@@ -117,6 +117,15 @@ struct Description {
     cost_usd: Option<f64>,
 }
 
+/// When something follows from silence, in ms of the daemon's uptime.
+#[derive(Debug, Default)]
+struct Timeouts {
+    /// For the turn: a status of the registry has lasted for long enough.
+    turn: Option<u64>,
+    /// The session becomes quiet.
+    quiet: Option<u64>,
+}
+
 /// The status as last committed.
 #[derive(Debug)]
 struct Committed {
@@ -132,6 +141,8 @@ pub(crate) struct Session {
     identity: Identity,
     description: Description,
     process: Option<Process>,
+    /// Since when its process is stopped by a signal, as far as it was seen, in ms since the epoch.
+    stopped_since: Option<u64>,
     /// Whether a person sits at the session.
     attended: bool,
     turns: ReorderBuffer,
@@ -144,10 +155,14 @@ pub(crate) struct Session {
     committed: Committed,
     evidence: Evidence,
     started_at: u64,
-    /// When it last changed, in ms of the daemon's uptime.
+    /// When a source last gave a sign of it, in ms of the daemon's uptime, and in ms since the epoch.
     touched_ms: u64,
-    /// When something follows from silence, in ms of the daemon's uptime.
-    timeout_ms: Option<u64>,
+    touched_at: u64,
+    /// A source has given a sign since the last [`Self::commit_status`].
+    is_touched: bool,
+    /// If it is at work and has given no sign for long: when it gave the last, in ms since the epoch.
+    quiet_since: Option<u64>,
+    timeouts: Timeouts,
     /// Subscribers do not know its last change yet. Kept by [`super::sessions`].
     pub(super) is_unpublished: bool,
 }
@@ -165,6 +180,7 @@ impl Session {
             },
             description: Description::default(),
             process: None,
+            stopped_since: None,
             attended: true,
             turns: ReorderBuffer::default(),
             timing,
@@ -180,7 +196,10 @@ impl Session {
             evidence: Evidence::default(),
             started_at: at,
             touched_ms: 0,
-            timeout_ms: None,
+            touched_at: at,
+            is_touched: true,
+            quiet_since: None,
+            timeouts: Timeouts::default(),
             is_unpublished: false,
         }
     }
@@ -224,7 +243,7 @@ impl Session {
         self.ended.is_none() && self.watched_while_open().is_none()
     }
 
-    /// When it last changed, in ms of the daemon's uptime.
+    /// When a source last gave a sign of it, in ms of the daemon's uptime.
     pub(crate) fn touched_ms(&self) -> u64 {
         self.touched_ms
     }
@@ -236,7 +255,34 @@ impl Session {
 
     /// When [`Self::handle_timeout`] is due, in ms of the daemon's uptime.
     pub(crate) fn timeout_ms(&self) -> Option<u64> {
-        self.timeout_ms
+        let Timeouts { turn, quiet } = self.timeouts;
+        turn.into_iter().chain(quiet).min()
+    }
+
+    /// Applies what follows from silence until now. False if nothing does.
+    pub(crate) fn handle_timeout(&mut self, now_ms: u64) -> bool {
+        let is_due = |at: Option<u64>| at.is_some_and(|at| at <= now_ms);
+        if is_due(self.timeouts.turn) {
+            return self.handle_turn_timeout();
+        }
+        let becomes_quiet = is_due(self.timeouts.quiet);
+        if becomes_quiet {
+            self.quiet_since = Some(self.touched_at);
+        }
+        becomes_quiet
+    }
+
+    /// Silence no longer counts. True if it did.
+    pub(crate) fn forget_quiet(&mut self) -> bool {
+        self.quiet_since.take().is_some()
+    }
+
+    /// Sets when a session at work becomes quiet.
+    pub(crate) fn arm_quiet(&mut self, now_ms: u64, settings: Settings) {
+        let is_at_work = self.status().0 == Status::Working && self.stopped_since.is_none();
+        let after = settings.quiet_after_ms;
+        let after = after.filter(|_| is_at_work && self.quiet_since.is_none());
+        self.timeouts.quiet = after.map(|after| now_ms.max(self.touched_ms + after));
     }
 
     /// True if `name` is its agent's id for it.
@@ -275,17 +321,24 @@ impl Session {
             .is_some()
     }
 
-    /// Commits a new status with its time, and to the history. Called after each change; `at` is its stamp.
-    pub(crate) fn commit_status(&mut self, at: u64, now: Now, history: usize) {
-        self.touched_ms = now.uptime_ms;
-        self.timeout_ms = self
+    /// Commits a new status with its time, and to the history. Called after each change; `at` is its stamp. True if the
+    /// change was a sign of a source.
+    pub(crate) fn commit_status(&mut self, at: u64, now: Now, settings: Settings) -> bool {
+        let is_touched = std::mem::take(&mut self.is_touched);
+        if is_touched {
+            self.touched_ms = now.uptime_ms;
+            self.touched_at = now.unix_ms;
+            self.quiet_since = None;
+        }
+        self.timeouts.turn = self
             .timeout_at()
             .map(|at| now.uptime_ms + at.saturating_sub(now.unix_ms));
+        self.arm_quiet(now.uptime_ms, settings);
         let (status, waiting_for) = self.status();
         let committed = &mut self.committed;
         let is_first = committed.history.is_empty();
         if (status, waiting_for) == (committed.status, committed.waiting_for) && !is_first {
-            return;
+            return is_touched;
         }
         // A status never begins before the one before it, except where the clock was set back.
         let at = if committed.since <= now.unix_ms {
@@ -294,7 +347,7 @@ impl Session {
             at
         };
         if status != committed.status || is_first {
-            while committed.history.len() >= history {
+            while committed.history.len() >= settings.history.max(1) {
                 committed.history.pop_front();
             }
             committed.history.push_back(Transition { status, at });
@@ -302,15 +355,29 @@ impl Session {
         committed.status = status;
         committed.waiting_for = waiting_for;
         committed.since = at;
+        is_touched
+    }
+
+    /// Its process, if it was reported. Whether another one is stopped is not known.
+    fn set_process(&mut self, process: Option<Process>) {
+        let Some(process) = process else {
+            return;
+        };
+        if self.process.and_then(|known| known.watched) != process.watched {
+            self.stopped_since = None;
+        }
+        self.process = Some(process);
     }
 
     fn reopen(&mut self) {
         self.ended = None;
         self.evidence.process = None;
         self.registry_removed = false;
+        self.stopped_since = None;
     }
 
     fn log_evidence(&mut self, at: u64, kind: EvidenceKind, what: Cow<'static, str>, rule: Rule) {
+        self.is_touched = true;
         let status = self.status();
         self.evidence.log.add(at, kind, what, rule, status);
     }

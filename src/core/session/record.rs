@@ -15,16 +15,23 @@ impl Session {
     fn reason(&self) -> Option<Cow<'_, str>> {
         match (&self.ended, &self.scripted) {
             (Some(_), _) => None,
+            (None, _) if self.is_stopped() => Some(Cow::Borrowed("stopped: `fg` continues it")),
             (None, Some(scripted)) => scripted.reason.as_deref().map(Cow::Borrowed),
             (None, None) => self.turns.now().reason(),
         }
     }
 
     fn attention(&self, status: Status, rules: AttentionRules) -> bool {
+        let is_scripted = self.scripted.is_some();
+        if self.ended.is_some() || (!self.attended && !is_scripted) {
+            // A run without a person needs none.
+            return false;
+        }
+        if self.is_stopped() || (rules.quiet && self.quiet_since.is_some()) {
+            return true;
+        }
         match (status, &self.scripted) {
             (Status::Working | Status::Closed | Status::Unknown, _) => false,
-            // A run without a person needs none.
-            (Status::Waiting | Status::Error | Status::Idle, None) if !self.attended => false,
             (Status::Waiting | Status::Error, _) => true,
             (Status::Idle, Some(scripted)) => scripted.unread,
             (Status::Idle, None) => self.turns.now().needs_person(rules.background_shell),
@@ -69,6 +76,8 @@ impl Session {
             background: turn.background_shells(),
             resumes: turn.resumes(),
             hooks_silent_since: turn.hooks_silent_since(),
+            stopped_since: self.stopped_since.filter(|_| self.ended.is_none()),
+            quiet_since: self.quiet_since,
             history: self.committed.history.iter().copied().collect(),
             evidence: self.evidence.record(),
             started_at: self.started_at,

@@ -56,6 +56,7 @@ impl Session {
             self.description.title = Some(Title::Agent(title.clone()));
         }
         self.timing = update.timing;
+        self.is_touched = true;
         self.fill_in(entry, update.tty.as_deref(), process);
         if let (true, Some(observation), Some(status)) = (status_is_new, observation, entry.status)
         {
@@ -75,7 +76,7 @@ impl Session {
             self.log_evidence(at, EvidenceKind::Registry, what, rule);
             // A status that has stood for long when it is first seen counts at once.
             if self.timeout_at().is_some_and(|due| due <= now) {
-                self.handle_timeout();
+                self.handle_turn_timeout();
             }
         }
         true
@@ -128,8 +129,8 @@ impl Session {
         true
     }
 
-    /// Applies what follows from silence until [`Self::timeout_at`]. False if nothing does.
-    pub(crate) fn handle_timeout(&mut self) -> bool {
+    /// Applies what follows from the registry's silence until [`Self::timeout_at`]. False if nothing does.
+    pub(super) fn handle_turn_timeout(&mut self) -> bool {
         let Some((at, rule)) = self.turns.handle_timeout(self.timing) else {
             return false;
         };
@@ -139,7 +140,7 @@ impl Session {
         true
     }
 
-    /// When, by the stamps, [`Self::handle_timeout`] is due, in ms since the epoch.
+    /// When, by the stamps, [`Self::handle_turn_timeout`] is due, in ms since the epoch.
     pub(crate) fn timeout_at(&self) -> Option<u64> {
         self.turns
             .next_timeout(self.timing)

@@ -24,7 +24,7 @@ impl Session {
         }
         let cwd = params.cwd.as_deref().filter(|cwd| !cwd.is_empty());
         replace(&mut self.description.cwd, cwd.map(Into::into));
-        self.process = process.or(self.process);
+        self.set_process(process);
         if params.status == Status::Closed {
             self.ended = Some(Ended {
                 at,

@@ -3,6 +3,7 @@
 mod fusion;
 mod idle;
 mod properties;
+mod quiet;
 mod registry;
 mod rules;
 mod sessions;
@@ -34,7 +35,9 @@ fn settings() -> Settings {
         usage_interval_ms: None,
         attention: AttentionRules {
             background_shell: true,
+            quiet: false,
         },
+        quiet_after_ms: None,
     }
 }
 
@@ -181,6 +184,7 @@ fn names(effects: &[Effect]) -> Vec<&'static str> {
         Effect::Disconnect(_) => "disconnect",
         Effect::Watch(_) => "watch",
         Effect::Unwatch(_) => "unwatch",
+        Effect::Inspect(_) => "inspect",
         Effect::WatchRegistry(..) => "watch a registry",
         Effect::ScanRegistries => "scan",
         Effect::Reload => "reload",

@@ -104,6 +104,7 @@ fn lines_of_stat_are_read_as_proc_5_says() {
             },
             parent: 1,
             tty: Some("/dev/pts/3".to_owned()),
+            stopped: false,
             zombie: false,
         }
     );

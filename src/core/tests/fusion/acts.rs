@@ -28,6 +28,8 @@ pub(super) enum Act {
     /// A shell command of the person's own, long enough to be seen.
     Bang,
     Clear,
+    /// Ctrl-Z while it works or rests, then `fg`.
+    Suspend,
     /// Another Stop hook makes the agent continue.
     StopBlocked,
 }
@@ -73,6 +75,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Flash),
         1 => Just(Act::Bang),
         1 => Just(Act::Clear),
+        1 => Just(Act::Suspend),
         1 => Just(Act::StopBlocked),
     ]
 }

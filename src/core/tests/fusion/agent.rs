@@ -10,6 +10,10 @@ pub(super) enum Evidence {
     Hook(u64, Value),
     Registry(Option<Value>),
     Exit,
+    /// A look at the process shows whether it is stopped.
+    Seen {
+        stopped: bool,
+    },
     /// Enough time has passed for everything to be known: what is shown.
     Check(&'static str),
 }
@@ -211,6 +215,18 @@ impl Agent {
                 self.registry("idle", None);
                 self.check("idle");
             }
+            Act::Suspend => {
+                self.suspend("as before, and stopped");
+                self.prompt();
+                self.tool("Bash");
+                self.check("working");
+                self.suspend("working!");
+                self.check("working");
+                self.tool_done("Bash");
+                self.stop(&json!([]));
+                self.idle();
+                self.check("idle!");
+            }
             Act::StopBlocked => {
                 self.prompt();
                 self.stop(&json!([]));
@@ -218,6 +234,20 @@ impl Agent {
                 self.stop(&json!([]));
                 self.idle();
                 self.check("idle!");
+            }
+        }
+    }
+
+    /// Ctrl-Z: no other source says anything until `fg`, some time later.
+    fn suspend(&mut self, shown: &'static str) {
+        for stopped in [true, false] {
+            self.wait(0, 2000);
+            let seen = self.now + self.chance(1000);
+            self.evidence.push((seen, Evidence::Seen { stopped }));
+            if stopped {
+                self.check(shown);
+            } else {
+                self.now = seen + 1;
             }
         }
     }

@@ -55,18 +55,29 @@ fn play(mut agent: Agent, sources: Sources) -> CoreHarness {
                 let effects = core.take(Input::ProcessExited(CLAUDE));
                 assert!(matches!(effects.first(), None | Some(Effect::Unwatch(_))));
             }
+            Evidence::Seen { stopped } => {
+                core.take(Input::ProcessesSeen(vec![(CLAUDE, stopped)]));
+            }
             Evidence::Check(expected) => {
                 let (mut expected, mut shown) =
                     (expected.to_owned(), without_reason(&core.shown(KEY)));
                 if expected == "as before, and looked at" {
                     expected = rest.replace("idle!", "idle");
                 }
+                let suspended = expected == "as before, and stopped";
+                if suspended {
+                    expected = format!("{}!", rest.trim_end_matches('!'));
+                    let flags = rest.split_once(" +");
+                    if let Some((status, flags)) = flags {
+                        expected = format!("{}! +{flags}", status.trim_end_matches('!'));
+                    }
+                }
                 if sources == Sources::RegistryOnly {
                     // The registry alone does not show who ended a turn, nor a failure, nor a number.
                     (expected, shown) = (coarse(&expected), coarse(&shown));
                 }
                 assert_eq!(shown, expected, "{}", explained(&mut core));
-                if !shown.starts_with('w') {
+                if !shown.starts_with('w') && !suspended {
                     rest = shown;
                 }
             }

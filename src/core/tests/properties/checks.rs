@@ -96,6 +96,9 @@ impl Driver {
                 session.waiting_for.is_some(),
                 session.status == Status::Waiting
             );
+            let is_closed = session.status == Status::Closed;
+            assert!(session.stopped_since.is_none() || !is_closed);
+            assert!(session.quiet_since.is_none() || session.status == Status::Working);
             assert_eq!(session.ended_at.is_some(), session.status == Status::Closed);
             assert_eq!(
                 session.end_reason.is_some(),

@@ -3,6 +3,7 @@
 use super::{Driver, Turn, parsed, update_of};
 use crate::client::Update;
 use crate::core::{ClientId, Effect};
+use crate::os::process::ProcessId;
 use crate::protocol::{FETCH_LIMIT_MS, Snapshot};
 
 impl Driver {
@@ -45,6 +46,15 @@ impl Driver {
             }
             Effect::Unwatch(process) => {
                 self.watched.remove(&(process.pid, process.start));
+            }
+            Effect::Inspect(processes) => {
+                assert!(self.clients.values().any(|client| client.subscribed));
+                assert!(!processes.is_empty());
+                let is_watched = |process: &ProcessId| {
+                    let process = (process.pid, process.start);
+                    self.watched.contains(&process)
+                };
+                assert!(processes.iter().all(is_watched), "{processes:?}");
             }
             Effect::WatchRegistry(_, directory) => assert_eq!(&*directory, "/home/dev/.claude"),
             Effect::ScanRegistries => assert_eq!(turn.subscribers, 0),

@@ -49,6 +49,8 @@ pub(super) enum Op {
     Due,
     RegistryChanged(Box<RegistryUpdate>),
     Exited(usize),
+    /// A look at a process shows whether it is stopped.
+    Seen(usize, bool),
     Unwatchable(usize),
     /// The child that fetches the limits has ended.
     Fetched(FetchOutcome),
@@ -358,16 +360,30 @@ fn new_settings() -> impl Strategy<Value = Settings> {
         0..6_usize,
         any::<bool>(),
         prop::option::of(select(&[MINUTE, 3 * MINUTE])),
+        prop::option::of(select(&[MINUTE, 10 * MINUTE])),
+        any::<bool>(),
         any::<bool>(),
     )
         .prop_map(
-            |(idle_timeout_ms, history, record_prompts, usage_interval_ms, background_shell)| {
+            |(
+                idle_timeout_ms,
+                history,
+                record_prompts,
+                usage_interval_ms,
+                quiet_after_ms,
+                background_shell,
+                quiet,
+            )| {
                 Settings {
                     idle_timeout_ms,
                     history,
                     record_prompts,
                     usage_interval_ms,
-                    attention: AttentionRules { background_shell },
+                    attention: AttentionRules {
+                        background_shell,
+                        quiet,
+                    },
+                    quiet_after_ms,
                 }
             },
         )
@@ -393,6 +409,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => fetched().prop_map(Op::Fetched),
         12 => registry_update().prop_map(|registry_update| Op::RegistryChanged(registry_update.into())),
         4 => (0..PROCESSES.len()).prop_map(Op::Exited),
+        4 => (0..PROCESSES.len(), any::<bool>()).prop_map(|(number, stopped)| Op::Seen(number, stopped)),
         1 => (0..PROCESSES.len()).prop_map(Op::Unwatchable),
         2 => prop::result::maybe_err(new_settings(), Just(())).prop_map(Op::Reloaded),
         4 => Just(Op::Drained),

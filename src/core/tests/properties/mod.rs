@@ -137,6 +137,7 @@ impl Driver {
     fn new() -> Self {
         let core = CoreHarness::with(Settings {
             usage_interval_ms: Some(3 * MINUTE),
+            quiet_after_ms: Some(10 * MINUTE),
             ..super::settings()
         });
         let history = super::settings().history;
@@ -209,6 +210,10 @@ impl Driver {
                 if self.watched.remove(&(process.pid, process.start)) {
                     self.step(Input::ProcessExited(process), &[]);
                 }
+            }
+            Op::Seen(number, stopped) => {
+                let seen = vec![(PROCESSES[number], stopped)];
+                self.step(Input::ProcessesSeen(seen), &[]);
             }
             Op::Unwatchable(number) => {
                 let process = PROCESSES[number];

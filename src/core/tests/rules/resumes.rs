@@ -61,6 +61,7 @@ fn a_background_shell_needs_a_person_unless_configured_otherwise() {
     let quiet = Settings {
         attention: AttentionRules {
             background_shell: false,
+            quiet: false,
         },
         ..settings()
     };

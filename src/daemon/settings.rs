@@ -1,0 +1,23 @@
+//! The part of the configuration that the core goes by.
+
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::core::{AttentionRules, Settings};
+
+/// The core's settings of this configuration.
+pub(super) fn settings(config: &Config) -> Settings {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let interval = Some(config.usage_interval).filter(|_| config.usage_enabled);
+    Settings {
+        idle_timeout_ms: config.idle_timeout.map(ms),
+        history: config.history,
+        record_prompts: config.record_prompts,
+        usage_interval_ms: interval.map(ms),
+        quiet_after_ms: config.quiet_after.map(ms),
+        attention: AttentionRules {
+            background_shell: config.attention_background_shell,
+            quiet: config.attention_quiet,
+        },
+    }
+}
