@@ -109,11 +109,11 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     writeln!(out, "log = \"{}\" # {log}", config.log.as_str())?;
     writeln!(out, "record_prompts = {} # {record}", config.record_prompts)?;
     writeln!(out, "\n[attention]")?;
-    let background_shell = config.attention_background_shell;
+    let background_shell = config.attention.background_shell;
     writeln!(out, "background_shell = {background_shell} # {shell}")?;
-    let after = time(config.quiet_after);
+    let after = time(config.attention.quiet_after);
     writeln!(out, "quiet_after = \"{after}\" # {quiet_after}")?;
-    writeln!(out, "quiet = {} # {quiet}", config.attention_quiet)?;
+    writeln!(out, "quiet = {} # {quiet}", config.attention.quiet)?;
     writeln!(out, "\n[usage]")?;
     writeln!(out, "enabled = {} # {enabled}", config.usage_enabled)?;
     let usage = humantime::format_duration(config.usage_interval);

@@ -150,18 +150,25 @@ pub(crate) struct Config {
     pub log: LogLevel,
     /// Whether prompt text may appear in `title` and `reason`.
     pub record_prompts: bool,
-    /// Whether a session that has finished needs a person although a background shell runs.
-    pub attention_background_shell: bool,
+    /// When a session needs a person.
+    pub attention: Attention,
     /// Whether the account's limits are fetched while someone watches.
     pub usage_enabled: bool,
     /// Time between two fetches of them.
     pub usage_interval: Duration,
-    /// After how long without a sign a session at work is quiet; `None`: never.
-    pub quiet_after: Option<Duration>,
-    /// Whether a quiet session needs a person.
-    pub attention_quiet: bool,
     /// By the agent's name: configuration directories that are not found without being named, absolute paths.
     pub agent_dirs: BTreeMap<Box<str>, Vec<PathBuf>>,
+}
+
+/// When a session needs a person, and when it is quiet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attention {
+    /// Whether one that has finished needs a person although a background shell runs.
+    pub background_shell: bool,
+    /// After how long without a sign one at work is quiet; `None`: never.
+    pub quiet_after: Option<Duration>,
+    /// Whether a quiet one needs a person.
+    pub quiet: bool,
 }
 
 impl Default for Config {
@@ -172,11 +179,13 @@ impl Default for Config {
             history: DEFAULT_HISTORY,
             log: LogLevel::default(),
             record_prompts: true,
-            attention_background_shell: true,
+            attention: Attention {
+                background_shell: true,
+                quiet_after: Some(DEFAULT_QUIET_AFTER),
+                quiet: false,
+            },
             usage_enabled: true,
             usage_interval: DEFAULT_USAGE_INTERVAL,
-            quiet_after: Some(DEFAULT_QUIET_AFTER),
-            attention_quiet: false,
             agent_dirs: BTreeMap::new(),
         }
     }
@@ -194,17 +203,19 @@ impl From<FileConfig> for Config {
             history: file.history.unwrap_or(default.history),
             log: file.log.unwrap_or(default.log),
             record_prompts: file.record_prompts.unwrap_or(default.record_prompts),
-            attention_background_shell: file
-                .attention
-                .background_shell
-                .unwrap_or(default.attention_background_shell),
+            attention: Attention {
+                background_shell: file
+                    .attention
+                    .background_shell
+                    .unwrap_or(default.attention.background_shell),
+                quiet_after: match file.attention.quiet_after {
+                    Some(time) => Some(time).filter(|time| !time.is_zero()),
+                    None => default.attention.quiet_after,
+                },
+                quiet: file.attention.quiet.unwrap_or(default.attention.quiet),
+            },
             usage_enabled: file.usage.enabled.unwrap_or(default.usage_enabled),
             usage_interval: file.usage.interval.unwrap_or(default.usage_interval),
-            quiet_after: match file.attention.quiet_after {
-                Some(time) => Some(time).filter(|time| !time.is_zero()),
-                None => default.quiet_after,
-            },
-            attention_quiet: file.attention.quiet.unwrap_or(default.attention_quiet),
             agent_dirs: file
                 .agents
                 .into_iter()

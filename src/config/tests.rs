@@ -77,11 +77,13 @@ fn every_setting_is_read() {
             history: 16,
             log: LogLevel::Debug,
             record_prompts: false,
-            attention_background_shell: false,
+            attention: Attention {
+                background_shell: false,
+                quiet_after: Some(Duration::from_hours(1)),
+                quiet: true,
+            },
             usage_enabled: false,
             usage_interval: Duration::from_mins(5),
-            quiet_after: Some(Duration::from_hours(1)),
-            attention_quiet: true,
             agent_dirs: [(
                 "claude-code".into(),
                 vec!["/a".into(), home().join("b"), home()]
@@ -104,7 +106,7 @@ fn zero_is_never() {
         let config = parse(&format!("idle_timeout = {text}")).unwrap();
         assert_eq!(config.idle_timeout, None, "{text}");
         let config = parse(&format!("attention.quiet_after = {text}")).unwrap();
-        assert_eq!(config.quiet_after, None, "{text}");
+        assert_eq!(config.attention.quiet_after, None, "{text}");
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::session::Session;
 use super::sessions::Found;
-use super::{Core, Effect, Now};
+use super::{Core, Effect, Input, Now};
 use crate::codec::Request;
 use crate::os::process::ProcessId;
 
@@ -49,6 +49,31 @@ impl Inspection {
             self.pending = false;
         }
         is_due
+    }
+}
+
+/// True if an input is a moment to look at the processes: something has happened to some session, or the loop has woken
+/// anyway.
+pub(super) fn is_moment(input: &Input) -> bool {
+    match input {
+        Input::Reported { .. }
+        | Input::Set { .. }
+        | Input::RegistryChanged(_)
+        | Input::ProcessExited(_)
+        | Input::ProcessUnwatchable(_)
+        | Input::LimitsFetched(_)
+        | Input::Watchdog => true,
+        // Requests that show sessions have a look of their own, before they are answered.
+        Input::Request { .. }
+        | Input::StatusAsked { .. }
+        | Input::Refused { .. }
+        | Input::Disconnected(_)
+        | Input::ProcessesSeen(_)
+        | Input::Timeout
+        | Input::Terminated
+        | Input::Reloaded(_)
+        | Input::Notice { .. }
+        | Input::Drained => false,
     }
 }
 

@@ -272,10 +272,7 @@ impl Core {
     /// [`Self::end_turn`].
     pub(crate) fn handle(&mut self, input: Input, now: Now) -> std::vec::Drain<'_, Effect> {
         if !self.lifecycle.has_exited() {
-            let is_event = match &input {
-                Input::Timeout | Input::ProcessesSeen(_) => false,
-                _ => true,
-            };
+            let is_event = inspection::is_moment(&input);
             let is_due = self.timers.next().is_some_and(|at| at <= now.uptime_ms);
             self.dispatch(input, now);
             if is_event {

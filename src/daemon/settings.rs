@@ -14,10 +14,10 @@ pub(super) fn settings(config: &Config) -> Settings {
         history: config.history,
         record_prompts: config.record_prompts,
         usage_interval_ms: interval.map(ms),
-        quiet_after_ms: config.quiet_after.map(ms),
+        quiet_after_ms: config.attention.quiet_after.map(ms),
         attention: AttentionRules {
-            background_shell: config.attention_background_shell,
-            quiet: config.attention_quiet,
+            background_shell: config.attention.background_shell,
+            quiet: config.attention.quiet,
         },
     }
 }

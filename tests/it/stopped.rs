@@ -77,8 +77,10 @@ fn a_request_shows_whether_an_agent_is_stopped() {
     assert_eq!(shown(&snapshot["result"]["sessions"][0]), STOPPED);
     // A stopped process can be killed, and then is over like another.
     drop(agent);
-    let change = wire.notified("session.changed");
-    assert_eq!(shown(&change["session"]), ("closed", false, ""));
+    until("its end", || {
+        let session = wire.notified("session.changed")["session"].take();
+        (shown(&session) == ("closed", false, "")).then_some(())
+    });
 }
 
 #[test]

@@ -117,6 +117,17 @@ struct Description {
     cost_usd: Option<f64>,
 }
 
+/// The last sign that a source gave of a session.
+#[derive(Debug)]
+struct Sign {
+    /// When it came, in ms of the daemon's uptime.
+    uptime_ms: u64,
+    /// When it came, in ms since the epoch.
+    unix_ms: u64,
+    /// Another has come since: its time is noted with the next [`Session::commit_status`].
+    is_new: bool,
+}
+
 /// When something follows from silence, in ms of the daemon's uptime.
 #[derive(Debug, Default)]
 struct Timeouts {
@@ -155,11 +166,7 @@ pub(crate) struct Session {
     committed: Committed,
     evidence: Evidence,
     started_at: u64,
-    /// When a source last gave a sign of it, in ms of the daemon's uptime, and in ms since the epoch.
-    touched_ms: u64,
-    touched_at: u64,
-    /// A source has given a sign since the last [`Self::commit_status`].
-    is_touched: bool,
+    sign: Sign,
     /// If it is at work and has given no sign for long: when it gave the last, in ms since the epoch.
     quiet_since: Option<u64>,
     timeouts: Timeouts,
@@ -195,9 +202,11 @@ impl Session {
             },
             evidence: Evidence::default(),
             started_at: at,
-            touched_ms: 0,
-            touched_at: at,
-            is_touched: true,
+            sign: Sign {
+                uptime_ms: 0,
+                unix_ms: at,
+                is_new: true,
+            },
             quiet_since: None,
             timeouts: Timeouts::default(),
             is_unpublished: false,
@@ -245,7 +254,7 @@ impl Session {
 
     /// When a source last gave a sign of it, in ms of the daemon's uptime.
     pub(crate) fn touched_ms(&self) -> u64 {
-        self.touched_ms
+        self.sign.uptime_ms
     }
 
     /// When it began, in ms since the epoch.
@@ -267,7 +276,7 @@ impl Session {
         }
         let becomes_quiet = is_due(self.timeouts.quiet);
         if becomes_quiet {
-            self.quiet_since = Some(self.touched_at);
+            self.quiet_since = Some(self.sign.unix_ms);
         }
         becomes_quiet
     }
@@ -282,7 +291,7 @@ impl Session {
         let is_at_work = self.status().0 == Status::Working && self.stopped_since.is_none();
         let after = settings.quiet_after_ms;
         let after = after.filter(|_| is_at_work && self.quiet_since.is_none());
-        self.timeouts.quiet = after.map(|after| now_ms.max(self.touched_ms + after));
+        self.timeouts.quiet = after.map(|after| now_ms.max(self.sign.uptime_ms + after));
     }
 
     /// True if `name` is its agent's id for it.
@@ -324,10 +333,10 @@ impl Session {
     /// Commits a new status with its time, and to the history. Called after each change; `at` is its stamp. True if the
     /// change was a sign of a source.
     pub(crate) fn commit_status(&mut self, at: u64, now: Now, settings: Settings) -> bool {
-        let is_touched = std::mem::take(&mut self.is_touched);
-        if is_touched {
-            self.touched_ms = now.uptime_ms;
-            self.touched_at = now.unix_ms;
+        let is_sign = std::mem::take(&mut self.sign.is_new);
+        if is_sign {
+            self.sign.uptime_ms = now.uptime_ms;
+            self.sign.unix_ms = now.unix_ms;
             self.quiet_since = None;
         }
         self.timeouts.turn = self
@@ -338,7 +347,7 @@ impl Session {
         let committed = &mut self.committed;
         let is_first = committed.history.is_empty();
         if (status, waiting_for) == (committed.status, committed.waiting_for) && !is_first {
-            return is_touched;
+            return is_sign;
         }
         // A status never begins before the one before it, except where the clock was set back.
         let at = if committed.since <= now.unix_ms {
@@ -355,7 +364,7 @@ impl Session {
         committed.status = status;
         committed.waiting_for = waiting_for;
         committed.since = at;
-        is_touched
+        is_sign
     }
 
     /// Its process, if it was reported. Whether another one is stopped is not known.
@@ -377,7 +386,7 @@ impl Session {
     }
 
     fn log_evidence(&mut self, at: u64, kind: EvidenceKind, what: Cow<'static, str>, rule: Rule) {
-        self.is_touched = true;
+        self.sign.is_new = true;
         let status = self.status();
         self.evidence.log.add(at, kind, what, rule, status);
     }

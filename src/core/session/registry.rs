@@ -56,7 +56,7 @@ impl Session {
             self.description.title = Some(Title::Agent(title.clone()));
         }
         self.timing = update.timing;
-        self.is_touched = true;
+        self.sign.is_new = true;
         self.fill_in(entry, update.tty.as_deref(), process);
         if let (true, Some(observation), Some(status)) = (status_is_new, observation, entry.status)
         {

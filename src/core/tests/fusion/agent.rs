@@ -215,18 +215,7 @@ impl Agent {
                 self.registry("idle", None);
                 self.check("idle");
             }
-            Act::Suspend => {
-                self.suspend("as before, and stopped");
-                self.prompt();
-                self.tool("Bash");
-                self.check("working");
-                self.suspend("working!");
-                self.check("working");
-                self.tool_done("Bash");
-                self.stop(&json!([]));
-                self.idle();
-                self.check("idle!");
-            }
+            Act::Suspend => self.suspends(),
             Act::StopBlocked => {
                 self.prompt();
                 self.stop(&json!([]));
@@ -236,6 +225,20 @@ impl Agent {
                 self.check("idle!");
             }
         }
+    }
+
+    /// Ctrl-Z and `fg`, at rest and at work.
+    fn suspends(&mut self) {
+        self.suspend("as before, and stopped");
+        self.prompt();
+        self.tool("Bash");
+        self.check("working");
+        self.suspend("working!");
+        self.check("working");
+        self.tool_done("Bash");
+        self.stop(&json!([]));
+        self.idle();
+        self.check("idle!");
     }
 
     /// Ctrl-Z: no other source says anything until `fg`, some time later.
