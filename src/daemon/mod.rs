@@ -33,6 +33,7 @@ use self::event_loop::EventLoop;
 use self::listener::Activation;
 use self::signals::Signals;
 use crate::config::{self, Config};
+use crate::format::error_text;
 use crate::log::{self, LogControl, Target};
 
 /// How many connections and watched processes there may be at once, if the system lets us: each takes a descriptor.
@@ -84,8 +85,9 @@ pub fn run(options: &Options) -> Result<()> {
             let ready = || readiness.take().map_or((), Readiness::ready);
             let served = serve(activation, &socket, config, log, ready);
             if let (Err(error), Some(readiness)) = (&served, readiness.take()) {
-                tracing::warn!("cannot serve: {error:#}");
-                readiness.failed(&format_args!("{error:#}"));
+                let why = error_text(error);
+                tracing::warn!("cannot serve: {why}");
+                readiness.failed(&why);
             }
             served
         }

@@ -4,9 +4,8 @@ use std::io::{self, Write};
 
 use crate::config::ConfigError;
 
-/// Prints an error with its causes on standard error, and the place in the configuration file if it is about one.
-pub(crate) fn print_error(error: &anyhow::Error) {
-    // Some errors repeat their cause's text.
+/// An error with its causes, each once: the text of some errors ends in their cause's.
+pub(crate) fn error_text(error: &anyhow::Error) -> String {
     let causes = error.chain().map(ToString::to_string);
     let text = causes.reduce(|text, cause| {
         if text.ends_with(&cause) {
@@ -15,8 +14,13 @@ pub(crate) fn print_error(error: &anyhow::Error) {
             format!("{text}: {cause}")
         }
     });
-    let text = text.unwrap_or_default();
-    let mut message = format!("agent-console: {}", super::sanitize(&text));
+    text.unwrap_or_default()
+}
+
+/// Prints an error with its causes on standard error, and the place in the configuration file if it is about one.
+pub(crate) fn print_error(error: &anyhow::Error) {
+    let text = super::sanitize(&error_text(error));
+    let mut message = format!("agent-console: {text}");
     if let Some(snippet) = error
         .downcast_ref::<ConfigError>()
         .and_then(ConfigError::snippet)

@@ -13,7 +13,7 @@ mod table;
 mod text;
 
 pub(crate) use self::duration::{ago, duration, next_ago_change, precise, remaining};
-pub(crate) use self::error::print_error;
+pub(crate) use self::error::{error_text, print_error};
 pub(crate) use self::json::json;
 pub(crate) use self::limits::{context_gauge, gauge, notice, window_name};
 pub(crate) use self::location::{

@@ -72,6 +72,7 @@ fn in_the_background_a_failure_is_reported() {
         "{stderr}"
     );
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert_eq!(stderr.matches("os error").count(), 1, "{stderr}");
     assert_eq!(output.stdout, b"");
 
     place.configure("log = 5\n");
