@@ -34,7 +34,7 @@ const MAX_LINE: u64 = 256 * 1024 * 1024;
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// No daemon listens on the socket.
-    #[error("no daemon answers at {}; {}", path.display(), start_hint())]
+    #[error("no daemon answers at {}; {}", path.display(), hint(path))]
     NoDaemon {
         /// The socket's path.
         path: PathBuf,
@@ -269,6 +269,15 @@ impl Client {
             path: self.path.clone(),
             source,
         }
+    }
+}
+
+/// What to do where no daemon answers at `path`.
+fn hint(path: &Path) -> &'static str {
+    if path.parent().is_some_and(|directory| !directory.exists()) {
+        "the directory of that path is not there; `agent-console doctor` shows what to do"
+    } else {
+        start_hint()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
 use super::diff;
@@ -14,7 +14,7 @@ use crate::agents::{self, Agent};
 use crate::config::variable;
 use crate::format;
 use crate::format::print_error;
-use crate::install::file::{self, Change};
+use crate::install::file::{self, Change, FileError};
 use crate::install::layers::{self, Silence};
 use crate::install::plan::{self, Plan, Step};
 use crate::install::settings::StatusLineRequest;
@@ -233,8 +233,12 @@ impl Options {
                 }
             }
         }
-        if plan.steps.is_empty() {
-            progress.line("service: nothing to do");
+        match &plan.unmanaged {
+            // What was asked for by name is not there afterwards.
+            Some(why) if self.parts.service && !self.dry_run => bail!("{why}"),
+            Some(why) => progress.line(&format!("note: {why}")),
+            None if plan.steps.is_empty() => progress.line("service: nothing to do"),
+            None => {}
         }
         Ok(())
     }
@@ -252,7 +256,16 @@ impl Options {
             }
             Ok(changes)
         } else {
-            let changes = file::apply_all(plan)?;
+            let changes = match file::apply_all(&mut plan) {
+                Ok(changes) => changes,
+                Err(error) => {
+                    let refused = error.downcast_ref::<FileError>();
+                    if refused.is_some_and(FileError::is_refused) {
+                        progress.by_hand(&plan()?);
+                    }
+                    return Err(error);
+                }
+            };
             for change in &changes {
                 progress.done(change);
             }
@@ -276,6 +289,21 @@ impl<W: Write> Progress<'_, W> {
     fn difference(&mut self, change: &Change) {
         let written = diff::print(self.out, change, format::is_coloured());
         self.failed = self.failed.take().or(written.err());
+    }
+
+    /// The changes of settings that this program cannot write: their owner, or what generates them, has to.
+    fn by_hand(&mut self, changes: &[Change]) {
+        // The undo record means nothing without them; it is the only file that is not the agent's.
+        for change in changes
+            .iter()
+            .filter(|change| !hooks::is_record(&change.path))
+        {
+            let path = change.path.display();
+            self.line(&format!(
+                "note: {path} cannot be written; if another program generates it, make this change there:"
+            ));
+            self.difference(change);
+        }
     }
 
     fn done(&mut self, change: &Change) {

@@ -17,7 +17,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     ConfigError, LogLevel, MAX_HISTORY, MAX_IDLE_TIMEOUT, MAX_USAGE_INTERVAL, MIN_USAGE_INTERVAL,
-    check_socket, variable,
+    check_socket, runtime_path, variable,
 };
 use crate::agents::{self, config_dirs::MAX_CONFIG_DIRS};
 
@@ -217,7 +217,8 @@ fn invalid(text: &str, path: &Path, at: usize, what: String) -> ConfigError {
 }
 
 fn socket<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
-    let path = PathBuf::deserialize(from)?;
+    let text = PathBuf::deserialize(from)?;
+    let path = runtime_path::expand(&text).unwrap_or(text);
     check_socket(&path).map_err(Error::custom)?;
     Ok(Some(path))
 }

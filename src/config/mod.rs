@@ -10,6 +10,7 @@
 //! must not keep a person from asking the running daemon what is going on.
 
 mod file;
+pub(crate) mod runtime_path;
 
 pub(crate) use file::FileConfig;
 
@@ -63,7 +64,7 @@ pub(crate) const TEMPLATE: &str = r#"# agent-console's settings. Each line shows
 # A running daemon reads it again on `systemctl --user reload agent-console` or SIGHUP.
 
 # Where the daemon listens when no service manager hands it a socket, and where clients and hooks connect: an absolute
-# path. --socket and $AGENT_CONSOLE_SOCKET come before it.
+# path, or one that begins with "$XDG_RUNTIME_DIR/". --socket and $AGENT_CONSOLE_SOCKET come before it.
 # socket = "/tmp/agent-console.sock"
 
 # Leave after this long without a dashboard and without a live session: "90s", "60min", "2h"; "0" is never.

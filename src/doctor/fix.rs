@@ -18,6 +18,8 @@ pub(super) struct FixCommands {
     pub(super) flag: String,
     /// Starts it where none answers.
     pub(super) start: String,
+    /// Installs the service; without a manager it also starts the daemon, which nothing else does.
+    pub(super) install: String,
     /// Where the socket comes from, unless a daemon gives it.
     pub(super) origin: Origin,
 }
@@ -27,6 +29,13 @@ impl FixCommands {
         let flag = match choice.source {
             Source::Flag => format!(" --socket {}", quote(&choice.path)),
             Source::Environment | Source::File | Source::Default => String::new(),
+        };
+        let is_unmanaged = service.is_some_and(|state| state.manager == Manager::None);
+        let install = if is_unmanaged {
+            // It fails without a manager, after it has chosen a socket.
+            format!("{INSTALL_SERVICE}; agent-console daemon --daemonize")
+        } else {
+            INSTALL_SERVICE.to_owned()
         };
         // A manager's socket is where the files say, which no flag or variable moves.
         let service = match choice.source {
@@ -45,6 +54,7 @@ impl FixCommands {
         Self {
             start: start.unwrap_or_else(|| format!("agent-console daemon --daemonize{flag}")),
             flag,
+            install,
             origin,
         }
     }

@@ -9,6 +9,8 @@ use super::programs::own_programs;
 use super::{Check, within};
 use crate::agents::Agent;
 use crate::config::variable;
+use crate::format::error_text;
+use crate::install::file;
 use crate::install::hooks::{self, State};
 use crate::install::layers::{self, Layer};
 use crate::os::program::same_file;
@@ -24,6 +26,8 @@ const NAMED: usize = 4;
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
     pub(super) agent: &'static Agent,
+    /// Why this user cannot write the settings, and the file at the end of their links.
+    pub(super) refusal: Option<(PathBuf, String)>,
     pub(super) seen: Seen,
 }
 
@@ -58,7 +62,7 @@ pub(super) fn probe(agent: &'static Agent, directory: &Path, projects: &[PathBuf
     let read = within({
         let (directory, projects) = (directory.to_owned(), projects.to_vec());
         move || {
-            let state = hooks::state(agent, &directory).map_err(|error| format!("{error:#}"))?;
+            let state = hooks::state(agent, &directory).map_err(|error| error_text(&error))?;
             Ok((state, layers::read(agent, &directory, &projects)))
         }
     });
@@ -83,7 +87,12 @@ pub(super) fn probe(agent: &'static Agent, directory: &Path, projects: &[PathBuf
             why,
         },
     };
-    Probe { agent, seen }
+    let refusal = file::refusal(&directory.join(agent.install.settings));
+    Probe {
+        agent,
+        refusal: refusal.map(|(path, why)| (path, why.to_string())),
+        seen,
+    }
 }
 
 fn called(program: &Path) -> Called {
@@ -159,6 +168,23 @@ pub(super) fn named_and_absent(directory: &Path) -> Check {
 }
 
 pub(super) fn evaluate(probe: &Probe) -> Check {
+    let mut check = evaluate_settings(probe);
+    let (Some((path, why)), Some(fix)) = (&probe.refusal, &check.fix) else {
+        return check;
+    };
+    // Each of the two would fail.
+    if fix.starts_with(INSTALL) || fix.starts_with(INSTALL_STATUS_LINE) {
+        let path = path.display();
+        check.what = format!(
+            "{}; {path} cannot be written ({why}): make the change that `{fix} --dry-run` shows, or where that file is generated",
+            check.what
+        );
+        check.fix = None;
+    }
+    check
+}
+
+fn evaluate_settings(probe: &Probe) -> Check {
     let install = &probe.agent.install;
     let (state, layers, programs, status_line) = match &probe.seen {
         Seen::Broken { settings, why } => {
@@ -230,6 +256,12 @@ fn all_right(state: &State, layers: &[Layer]) -> Check {
         .map(|path| path.to_string())
         .collect();
     let what = format!("{}: every event calls this program", files.join(" and "));
+    if state.status_line_lost {
+        let what = format!(
+            "{what}; the status line that `install` had put there is gone (`agent-console uninstall --statusline` if that is right)"
+        );
+        return Check::note(NAME, what).fix(INSTALL_STATUS_LINE);
+    }
     match files.len() {
         0 | 1 => Check::ok(NAME, what),
         _ => Check::note(NAME, format!("{what}; one of these files is enough")),

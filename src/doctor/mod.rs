@@ -44,6 +44,7 @@ use crate::agents;
 use crate::config::Config;
 use crate::install;
 use crate::install::plan::State;
+use crate::os::clock;
 use crate::protocol::words::words;
 use crate::protocol::{SessionRecord, Status};
 
@@ -112,7 +113,9 @@ impl Check {
 pub(crate) fn run_checks(flag: Option<&Path>) -> Vec<Check> {
     let state = within(install::service::state);
     let edited = state.as_ref().map(service::edited);
-    let service = service::evaluate(state.as_ref(), &edited.unwrap_or_default());
+    let edited = edited.unwrap_or_default();
+    let runtime = service::runtime_refusal();
+    let service = service::evaluate(state.as_ref(), &edited, runtime.as_deref());
     let ([socket, daemon], found) = find_daemon(flag, state.as_ref());
     let daemons = found.as_ref().map(|(probe, commands)| (probe, commands));
     let running = found.as_ref().map(|(probe, _)| probe);
@@ -177,7 +180,7 @@ fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
             checks.push(registry::evaluate(&probe));
         }
     }
-    checks.push(sessions::evaluate(sessions, &hooked));
+    checks.push(sessions::evaluate(sessions, &hooked, clock::unix_ms()));
     checks
 }
 

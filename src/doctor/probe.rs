@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::programs::own_programs;
 use super::{LIMIT, VERSION, within};
 use crate::client::{Client, ClientError, Update};
-use crate::config::SocketChoice;
+use crate::config::{self, SocketChoice, Source};
+use crate::install;
 use crate::os::clock;
 use crate::os::peer::{self, ConnectError};
 use crate::os::program::{SERVICE, beside, same_file};
@@ -43,6 +44,10 @@ pub(super) struct Listener {
 #[derive(Debug)]
 pub(super) struct SocketProbe {
     pub(super) choice: SocketChoice,
+    /// The directory of the path is there.
+    pub(super) has_directory: bool,
+    /// The configuration that names the path, if `install` wrote that line on another machine.
+    pub(super) foreign_line: Option<PathBuf>,
     pub(super) file: File,
     pub(super) listener: Result<Listener, ConnectError>,
 }
@@ -61,8 +66,11 @@ pub(super) fn probe_socket(choice: &SocketChoice) -> (SocketProbe, Option<UnixSt
         }
         Err(error) => (Err(error), None),
     };
+    let config = config::path().filter(|_| choice.source == Source::File);
     let probe = SocketProbe {
         choice: choice.clone(),
+        has_directory: choice.path.parent().is_some_and(Path::exists),
+        foreign_line: config.filter(|file| install::socket::is_of_another_machine(file)),
         file,
         listener,
     };

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::Check;
 use super::fix::{INSTALL_SERVICE as INSTALL, quote, start_command};
-use crate::config::variable;
+use crate::config::{runtime_path, variable};
 use crate::install::plan::{FileState, Manager, State};
 use crate::install::stamp::{self, Found};
+use crate::os::runtime_dir::RuntimeDirError;
 use crate::os::service_manager::SYSTEMD_SOCKET;
 
 /// The files of `state` that the user wrote or edited: the installer leaves them alone.
@@ -21,8 +22,16 @@ pub(super) fn edited(state: &State) -> Vec<PathBuf> {
         .collect()
 }
 
-/// `state` is `None` where the manager did not answer in time.
-pub(super) fn evaluate(state: Option<&State>, edited: &[PathBuf]) -> Check {
+/// Why the runtime directory that the environment names is not used, if it names one.
+pub(super) fn runtime_refusal() -> Option<String> {
+    match runtime_path::from_environment() {
+        Ok(_) | Err(RuntimeDirError::Unset) => None,
+        Err(why) => Some(why.to_string()),
+    }
+}
+
+/// `state` is `None` where the manager did not answer in time; `runtime`: [`runtime_refusal`].
+pub(super) fn evaluate(state: Option<&State>, edited: &[PathBuf], runtime: Option<&str>) -> Check {
     let name = "service";
     let Some(state) = state else {
         return Check::wrong(name, "the service manager does not answer within 2 s").fix(INSTALL);
@@ -31,10 +40,12 @@ pub(super) fn evaluate(state: Option<&State>, edited: &[PathBuf]) -> Check {
         Manager::Systemd => "systemd",
         Manager::Launchd => "launchd",
         Manager::None => {
-            return Check::note(
-                name,
-                "no service manager answers: nothing starts the daemon but you",
-            );
+            let mut what =
+                "no service manager answers: nothing starts the daemon but you".to_owned();
+            if let Some(why) = runtime {
+                what = format!("{what}; {why}, and is not used");
+            }
+            return Check::note(name, what);
         }
     };
     let those = |wanted: FileState| {

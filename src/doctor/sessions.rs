@@ -1,18 +1,24 @@
-//! Sessions that run, but of which no hook has told: only the agent's registry has.
+//! Sessions that run and are not reported by hooks: only the agent's registry shows them. Either none has ever reported
+//! them, or hooks have stopped doing so.
 
 use std::path::Path;
 
 use super::fix::quote;
 use super::{Check, unasked};
 use crate::agents;
+use crate::format;
 use crate::protocol::{EvidenceKind, SessionRecord, Status};
 
 const NAME: &str = "sessions";
 
+/// A hook may be this late, in ms.
+const LATE_MS: u64 = 10_000;
+
 /// A session may be silent because nothing has happened in it since the daemon began to look. One that has begun a turn
 /// since then has no hooks: the agent calls one for each prompt.
 /// `hooked`: the agents whose settings have the hooks, so that a session without them was started in a way of its own.
-pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str]) -> Check {
+/// `now` is in ms since the epoch.
+pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str], now: u64) -> Check {
     let Some(sessions) = sessions else {
         return unasked(NAME);
     };
@@ -27,20 +33,22 @@ pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str]) 
         .filter(|one| has_worked(one))
         .collect();
     if let Some(first) = deaf.first() {
-        let what = format!("at work, and no hook tells of it: {}", names(&deaf));
-        return Check::wrong(NAME, what).fix(
-            match (&first.session_id, agents::find(&first.agent)) {
-                (Some(id), Some(agent)) if hooked.contains(&agent.name) => {
-                    let directory = first.cwd.as_deref().unwrap_or(".");
-                    let resume = (agent.resume)(id);
-                    let words = resume.iter().map(|word| quote(Path::new(word)));
-                    let command = words.collect::<Vec<_>>().join(" ");
-                    format!("cd {} && {command}", quote(Path::new(directory)))
-                }
-                // The settings are read again while an agent runs, so that nothing has to be restarted.
-                _ => "agent-console install --hooks".to_owned(),
-            },
+        let what = format!("at work, and no hook reports it: {}", names(&deaf));
+        return Check::wrong(NAME, what).fix(resume_or_install(first, hooked));
+    }
+    let fell_silent = |session: &&SessionRecord<'_>| {
+        let since = session.hooks_silent_since;
+        since.is_some_and(|since| now.saturating_sub(since) > LATE_MS)
+    };
+    let fallen: Vec<_> = run.iter().copied().filter(fell_silent).collect();
+    if let Some(first) = fallen.first() {
+        let since = first.hooks_silent_since.unwrap_or(now);
+        let what = format!(
+            "hooks fell silent {} ago, and turns still run: {}",
+            format::duration(now.saturating_sub(since)),
+            names(&fallen)
         );
+        return Check::wrong(NAME, what).fix(resume_or_install(first, hooked));
     }
     if !silent.is_empty() {
         let what = format!(
@@ -52,6 +60,21 @@ pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str]) 
     match run.len() {
         0 => Check::ok(NAME, "none runs"),
         count => Check::ok(NAME, format!("{count} running, none with silent hooks")),
+    }
+}
+
+/// If the settings have the hooks, the agent must read them anew; else nothing has to be restarted, since agents read
+/// their settings while they run.
+fn resume_or_install(session: &SessionRecord<'_>, hooked: &[&str]) -> String {
+    match (&session.session_id, agents::find(&session.agent)) {
+        (Some(id), Some(agent)) if hooked.contains(&agent.name) => {
+            let directory = session.cwd.as_deref().unwrap_or(".");
+            let resume = (agent.resume)(id);
+            let words = resume.iter().map(|word| quote(Path::new(word)));
+            let command = words.collect::<Vec<_>>().join(" ");
+            format!("cd {} && {command}", quote(Path::new(directory)))
+        }
+        _ => "agent-console install --hooks".to_owned(),
     }
 }
 

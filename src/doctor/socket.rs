@@ -29,22 +29,50 @@ pub(super) fn evaluate(
     let path = &seen.choice.path;
     let place = format!("{} ({})", path.display(), seen.choice.source.as_str());
     let wrong = |what: String| Check::wrong(NAME, format!("{place}: {what}"));
+    // Another path, by the choice that counts.
+    let elsewhere = |check: Check| match (&seen.foreign_line, seen.choice.source) {
+        (Some(_), _) | (None, Source::Default) => check.fix(&commands.install),
+        (None, Source::Environment) => check.fix("unset AGENT_CONSOLE_SOCKET"),
+        (None, Source::File) => match crate::config::path() {
+            Some(config) => check.fix(edit(&config)),
+            None => check,
+        },
+        (None, Source::Flag) => check,
+    };
     let foreign = |uid: u32| {
-        wrong(format!("belongs to user {uid}, who is not trusted")).fix(match seen.choice.source {
-            // Chooses a path that no other user can take.
-            Source::Default => "agent-console install --service".to_owned(),
-            Source::Flag | Source::Environment | Source::File => {
-                format!("sudo rm {}", quote(path))
-            }
-        })
+        let advice = match own {
+            0 => format!(
+                "; run this as that user, in a container by `--user {uid}`, or choose another path"
+            ),
+            _ => "; choose another path".to_owned(),
+        };
+        elsewhere(wrong(format!(
+            "belongs to user {uid}, who is not trusted{advice}"
+        )))
+    };
+    let absent = |what: String| match &seen.foreign_line {
+        Some(config) => {
+            let config = config.display();
+            format!(
+                "{what}; `install` wrote this path into {config} on another machine or as another user"
+            )
+        }
+        None => what,
     };
     let mode = match &seen.file {
+        File::Missing if !seen.has_directory => {
+            return elsewhere(wrong(absent(
+                "the directory of this path is not there".into(),
+            )));
+        }
         File::Missing => return wrong("there is no socket".into()).fix(&commands.start),
         File::Other => {
             let fix = format!("mv {0} {0}.old", quote(path));
             return wrong("is there, and is no socket".into()).fix(fix);
         }
-        File::Hidden(why) => return wrong(format!("cannot be looked at: {why}")),
+        File::Hidden(why) => {
+            return elsewhere(wrong(absent(format!("cannot be looked at: {why}"))));
+        }
         File::Socket { uid, .. } if !peer::trusted(*uid) => return foreign(*uid),
         File::Socket { mode, .. } => *mode,
     };

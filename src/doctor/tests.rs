@@ -93,26 +93,26 @@ fn the_service_is_installed_current_held_and_enabled_or_told_how() {
     let install = Some("agent-console install --service");
     let good = state(FileState::Current, true, true);
     is(
-        &service::evaluate(Some(&good), &[]),
+        &service::evaluate(Some(&good), &[], None),
         Level::Ok,
         "systemd holds",
         None,
     );
     let missing = state(FileState::Missing, false, false);
     is(
-        &service::evaluate(Some(&missing), &[]),
+        &service::evaluate(Some(&missing), &[], None),
         Level::Wrong,
         "not installed: agent-console.socket",
         install,
     );
     is(
-        &service::evaluate(Some(&state(FileState::Current, true, false)), &[]),
+        &service::evaluate(Some(&state(FileState::Current, true, false)), &[], None),
         Level::Wrong,
         "after the next login",
         Some("systemctl --user enable agent-console.socket"),
     );
     is(
-        &service::evaluate(None, &[]),
+        &service::evaluate(None, &[], None),
         Level::Wrong,
         "does not answer",
         install,
@@ -124,7 +124,7 @@ fn the_service_is_installed_current_held_and_enabled_or_told_how() {
         enabled: false,
     };
     is(
-        &service::evaluate(Some(&none), &[]),
+        &service::evaluate(Some(&none), &[], None),
         Level::Note,
         "no service manager",
         None,
@@ -133,7 +133,7 @@ fn the_service_is_installed_current_held_and_enabled_or_told_how() {
     let old = state(FileState::Different, true, true);
     let part = "not as this version writes it: agent-console.socket";
     is(
-        &service::evaluate(Some(&old), &[]),
+        &service::evaluate(Some(&old), &[], None),
         Level::Wrong,
         part,
         install,
@@ -142,7 +142,7 @@ fn the_service_is_installed_current_held_and_enabled_or_told_how() {
     let away =
         "mv /u/agent-console.socket /u/agent-console.socket.old && agent-console install --service";
     is(
-        &service::evaluate(Some(&old), &edited),
+        &service::evaluate(Some(&old), &edited, None),
         Level::Wrong,
         part,
         Some(away),
@@ -185,6 +185,8 @@ fn a_socket_is_there_mine_private_and_listened_on() {
     let evaluate = |file, listener, answers: Option<&DaemonProbe>| {
         let seen = SocketProbe {
             choice: choice(),
+            has_directory: true,
+            foreign_line: None,
             file,
             listener,
         };

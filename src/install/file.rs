@@ -58,6 +58,16 @@ pub(crate) enum FileError {
         /// Why, such as `is a directory, not a file`.
         why: String,
     },
+    /// The file to which a symbolic link leads cannot be written.
+    #[error("cannot write {}, to which {} leads: {source}", path.display(), link.display())]
+    Linked {
+        /// The file.
+        path: PathBuf,
+        /// The link.
+        link: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
     /// A system call failed.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
@@ -99,26 +109,65 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
 }
 
 /// Plans and applies, and plans again where another program has written since, [`TRIES`] times in all. Returns the
-/// changes that were made, in order.
+/// changes that were made, in order. All new contents are written under temporary names before the first file is
+/// replaced, so that a file that cannot be written leaves nothing behind.
 ///
 /// # Errors
 ///
-/// The plan fails; a change fails. What was applied before that stays: a plan's order must allow for it.
+/// The plan fails; a change fails.
 pub(crate) fn apply_all(
     mut plan: impl FnMut() -> anyhow::Result<Vec<Change>>,
 ) -> anyhow::Result<Vec<Change>> {
     let mut made = Vec::new();
     let mut tries = 0;
-    'planning: loop {
+    loop {
         tries += 1;
-        for change in plan()? {
-            match change.apply() {
-                Ok(()) => made.push(change),
-                Err(FileError::Changed { .. }) if tries < TRIES => continue 'planning,
-                Err(error) => return Err(error.into()),
+        let changes = plan()?;
+        let missing = changes
+            .iter()
+            .map(|change| missing_directories(&change.path));
+        let missing: Vec<_> = missing.collect();
+        match apply_each(changes, &mut made) {
+            Ok(()) => return Ok(made),
+            Err(FileError::Changed { .. }) if tries < TRIES => {}
+            Err(error) => {
+                for directories in &missing {
+                    prune(directories);
+                }
+                return Err(error.into());
             }
         }
-        return Ok(made);
+    }
+}
+
+fn apply_each(changes: Vec<Change>, made: &mut Vec<Change>) -> Result<(), FileError> {
+    let prepared: Result<Vec<_>, _> = changes.iter().map(Change::prepare_any).collect();
+    for (change, prepared) in changes.into_iter().zip(prepared?) {
+        change.finish(prepared)?;
+        made.push(change);
+    }
+    Ok(())
+}
+
+/// Why this user cannot change the file at `path`, and the file at the end of its links; `None` if they can.
+#[must_use]
+pub(crate) fn refusal(path: &Path) -> Option<(PathBuf, io::Error)> {
+    let target = resolve(path).ok()?;
+    let is_there = |path: &&Path| fs::symlink_metadata(path).is_ok();
+    let around = directory_of(&target).ancestors().find(is_there);
+    let needed = [Some(&*target).filter(is_there), around];
+    let mut refused = needed.into_iter().flatten();
+    let why = refused.find_map(|needed| access(needed, Access::WRITE_OK).err())?;
+    Some((target.clone(), why.into()))
+}
+
+/// Removes the directories in this order, as far as they are empty.
+fn prune(directories: &[PathBuf]) {
+    for directory in directories {
+        // One that is not empty stays, and so do those around it.
+        if fs::remove_dir(directory).is_err() {
+            break;
+        }
     }
 }
 
@@ -137,6 +186,16 @@ pub(crate) fn missing_directories(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// A change that is ready.
+enum Prepared {
+    /// Nothing changes.
+    Nothing,
+    /// The file at the end of the links, and its new contents.
+    Replacement(PathBuf, NamedTempFile),
+    /// The file that is removed.
+    Removal(PathBuf),
+}
+
 impl Change {
     /// True if nothing would change.
     #[must_use]
@@ -151,13 +210,35 @@ impl Change {
     ///
     /// [`FileError::Changed`] if the file no longer holds `before`; a system call fails. The file is then as it was.
     pub(crate) fn apply(&self) -> Result<(), FileError> {
+        let missing = missing_directories(&self.path);
+        let done = self
+            .prepare_any()
+            .and_then(|prepared| self.finish(prepared));
+        if done.is_err() {
+            prune(&missing);
+        }
+        done
+    }
+
+    fn prepare_any(&self) -> Result<Prepared, FileError> {
         if self.is_empty() {
-            return Ok(());
+            return Ok(Prepared::Nothing);
         }
         let target = resolve(&self.path)?;
         match &self.after {
-            Some(after) => self.replace(&target, self.prepare(&target, after)?),
-            None => self.remove(&target),
+            Some(after) => {
+                let temporary = self.prepare(&target, after)?;
+                Ok(Prepared::Replacement(target, temporary))
+            }
+            None => Ok(Prepared::Removal(target)),
+        }
+    }
+
+    fn finish(&self, prepared: Prepared) -> Result<(), FileError> {
+        match prepared {
+            Prepared::Nothing => Ok(()),
+            Prepared::Replacement(target, temporary) => self.replace(&target, temporary),
+            Prepared::Removal(target) => self.remove(&target),
         }
     }
 
@@ -170,8 +251,7 @@ impl Change {
             make_directories(target)?;
         } else {
             // A rename would ignore the file's own mode.
-            access(target, Access::WRITE_OK)
-                .map_err(|why| io_error("write", &self.path, why.into()))?;
+            access(target, Access::WRITE_OK).map_err(|why| self.write_error(target, why.into()))?;
         }
         let beside = |why| io_error("write into", directory, without_temp_path(why));
         let mut temporary = tempfile::Builder::new()
@@ -183,6 +263,18 @@ impl Change {
         self.copy_owner_and_mode(file, target)?;
         file.sync_all().map_err(beside)?;
         Ok(temporary)
+    }
+
+    /// Names the file at the end of the links, too: that is the one that cannot be written.
+    fn write_error(&self, target: &Path, why: io::Error) -> FileError {
+        if target == self.path {
+            return io_error("write", target, why);
+        }
+        FileError::Linked {
+            path: target.to_owned(),
+            link: self.path.clone(),
+            source: why,
+        }
     }
 
     /// The last check and the rename. A new file never replaces another; for a file that is there, microseconds remain
@@ -204,12 +296,7 @@ impl Change {
         self.unchanged(target)?;
         fs::remove_file(target).map_err(|why| io_error("remove", &self.path, why))?;
         sync(directory_of(target))?;
-        for directory in &self.prune {
-            // One that is not empty stays, and so do those around it.
-            if fs::remove_dir(directory).is_err() {
-                break;
-            }
-        }
+        prune(&self.prune);
         Ok(())
     }
 
@@ -251,6 +338,20 @@ impl Change {
     fn changed(&self) -> FileError {
         FileError::Changed {
             path: self.path.clone(),
+        }
+    }
+}
+
+impl FileError {
+    /// True if the system does not let this user write the file.
+    #[must_use]
+    pub(crate) fn is_refused(&self) -> bool {
+        match self {
+            Self::Io { source, .. } | Self::Linked { source, .. } => matches!(
+                source.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+            ),
+            Self::Refused { .. } | Self::Changed { .. } => false,
         }
     }
 }

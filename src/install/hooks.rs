@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub programs: Vec<PathBuf>,
     /// The status line's call of our program, if it has one.
     pub status_line: Option<StatusLineCall>,
+    /// The status line called our program once, as `install` wrote it, and does not any more.
+    pub status_line_lost: bool,
     /// The member of the settings that keeps every hook from running, if it is set.
     pub disabled_by: Option<&'static str>,
 }
@@ -141,7 +143,13 @@ pub(crate) fn plan_uninstall(
 ///
 /// The settings are not JSON, or of a shape in which the agent would ignore hooks; unreadable.
 pub(crate) fn state(agent: &'static Agent, config_dir: &Path) -> anyhow::Result<State> {
-    Files::new(agent, config_dir, None)?.state()
+    Files::new(agent, config_dir, state_dir())?.state()
+}
+
+/// True if a change's path is a record's, not an agent's settings.
+#[must_use]
+pub(crate) fn is_record(path: &Path) -> bool {
+    state_dir().is_some_and(|directory| path.starts_with(directory))
 }
 
 /// Where the records are.
@@ -249,7 +257,9 @@ impl Files {
         let found = inspected.found.iter();
         let mut programs = Vec::new();
         extend(&mut programs, found.map(|found| (&found.program).into()));
+        let (_, undo) = self.read_record()?;
         Ok(State {
+            status_line_lost: undo.record.status_line.is_some() && inspected.status_line.is_none(),
             settings: self.settings.clone(),
             missing: events.filter(|event| !registered(event)).collect(),
             programs,

@@ -94,6 +94,8 @@ pub(crate) struct Plan {
     pub steps: Vec<Step>,
     /// Lines for the person: what was decided and why, what is left for them to do.
     pub notes: Vec<String>,
+    /// Why no manager will start the service, if so.
+    pub unmanaged: Option<String>,
 }
 
 impl Plan {

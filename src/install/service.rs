@@ -9,6 +9,7 @@ use super::plan::{ACCEPT_LIMIT, Manager, Plan, State, Wanted};
 use super::program::ServiceProgram;
 use super::{launchd, program, socket, systemd};
 use crate::config::{self, DEFAULT_SOCKET};
+use crate::format::error_text;
 use crate::os::peer;
 
 /// The manager, with what it knows of the service, or why there is none.
@@ -24,7 +25,7 @@ fn probe_manager() -> ManagerProbe {
     }
     match systemd::ask() {
         Ok(answer) => ManagerProbe::Systemd(Box::new(answer)),
-        Err(why) => ManagerProbe::None(format!("{why:#}")),
+        Err(why) => ManagerProbe::None(error_text(&why)),
     }
 }
 
@@ -62,8 +63,8 @@ pub(crate) fn state() -> State {
 pub(crate) fn plan_install(program: &Path, flag: Option<&Path>) -> anyhow::Result<Plan> {
     let choice = socket::choose(flag)?;
     let mut plan = Plan {
-        steps: Vec::new(),
         notes: choice.notes,
+        ..Plan::default()
     };
     if let Some(change) = choice.change {
         plan.change(change);
@@ -87,9 +88,11 @@ pub(crate) fn plan_install(program: &Path, flag: Option<&Path>) -> anyhow::Resul
     match manager {
         ManagerProbe::Systemd(answer) => systemd::plan_install(&mut plan, &answer, wanted)?,
         ManagerProbe::Launchd => launchd::plan_install(&mut plan, wanted)?,
-        ManagerProbe::None(why) => plan.notes.push(format!(
-            "no service manager to hold the socket ({why}): start the daemon by hand, `agent-console daemon --daemonize`"
-        )),
+        ManagerProbe::None(why) => {
+            plan.unmanaged = Some(format!(
+                "no service manager to hold the socket ({why}): start the daemon by hand, `agent-console daemon --daemonize`"
+            ));
+        }
     }
     Ok(plan)
 }

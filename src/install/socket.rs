@@ -2,7 +2,8 @@
 //! tells them where it is not the default.
 //!
 //! `/tmp/agent-console.sock` belongs to the first user on the machine who takes it. If that is another user, the socket goes
-//! into the user's runtime directory, and `socket = "…"` at the top of the configuration says so. The line stands below
+//! into the user's runtime directory, and `socket = "$XDG_RUNTIME_DIR/…"` at the top of the configuration says so: the
+//! directory's own path would be wrong on another machine that has the same home. Earlier versions wrote it. The line stands below
 //! a comment of ours, by which `uninstall` finds both; all else in the file stays byte for byte as it is.
 
 use std::fs;
@@ -14,6 +15,7 @@ use anyhow::{Context, bail};
 use super::file::{self, Change};
 use super::stamp;
 use crate::config::{self, Config, DEFAULT_SOCKET, FileConfig, SOCKET_VARIABLE, variable};
+use crate::os::runtime_dir::RuntimeDirError;
 
 /// How our comment begins.
 const MARK: &str = "# Written by `agent-console install`";
@@ -41,9 +43,14 @@ pub(crate) struct Choice {
 /// user.
 pub(crate) fn choose(flag: Option<&Path>) -> anyhow::Result<Choice> {
     let file = config::path();
-    let given = FileConfig::load(file.as_deref())?.socket;
+    let mut given = FileConfig::load(file.as_deref())?.socket;
+    let literal = file.as_deref().and_then(literal_line);
+    if let Some(literal) = &literal {
+        given = Some(config::runtime_path::socket(&literal.name));
+    }
     let mut choice = decide(flag, given.as_deref(), Path::new(DEFAULT_SOCKET))?;
-    if given.as_deref() != Some(&choice.path) && choice.path != Path::new(DEFAULT_SOCKET) {
+    let is_new = given.as_deref() != Some(&choice.path) && choice.path != Path::new(DEFAULT_SOCKET);
+    if is_new || literal.is_some() {
         let file = file.context(
             "there is no place for a configuration file: set HOME or XDG_CONFIG_HOME to an absolute path",
         )?;
@@ -106,6 +113,10 @@ fn decide(flag: Option<&Path>, given: Option<&Path>, default: &Path) -> anyhow::
             None => default.to_owned(),
             Some(why) => {
                 let path = config::socket_path(Some(&own()))?.path;
+                match config::runtime_path::from_environment() {
+                    Ok(_) | Err(RuntimeDirError::Unset) => {}
+                    Err(why) => notes.push(format!("{why}: it is not used")),
+                }
                 notes.push(format!(
                     "{} {why}: the socket is {}, and the configuration says so",
                     default.display(),
@@ -139,23 +150,56 @@ fn taken(path: &Path) -> Option<String> {
 
 /// A path that no other user can take: in the runtime directory; without one, with the user's id in its name.
 fn own() -> PathBuf {
-    let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
-    match runtime.filter(|directory| directory.is_absolute() && directory.is_dir()) {
-        Some(directory) => directory.join("agent-console.sock"),
-        None => PathBuf::from(format!(
-            "/tmp/agent-console-{}.sock",
-            rustix::process::geteuid().as_raw()
-        )),
-    }
+    config::runtime_path::socket("agent-console.sock")
 }
 
-/// The change that puts our line into the configuration at `file`, which gives no socket.
+/// The path in our line, as an earlier version wrote it.
+struct Literal {
+    /// The file's name in the runtime directory.
+    name: String,
+    /// The directory is this machine's and this user's.
+    is_here: bool,
+}
+
+/// Our line of the configuration at `file`, if an earlier version wrote it with a runtime directory's own path: the one of
+/// here, or one that this user does not have here.
+fn literal_line(file: &Path) -> Option<Literal> {
+    let text = String::from_utf8(file::read(file).ok()??).ok()?;
+    let (_, line) = our_lines(&text)?;
+    let table: toml::Table = line.parse().ok()?;
+    let path = Path::new(table.get("socket")?.as_str()?);
+    let directory = path.parent()?;
+    let is_here = config::runtime_path::contract(path).is_some();
+    // Any other path was a person's choice, by `--socket`.
+    let is_elsewhere = directory.starts_with("/run/user") && !is_own_directory(directory);
+    let name = path.file_name()?.to_str()?.to_owned();
+    (is_here || is_elsewhere).then_some(Literal { name, is_here })
+}
+
+fn is_own_directory(path: &Path) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    fs::metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == user)
+}
+
+/// True if `install` wrote the socket's line in the configuration at `file` on another machine, or as another user.
+#[must_use]
+pub(crate) fn is_of_another_machine(file: &Path) -> bool {
+    literal_line(file).is_some_and(|literal| !literal.is_here)
+}
+
+/// The change that puts our line into the configuration at `file`, which gives no socket but in our line.
 fn plan_line(file: &Path, socket: &Path) -> anyhow::Result<Change> {
     let before = file::read(file)?;
-    let directories = file::missing_directories(file).len();
     let text = before.as_deref().map(std::str::from_utf8).transpose();
     let text = text.context("the configuration is not UTF-8")?;
-    let after = with_line(text, socket, directories)?;
+    let value = config::runtime_path::contract(socket).map(PathBuf::from);
+    let value = value.as_deref().unwrap_or(socket);
+    let after = match text.and_then(without_line) {
+        // It keeps what it says of the file.
+        Some((rest, Some(directories))) if rest.is_empty() => with_line(None, value, directories)?,
+        Some((rest, _)) => with_line(Some(&rest), value, 0)?,
+        None => with_line(text, value, file::missing_directories(file).len())?,
+    };
     // What is written must be what everybody reads.
     let read = Config::parse(&after, file)?.socket;
     anyhow::ensure!(
@@ -191,22 +235,25 @@ fn with_line(text: Option<&str>, socket: &Path, directories: usize) -> anyhow::R
 
 /// The text without our comment and the line below it. With the directories that were made, if the file was.
 fn without_line(text: &str) -> Option<(String, Option<usize>)> {
-    let begin = text.find(MARK)?;
-    let (before, ours) = text.split_at(begin);
-    let mut lines = ours.split_inclusive('\n');
-    let (comment, line) = (lines.next()?, lines.next()?);
-    // A line was put between, or moved away: the comment alone proves nothing.
-    if !line.starts_with("socket = ")
-        || !(before.is_empty() || before.ends_with(['\n', '\u{feff}']))
-    {
-        return None;
-    }
+    let (comment, line) = our_lines(text)?;
+    let (before, ours) = text.split_at(text.find(MARK)?);
     let made = comment.strip_prefix(MARK)?.strip_prefix(MADE);
     let directories = made.and_then(|rest| rest.split(')').next()?.parse().ok());
     Some((
-        before.to_owned() + lines.collect::<String>().as_str(),
+        before.to_owned() + &ours[comment.len() + line.len()..],
         directories,
     ))
+}
+
+/// Our comment and the line below it.
+fn our_lines(text: &str) -> Option<(&str, &str)> {
+    let (before, ours) = text.split_at(text.find(MARK)?);
+    let mut lines = ours.split_inclusive('\n');
+    let (comment, line) = (lines.next()?, lines.next()?);
+    // A line was put between, or moved away: the comment alone proves nothing.
+    let is_ours = line.starts_with("socket = ")
+        && (before.is_empty() || before.ends_with(['\n', '\u{feff}']));
+    is_ours.then_some((comment, line))
 }
 
 fn split_bom(text: &str) -> (&str, &str) {

@@ -38,9 +38,9 @@ pub enum ConnectError {
     },
     /// Another user listens there (or owns the socket file that this user may not open), so nothing was sent.
     #[error(
-        "the socket {} belongs to user {uid}, neither this one nor root, and is not trusted; \
-         remove it or choose another path with --socket",
-        path.display()
+        "the socket {} belongs to user {uid}, neither this one nor root, and is not trusted; {}",
+        path.display(),
+        foreign_advice(*uid)
     )]
     Foreign {
         /// The socket.
@@ -65,6 +65,17 @@ pub enum ConnectError {
         /// The system's error.
         source: io::Error,
     },
+}
+
+/// What to do about another user's socket. Never to remove it: it may be the one of a daemon that others use, as in a
+/// container whose root has it mounted.
+fn foreign_advice(uid: u32) -> String {
+    let choose = "choose another path with --socket";
+    if rustix::process::geteuid().is_root() {
+        format!("run this as that user (in a container: `--user {uid}`), or {choose}")
+    } else {
+        choose.to_owned()
+    }
 }
 
 /// The effective user id of the process at the other end, as the kernel noted it when the connection was made: for a

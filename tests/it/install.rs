@@ -14,10 +14,12 @@ use crate::reexec::{self, this_test};
 use crate::support::{Place, broken_pipe, program, service, until};
 
 mod home;
+#[cfg(target_os = "linux")]
+mod socket;
 mod status_line;
 mod units;
 
-use home::{as_user, listing};
+use home::{as_user, listing, run};
 
 /// Settings as people write them.
 const SETTINGS: [&str; 5] = [
@@ -189,6 +191,91 @@ fn each_configuration_directory_gets_the_hooks_and_loses_them() {
     assert!(fs::read_to_string(&files[2]).unwrap().contains("hooks"));
 
     fs::write(&files[1], good).unwrap();
+    place.ok(&["uninstall", "--hooks"]);
+    assert_eq!(listing(place.path()), before);
+}
+
+/// As in a store of generated files: a link into a file system that is mounted read-only.
+#[cfg(target_os = "linux")]
+#[test]
+fn settings_that_cannot_be_written_are_shown_and_nothing_is_left_behind() {
+    const SCRIPT: &str =
+        "mount --bind \"$1\" \"$1\"; mount -o remount,ro,bind \"$1\"; shift; \"$@\"";
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test mounts a directory read-only: run it as root"
+    );
+    let place = Place::new();
+    let store = place.path().join("store");
+    let real = store.join("settings.json");
+    fs::create_dir(&store).unwrap();
+    fs::write(&real, SETTINGS[1]).unwrap();
+    symlink(&real, settings(&place)).unwrap();
+    let read_only = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        let usual = place.command([] as [&str; 0]);
+        let variables = usual.get_envs();
+        command
+            .env_clear()
+            .envs(variables.filter_map(|(name, value)| Some((name, value?))))
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-euc",
+                SCRIPT,
+                "sh",
+            ])
+            .args([&*store, program()])
+            .args(arguments)
+            .current_dir(place.path());
+        run(&mut command)
+    };
+    let before = listing(place.path());
+    for parts in [&["--hooks"][..], &["--hooks", "--statusline"]] {
+        let output = read_only(&[&["install"], parts].concat());
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = shown(&output);
+        assert!(
+            said.contains(&format!("cannot write {}, to which", real.display())),
+            "{said}"
+        );
+        assert!(
+            said.contains("settings.json leads: Read-only file system"),
+            "{said}"
+        );
+        assert!(
+            said.contains("make this change there") && said.contains("\"UserPromptSubmit\""),
+            "{said}"
+        );
+        assert!(!said.contains("made_own_directories"), "{said}");
+        assert_eq!(listing(place.path()), before, "nothing is left behind");
+    }
+    let doctor = || {
+        let said = shown(&read_only(&["doctor"]));
+        let hooks = said.lines().skip_while(|line| !line.contains(" hooks "));
+        hooks.take(2).collect::<Vec<_>>().join("\n")
+    };
+    let said = doctor();
+    assert!(
+        said.contains("calls no hook of ours") && said.contains(real.to_str().unwrap()),
+        "{said}"
+    );
+    assert!(
+        said.contains("cannot be written (Read-only file system"),
+        "{said}"
+    );
+    // Not the command that has just failed.
+    assert!(!said.contains("fix:"), "{said}");
+
+    // What was shown is what is right.
+    let by_hand = place.ok(&["install", "--hooks", "--dry-run"]);
+    assert!(by_hand.contains("UserPromptSubmit"), "{by_hand}");
+    place.ok(&["install", "--hooks"]);
+    assert!(doctor().starts_with("ok"), "{}", doctor());
+    let refused = read_only(&["uninstall", "--hooks"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     place.ok(&["uninstall", "--hooks"]);
     assert_eq!(listing(place.path()), before);
 }
@@ -383,6 +470,12 @@ fn if_another_user_has_the_path_all_use_one_in_the_runtime_directory() {
                 fs::read_to_string(&config)
                     .unwrap()
                     .ends_with(text.unwrap_or("\n"))
+            );
+            // The directory's own path would be wrong on another machine with this home.
+            assert!(
+                fs::read_to_string(&config)
+                    .unwrap()
+                    .contains("\nsocket = \"$XDG_RUNTIME_DIR/agent-console.sock\"\n")
             );
             user.ok(&["config", "check"]);
             assert_eq!(user.json(&["list", "--json"]), json!([]));

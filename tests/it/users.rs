@@ -79,6 +79,24 @@ fn the_file_mode_keeps_other_users_out() {
     assert!(!place.socket().exists());
 }
 
+/// As in a container that has a user's socket mounted: to remove it would cut off the user's agents.
+#[test]
+fn root_is_pointed_to_the_daemons_user() {
+    let place = common_place();
+    let _daemon = place.start(as_user(&place, OWNER, &["daemon"]));
+    for arguments in [&["list"][..], &["doctor"]] {
+        let output = as_user(&place, 0, arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(
+            said.contains("as that user") && said.contains("--user 4711"),
+            "{said}"
+        );
+        assert!(!said.contains("rm ") && !said.contains("remove"), "{said}");
+    }
+}
+
 #[test]
 fn another_user_whom_the_mode_lets_in_is_dropped_unread() {
     if let Some(socket) = reexec::argument() {

@@ -17,6 +17,7 @@ use crate::protocol::SessionRecord;
 fn every_event_calls_this_program_or_the_installer_is_named() {
     let probe = |seen| hooks::Probe {
         agent: DEFAULT,
+        refusal: None,
         seen,
     };
     let evaluate_all =
@@ -31,6 +32,7 @@ fn every_event_calls_this_program_or_the_installer_is_named() {
                         program: "acd".into(),
                         removable: true,
                     }),
+                    status_line_lost: false,
                     disabled_by: disabled.then_some("disableAllHooks"),
                 },
                 layers: Vec::new(),
@@ -193,7 +195,7 @@ fn sessions_without_hooks_are_named_and_wrong_once_they_have_worked() {
     let worked = r#"{"status":"idle","at":1},{"status":"working","at":2}"#;
     let evaluate = |sessions: &[SessionRecord<'_>], hooked: bool| {
         let hooked: &[&str] = if hooked { &[DEFAULT.name] } else { &[] };
-        sessions::evaluate(Some(sessions), hooked)
+        sessions::evaluate(Some(sessions), hooked, 1_000_000)
     };
 
     is(&evaluate(&[], true), Level::Ok, "none runs", None);
@@ -223,6 +225,22 @@ fn sessions_without_hooks_are_named_and_wrong_once_they_have_worked() {
         "k (fix)",
         Some("cd '/w d' && claude --resume i"),
     );
+    let mut fallen = base(&both, worked);
+    fallen.hooks_silent_since = Some(1_000_000 - 300_000);
+    is(
+        &evaluate(std::slice::from_ref(&fallen), true),
+        Level::Wrong,
+        "hooks fell silent 5m ago, and turns still run: k (fix)",
+        Some("cd '/w d' && claude --resume i"),
+    );
+    is(
+        &evaluate(std::slice::from_ref(&fallen), false),
+        Level::Wrong,
+        "hooks fell silent",
+        Some("agent-console install --hooks"),
+    );
+    fallen.hooks_silent_since = Some(1_000_000 - 5_000);
+    is(&evaluate(&[fallen], true), Level::Ok, "1 running", None);
     let mut closed = deaf;
     closed.status = crate::protocol::Status::Closed;
     is(&evaluate(&[closed], true), Level::Ok, "none runs", None);

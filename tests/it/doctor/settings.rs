@@ -204,3 +204,35 @@ fn each_configuration_directory_is_checked() {
         .collect();
     assert_eq!(levels, ["ok", "ok", "note"]);
 }
+
+/// A person, or a tool of theirs, has written another status line since.
+#[test]
+fn a_status_line_that_was_replaced_is_noted() {
+    let fixture = Fixture::new();
+    let line = |command: &str| {
+        let text = fs::read_to_string(fixture.settings()).unwrap_or_else(|_| "{}".to_owned());
+        let mut settings: serde_json::Value = serde_json::from_str(&text).unwrap();
+        settings["statusLine"] = json!({"type": "command", "command": command});
+        fs::write(fixture.settings(), settings.to_string()).unwrap();
+    };
+    line("~/old.sh");
+    fixture.sh("agent-console install --hooks --statusline");
+    for fix in [
+        "agent-console install --statusline",
+        "agent-console uninstall --statusline",
+    ] {
+        line("~/new.sh");
+        let report = fixture.run_checks();
+        let check = named(&report, "hooks");
+        assert_eq!(check["level"], "note", "{check}");
+        assert!(
+            check["what"].as_str().unwrap().contains("is gone"),
+            "{check}"
+        );
+        assert_eq!(check["fix"], "agent-console install --statusline");
+        fixture.sh(fix);
+        assert_eq!(named(&fixture.run_checks(), "hooks")["level"], "ok");
+    }
+    let settings = fs::read_to_string(fixture.settings()).unwrap();
+    assert!(settings.contains("\"~/new.sh\""), "{settings}");
+}
