@@ -26,6 +26,25 @@ pub struct Limit {
     pub length_ms: Option<u64>,
 }
 
+/// How much later than its length allows a window may end, in ms: this machine's clock may be wrong by days.
+const CLOCK_TOLERANCE_MS: u64 = 3 * 24 * 3_600_000;
+
+/// The longest window that is believed where its length is not known, in ms: a year.
+const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
+
+impl Limit {
+    /// Whether there can be such a window at `now`, in ms since the epoch: it ends within its length. Any other is an
+    /// error of its source and must not stand in the way of a true one, which would end earlier.
+    #[must_use]
+    pub fn is_possible(&self, now: u64) -> bool {
+        let length = self.length_ms.unwrap_or(LONGEST_MS);
+        let latest = now
+            .saturating_add(length)
+            .saturating_add(CLOCK_TOLERANCE_MS);
+        self.used_percent.is_finite() && self.resets_at.is_none_or(|at| at <= latest)
+    }
+}
+
 /// The outcome of a fetch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::args::OneSession;
+use super::place;
 use crate::client::Client;
 use crate::format::{self, Field, StdoutStyle};
 use crate::os::clock;
@@ -54,8 +55,7 @@ fn rows(session: &SessionRecord<'_>, now: u64, stdout: StdoutStyle) -> Vec<Vec<S
     ];
     let mut rows: Vec<_> = format::fields(&IDENTITY, session, now).collect();
     if let Some(terminal) = &session.terminal {
-        rows.extend(format::location(terminal));
-        rows.extend(format::jump_command(terminal).map(|command| ("go there", command)));
+        rows.extend(place::rows(terminal));
     }
     rows.extend(format::fields(&DETAILS, session, now));
     rows.extend(session.history.iter().map(|transition| {

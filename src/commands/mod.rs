@@ -16,6 +16,7 @@ mod install;
 mod list;
 mod man;
 mod next;
+mod place;
 mod remove;
 mod report;
 mod status;

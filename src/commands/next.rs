@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::bail;
 use clap::Args;
 
+use super::place;
 use crate::client::Client;
 use crate::format::status::attention_order;
 use crate::format::{self, Field, StdoutStyle};
@@ -66,8 +67,7 @@ fn rows(session: &SessionRecord<'_>, now: u64, stdout: StdoutStyle) -> Vec<Vec<S
         rows.push(("directory", format::directory(session)));
     }
     if let Some(terminal) = &session.terminal {
-        rows.extend(format::location(terminal));
-        rows.extend(format::jump_command(terminal).map(|command| ("go there", command)));
+        rows.extend(place::rows(terminal));
     }
     format::named_rows(rows, session, stdout)
 }

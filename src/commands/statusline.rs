@@ -241,7 +241,8 @@ fn parts(shown: &StatusLine, now: u64) -> Vec<String> {
     parts.extend(percent.map(|percent| format!("{percent:.0} % context")));
     let cost = shown.cost_usd.filter(|cost| *cost > 0.0);
     parts.extend(cost.map(|cost| format!("${cost:.2}")));
-    parts.extend(shown.limits.iter().map(limit));
+    let possible = shown.limits.iter().filter(|limit| limit.is_possible(now));
+    parts.extend(possible.map(limit));
     parts
 }
 

@@ -1,8 +1,8 @@
-//! Where a person finds a session: its directory, its terminal, and the command that goes there.
+//! Where a person finds a session: its directory and its terminal.
 
 use std::path::Path;
 
-use super::text::{is_unsafe, sanitize};
+use super::text::sanitize;
 use crate::config::variable;
 use crate::protocol::{SessionRecord, Terminal};
 
@@ -37,11 +37,19 @@ pub(crate) fn location(terminal: &Terminal) -> Vec<(&'static str, String)> {
     };
     add("terminal", "", &terminal.tty);
     add("tmux", "pane ", &terminal.tmux_pane);
+    add("screen", "session ", &terminal.screen_session);
+    add("screen", "window ", &terminal.screen_window);
     add("zellij", "session ", &terminal.zellij_session);
     add("zellij", "pane ", &terminal.zellij_pane);
     add("wezterm", "pane ", &terminal.wezterm_pane);
     add("kitty", "window ", &terminal.kitty_window);
     add("iterm", "session ", &terminal.iterm_session);
+    // Where nothing else says which program it is, such as an editor's terminal.
+    if places.iter().all(|(name, _)| *name == "terminal")
+        && let Some(program) = terminal.term_program.as_deref()
+    {
+        places.push(("program", sanitize(program)));
+    }
     places
 }
 
@@ -51,6 +59,8 @@ pub(crate) fn terminal_line(terminal: &Terminal) -> String {
         ("", &terminal.tty),
         ("", &terminal.term_program),
         ("tmux ", &terminal.tmux_pane),
+        ("screen ", &terminal.screen_session),
+        ("window ", &terminal.screen_window),
         ("zellij ", &terminal.zellij_session),
         ("pane ", &terminal.zellij_pane),
         ("wezterm ", &terminal.wezterm_pane),
@@ -61,36 +71,6 @@ pub(crate) fn terminal_line(terminal: &Terminal) -> String {
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name}{}", sanitize(value.as_deref()?))));
     parts.collect::<Vec<_>>().join(", ")
-}
-
-/// The shell command that shows the session's tmux pane, from this process's terminal. `None` without tmux, or if the
-/// session's values are not of the form that tmux sets.
-pub(crate) fn jump_command(terminal: &Terminal) -> Option<String> {
-    let here = variable("TMUX");
-    let here = here.as_ref().and_then(|tmux| tmux.to_str());
-    tmux_command(terminal, here)
-}
-
-/// `here`: this process's `$TMUX`, which is the server's socket and two numbers. A client of the same server switches;
-/// from elsewhere a new client attaches (tmux(1): both take a pane as their target).
-fn tmux_command(terminal: &Terminal, here: Option<&str>) -> Option<String> {
-    let pane = terminal.tmux_pane.as_deref()?;
-    let number = pane.strip_prefix('%')?;
-    if number.is_empty() || !number.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let server = match terminal.tmux.as_deref() {
-        Some(socket) if !socket.starts_with('/') || socket.contains(is_unsafe) => return None,
-        Some(socket) => format!(" -S {}", shlex::try_quote(socket).ok()?),
-        None => String::new(),
-    };
-    let here = here.and_then(|tmux| tmux.rsplitn(3, ',').nth(2));
-    let verb = if here.is_some() && here == terminal.tmux.as_deref() {
-        "switch-client"
-    } else {
-        "attach-session"
-    };
-    Some(format!("tmux{server} {verb} -t {pane}"))
 }
 
 #[cfg(test)]
@@ -110,43 +90,6 @@ mod tests {
             ("/src", None, "/src"),
         ] {
             assert_eq!(abbreviate_home(path, home), shown);
-        }
-    }
-
-    #[test]
-    fn the_command_for_a_pane_allows_no_injection() {
-        let terminal = |tmux: Option<&str>, pane: &str| Terminal {
-            tmux: tmux.map(Into::into),
-            tmux_pane: Some(pane.into()),
-            ..Terminal::default()
-        };
-        let usual = terminal(Some("/tmp/tmux-1000/default"), "%3");
-        assert_eq!(
-            tmux_command(&usual, Some("/tmp/tmux-1000/default,77,0")).as_deref(),
-            Some("tmux -S /tmp/tmux-1000/default switch-client -t %3")
-        );
-        for here in [None, Some("/tmp/tmux-1000/other,77,0"), Some("strange")] {
-            assert_eq!(
-                tmux_command(&usual, here).as_deref(),
-                Some("tmux -S /tmp/tmux-1000/default attach-session -t %3")
-            );
-        }
-        assert_eq!(
-            tmux_command(&terminal(None, "%3"), None).as_deref(),
-            Some("tmux attach-session -t %3")
-        );
-        assert_eq!(
-            tmux_command(&terminal(Some("/tmp/a b'; rm -rf ~;'"), "%3"), None).as_deref(),
-            Some(r#"tmux -S "/tmp/a b'; rm -rf ~;'" attach-session -t %3"#)
-        );
-        for (tmux, pane) in [
-            (Some("/tmp/x\u{1b}[2J"), "%3"),
-            (Some("relative"), "%3"),
-            (Some("/tmp/x"), "%3; rm -rf ~"),
-            (Some("/tmp/x"), "%"),
-            (Some("/tmp/x"), "3"),
-        ] {
-            assert_eq!(tmux_command(&terminal(tmux, pane), None), None);
         }
     }
 }

@@ -183,18 +183,29 @@ fn line(params: ReportParams<'_>) -> Vec<u8> {
 fn terminal(tty: Option<&str>, variable: impl Fn(&str) -> Option<OsString>) -> Terminal {
     let cut = |bytes: &[u8]| Text::<TERMINAL_LIMIT>::from_bytes(bytes).into_inner();
     let read = |name| variable(name).map(|value| cut(value.as_bytes()));
-    // "socket,server pid,session" (tmux(1)): the socket is what a client needs.
-    let tmux_socket =
-        |value: &OsString| value.as_bytes().split(|&byte| byte == b',').next().map(cut);
+    // "socket,server pid,session" (tmux(1)). The path may contain commas.
+    let tmux = variable("TMUX");
+    let mut tmux = tmux
+        .as_ref()
+        .map(|tmux| tmux.as_bytes().rsplitn(3, |&byte| byte == b','));
+    let tmux_pid = tmux.as_mut().and_then(|parts| parts.nth(1));
+    let tmux_socket = tmux.as_mut().and_then(Iterator::next);
+    let screen_session = read("STY");
     Terminal {
         tty: tty.map(|tty| cut(tty.as_bytes())),
         term_program: read("TERM_PROGRAM"),
-        tmux: variable("TMUX").as_ref().and_then(tmux_socket),
+        tmux: tmux_socket.map(cut),
+        tmux_pid: tmux_pid.and_then(|pid| str::from_utf8(pid).ok()?.parse().ok()),
         tmux_pane: read("TMUX_PANE"),
+        // Any program may set a variable of this name.
+        screen_window: read("WINDOW").filter(|_| screen_session.is_some()),
+        screen_session,
         zellij_session: read("ZELLIJ_SESSION_NAME"),
         zellij_pane: read("ZELLIJ_PANE_ID"),
         wezterm_pane: read("WEZTERM_PANE"),
+        wezterm_socket: read("WEZTERM_UNIX_SOCKET"),
         kitty_window: read("KITTY_WINDOW_ID"),
+        kitty_listen_on: read("KITTY_LISTEN_ON"),
         iterm_session: read("ITERM_SESSION_ID"),
     }
 }

@@ -63,17 +63,23 @@ fn the_terminal_is_what_the_environment_says() {
             Some("/dev/pts/3"),
             &[
                 ("TERM_PROGRAM", "tmux"),
-                ("TMUX", "/tmp/tmux-0/default,123,0"),
+                ("TMUX", "/tmp/tmux,0/default,123,0"),
                 ("TMUX_PANE", "%5"),
                 ("ZELLIJ_SESSION_NAME", "a \"session\"\n"),
                 ("ZELLIJ_PANE_ID", "0"),
+                ("STY", "17.pts-1.host"),
+                ("WINDOW", "3"),
                 ("WEZTERM_PANE", "1"),
+                ("WEZTERM_UNIX_SOCKET", "/run/user/1000/wezterm/gui-sock-17"),
+                ("KITTY_LISTEN_ON", "unix:/tmp/kitty"),
                 ("KITTY_WINDOW_ID", "2"),
                 ("ITERM_SESSION_ID", &"w".repeat(1000)),
             ]
         ),
         json!({
-            "tty": "/dev/pts/3", "term_program": "tmux", "tmux": "/tmp/tmux-0/default", "tmux_pane": "%5",
+            "tty": "/dev/pts/3", "term_program": "tmux", "tmux": "/tmp/tmux,0/default", "tmux_pid": 123,
+            "tmux_pane": "%5", "screen_session": "17.pts-1.host", "screen_window": "3",
+            "wezterm_socket": "/run/user/1000/wezterm/gui-sock-17", "kitty_listen_on": "unix:/tmp/kitty",
             "zellij_session": "a \"session\"\n", "zellij_pane": "0", "wezterm_pane": "1", "kitty_window": "2",
             "iterm_session": "w".repeat(TERMINAL_LIMIT),
         })

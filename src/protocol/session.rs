@@ -130,9 +130,18 @@ pub struct Terminal {
     /// The tmux server's socket, from `$TMUX`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tmux: Option<Box<str>>,
+    /// The tmux server's process id, from `$TMUX`: a later server may listen at the same socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tmux_pid: Option<u32>,
     /// `$TMUX_PANE`, such as `%3`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tmux_pane: Option<Box<str>>,
+    /// GNU Screen's session, `$STY`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub screen_session: Option<Box<str>>,
+    /// GNU Screen's window, `$WINDOW`; only with a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub screen_window: Option<Box<str>>,
     /// `$ZELLIJ_SESSION_NAME`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zellij_session: Option<Box<str>>,
@@ -142,9 +151,15 @@ pub struct Terminal {
     /// `$WEZTERM_PANE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wezterm_pane: Option<Box<str>>,
+    /// The socket of the `WezTerm` process, `$WEZTERM_UNIX_SOCKET`: pane numbers are its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wezterm_socket: Option<Box<str>>,
     /// `$KITTY_WINDOW_ID`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kitty_window: Option<Box<str>>,
+    /// Where kitty listens for commands, `$KITTY_LISTEN_ON`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kitty_listen_on: Option<Box<str>>,
     /// `$ITERM_SESSION_ID`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iterm_session: Option<Box<str>>,

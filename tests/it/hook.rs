@@ -282,8 +282,7 @@ fn the_environment_is_not_sent() {
     let message: Value = serde_json::from_str(&text).unwrap();
     let mut terminal = message["params"]["terminal"].clone();
     terminal.as_object_mut().unwrap().remove("tty");
-    let expected =
-        json!({"term_program": "a\"b", "tmux": "/tmp/tmux-1/default", "tmux_pane": "%3"});
+    let expected = json!({"term_program": "a\"b", "tmux": "/tmp/tmux-1/default", "tmux_pid": 77, "tmux_pane": "%3"});
     assert_eq!(terminal, expected);
     let event = json!({"hook_event_name": "PostToolUse", "tool_name": "Write", "tool_input": {"file_path": "/a"}});
     assert_eq!(message["params"]["event"], event);

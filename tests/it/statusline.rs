@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use crate::support::{Place, Sleeper, broken_pipe, until};
 
 const PAYLOAD: &str = r#"{"session_id":"s","model":{"id":"opus-5","display_name":"Opus 5"},"context_window":{"used_percentage":12},
-    "cost":{"total_cost_usd":0.5},"rate_limits":{"five_hour":{"used_percentage":42,"resets_at":4102444800}}}"#;
+    "cost":{"total_cost_usd":0.5},"rate_limits":{"five_hour":{"used_percentage":42}}}"#;
 
 /// Starts a command as an agent does, while a thread writes the input.
 fn start(command: &mut Command, input: &[u8]) -> Child {
@@ -260,7 +260,7 @@ fn our_own_line_never_fails() {
         for (input, line) in [
             (
                 PAYLOAD.as_bytes(),
-                "Opus 5 · 12 % context · $0.50 · 5h 42 % (",
+                "Opus 5 · 12 % context · $0.50 · 5h 42 %",
             ),
             (b"", ""),
             (b"nonsense", ""),
