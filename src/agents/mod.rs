@@ -40,8 +40,9 @@ pub struct Agent {
     /// Reduces the hook's payload to what may leave the agent's process. Runs in the hook. Fails if the payload is not
     /// exactly one JSON object.
     pub filter: fn(&[u8]) -> serde_json::Result<Box<RawValue>>,
-    /// Converts a filtered payload; `None` if it is no event. Runs in the daemon.
-    pub interpret: fn(&str) -> Option<AgentEvent>,
+    /// Converts a filtered payload of an event that happened at this time, in ms since the epoch; `None` if it is no
+    /// event. Runs in the daemon.
+    pub interpret: fn(&str, u64) -> Option<AgentEvent>,
     /// Its registry of running processes, if it keeps one.
     pub registry: Option<Registry>,
     /// How long its sources may contradict each other.

@@ -13,7 +13,7 @@ pub(crate) fn interpret(params: ReportParams<'_>) -> Report {
     let at = params.at;
     let event = agent
         .zip(params.event)
-        .and_then(|(agent, event)| (agent.interpret)(event.get()));
+        .and_then(|(agent, event)| (agent.interpret)(event.get(), at));
     let event = event.map(|mut event| {
         event.limits.retain(|limit| limit.is_possible(at));
         event

@@ -26,7 +26,7 @@ use crate::event::AgentEvent;
 fn interpret(agent: &Agent, payload: &Value) -> AgentEvent {
     let filtered = (agent.filter)(payload.to_string().as_bytes());
     let filtered = filtered.unwrap_or_else(|error| panic!("filtered out ({error}): {payload}"));
-    let event = (agent.interpret)(filtered.get());
+    let event = (agent.interpret)(filtered.get(), 0);
     event.unwrap_or_else(|| panic!("not understood: {filtered}"))
 }
 

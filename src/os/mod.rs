@@ -6,6 +6,7 @@ pub mod background;
 pub mod clock;
 pub mod command;
 pub(crate) mod environment;
+pub(crate) mod local_time;
 pub mod machine;
 pub mod memory;
 pub mod peer;

@@ -1,13 +1,16 @@
 //! Converts Claude Code's hook events, as observed with 2.1.330, from [`Payload`] to [`AgentEvent`].
 //!
-//! Pure. An event with an unknown name becomes [`EventKind::Unknown`].
+//! Pure, but for the time zone, by which a schedule's next time is computed. An event with an unknown name becomes [`EventKind::Unknown`].
 
 use std::borrow::Cow;
 
 use super::payload::Payload;
+use super::schedule;
 use crate::event::{
-    AgentEvent, BackgroundTask, EventKind, PromptOrigin, Remaining, TaskKind, Tool, TurnEvent,
+    AgentEvent, BackgroundTask, EventKind, PromptOrigin, Remaining, Schedule, TaskKind, Tool,
+    TurnEvent,
 };
+use crate::os::local_time::local_time;
 use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
 
 /// The names of all hook events of 2.1.330, from its published types and documentation.
@@ -47,8 +50,8 @@ const KNOWN: &[&str] = &[
     "WorktreeRemove",
 ];
 
-/// Converts an event; `None` if it has no name.
-pub(super) fn event(payload: &Payload) -> Option<AgentEvent> {
+/// Converts an event that happened at `at`; `None` if it has no name.
+pub(super) fn event(payload: &Payload, at: u64) -> Option<AgentEvent> {
     let name = payload.hook_event_name.get()?;
     let known = KNOWN.iter().find(|known| **known == name);
     Some(AgentEvent {
@@ -70,14 +73,14 @@ pub(super) fn event(payload: &Payload) -> Option<AgentEvent> {
         cost_usd: None,
         limits: Vec::new(),
         kind: if known.is_some() {
-            kind(payload)
+            kind(payload, at)
         } else {
             EventKind::Unknown
         },
     })
 }
 
-fn kind(payload: &Payload) -> EventKind {
+fn kind(payload: &Payload, at: u64) -> EventKind {
     match payload.hook_event_name.get().unwrap_or_default() {
         "SessionStart" if payload.source.get() == Some("compact") => EventKind::Noted,
         "SessionStart" => EventKind::SessionStarted,
@@ -88,12 +91,12 @@ fn kind(payload: &Payload) -> EventKind {
                 process_goes_on: matches!(reason, "clear" | "resume"),
             }
         }
-        name => turn_event(name, payload).map_or(EventKind::Noted, EventKind::Turn),
+        name => turn_event(name, payload, at).map_or(EventKind::Noted, EventKind::Turn),
     }
 }
 
 /// How an event of this name changes a turn; `None`: not at all.
-fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
+fn turn_event(name: &str, payload: &Payload, at: u64) -> Option<TurnEvent> {
     Some(match name {
         "UserPromptSubmit" => {
             let prompt = payload.prompt.get().unwrap_or_default();
@@ -143,7 +146,7 @@ fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
             Some("idle_prompt") => TurnEvent::IdleReminded,
             _ => return None,
         },
-        "Stop" => turn_ended(payload),
+        "Stop" => turn_ended(payload, at),
         "StopFailure" => TurnEvent::Failed {
             error: failure(payload.error.get()),
         },
@@ -152,7 +155,7 @@ fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
 }
 
 /// The end of a turn, with what goes on. A task's status other than `running` was not observed.
-fn turn_ended(payload: &Payload) -> TurnEvent {
+fn turn_ended(payload: &Payload, at: u64) -> TurnEvent {
     let mut remaining = Remaining::default();
     let tasks = payload.background_tasks.0.iter();
     for task in tasks.filter(|task| task.status.get() == Some("running")) {
@@ -170,6 +173,12 @@ fn turn_ended(payload: &Payload) -> TurnEvent {
         let id = id.unwrap_or_default();
         remaining.tasks.push(BackgroundTask { id, kind });
     }
+    let schedules = payload.session_crons.0.iter().map(|cron| {
+        let expression = cron.schedule.get().unwrap_or_default();
+        let at = schedule::next(expression, at, local_time);
+        Schedule { at }
+    });
+    remaining.schedules.extend(schedules);
     TurnEvent::Ended(Box::new(remaining))
 }
 

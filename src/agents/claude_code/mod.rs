@@ -7,6 +7,7 @@ mod limits;
 mod payload;
 mod recordings;
 mod registry;
+mod schedule;
 mod status_line;
 
 use super::tolerant::{filter, object};
@@ -125,10 +126,10 @@ const EVENTS: &[&str] = &[
     "SessionEnd",
 ];
 
-/// Converts a payload of a hook or of the status line; `None` if it is neither.
-fn interpret(payload: &str) -> Option<AgentEvent> {
+/// Converts a payload of a hook or of the status line, which happened at `at`; `None` if it is neither.
+fn interpret(payload: &str, at: u64) -> Option<AgentEvent> {
     let payload: Payload = object(payload.as_bytes()).ok()?;
-    events::event(&payload).or_else(|| status_line::event(&payload))
+    events::event(&payload, at).or_else(|| status_line::event(&payload))
 }
 
 fn resume(session_id: &str) -> Vec<String> {

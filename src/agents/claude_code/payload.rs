@@ -12,7 +12,7 @@ use super::super::tolerant::{List, Number, Part, Text, Time, object};
 /// The longest working directory kept, in bytes: Linux's `PATH_MAX`.
 const CWD_LIMIT: usize = 4096;
 
-/// The most background tasks that are kept of an event.
+/// The most background tasks, and the most scheduled prompts, that are kept of an event.
 const MAX_TASKS: usize = 32;
 
 allow_list! {
@@ -35,6 +35,7 @@ allow_list! {
         notification_type: Text<64>,
         error: Text<64>,
         background_tasks: List<BackgroundTask, MAX_TASKS>,
+        session_crons: List<SessionCron, MAX_TASKS>,
         // Of a status line.
         session_name: Text<256>,
         context_window: Part<ContextWindow>,
@@ -58,6 +59,11 @@ allow_list! {
         id: Text<64>,
         r#type: Text<32>,
         status: Text<32>,
+    }
+
+    /// A prompt that the agent will submit by itself; its text is left out.
+    SessionCron {
+        schedule: Text<64>,
     }
 
     ContextWindow {

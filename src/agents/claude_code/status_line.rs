@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn event(payload: &str) -> Option<AgentEvent> {
-        super::super::interpret(payload)
+        super::super::interpret(payload, 0)
     }
 
     #[test]

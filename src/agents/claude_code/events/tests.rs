@@ -2,8 +2,11 @@ use serde_json::json;
 
 use super::*;
 
+/// When each event happened.
+const AT: u64 = 1_790_000_000_000;
+
 fn event(payload: &str) -> Option<AgentEvent> {
-    super::super::interpret(payload)
+    super::super::interpret(payload, AT)
 }
 
 fn read(payload: &serde_json::Value) -> AgentEvent {
@@ -134,5 +137,62 @@ fn every_recorded_payload_is_read() {
             assert_eq!(payload["hook_event_name"], *event.name);
             assert_eq!(payload["session_id"].as_str(), event.session_id.as_deref());
         }
+    }
+}
+
+#[test]
+fn the_end_of_a_turn_lists_what_goes_on() {
+    let task =
+        |id: &str, kind: &str, status: &str| json!({"id": id, "type": kind, "status": status});
+    let event = read(&json!({
+        "hook_event_name": "Stop",
+        "background_tasks": [
+            task("a", "subagent", "running"), task("b", "shell", "running"), task("c", "monitor", "running"),
+            task("d", "shell", "completed"), task("e", "new in 2027", "running"), {"status": "running"},
+            task("f", "monitor_mcp", "running"),
+        ],
+        "session_crons": [
+            {"id": "x", "schedule": "* * * * *", "recurring": true, "prompt": "again"},
+            {"id": "y", "schedule": "tomorrow"}, {"schedule": 7},
+        ],
+    }));
+    let EventKind::Turn(TurnEvent::Ended(remaining)) = event.kind else {
+        panic!("{event:?}");
+    };
+    let subagents: Vec<_> = remaining.subagents.iter().map(|id| &**id).collect();
+    assert_eq!(subagents, ["a"]);
+    let tasks = remaining.tasks.iter();
+    let tasks: Vec<_> = tasks.map(|task| (&*task.id, task.kind)).collect();
+    assert_eq!(
+        tasks,
+        [
+            ("b", TaskKind::Shell),
+            ("c", TaskKind::Monitor),
+            ("e", TaskKind::Other),
+            ("", TaskKind::Other),
+            ("f", TaskKind::Monitor),
+        ]
+    );
+    let next_minute = AT - AT % 60_000 + 60_000;
+    let times: Vec<_> = remaining.schedules.iter().map(|s| s.at).collect();
+    assert_eq!(times, [Some(next_minute), None, None]);
+}
+
+#[test]
+fn the_notice_of_a_task_names_it_and_is_no_persons_prompt() {
+    for (prompt, id) in [
+        (
+            "<task-notification>\n<task-id>b1</task-id>\n<status>completed",
+            Some("b1"),
+        ),
+        ("<task-notification>\n<task-id></task-id>", None),
+        ("<task-notification>", None),
+    ] {
+        let event = read(&json!({"hook_event_name": "UserPromptSubmit", "prompt": prompt}));
+        let prompted = TurnEvent::PromptSubmitted {
+            text: None,
+            origin: PromptOrigin::Task(id.map(Into::into)),
+        };
+        assert_eq!(event.kind, EventKind::Turn(prompted), "{prompt}");
     }
 }

@@ -56,6 +56,7 @@ const ALLOWED: Allowed = &[
         "background_tasks",
         Array(&[("id", Str(64)), ("type", Str(32)), ("status", Str(32))]),
     ),
+    ("session_crons", Array(&[("schedule", Str(64))])),
     ("session_name", Str(256)),
     ("context_window", Object(&[("used_percentage", Num)])),
     ("cost", Object(&[("total_cost_usd", Num)])),

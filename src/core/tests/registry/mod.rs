@@ -73,7 +73,7 @@ impl CoreHarness {
     }
 
     /// Lets time pass, with every time-out that is due.
-    fn pass(&mut self, ms: u64) {
+    pub(super) fn pass(&mut self, ms: u64) {
         let until = self.now.uptime_ms + ms;
         while let Some(due) = self.core.next_timeout().filter(|due| *due <= until) {
             self.wait(due.saturating_sub(self.now.uptime_ms));

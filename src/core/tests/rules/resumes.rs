@@ -175,3 +175,64 @@ fn the_agents_own_reminder_corrects_what_contradicts_it() {
         (notice("idle_prompt"), "working"),
     ]);
 }
+
+/// A `Stop` with prompts that the agent will submit by itself.
+fn stop_scheduled(id: &str, expressions: &[&str]) -> Value {
+    let mut payload = stop(id, &json!([]));
+    let crons = expressions
+        .iter()
+        .map(|schedule| json!({"id": "c", "schedule": schedule}));
+    payload["session_crons"] = crons.collect();
+    payload
+}
+
+#[test]
+fn a_scheduled_prompt_needs_no_person_until_it_is_overdue() {
+    let scheduled = "idle: 1 prompt is scheduled";
+    let mut core = follow(&[
+        (start("startup"), "idle"),
+        (prompt("p1", "a"), "working"),
+        (stop_scheduled("p1", &["* * * * *"]), scheduled),
+    ]);
+    let next = core.now.unix_ms - core.now.unix_ms % MINUTE + MINUTE;
+    assert_eq!(armed(&core), [(ResumeKind::Schedule, Some(next))]);
+    // It may come up to a quarter of an hour late.
+    core.pass(15 * MINUTE);
+    assert_eq!(core.shown(KEY), scheduled);
+    core.pass(2 * MINUTE);
+    assert_eq!(core.shown(KEY), "idle!");
+    assert_eq!(armed(&core), []);
+}
+
+#[test]
+fn a_scheduled_prompt_that_comes_is_a_turn() {
+    let scheduled = "idle: 2 prompts are scheduled";
+    let mut core = follow(&[
+        (prompt("p1", "a"), "working"),
+        (stop_scheduled("p1", &["* * * * *", "7 3 * * *"]), scheduled),
+    ]);
+    core.pass(MINUTE);
+    core.hook(&prompt("p2", "again"));
+    assert_eq!(core.shown(KEY), "working");
+    assert_eq!(armed(&core), []);
+    // However long the turn takes.
+    core.pass(60 * MINUTE);
+    assert_eq!(core.shown(KEY), "working");
+    core.hook(&stop("p2", &json!([])));
+    assert_eq!(core.shown(KEY), "idle!");
+}
+
+#[test]
+fn a_schedule_of_unknown_time_stays_until_the_next_list() {
+    let scheduled = "idle: 1 prompt is scheduled";
+    let mut core = follow(&[
+        (prompt("p1", "a"), "working"),
+        (stop_scheduled("p1", &["new in 2027"]), scheduled),
+    ]);
+    assert_eq!(armed(&core), [(ResumeKind::Schedule, None)]);
+    core.pass(60 * 60 * MINUTE);
+    assert_eq!(core.shown(KEY), scheduled);
+    core.wait(10).hook(&prompt("p2", "b"));
+    core.wait(10).hook(&stop("p2", &json!([])));
+    assert_eq!(core.shown(KEY), "idle!");
+}
