@@ -91,17 +91,17 @@ fn parse_field(text: &str, least: u8, most: u8) -> Option<u64> {
             Some((range, step)) => (range, step.parse().ok().filter(|step| *step > 0)?),
             None => (part, 1),
         };
-        let (first, last) = match range.split_once('-') {
-            Some((first, last)) => (first.parse().ok()?, last.parse().ok()?),
+        let (from, to) = match range.split_once('-') {
+            Some((from, to)) => (from.parse().ok()?, to.parse().ok()?),
             None if range == "*" => (least, most),
             // `5/10` is from 5 on.
             None if part.contains('/') => (range.parse().ok()?, most),
             None => (range.parse().ok()?, range.parse().ok()?),
         };
-        if first < least || last > most || first > last {
+        if from < least || to > most || from > to {
             return None;
         }
-        for value in (first..=last).step_by(step) {
+        for value in (from..=to).step_by(step) {
             set |= 1_u64 << value;
         }
     }
@@ -121,7 +121,7 @@ mod tests {
         let summer = date("2026-03-29T01:00:00Z")..date("2026-10-25T01:00:00Z");
         let hours = if summer.contains(&seconds) { 2 } else { 1 };
         let offset = FixedOffset::east_opt(hours * 3600).unwrap();
-        let time = offset.timestamp_opt(seconds, 0).unwrap();
+        let time = offset.timestamp_opt(seconds, 0).single()?;
         let part = |value: u32| u8::try_from(value).unwrap();
         Some(LocalTime {
             minute: part(time.minute()),

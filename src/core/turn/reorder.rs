@@ -13,12 +13,12 @@ use super::{HookEvent, Turn};
 use crate::core::evidence::Rule;
 use crate::event::{RegistryStatus, Timing};
 
-/// How late an event may come, in ms between its stamp and the newest: a hook lives for 100 ms at most, and on a busy
-/// machine its report may wait a few times as long to be read.
-const WINDOW_MS: u64 = 500;
+/// How late an event may come, in ms between its stamp and the newest: a hook lives for 100 ms at most, and on a machine
+/// under load its report may wait ten times as long to be read.
+const WINDOW_MS: u64 = 1200;
 
-/// How many steps are kept to be applied again: more than an agent has hooks running at once.
-const CAPACITY: usize = 16;
+/// How many steps are kept to be applied again: what an agent and its registry report in that time.
+const CAPACITY: usize = 32;
 
 /// What moves a turn on.
 #[derive(Debug, Clone)]

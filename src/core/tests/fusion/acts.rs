@@ -17,8 +17,16 @@ pub(super) enum Act {
     Queue,
     /// A subagent that outlives the main turn; it may ask for leave, too.
     Subagent(Option<Answer>),
-    /// A background shell that ends by itself.
-    Shell,
+    /// A background task that outlives the turn, and how it ends.
+    Background(Task, TaskEnd),
+    /// A prompt that the agent submits by itself, later.
+    Schedule,
+    /// The hooks are switched off before a turn, which ends by itself, and on after it.
+    Silent(u8),
+    /// The hooks are switched off within a turn, and on after it.
+    FallSilent,
+    /// The report of a turn's end is lost; a minute later the agent reminds of it.
+    LostEnd,
     /// The service fails.
     Fail,
     /// A menu is opened and left.
@@ -32,6 +40,20 @@ pub(super) enum Act {
     Suspend,
     /// Another Stop hook makes the agent continue.
     StopBlocked,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    Shell,
+    Monitor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TaskEnd {
+    /// It reports to the agent, which starts a turn.
+    Reports,
+    /// Only the registry shows it.
+    Unseen,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +83,8 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
     let tool = prop::sample::select(vec![Tool::Bash, Tool::Question, Tool::Plan]);
     let announced = prop::sample::select(vec![Announced::ByRequest, Announced::ByRegistryOnly]);
     let answer = prop::sample::select(vec![Answer::Yes, Answer::No, Answer::Hook]);
+    let task = prop::sample::select(vec![Task::Shell, Task::Monitor]);
+    let task_end = prop::sample::select(vec![TaskEnd::Reports, TaskEnd::Unseen]);
     let sub_answer = prop::option::of(prop::sample::select(vec![Answer::Yes, Answer::No]));
     prop_oneof![
         2 => (0..3_u8).prop_map(Act::Turn),
@@ -69,7 +93,11 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::InterruptTool),
         1 => Just(Act::Queue),
         2 => sub_answer.prop_map(Act::Subagent),
-        1 => Just(Act::Shell),
+        2 => (task, task_end).prop_map(|(task, end)| Act::Background(task, end)),
+        1 => Just(Act::Schedule),
+        1 => (0..3_u8).prop_map(Act::Silent),
+        1 => Just(Act::FallSilent),
+        1 => Just(Act::LostEnd),
         1 => Just(Act::Fail),
         1 => Just(Act::Menu),
         1 => Just(Act::Flash),

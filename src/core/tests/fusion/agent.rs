@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::acts::{Act, Announced, Answer, End, Tool};
+use super::acts::{Act, Announced, Answer, End, Task, TaskEnd, Tool};
 use crate::core::tests::{CLAUDE, NAMESPACE};
 
 #[derive(Debug, Clone)]
@@ -18,6 +18,16 @@ pub(super) enum Evidence {
     Check(&'static str),
 }
 
+/// How the sources reach the daemon.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Delivery {
+    /// How late what a hook or the registry has to say may arrive, in ms.
+    pub(super) hook_ms: u64,
+    pub(super) registry_ms: u64,
+    /// The hooks are registered twice.
+    pub(super) twice: bool,
+}
+
 /// The agent: records the evidence that it would produce.
 pub(super) struct Agent {
     /// When it is, in ms since it began.
@@ -25,16 +35,21 @@ pub(super) struct Agent {
     session: u32,
     prompt: u32,
     seed: u64,
+    delivery: Delivery,
+    /// The hooks are switched off.
+    is_silent: bool,
     pub(super) evidence: Vec<(u64, Evidence)>,
 }
 
 impl Agent {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, delivery: Delivery) -> Self {
         let mut agent = Self {
             now: 1000,
             session: 1,
             prompt: 0,
             seed,
+            delivery,
+            is_silent: false,
             evidence: Vec::new(),
         };
         agent.registry("idle", None);
@@ -63,11 +78,20 @@ impl Agent {
         for (field, value) in fields.as_object().unwrap() {
             payload[field] = value.clone();
         }
+        if self.is_silent {
+            return;
+        }
         let at = self.now + self.chance(4);
-        let arrival = at + self.chance(100);
+        if self.delivery.twice {
+            let at = at + self.chance(6);
+            let arrival = at + self.chance(self.delivery.hook_ms);
+            let again = Evidence::Hook(at, payload.clone());
+            self.evidence.push((arrival, again));
+        }
+        let arrival = at + self.chance(self.delivery.hook_ms);
         self.evidence.push((arrival, Evidence::Hook(at, payload)));
         // The agent waits for it.
-        self.now = at + 3;
+        self.now = at + 6;
     }
 
     /// The registry's own word, which it writes a moment after.
@@ -82,7 +106,7 @@ impl Agent {
             "pidDomain": format!("linux:0:pid:[{NAMESPACE}]"), "entrypoint": "cli", "startedAt": 1,
             "status": status, "waitingFor": waiting_for, "statusUpdatedAt": at, "updatedAt": at,
         });
-        let arrival = at + self.chance(60);
+        let arrival = at + self.chance(self.delivery.registry_ms);
         // A file holds its last state only: what is read later is not older.
         let last = self.evidence.iter().rev();
         let last = last
@@ -169,15 +193,57 @@ impl Agent {
                 self.check("idle!");
             }
             Act::Subagent(asks) => self.subagent(asks),
-            Act::Shell => {
+            Act::Background(task, end) => self.background(task, end),
+            Act::Schedule => {
                 self.prompt();
-                self.tool("Bash");
-                self.tool_done("Bash");
-                self.stop(&json!([{"id": "b1", "type": "shell", "status": "running"}]));
-                self.wait(30, 30);
-                self.registry("shell", None);
-                self.check("idle! +1 shell");
-                self.report_task();
+                let crons = json!([{"id": "c1", "schedule": "* * * * *"}]);
+                self.hook(
+                    "Stop",
+                    &json!({"background_tasks": [], "session_crons": crons}),
+                );
+                self.idle();
+                self.check("idle");
+                self.wait(60_000, 60_000);
+                self.prompt();
+                self.check("working");
+                self.stop(&json!([]));
+                self.idle();
+                self.check("idle!");
+            }
+            Act::Silent(tools) => {
+                self.is_silent = true;
+                self.prompt();
+                for _ in 0..tools {
+                    self.tool("Read");
+                    self.tool_done("Read");
+                }
+                self.check("working");
+                self.idle();
+                self.check("idle!");
+                self.is_silent = false;
+            }
+            Act::FallSilent => {
+                self.prompt();
+                self.is_silent = true;
+                self.wait(200, 2000);
+                self.idle();
+                // It could be an interrupt: a hook has reported its beginning.
+                self.check("idle");
+                self.prompt();
+                self.check("working");
+                self.idle();
+                self.check("idle!");
+                self.is_silent = false;
+            }
+            Act::LostEnd => {
+                self.prompt();
+                self.tool("Read");
+                self.tool_done("Read");
+                self.idle();
+                self.check("idle");
+                self.now += 60_000;
+                self.hook("Notification", &json!({"notification_type": "idle_prompt"}));
+                self.check("idle!");
             }
             Act::Fail => {
                 self.prompt();
@@ -202,7 +268,8 @@ impl Agent {
                 let at = self.now;
                 self.registry_at(at, "busy", None);
                 self.registry_at(at + 30, "idle", None);
-                self.check("as before, and looked at");
+                // Looked at, if the registry was read in between.
+                self.check("as before");
             }
             Act::Bang => self.bang(),
             Act::Clear => {
@@ -312,17 +379,18 @@ impl Agent {
     }
 
     fn subagent(&mut self, asks: Option<Answer>) {
-        let of = json!({"agent_id": "a1"});
+        self.prompt();
+        let id = format!("a{}", self.prompt);
+        let of = json!({"agent_id": id});
         let with = |fields: Value| {
             let mut fields = fields;
-            fields["agent_id"] = "a1".into();
+            fields["agent_id"] = id.clone().into();
             fields
         };
-        self.prompt();
         self.tool("Agent");
         self.hook("SubagentStart", &of);
         self.tool_done("Agent");
-        self.stop(&json!([{"id": "a1", "type": "subagent", "status": "running"}]));
+        self.stop(&json!([{"id": id, "type": "subagent", "status": "running"}]));
         self.check("working +1 subagent");
         self.hook("PreToolUse", &with(json!({"tool_name": "Bash"})));
         if let Some(answer) = asks {
@@ -340,15 +408,41 @@ impl Agent {
         self.hook("PostToolBatch", &of);
         self.wait(50, 500);
         self.hook("SubagentStop", &of);
-        self.report_task();
+        self.report_task(&id);
+    }
+
+    fn background(&mut self, task: Task, end: TaskEnd) {
+        let (kind, shown) = match task {
+            Task::Shell => ("shell", "idle! +1 shell"),
+            Task::Monitor => ("monitor", "idle"),
+        };
+        self.prompt();
+        self.tool("Bash");
+        self.tool_done("Bash");
+        self.stop(&json!([{"id": format!("b{}", self.prompt), "type": kind, "status": "running"}]));
+        self.wait(30, 30);
+        self.registry("shell", None);
+        self.check(shown);
+        self.now += 60_000;
+        if self.chance(2) == 0 {
+            self.hook("Notification", &json!({"notification_type": "idle_prompt"}));
+            self.check(shown);
+        }
+        match end {
+            TaskEnd::Reports => self.report_task(&format!("b{}", self.prompt)),
+            TaskEnd::Unseen => {
+                self.registry("idle", None);
+                self.check("idle!");
+            }
+        }
     }
 
     /// A background task has ended, and the agent prompts itself.
-    fn report_task(&mut self) {
+    fn report_task(&mut self, id: &str) {
         self.prompt += 1;
         self.flash_idle();
-        let notice = json!({"prompt": "<task-notification>\ndone"});
-        self.hook("UserPromptSubmit", &notice);
+        let notice = format!("<task-notification>\n<task-id>{id}</task-id>\ndone");
+        self.hook("UserPromptSubmit", &json!({"prompt": notice}));
         self.check("working");
         self.stop(&json!([]));
         self.idle();
@@ -361,6 +455,26 @@ impl Agent {
         let length = 10 + self.chance(20);
         self.registry_at(at, "idle", None);
         self.registry_at(at + length, "busy", None);
+    }
+
+    /// Each time that the registry is read, its file holds what was written last.
+    pub(super) fn read_registry(&mut self) {
+        let at = |entry: &Value| entry["statusUpdatedAt"].as_u64().unwrap();
+        let entries = self
+            .evidence
+            .iter()
+            .filter_map(|(_, evidence)| match evidence {
+                Evidence::Registry(Some(entry)) => Some((at(entry), entry.clone())),
+                _ => None,
+            });
+        let mut written: Vec<_> = entries.collect();
+        written.sort_by_key(|(at, _)| *at);
+        for (arrival, evidence) in &mut self.evidence {
+            if let Evidence::Registry(Some(entry)) = evidence {
+                let last = written.iter().rfind(|(at, _)| at <= arrival).unwrap();
+                entry.clone_from(&last.1);
+            }
+        }
     }
 
     pub(super) fn end(&mut self, end: End) {

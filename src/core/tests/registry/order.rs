@@ -117,3 +117,18 @@ fn a_hook_in_flight_does_not_make_an_end_an_interrupt() {
         (Nothing(150), "idle!"),
     ]);
 }
+
+/// The registry's entry is read late; the dialog is open all the time.
+#[test]
+fn a_dialog_stays_open_until_the_registry_is_read() {
+    let waiting = "waiting/permission!: permission: Bash make";
+    let mut core = follow(vec![
+        (Hook(prompt("p1", "a")), "working"),
+        (Registry(Busy), "working"),
+        (Hook(tool("p1", "make")), "working: Bash: make"),
+        (Hook(ask("p1", "make")), waiting),
+    ]);
+    throughout(&mut core, &[(60, 1000, Registry(PERMISSION))], waiting);
+    core.pass(60_000);
+    assert_eq!(core.shown(KEY), waiting);
+}

@@ -197,7 +197,7 @@ fn a_request_answered_by_another_hook_does_not_stay_open() {
             Hook(ask("p1", "make")),
             "waiting/permission!: permission: Bash make",
         ),
-        (Nothing(1000), "working: Bash: make"),
+        (Nothing(1200), "working: Bash: make"),
         (Nothing(60_000), "working: Bash: make"),
         // Six seconds later the agent would remind of a dialog, and then there is one.
         (Hook(done("p1")), "working: Bash: make"),
