@@ -2,7 +2,7 @@
 
 /// The parts of a local time that a calendar rule names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LocalTime {
+pub(crate) struct LocalTime {
     /// 0 to 59.
     pub minute: u8,
     /// 0 to 23.
@@ -17,7 +17,7 @@ pub struct LocalTime {
 
 /// The local time at `seconds` since the epoch; `None` for a year that the system cannot name.
 #[must_use]
-pub fn local_time(seconds: u64) -> Option<LocalTime> {
+pub(crate) fn local_time(seconds: u64) -> Option<LocalTime> {
     let seconds = libc::time_t::try_from(seconds).ok()?;
     let mut parts = std::mem::MaybeUninit::<libc::tm>::uninit();
     #[expect(unsafe_code, reason = "localtime_r(3) has no safe wrapper")]

@@ -104,7 +104,7 @@ fn check<T: PartialEq + std::fmt::Debug>(
 /// As the daemon gets it: filtered by the hook, then interpreted.
 fn event(payload: &[u8]) -> Option<AgentEvent> {
     let filtered = filter::<Payload>(payload).unwrap();
-    interpret(filtered.get())
+    interpret(filtered.get(), 0)
 }
 
 fn recorded(member: &str) -> Vec<Value> {

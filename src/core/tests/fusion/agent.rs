@@ -154,17 +154,7 @@ impl Agent {
 
     pub(super) fn act(&mut self, act: Act) {
         match act {
-            Act::Turn(tools) => {
-                self.prompt();
-                for _ in 0..tools {
-                    self.tool("Read");
-                    self.tool_done("Read");
-                }
-                self.check("working");
-                self.stop(&json!([]));
-                self.idle();
-                self.check("idle!");
-            }
+            Act::Turn(tools) => self.turn(tools),
             Act::Ask(tool, announced, answer) => self.ask(tool, announced, answer),
             Act::Interrupt => {
                 self.prompt();
@@ -179,85 +169,14 @@ impl Agent {
                 self.registry("idle", None);
                 self.check("idle");
             }
-            Act::Queue => {
-                self.prompt();
-                self.check("working");
-                self.hook("UserPromptSubmit", &json!({"prompt": "and this"}));
-                self.check("working");
-                self.stop(&json!([]));
-                self.prompt += 1;
-                self.flash_idle();
-                self.check("working");
-                self.stop(&json!([]));
-                self.idle();
-                self.check("idle!");
-            }
+            Act::Queue => self.queue(),
             Act::Subagent(asks) => self.subagent(asks),
             Act::Background(task, end) => self.background(task, end),
-            Act::Schedule => {
-                self.prompt();
-                let crons = json!([{"id": "c1", "schedule": "* * * * *"}]);
-                self.hook(
-                    "Stop",
-                    &json!({"background_tasks": [], "session_crons": crons}),
-                );
-                self.idle();
-                self.check("idle");
-                self.wait(60_000, 60_000);
-                self.prompt();
-                self.check("working");
-                self.stop(&json!([]));
-                self.idle();
-                self.check("idle!");
-            }
-            Act::Silent(tools) => {
-                self.is_silent = true;
-                self.prompt();
-                for _ in 0..tools {
-                    self.tool("Read");
-                    self.tool_done("Read");
-                }
-                self.check("working");
-                self.idle();
-                self.check("idle!");
-                self.is_silent = false;
-            }
-            Act::FallSilent => {
-                self.prompt();
-                self.is_silent = true;
-                self.wait(200, 2000);
-                self.idle();
-                // It could be an interrupt: a hook has reported its beginning.
-                self.check("idle");
-                self.prompt();
-                self.check("working");
-                self.idle();
-                self.check("idle!");
-                self.is_silent = false;
-            }
-            Act::LostEnd => {
-                self.prompt();
-                self.tool("Read");
-                self.tool_done("Read");
-                self.idle();
-                self.check("idle");
-                self.now += 60_000;
-                self.hook("Notification", &json!({"notification_type": "idle_prompt"}));
-                self.check("idle!");
-            }
-            Act::Fail => {
-                self.prompt();
-                let (before, after) = (self.chance(2) == 0, self.chance(50));
-                if before {
-                    self.registry("idle", None);
-                }
-                self.hook("StopFailure", &json!({"error": "server_error"}));
-                self.now += after;
-                if !before {
-                    self.registry("idle", None);
-                }
-                self.check("error!");
-            }
+            Act::Schedule => self.schedule(),
+            Act::Silent(tools) => self.silent(tools),
+            Act::FallSilent => self.fall_silent(),
+            Act::LostEnd => self.lose_end(),
+            Act::Fail => self.fail(),
             Act::Menu => {
                 self.registry("waiting", Some("dialog open"));
                 self.check("waiting/dialog!");
@@ -320,6 +239,101 @@ impl Agent {
                 self.now = seen + 1;
             }
         }
+    }
+
+    fn turn(&mut self, tools: u8) {
+        self.prompt();
+        for _ in 0..tools {
+            self.tool("Read");
+            self.tool_done("Read");
+        }
+        self.check("working");
+        self.stop(&json!([]));
+        self.idle();
+        self.check("idle!");
+    }
+
+    fn queue(&mut self) {
+        self.prompt();
+        self.check("working");
+        self.hook("UserPromptSubmit", &json!({"prompt": "and this"}));
+        self.check("working");
+        self.stop(&json!([]));
+        self.prompt += 1;
+        self.flash_idle();
+        self.check("working");
+        self.stop(&json!([]));
+        self.idle();
+        self.check("idle!");
+    }
+
+    fn schedule(&mut self) {
+        self.prompt();
+        let crons = json!([{"id": "c1", "schedule": "* * * * *"}]);
+        self.hook(
+            "Stop",
+            &json!({"background_tasks": [], "session_crons": crons}),
+        );
+        self.idle();
+        self.check("idle");
+        self.wait(60_000, 60_000);
+        self.prompt();
+        self.check("working");
+        self.stop(&json!([]));
+        self.idle();
+        self.check("idle!");
+    }
+
+    fn silent(&mut self, tools: u8) {
+        self.is_silent = true;
+        self.prompt();
+        for _ in 0..tools {
+            self.tool("Read");
+            self.tool_done("Read");
+        }
+        self.check("working");
+        self.idle();
+        self.check("idle!");
+        self.is_silent = false;
+    }
+
+    fn fall_silent(&mut self) {
+        self.prompt();
+        self.is_silent = true;
+        self.wait(200, 2000);
+        self.idle();
+        // It could be an interrupt: a hook has reported its beginning.
+        self.check("idle");
+        self.prompt();
+        self.check("working");
+        self.idle();
+        self.check("idle!");
+        self.is_silent = false;
+    }
+
+    fn lose_end(&mut self) {
+        self.prompt();
+        self.tool("Read");
+        self.tool_done("Read");
+        self.idle();
+        self.check("idle");
+        self.now += 60_000;
+        self.hook("Notification", &json!({"notification_type": "idle_prompt"}));
+        self.check("idle!");
+    }
+
+    fn fail(&mut self) {
+        self.prompt();
+        let (before, after) = (self.chance(2) == 0, self.chance(50));
+        if before {
+            self.registry("idle", None);
+        }
+        self.hook("StopFailure", &json!({"error": "server_error"}));
+        self.now += after;
+        if !before {
+            self.registry("idle", None);
+        }
+        self.check("error!");
     }
 
     fn bang(&mut self) {
