@@ -7,6 +7,7 @@
 
 mod acts;
 mod agent;
+mod behaviour;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
