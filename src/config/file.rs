@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -125,7 +126,12 @@ pub(super) fn socket_of(path: &Path) -> Result<Option<PathBuf>, ConfigError> {
 
 /// The file's text, or `None` if there is no file.
 fn read(path: &Path) -> Result<Option<String>, ConfigError> {
-    let bytes = match fs::read(path) {
+    // To open a pipe would wait for a writer.
+    let bytes = match fs::metadata(path) {
+        Ok(found) if found.file_type().is_fifo() => Err(ErrorKind::InvalidInput.into()),
+        _ => fs::read(path),
+    };
+    let bytes = match bytes {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => {

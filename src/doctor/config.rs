@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::fix::{FixCommands, edit, quote, reload};
+use super::fix::{FixCommands, configuration, reload};
 use super::probe::DaemonProbe;
 use super::{Check, within};
 use crate::config::{self, Config, ConfigError};
@@ -57,14 +57,11 @@ pub(super) fn evaluate(seen: &Probe, daemon: Option<(&DaemonProbe, &FixCommands)
     let config = match &seen.config {
         Some(Ok(config)) => config,
         Some(Err(error)) => {
-            return Check::wrong(NAME, error.to_string()).fix(match error {
-                ConfigError::Read { path, .. } => format!("chmod u+r {}", quote(path)),
-                ConfigError::Invalid { .. } | ConfigError::Socket { .. } => edit(path),
-            });
+            return Check::wrong(NAME, error.to_string()).fix(configuration(error));
         }
         None => {
             let what = format!("{} cannot be read within 2 s", path.display());
-            return Check::wrong(NAME, what).fix(edit(path));
+            return Check::wrong(NAME, what);
         }
     };
     let place = if path.exists() {
@@ -83,7 +80,11 @@ pub(super) fn evaluate(seen: &Probe, daemon: Option<(&DaemonProbe, &FixCommands)
         let restart = commands.restart(answers.hello.origin);
         let fix = match answers.hello.origin {
             Origin::Systemd => {
-                format!("systemctl --user import-environment XDG_CONFIG_HOME && {restart}")
+                let verb = match crate::config::variable("XDG_CONFIG_HOME") {
+                    Some(_) => "import",
+                    None => "unset",
+                };
+                format!("systemctl --user {verb}-environment XDG_CONFIG_HOME && {restart}")
             }
             Origin::Launchd | Origin::SelfBound | Origin::Unknown => restart,
         };

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::fix::{FixCommands, reload};
+use super::fix::{FixCommands, configuration, reload};
 use super::probe::{DaemonProbe, Program};
 use super::{Check, VERSION, unasked};
+use crate::config::{Config, ConfigError};
 use crate::protocol::{self, NoticeCode};
 
 pub(super) const NAME: &str = "daemon";
@@ -69,7 +70,11 @@ fn age(answers: &DaemonProbe) -> String {
 }
 
 /// What it has reported lately.
-pub(super) fn evaluate_notices(daemon: Option<(&DaemonProbe, &FixCommands)>) -> Check {
+/// `config`: what the configuration comes to now.
+pub(super) fn evaluate_notices(
+    daemon: Option<(&DaemonProbe, &FixCommands)>,
+    config: Option<&Result<Config, ConfigError>>,
+) -> Check {
     let name = "notices";
     let Some((answers, commands)) = daemon else {
         return unasked(name);
@@ -82,7 +87,12 @@ pub(super) fn evaluate_notices(daemon: Option<(&DaemonProbe, &FixCommands)>) -> 
     let loaded = newest(NoticeCode::ConfigLoaded);
     let unsettled = |code: NoticeCode| newest(code).filter(|at| Some(*at) > loaded);
     if let Some(refused) = unsettled(NoticeCode::ConfigRefused).and_then(|at| notices.get(at)) {
-        return Check::wrong(name, refused.message.clone()).fix(reload(&answers.hello));
+        let reload = reload(&answers.hello);
+        return Check::wrong(name, refused.message.clone()).fix(match config {
+            // A daemon that reads the same file refuses it again.
+            Some(Err(error)) => format!("{} && {reload}", configuration(error)),
+            Some(Ok(_)) | None => reload,
+        });
     }
     if let Some(needed) = unsettled(NoticeCode::RestartNeeded).and_then(|at| notices.get(at)) {
         return Check::wrong(name, needed.message.clone())

@@ -1,8 +1,10 @@
 //! The commands that fix what is wrong, as they fit how the daemon is started here.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::config::{SocketChoice, Source};
+use crate::config::{ConfigError, SocketChoice, Source};
 use crate::install::plan::{FileState, Manager, State};
 use crate::os::service_manager::{LAUNCHD_LABEL, SYSTEMD_SERVICE, SYSTEMD_SOCKET};
 use crate::os::shell;
@@ -119,4 +121,27 @@ pub(super) fn quote(path: &Path) -> String {
 /// Opens a file in the person's editor, for what no program may change.
 pub(super) fn edit(path: &Path) -> String {
     format!("${{EDITOR:-vi}} {}", quote(path))
+}
+
+/// Makes a configuration that cannot be used right.
+pub(super) fn configuration(error: &ConfigError) -> String {
+    match error {
+        ConfigError::Read { path, source } if source.kind() == ErrorKind::PermissionDenied => {
+            readable(path, "u+r")
+        }
+        // A directory, a pipe.
+        ConfigError::Read { path, .. } => format!("mv {0} {0}.old", quote(path)),
+        ConfigError::Invalid { path, .. } => edit(path),
+        ConfigError::Socket { .. } => "unset AGENT_CONSOLE_SOCKET".to_owned(),
+    }
+}
+
+/// Makes what is at `path` readable for this user, by `mode` if it is theirs.
+pub(super) fn readable(path: &Path, mode: &str) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    let path_word = quote(path);
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.uid() != user => format!("sudo chown -R {user} {path_word}"),
+        _ => format!("chmod -R {mode} {path_word}"),
+    }
 }

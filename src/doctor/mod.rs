@@ -120,13 +120,14 @@ pub(crate) fn run_checks(flag: Option<&Path>) -> Vec<Check> {
     let daemons = found.as_ref().map(|(probe, commands)| (probe, commands));
     let running = found.as_ref().map(|(probe, _)| probe);
 
+    let config = config::probe(running);
     let mut checks = vec![
         programs::evaluate(&programs::probe()),
         service,
         socket,
         daemon,
-        daemon::evaluate_notices(daemons),
-        config::evaluate(&config::probe(running), daemons),
+        daemon::evaluate_notices(daemons, config.config.as_ref()),
+        config::evaluate(&config, daemons),
         log::evaluate(&log::probe(running)),
     ];
     let sessions = running.map(|probe| &*probe.snapshot.sessions);

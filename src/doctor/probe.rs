@@ -49,6 +49,8 @@ pub(super) struct SocketProbe {
     /// The configuration that names the path, if `install` wrote that line on another machine.
     pub(super) foreign_line: Option<PathBuf>,
     pub(super) file: File,
+    /// The process that holds the lock of a self-bound socket, if the system tells.
+    pub(super) holder: Option<u32>,
     pub(super) listener: Result<Listener, ConnectError>,
 }
 
@@ -72,6 +74,7 @@ pub(super) fn probe_socket(choice: &SocketChoice) -> (SocketProbe, Option<UnixSt
         has_directory: choice.path.parent().is_some_and(Path::exists),
         foreign_line: config.filter(|file| install::socket::is_of_another_machine(file)),
         file,
+        holder: lock_holder(&choice.path),
         listener,
     };
     (probe, connection)
@@ -87,6 +90,23 @@ fn file_at(path: &Path) -> File {
         Err(error) if error.kind() == ErrorKind::NotFound => File::Missing,
         Err(error) => File::Hidden(error.to_string()),
     }
+}
+
+/// `proc_locks(5)`: `1: FLOCK  ADVISORY  WRITE 708 00:1a:12345 0 EOF`, the process before the file's device and inode.
+fn lock_holder(socket: &Path) -> Option<u32> {
+    let mut lock = socket.as_os_str().to_owned();
+    lock.push(".lock");
+    let inode = std::fs::metadata(lock).ok()?.ino().to_string();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        let mut words = line
+            .split_whitespace()
+            .skip_while(|word| *word != "FLOCK")
+            .skip(3);
+        let pid = words.next()?.parse().ok()?;
+        let (_, found) = words.next()?.rsplit_once(':')?;
+        (found == inode).then_some(pid)
+    })
 }
 
 /// proc(5); `None` where there is no such file.

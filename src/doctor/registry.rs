@@ -4,7 +4,7 @@ use std::fs::{self, DirEntry, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::fix::quote;
+use super::fix::readable;
 use super::{Check, counted, within};
 use crate::agents::Registry;
 use crate::os::process;
@@ -93,7 +93,7 @@ pub(super) fn evaluate(seen: &Probe) -> Check {
         ),
         Probe::Unreadable { path, why } => {
             let what = format!("{} cannot be read: {why}", path.display());
-            Check::wrong(NAME, what).fix(format!("chmod -R u+rX {}", quote(path)))
+            Check::wrong(NAME, what).fix(readable(path, "u+rX"))
         }
         Probe::Entries {
             directory,

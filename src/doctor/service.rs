@@ -34,7 +34,7 @@ pub(super) fn runtime_refusal() -> Option<String> {
 pub(super) fn evaluate(state: Option<&State>, edited: &[PathBuf], runtime: Option<&str>) -> Check {
     let name = "service";
     let Some(state) = state else {
-        return Check::wrong(name, "the service manager does not answer within 2 s").fix(INSTALL);
+        return Check::wrong(name, "the service manager does not answer within 2 s");
     };
     let manager = match state.manager {
         Manager::Systemd => "systemd",
@@ -87,6 +87,11 @@ pub(super) fn evaluate(state: Option<&State>, edited: &[PathBuf], runtime: Optio
         .map(|(path, _)| file_name(path))
         .collect();
     let what = format!("{}, {manager} holds the socket", files.join(", "));
+    if !state.lingers {
+        let what =
+            format!("{what} until your last logout; agents in tmux or screen run on after it");
+        return Check::note(name, what).fix("loginctl enable-linger");
+    }
     Check::ok(name, what)
 }
 

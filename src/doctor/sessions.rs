@@ -33,8 +33,9 @@ pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str], 
         .filter(|one| has_worked(one))
         .collect();
     if let Some(first) = deaf.first() {
-        let what = format!("at work, and no hook reports it: {}", names(&deaf));
-        return Check::wrong(NAME, what).fix(resume_or_install(first, hooked));
+        let (fix, advice) = resume_or_install(first, hooked);
+        let what = format!("at work, and no hook reports it{advice}: {}", names(&deaf));
+        return Check::wrong(NAME, what).fix(fix);
     }
     let fell_silent = |session: &&SessionRecord<'_>| {
         let since = session.hooks_silent_since;
@@ -42,13 +43,14 @@ pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str], 
     };
     let fallen: Vec<_> = run.iter().copied().filter(fell_silent).collect();
     if let Some(first) = fallen.first() {
+        let (fix, advice) = resume_or_install(first, hooked);
         let since = first.hooks_silent_since.unwrap_or(now);
         let what = format!(
-            "hooks fell silent {} ago, and turns still run: {}",
+            "hooks fell silent {} ago, and turns still run{advice}: {}",
             format::duration(now.saturating_sub(since)),
             names(&fallen)
         );
-        return Check::wrong(NAME, what).fix(resume_or_install(first, hooked));
+        return Check::wrong(NAME, what).fix(fix);
     }
     if !silent.is_empty() {
         let what = format!(
@@ -63,18 +65,19 @@ pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str], 
     }
 }
 
-/// If the settings have the hooks, the agent must read them anew; else nothing has to be restarted, since agents read
-/// their settings while they run.
-fn resume_or_install(session: &SessionRecord<'_>, hooked: &[&str]) -> String {
+/// If the settings have the hooks, the agent must start anew; else nothing has to be restarted, since agents read their
+/// settings while they run. The command, and what else there is to do.
+fn resume_or_install(session: &SessionRecord<'_>, hooked: &[&str]) -> (String, &'static str) {
     match (&session.session_id, agents::find(&session.agent)) {
         (Some(id), Some(agent)) if hooked.contains(&agent.name) => {
             let directory = session.cwd.as_deref().unwrap_or(".");
             let resume = (agent.resume)(id);
             let words = resume.iter().map(|word| quote(Path::new(word)));
             let command = words.collect::<Vec<_>>().join(" ");
-            format!("cd {} && {command}", quote(Path::new(directory)))
+            let command = format!("cd {} && {command}", quote(Path::new(directory)));
+            (command, " (leave it first, then resume it)")
         }
-        _ => "agent-console install --hooks".to_owned(),
+        _ => ("agent-console install --hooks".to_owned(), ""),
     }
 }
 

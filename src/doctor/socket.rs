@@ -1,7 +1,7 @@
 //! The socket: which path and who chose it, what lies there, whose it is, who listens behind it.
 
 use super::Check;
-use super::fix::{FixCommands, edit, quote};
+use super::fix::{FixCommands, configuration, edit, quote};
 use super::probe::{File, Listener, SocketProbe};
 use crate::config::{ConfigError, Source};
 use crate::os::peer::{self, ConnectError};
@@ -11,12 +11,7 @@ const NAME: &str = "socket";
 
 /// It is not known which socket is meant.
 pub(super) fn no_choice(error: &ConfigError) -> Check {
-    let fix = match error {
-        ConfigError::Read { path, .. } => format!("chmod u+r {}", quote(path)),
-        ConfigError::Invalid { path, .. } => edit(path),
-        ConfigError::Socket { .. } => "unset AGENT_CONSOLE_SOCKET".to_owned(),
-    };
-    Check::wrong(NAME, error.to_string()).fix(fix)
+    Check::wrong(NAME, error.to_string()).fix(configuration(error))
 }
 
 /// `hello`: the daemon's answer, if it gave one.
@@ -84,8 +79,12 @@ pub(super) fn evaluate(
         }
         Err(ConnectError::Busy { .. }) => {
             let what = "the process that listens there has accepted no connection for 2 s";
-            return wrong(what.into())
-                .fix(commands.restart(hello.map_or(Origin::Unknown, |hello| hello.origin)));
+            let check = wrong(what.into());
+            return match (commands.origin, seen.holder) {
+                // It could not be asked to leave, and nothing shows who it is.
+                (Origin::SelfBound | Origin::Unknown, None) => check,
+                (_, holder) => check.fix(commands.replace(holder.unwrap_or(0))),
+            };
         }
         Err(ConnectError::Other { source, .. }) => {
             return wrong(format!("cannot be connected to: {source}"));

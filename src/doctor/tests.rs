@@ -89,6 +89,7 @@ fn the_service_is_installed_current_held_and_enabled_or_told_how() {
         ],
         active,
         enabled,
+        lingers: true,
     };
     let install = Some("agent-console install --service");
     let good = state(FileState::Current, true, true);
@@ -97,6 +98,14 @@ fn the_service_is_installed_current_held_and_enabled_or_told_how() {
         Level::Ok,
         "systemd holds",
         None,
+    );
+    let mut leaves = good.clone();
+    leaves.lingers = false;
+    is(
+        &service::evaluate(Some(&leaves), &[], None),
+        Level::Note,
+        "until your last logout",
+        Some("loginctl enable-linger"),
     );
     let missing = state(FileState::Missing, false, false);
     is(
@@ -115,13 +124,14 @@ fn the_service_is_installed_current_held_and_enabled_or_told_how() {
         &service::evaluate(None, &[], None),
         Level::Wrong,
         "does not answer",
-        install,
+        None,
     );
     let none = State {
         manager: Manager::None,
         files: Vec::new(),
         active: false,
         enabled: false,
+        lingers: true,
     };
     is(
         &service::evaluate(Some(&none), &[], None),
@@ -187,6 +197,7 @@ fn a_socket_is_there_mine_private_and_listened_on() {
             choice: choice(),
             has_directory: true,
             foreign_line: None,
+            holder: Some(9),
             file,
             listener,
         };
@@ -237,7 +248,7 @@ fn a_socket_is_there_mine_private_and_listened_on() {
         &check,
         Level::Wrong,
         "accepted no connection",
-        Some("agent-console stop && agent-console daemon --daemonize"),
+        Some("kill -9 9 && sleep 1 && agent-console daemon --daemonize"),
     );
 }
 
@@ -340,7 +351,7 @@ fn notices_that_still_hold_are_wrong() {
                 window: None,
             })
             .collect();
-        daemon::evaluate_notices(Some((&told, &commands())))
+        daemon::evaluate_notices(Some((&told, &commands())), None)
     };
     is(&evaluate(&[]), Level::Ok, "none", None);
     is(

@@ -95,6 +95,7 @@ pub(super) fn state(wanted: Wanted<'_>) -> State {
         manager: Manager::Launchd,
         active: is_loaded(),
         // launchd reads every file of the directory at login.
+        lingers: true,
         enabled: files.iter().any(|(_, state)| *state != FileState::Missing),
         files,
     }

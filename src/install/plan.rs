@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub active: bool,
     /// The manager holds it after the next login, too.
     pub enabled: bool,
+    /// The manager stays after the user's last logout.
+    pub lingers: bool,
 }
 
 /// A service file's state.

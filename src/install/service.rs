@@ -50,6 +50,7 @@ pub(crate) fn state() -> State {
             files: Vec::new(),
             active: false,
             enabled: false,
+            lingers: true,
         },
     }
 }

@@ -20,6 +20,9 @@ use crate::os::service_manager::{SYSTEMD_SERVICE as SERVICE, SYSTEMD_SOCKET as S
 const SOCKET_UNIT: &str = include_str!("../../packaging/systemd/agent-console.socket");
 const SERVICE_UNIT: &str = include_str!("../../packaging/systemd/agent-console.service");
 
+/// Where logind keeps the names of the users whose systemd stays after logout.
+const LINGER: &str = "/var/lib/systemd/linger";
+
 const SYSTEMCTL: [&str; 2] = ["systemctl", "--user"];
 
 /// The lines of the packaged units that are not the same for everybody.
@@ -262,7 +265,15 @@ pub(super) fn state(answer: &UnitStatus, wanted: Wanted<'_>) -> State {
         files: [SOCKET, SERVICE].map(file).into(),
         active: answer.socket.is_active(),
         enabled: answer.socket.is_enabled(),
+        lingers: lingers(),
     }
+}
+
+/// True if the user's systemd stays after their last logout (`loginctl(1)`, enable-linger), also where that cannot be seen.
+/// logind keeps a file for each such user (`systemd-logind.service(8)`).
+fn lingers() -> bool {
+    let user = plan::run(&["id".to_owned(), "-un".to_owned()]);
+    user.map_or(true, |user| Path::new(LINGER).join(user.trim()).exists())
 }
 
 /// What changes for the manager by a unit's file.
@@ -362,6 +373,13 @@ pub(super) fn plan_install(
             );
             run(plan, &["try-restart", SERVICE]);
         }
+    }
+    if !plan.steps.is_empty() && !lingers() {
+        plan.notes.push(
+            "after your last logout systemd stops the service, though agents in tmux or screen run on; \
+             `loginctl enable-linger` keeps it"
+                .into(),
+        );
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! `doctor` on the real program: nothing wrong where nothing is, each fault named with the command that fixes it, and
 //! that command run as a person would.
 
+#[cfg(target_os = "linux")]
+mod fixes;
 mod fixture;
 #[cfg(target_os = "linux")]
 mod layers;

@@ -230,7 +230,7 @@ fn sessions_without_hooks_are_named_and_wrong_once_they_have_worked() {
     is(
         &evaluate(std::slice::from_ref(&fallen), true),
         Level::Wrong,
-        "hooks fell silent 5m ago, and turns still run: k (fix)",
+        "hooks fell silent 5m ago, and turns still run (leave it first, then resume it): k (fix)",
         Some("cd '/w d' && claude --resume i"),
     );
     is(

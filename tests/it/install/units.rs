@@ -278,3 +278,35 @@ fn a_service_that_failed_is_started_again() {
         user.ok(&["uninstall", "--service"]);
     });
 }
+
+/// Without lingering systemd ends the service with the last logout, and agents in tmux run on.
+#[test]
+fn a_service_that_ends_with_the_last_logout_is_noted() {
+    // logind's own program and its directory, which only root writes to.
+    const LOGIND: &str = "mkdir -p /var/lib/systemd
+mount -t tmpfs -o mode=755 none /var/lib/systemd; mkdir -m 777 /var/lib/systemd/linger
+printf '#!/bin/sh\ntouch /var/lib/systemd/linger/$(id -un)\n' >$HOME/.cargo/bin/loginctl
+chmod 755 $HOME/.cargo/bin/loginctl";
+    as_user(this_test!(), LOGIND, |user| {
+        let said = user.ok(&["install", "--service"]);
+        assert!(said.contains("`loginctl enable-linger`"), "{said}");
+        let check = || {
+            let output = user.program(&["doctor", "--json"]);
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            crate::doctor::named(&report, "service").clone()
+        };
+        let noted = check();
+        assert_eq!(noted["level"], "note", "{noted}");
+        let fix = noted["fix"].as_str().unwrap();
+        let path = format!(
+            "{}:/usr/bin:/bin",
+            user.installed().parent().unwrap().display()
+        );
+        let fixed = run(Command::new("sh").args(["-c", fix]).env("PATH", path));
+        assert!(fixed.status.success(), "{}", shown(&fixed));
+        assert_eq!(check()["level"], "ok");
+        user.ok(&["uninstall", "--service"]);
+        let said = user.ok(&["install", "--service"]);
+        assert!(!said.contains("linger"), "{said}");
+    });
+}
