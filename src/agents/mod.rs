@@ -62,8 +62,14 @@ pub struct Agent {
 /// How the hook's process finds the agent.
 #[derive(Debug)]
 pub struct HookProcess {
-    /// The variable that holds the agent's process id; without it the hook's parent is the agent.
+    /// The variable that holds the agent's process id, which no other program sets.
     pub pid_variable: Option<&'static str>,
+    /// The variable that the agent sets for whatever it starts.
+    pub mark_variable: Option<&'static str>,
+    /// How the agent's own variables begin.
+    pub variable_prefix: &'static str,
+    /// Whether a process is the agent's program, by its names and its first arguments.
+    pub is_program: fn(&[String], &[String]) -> bool,
     /// The variable that is `1` where a person attends the session and `0` where none does.
     pub attended_variable: Option<&'static str>,
 }

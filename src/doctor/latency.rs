@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Check, LIMIT};
+use crate::agents;
 use crate::config::SOCKET_VARIABLE;
 use crate::os::{clock, command as child};
 
@@ -97,6 +98,11 @@ fn run_all(
             .arg(socket)
             // A wrapper may not pass the option on.
             .env(SOCKET_VARIABLE, socket);
+        // A hook reports nothing unless it is the agent that runs it.
+        let pid_variable = agents::find(agent).and_then(|agent| agent.hook.pid_variable);
+        if let Some(variable) = pid_variable {
+            hook.env(variable, std::process::id().to_string());
+        }
         hooks.push(time(&mut hook)?);
         floor.extend(time(&mut Command::new("/bin/true")));
     }

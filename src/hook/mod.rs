@@ -11,6 +11,7 @@
 //! session's status wrong. Nothing of the environment leaves the process but the variables named here and in the
 //! agent's table; nothing of the payload but the allowed fields. The daemon interprets the fields.
 
+mod caller;
 mod deadline;
 pub(crate) mod input;
 mod object;
@@ -70,11 +71,11 @@ pub extern "C" fn before_main() {
 pub fn run(agent: &str, socket: Option<&Path>) {
     let at = clock::unix_ms();
     deadline::arm();
-    let report = agents::find(agent).map(|agent| {
+    let report = agents::find(agent).and_then(|agent| {
         // Before the input: the agent may be gone when that ends.
-        let params = params(agent, at);
+        let params = params(agent, at)?;
         let payload = input::read_object(&mut Stdin);
-        (params, (agent.filter)(payload.object()).ok())
+        Some((params, (agent.filter)(payload.object()).ok()))
     });
     deadline::begin_send();
     if let Some((params, event)) = report {
@@ -86,9 +87,10 @@ pub fn run(agent: &str, socket: Option<&Path>) {
 
 /// Reports an event that the caller has read, to the same daemon as [`run`] would; gives up after `timeout`.
 pub fn report(agent: &Agent, socket: Option<&Path>, payload: &[u8], timeout: Duration) {
-    let params = params(agent, clock::unix_ms());
-    let event = (agent.filter)(payload).ok();
-    send(params, event.as_deref(), socket, timeout);
+    if let Some(params) = params(agent, clock::unix_ms()) {
+        let event = (agent.filter)(payload).ok();
+        send(params, event.as_deref(), socket, timeout);
+    }
 }
 
 /// An error has no reader here: the agent must see none.
@@ -128,19 +130,22 @@ fn choose_socket(flag: Option<&Path>) -> PathBuf {
     config::socket_path(flag).map_or_else(|_| PathBuf::from(DEFAULT_SOCKET), |choice| choice.path)
 }
 
-/// All that this process knows without the event.
-fn params(agent: &Agent, at: u64) -> ReportParams<'static> {
-    let hook = &agent.hook;
-    let pid = hook
-        .pid_variable
-        .and_then(variable)
-        .and_then(|pid| pid.to_str()?.parse().ok())
-        .filter(|&pid| pid > 0)
-        .unwrap_or_else(std::os::unix::process::parent_id);
-    let found = process::inspect(pid).ok();
-    let attended = hook.attended_variable.and_then(variable);
-    let tty = found.as_ref().and_then(|found| found.tty.as_deref());
+/// All that this process knows without the event; `None` if it is not the agent that runs it.
+fn params(agent: &Agent, at: u64) -> Option<ReportParams<'static>> {
     let config_dir = agents::config_dir(agent.config_dir, variable);
+    let pid = caller::agent_pid(agent, config_dir.as_deref())?;
+    Some(params_of(agent, pid, config_dir, at))
+}
+
+fn params_of(
+    agent: &Agent,
+    pid: u32,
+    config_dir: Option<PathBuf>,
+    at: u64,
+) -> ReportParams<'static> {
+    let found = process::inspect(pid).ok();
+    let attended = agent.hook.attended_variable.and_then(variable);
+    let tty = found.as_ref().and_then(|found| found.tty.as_deref());
     ReportParams {
         agent: agent.name.into(),
         at,

@@ -99,7 +99,7 @@ fn the_fullest_line_is_short_enough() {
             attended: Some(false),
             config_dir: Some(path_text(OsStr::new(&full))),
             terminal: Some(Box::new(terminal(Some(&full), |_| Some((&full).into())))),
-            ..params(agent, 0)
+            ..params_of(agent, 7, None, 0)
         };
         let line = line(report);
         assert!(line.len() < MAX_LINE / 2, "{}: {}", agent.name, line.len());
@@ -109,7 +109,7 @@ fn the_fullest_line_is_short_enough() {
 
 #[test]
 fn a_line_without_an_event_is_a_line() {
-    let line = line(params(agents::DEFAULT, 5));
+    let line = line(params_of(agents::DEFAULT, 7, None, 5));
     let line: Value = serde_json::from_slice(line.strip_suffix(b"\n").unwrap()).unwrap();
     let params = line["params"].as_object().unwrap();
     assert_eq!(params["at"], 5);
@@ -121,7 +121,7 @@ proptest! {
     fn whatever_the_terminal_is_called_the_line_is_one_line_of_json(tty: String, name: String) {
         let report = ReportParams {
             terminal: Some(Box::new(terminal(Some(&tty), |_| Some((&name).into())))),
-            ..params(agents::DEFAULT, 5)
+            ..params_of(agents::DEFAULT, 7, None, 5)
         };
         let line = line(report);
         let text = line.strip_suffix(b"\n").unwrap();

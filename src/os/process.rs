@@ -60,6 +60,19 @@ pub fn inspect(pid: u32) -> io::Result<ProcessInfo> {
     })
 }
 
+/// The program's name, at most 15 bytes of it on Linux (`/proc/PID/comm`, proc(5)). A process can change its own.
+#[must_use]
+pub fn name(pid: u32) -> Option<String> {
+    platform::name(pid)
+}
+
+/// The first three of a process's arguments: the program, and what it runs if it is an interpreter. Empty where the system
+/// does not tell (macOS).
+#[must_use]
+pub fn first_arguments(pid: u32) -> Vec<String> {
+    platform::first_arguments(pid)
+}
+
 /// When a process started, in ms since the epoch by the wall clock as it is set now; accurate to 10 ms.
 #[must_use]
 pub fn started_at(process: ProcessId) -> u64 {
@@ -101,6 +114,22 @@ mod platform {
                 format!("/proc/{pid}/stat does not read as proc(5) says"),
             )
         })
+    }
+
+    pub(super) fn name(pid: u32) -> Option<String> {
+        let mut buffer = [0; 64];
+        let line = read(&format!("/proc/{pid}/comm"), &mut buffer).ok()?;
+        Some(String::from_utf8_lossy(line.trim_ascii_end()).into_owned())
+    }
+
+    pub(super) fn first_arguments(pid: u32) -> Vec<String> {
+        let mut buffer = [0; 1024];
+        let line = read(&format!("/proc/{pid}/cmdline"), &mut buffer).unwrap_or_default();
+        let arguments = line.split(|byte| *byte == 0).take(3);
+        let arguments = arguments.filter(|argument| !argument.is_empty());
+        arguments
+            .map(|argument| String::from_utf8_lossy(argument).into_owned())
+            .collect()
     }
 
     pub(super) fn started_at(start: u64) -> u64 {
@@ -196,6 +225,21 @@ mod platform {
             stopped: info.pbi_status == libc::SSTOP,
             zombie: info.pbi_status == libc::SZOMB,
         })
+    }
+
+    pub(super) fn name(pid: u32) -> Option<String> {
+        let info: libc::proc_bsdinfo = proc_info::query(pid, 0).ok()?;
+        // The longer of two fields; empty in some processes.
+        let [long, short] = [&info.pbi_name[..], &info.pbi_comm[..]].map(|name| {
+            let bytes = name.iter().map(|byte| byte.cast_unsigned());
+            let bytes: Vec<u8> = bytes.take_while(|byte| *byte != 0).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        [long, short].into_iter().find(|name| !name.is_empty())
+    }
+
+    pub(super) fn first_arguments(_pid: u32) -> Vec<String> {
+        Vec::new()
     }
 
     pub(super) fn started_at(start: u64) -> u64 {

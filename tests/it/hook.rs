@@ -74,6 +74,8 @@ fn hook(arguments: &[&str], socket: &Path) -> Command {
     command.arg("hook").args(arguments);
     command.arg("--socket").arg(socket);
     command.env_clear().env("HOME", "/nonexistent");
+    // As the agent marks what it starts; the caller is this process.
+    command.env("CLAUDECODE", "1");
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -240,7 +242,7 @@ fn a_permission_request_reads_as_expected() {
         payload.to_string().as_bytes(),
     );
     let report = daemon.report();
-    // No variable names the agent's process, so it is the one that started the hook.
+    // No variable has the agent's process id, so it is the process that started the hook.
     assert_eq!(report["pid"], process::id());
     assert_eq!(report.get("attended"), None);
     let event = report["event"].as_object().unwrap();
@@ -338,6 +340,44 @@ fn the_writer_can_write_long_after_the_event() {
     }
 }
 
+/// Each as its own hooks see it, without a word of the agent that the hook is registered for.
+#[test]
+fn a_hook_that_another_program_runs_does_nothing() {
+    let daemon = StandIn::new();
+    let event =
+        br#"{"hook_event_name":"PreToolUse","session_id":"g","tool_name":"run_terminal_command"}"#;
+    let marks = [
+        &[][..],
+        &[("GROK_SESSION_ID", "g"), ("GROK_HOOK_EVENT", "PreToolUse")],
+        // Inherited from the agent that has started it.
+        &[("GROK_HOOK_EVENT", "PreToolUse"), ("CLAUDECODE", "1")],
+        &[("DEVIN_SESSION_ID", "d"), ("CLAUDE_PID", "1")],
+        &[("CLAUDE_PROJECT_DIR", "/w")],
+        &[("CLAUDE_PID", "0")],
+    ];
+    for marks in marks {
+        let mut command = hook(&[], &daemon.socket());
+        command.env_remove("CLAUDECODE").envs(marks.iter().copied());
+        run(command, event);
+        // By a shell that ends at once.
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", r#""$0" hook claude-code --socket "$1"; :"#])
+            .arg(program())
+            .arg(daemon.socket())
+            .env_clear()
+            .env("HOME", "/nonexistent")
+            .envs(marks.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        run(shell, event);
+    }
+    // The only line is that of the agent.
+    run(hook(&[], &daemon.socket()), b"{}");
+    assert_eq!(daemon.report()["event"], json!({}));
+}
+
 /// Slower than the agent waits for, and than a daemon is waited for.
 #[cfg(target_os = "linux")]
 #[test]
@@ -422,6 +462,7 @@ fn the_socket_comes_from_the_environment_or_the_file() {
     let bare = |variable: Option<&Path>| {
         let mut command = Command::new(program());
         command.arg("hook").env_clear().env("HOME", home.path());
+        command.env("CLAUDECODE", "1");
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -493,6 +534,7 @@ fn closed_descriptors_do_no_harm() {
             .arg(daemon.socket())
             .env_clear()
             .env("HOME", "/nonexistent")
+            .env("CLAUDECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

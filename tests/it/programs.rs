@@ -184,6 +184,7 @@ fn the_short_name_is_the_program_beside_it() {
     assert_eq!(missing.status.code(), Some(1), "{missing:?}");
 
     let mut hook = command(&place, acd, &["hook"]);
+    hook.env("CLAUDE_PID", std::process::id().to_string());
     let mut hook = hook.stdin(Stdio::piped()).spawn().unwrap();
     let event = br#"{"session_id":"x","hook_event_name":"UserPromptSubmit"}"#;
     hook.stdin.take().unwrap().write_all(event).unwrap();

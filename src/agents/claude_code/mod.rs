@@ -32,6 +32,9 @@ pub(super) static AGENT: Agent = Agent {
     config_dir: CONFIG_DIR,
     hook: HookProcess {
         pid_variable: Some("CLAUDE_PID"),
+        mark_variable: Some("CLAUDECODE"),
+        variable_prefix: "CLAUDE",
+        is_program,
         attended_variable: Some("CLAUDE_CODE_SESSION_ATTENDED"),
     },
     filter: filter::<Payload>,
@@ -131,6 +134,16 @@ const EVENTS: &[&str] = &[
 fn interpret(payload: &str, at: u64) -> Option<AgentEvent> {
     let payload: Payload = object(payload.as_bytes()).ok()?;
     events::event(&payload, at).or_else(|| status_line::event(&payload))
+}
+
+/// The native program is `claude`, that of the npm package `claude.exe`; older packages are run by Node.js. For versions
+/// that do not set `CLAUDE_PID`.
+fn is_program(names: &[String], arguments: &[String]) -> bool {
+    let is_name = |name: &String| name == "claude" || name == "claude.exe";
+    names.iter().any(is_name)
+        || arguments
+            .iter()
+            .any(|argument| argument.contains("/@anthropic-ai/claude-code/"))
 }
 
 fn resume(session_id: &str) -> Vec<String> {
