@@ -28,7 +28,7 @@ pub(super) fn run(options: &install::Options, out: &mut impl Write) -> anyhow::R
         hooks: parts.hooks,
         status_line: parts.statusline,
     };
-    let places = options.places(|agent, _| hooks::config_dirs(agent));
+    let places = options.places(|agent, _| hooks::uninstall_dirs(agent));
     let settings = |agent, directory: &Path| hooks::plan_uninstall(agent, directory, in_settings);
     options.carry_out(parts, &places, out, service::plan_uninstall, settings)?;
     if options.dry_run || !(parts.hooks || parts.statusline) {

@@ -40,6 +40,8 @@ pub(super) enum Seen {
     Settings {
         state: State,
         layers: Vec<Layer>,
+        /// Of these layers: files whose hooks of ours call something else.
+        strays: Vec<(PathBuf, PathBuf, Called)>,
         programs: Vec<(PathBuf, Called)>,
         status_line: Option<(PathBuf, Called)>,
     },
@@ -79,6 +81,7 @@ pub(super) fn probe(agent: &'static Agent, directory: &Path, projects: &[PathBuf
                 programs: programs.map(|path| (path.clone(), called(path))).collect(),
                 status_line: line,
                 state,
+                strays: strays(&layers),
                 layers,
             }
         }
@@ -93,6 +96,22 @@ pub(super) fn probe(agent: &'static Agent, directory: &Path, projects: &[PathBuf
         refusal: refusal.map(|(path, why)| (path, why.to_string())),
         seen,
     }
+}
+
+fn strays(layers: &[Layer]) -> Vec<(PathBuf, PathBuf, Called)> {
+    let hooks = layers.iter().flat_map(|layer| {
+        let programs = layer.inspected.found.iter();
+        programs.map(|found| (layer.path.clone(), PathBuf::from(&found.program)))
+    });
+    let mut strays: Vec<_> = hooks
+        .map(|(file, program)| {
+            let called = called(&program);
+            (file, program, called)
+        })
+        .filter(|(.., called)| *called != Called::This)
+        .collect();
+    strays.dedup();
+    strays
 }
 
 fn called(program: &Path) -> Called {
@@ -186,16 +205,17 @@ pub(super) fn evaluate(probe: &Probe) -> Check {
 
 fn evaluate_settings(probe: &Probe) -> Check {
     let install = &probe.agent.install;
-    let (state, layers, programs, status_line) = match &probe.seen {
+    let (state, layers, strays, programs, status_line) = match &probe.seen {
         Seen::Broken { settings, why } => {
             return Check::wrong(NAME, why).fix(edit(settings));
         }
         Seen::Settings {
             state,
             layers,
+            strays,
             programs,
             status_line,
-        } => (state, layers, programs, status_line),
+        } => (state, layers, strays, programs, status_line),
     };
     let settings = state.settings.display();
     let wrong = |what: String| Check::wrong(NAME, format!("{settings}: {what}"));
@@ -233,6 +253,18 @@ fn evaluate_settings(probe: &Probe) -> Check {
     if let Some((path, _)) = of(Called::Other) {
         let what = format!("calls {}, which is not this program", quote(path));
         return wrong(what).fix(INSTALL);
+    }
+    if let Some((file, program, called)) = strays.first() {
+        let why = match called {
+            Called::Nothing => "cannot be run",
+            Called::This | Called::Other => "is not this program",
+        };
+        let (file, program) = (file.display(), quote(program));
+        // `install` leaves these files to their owners.
+        return Check::wrong(
+            NAME,
+            format!("{file}: calls {program}, which {why}; correct it there"),
+        );
     }
     let why = match status_line {
         Some((_, Called::This)) | None => return all_right(state, layers),

@@ -46,7 +46,10 @@ pub(crate) struct State {
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct UndoFile {
     version: u32,
-    /// The settings' path, for people who read the file.
+    /// The agent's name. Earlier versions knew only the default one, and did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<String>,
+    /// The settings' path.
     settings: String,
     /// There was no settings file.
     made_file: bool,
@@ -87,6 +90,25 @@ pub(crate) fn install_dirs(agent: &Agent, is_named: bool) -> Vec<PathBuf> {
     if directories.is_empty() && (is_named || is_in_path(agent.program)) {
         directories.extend(first);
     }
+    directories
+}
+
+/// The configuration directories from which `uninstall` takes what is ours: those of now, and those that a record names,
+/// which the environment or the configuration file named once.
+#[must_use]
+pub(crate) fn uninstall_dirs(agent: &Agent) -> Vec<PathBuf> {
+    let mut directories = config_dirs(agent);
+    let below = Path::new(agent.install.settings);
+    let records = state_dir()
+        .into_iter()
+        .flat_map(|directory| records_in(&directory));
+    let recorded = records.filter_map(|(_, undo)| {
+        let is_its = undo.agent.as_deref().unwrap_or(agents::DEFAULT.name) == agent.name;
+        let settings = Path::new(&undo.settings).to_owned();
+        let directory = settings.ancestors().nth(below.components().count())?;
+        (is_its && settings.ends_with(below)).then(|| directory.to_owned())
+    });
+    extend(&mut directories, recorded);
     directories
 }
 
@@ -160,6 +182,7 @@ fn state_dir() -> Option<PathBuf> {
 
 /// The paths of an agent's settings and of their undo record.
 struct Files {
+    agent: &'static str,
     install: &'static Install,
     settings: PathBuf,
     /// Named after the settings' path; `None` without a home.
@@ -178,6 +201,7 @@ impl Files {
         // The same in every version of this program, or earlier records would be lost.
         let key = checksum(settings.as_os_str().as_encoded_bytes());
         Ok(Self {
+            agent: agent.name,
             install: &agent.install,
             record: state_dir.map(|base| base.join(format!("hooks-{key}.json"))),
             settings,
@@ -200,6 +224,7 @@ impl Files {
         if let Some(path) = &self.record {
             let mut undo = UndoFile {
                 version: VERSION,
+                agent: Some(self.agent.to_owned()),
                 settings: self.settings.to_string_lossy().into_owned(),
                 made_file: before.is_none() || earlier.made_file,
                 made_directories: missing_directories(&self.settings),
@@ -209,7 +234,8 @@ impl Files {
             extend(&mut undo.made_directories, earlier.made_directories);
             extend(&mut undo.made_own_directories, earlier.made_own_directories);
             // Whichever record goes last removes them.
-            for other in other_records(path) {
+            let others = path.parent().into_iter().flat_map(records_in);
+            for (_, other) in others.filter(|(other, _)| other != path) {
                 extend(&mut undo.made_own_directories, other.made_own_directories);
             }
             let after = Some(undo.to_bytes()?);
@@ -301,16 +327,17 @@ impl Files {
     }
 }
 
-/// The records of other settings, beside the one at `path`.
-fn other_records(path: &Path) -> impl Iterator<Item = UndoFile> {
-    let entries = path.parent().map(std::fs::read_dir);
-    let entries = entries.and_then(Result::ok).into_iter().flatten().flatten();
-    let is_other = move |other: &PathBuf| {
-        let name = other.file_name().unwrap_or_default().to_string_lossy();
-        other != path && name.starts_with("hooks-") && name.ends_with(".json")
-    };
-    let others = entries.map(|entry| entry.path()).filter(is_other);
-    others.filter_map(|other| serde_json::from_slice(&read(&other).ok()??).ok())
+/// The records in a directory, with their paths.
+fn records_in(directory: &Path) -> impl Iterator<Item = (PathBuf, UndoFile)> + use<> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("hooks-") && name.ends_with(".json")
+    });
+    paths.filter_map(|path| {
+        let undo: UndoFile = serde_json::from_slice(&read(&path).ok()??).ok()?;
+        (undo.version == VERSION).then_some((path, undo))
+    })
 }
 
 fn change(

@@ -190,8 +190,12 @@ fn each_configuration_directory_gets_the_hooks_and_loses_them() {
     assert!(shown(&output).contains(".claude-work/settings.json:1:"));
     assert!(fs::read_to_string(&files[2]).unwrap().contains("hooks"));
 
+    // Also one that is not named any more.
     fs::write(&files[1], good).unwrap();
+    let configuration = fs::read_to_string(place.config_file()).unwrap();
+    place.configure("");
     place.ok(&["uninstall", "--hooks"]);
+    fs::write(place.config_file(), configuration).unwrap();
     assert_eq!(listing(place.path()), before);
 }
 

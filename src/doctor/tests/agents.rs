@@ -36,6 +36,7 @@ fn every_event_calls_this_program_or_the_installer_is_named() {
                     disabled_by: disabled.then_some("disableAllHooks"),
                 },
                 layers: Vec::new(),
+                strays: Vec::new(),
                 programs: vec![(program, called)],
                 status_line: line.map(|called| ("/l/acd".into(), called)),
             }))

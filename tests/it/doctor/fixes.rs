@@ -357,7 +357,6 @@ fn a_session_without_hooks_is_resumed_or_gets_them() {
         until("the silent session", || {
             entry(agent.pid(), status);
             status = if status == "busy" { "idle" } else { "busy" };
-            std::thread::sleep(std::time::Duration::from_millis(300));
             let check = named(&fixture.run_checks(), "sessions").clone();
             (check["level"] == "wrong").then_some(check)
         })

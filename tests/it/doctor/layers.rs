@@ -109,6 +109,15 @@ fn managed_settings_that_silence_hooks_are_named() {
     fs::write(fixture.settings(), "{}").unwrap();
     let (check, _) = beside(&fixture, &[(MANAGED, &managed)]);
     assert_eq!(check["level"], "ok", "{check}");
+    let own = fixture.program();
+    let moved = managed.replace(own.to_str().unwrap(), "/nowhere/agent-console");
+    let (check, _) = beside(&fixture, &[(MANAGED, &moved)]);
+    assert_eq!(check["level"], "wrong", "{check}");
+    let what = check["what"].as_str().unwrap();
+    assert!(
+        what.starts_with(MANAGED) && what.contains("cannot be run"),
+        "{check}"
+    );
 }
 
 #[test]
