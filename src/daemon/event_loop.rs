@@ -17,6 +17,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::agent_registry::{Registries, RegistryFileChange};
+use super::alarm::Alarm;
 use super::clients::Clients;
 use super::connection::ConnectionEvent;
 use super::exit_watcher::ExitWatcher;
@@ -53,7 +54,9 @@ pub(super) struct EventLoop {
     core: Core,
     config: Config,
     log_control: LogControl,
-    began: Instant,
+    /// On the clock of [`clock::boottime`].
+    began: Duration,
+    alarm: Alarm,
     /// The listening socket in the reactor; `None` while no connection is accepted.
     listening: Option<AsyncFd<OwnedFd>>,
     listener: Listener,
@@ -103,7 +106,8 @@ impl EventLoop {
             registries: Registries::new(&config),
             config,
             log_control,
-            began: clock::monotonic(),
+            began: clock::boottime(),
+            alarm: Alarm::new()?,
             listening: Some(listen(&listener)?),
             listener,
             full_at: None,
@@ -144,7 +148,8 @@ impl EventLoop {
                     flow
                 }
                 signal = self.signals.next() => self.on_signal(signal),
-                () = at(due) => self.handle(Input::Timeout),
+                // Where the wall clock was set, the core compares its moments with the new time.
+                () = self.alarm.at(due) => self.handle(Input::Timeout),
                 () = at(grace) => self.drained(),
                 () = tick(watchdog.as_mut()) => {
                     sd_notify::alive();
@@ -227,7 +232,7 @@ impl EventLoop {
     }
 
     fn now(&self) -> Now {
-        let uptime = clock::monotonic().saturating_duration_since(self.began);
+        let uptime = clock::boottime().saturating_sub(self.began);
         Now {
             unix_ms: clock::unix_ms(),
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),

@@ -6,6 +6,7 @@
 //! [`program`].
 
 mod agent_registry;
+mod alarm;
 mod clients;
 mod connection;
 pub mod daemonize;

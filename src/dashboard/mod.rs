@@ -57,6 +57,9 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How long restoring the terminal may take; after that a signal ends the program without it.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long the ages on the screen stay as they are at most, in ms.
+const LONGEST_TICK_MS: u64 = 60_000;
+
 /// What the loop waits for.
 #[derive(Debug)]
 enum Message {
@@ -239,6 +242,8 @@ impl Shell<'_> {
     /// When to draw an age that changes by then.
     fn next_tick(&self, ticked: Instant) -> Option<Instant> {
         let left = self.model.next_tick()?.saturating_sub(clock::unix_ms());
+        // This clock stands still while the machine sleeps: what is shown must not stay old for as long as an hour's age.
+        let left = left.min(LONGEST_TICK_MS);
         let due = clock::monotonic().checked_add(Duration::from_millis(left))?;
         Some(due.max(ticked + SECOND))
     }
