@@ -77,6 +77,8 @@ pub struct AgentEvent {
     pub cost_usd: Option<f64>,
     /// The account's limits, as the agent knows them.
     pub limits: Vec<Limit>,
+    /// What the agent asks a person, in words: at most [`crate::protocol::QUESTION_LIMIT`] characters.
+    pub question: Option<Box<str>>,
     /// What happened.
     pub kind: EventKind,
 }
@@ -160,6 +162,8 @@ pub enum TurnEvent {
 pub enum PromptOrigin {
     /// A person.
     Person,
+    /// The agent or its host, for a reason of its own.
+    Agent,
     /// The agent, because a background task or a subagent has reported; its id, if the prompt names it.
     Task(Option<Box<str>>),
 }

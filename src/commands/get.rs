@@ -31,19 +31,21 @@ pub(super) fn run(
 }
 
 fn rows(session: &SessionRecord<'_>, now: u64, stdout: StdoutStyle) -> Vec<Vec<String>> {
-    const IDENTITY: [(&str, Field); 10] = [
+    const IDENTITY: [(&str, Field); 12] = [
         ("key", Field::Key),
         ("status", Field::Status),
         ("attention", Field::Attention),
         ("reason", Field::Reason),
+        ("question", Field::Question),
         ("title", Field::Title),
         ("directory", Field::Directory),
+        ("began in", Field::StartDirectory),
         ("agent", Field::Agent),
         ("session id", Field::SessionId),
         ("before", Field::PreviousSessionIds),
         ("process", Field::Process),
     ];
-    const DETAILS: [(&str, Field); 8] = [
+    const DETAILS: [(&str, Field); 9] = [
         ("model", Field::Model),
         ("context", Field::Context),
         ("cost", Field::Cost),
@@ -52,6 +54,7 @@ fn rows(session: &SessionRecord<'_>, now: u64, stdout: StdoutStyle) -> Vec<Vec<S
         ("shells", Field::BackgroundShells),
         ("started", Field::Started),
         ("ended", Field::EndReason),
+        ("resume", Field::Resume),
     ];
     let mut rows: Vec<_> = format::fields(&IDENTITY, session, now).collect();
     if let Some(terminal) = &session.terminal {

@@ -56,10 +56,11 @@ pub(super) fn run(
 }
 
 fn rows(session: &SessionRecord<'_>, now: u64, stdout: StdoutStyle) -> Vec<Vec<String>> {
-    const FIELDS: [(&str, Field); 4] = [
+    const FIELDS: [(&str, Field); 5] = [
         ("key", Field::Key),
         ("status", Field::Status),
         ("reason", Field::Reason),
+        ("question", Field::Question),
         ("title", Field::Title),
     ];
     let mut rows: Vec<_> = format::fields(&FIELDS, session, now).collect();

@@ -142,6 +142,7 @@ pub(crate) enum Rule {
     PromptStarted,
     PromptQueued,
     TaskReported,
+    AgentPrompted,
     ToolStarted,
     ToolEnded,
     BatchEnded,
@@ -223,6 +224,10 @@ impl Rule {
             Self::TaskReported => (
                 "task_reported",
                 "a background task has reported, so the agent has started a turn",
+            ),
+            Self::AgentPrompted => (
+                "agent_prompted",
+                "a prompt that no person has typed begins a turn",
             ),
             Self::ToolStarted => ("tool_started", "a tool has started, so a turn runs"),
             Self::ToolEnded => (

@@ -12,7 +12,6 @@ use ratatui::layout::Position;
 
 use super::model::{ConnectionState, Mode, Model};
 use super::view;
-use crate::agents;
 use crate::client::Update;
 use crate::format;
 use crate::protocol::{ExplainResult, Notification, Status, TEXT_LIMIT, one_line};
@@ -333,40 +332,13 @@ fn remove(model: &mut Model) -> Option<Action> {
 
 /// Copies the command that resumes the conversation.
 fn copy(model: &mut Model) -> Option<Action> {
-    let session = model.selected()?;
-    let agent = agents::find(&session.agent);
-    let (message, command) = match (agent, session.session_id.as_deref()) {
-        (Some(agent), Some(id)) if is_shell_safe(id) => {
-            let command = (agent.resume)(id).join(" ");
-            (
-                format!("to the clipboard (OSC 52): {command}"),
-                Some(command),
-            )
-        }
-        (Some(_), Some(_)) => (
-            "the session's id is not fit for a command line".into(),
-            None,
-        ),
-        (Some(_), None) => ("the session's id is not known yet".into(), None),
-        (None, _) => (
-            format!(
-                "no command is known that resumes {}",
-                format::sanitize(&session.agent)
-            ),
-            None,
-        ),
+    let command = format::resume_command(model.selected()?);
+    let message = match &command {
+        Ok(command) => format!("to the clipboard (OSC 52): {command}"),
+        Err(why) => why.clone(),
     };
     model.set_status(message);
-    command.map(Action::Copy)
-}
-
-/// True if the id, which comes from outside, has no meaning to a shell and is no option.
-fn is_shell_safe(id: &str) -> bool {
-    !id.is_empty()
-        && !id.starts_with('-')
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    command.ok().map(Action::Copy)
 }
 
 fn on_mouse(model: &mut Model, mouse: MouseEvent) {

@@ -1,11 +1,7 @@
 //! Sessions that run and are not reported by hooks: only the agent's registry shows them. Either none has ever reported
 //! them, or hooks have stopped doing so.
 
-use std::path::Path;
-
-use super::fix::quote;
 use super::{Check, unasked};
-use crate::agents;
 use crate::format;
 use crate::protocol::{EvidenceKind, SessionRecord, Status};
 
@@ -68,13 +64,8 @@ pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str], 
 /// If the settings have the hooks, the agent must start anew; else nothing has to be restarted, since agents read their
 /// settings while they run. The command, and what else there is to do.
 fn resume_or_install(session: &SessionRecord<'_>, hooked: &[&str]) -> (String, &'static str) {
-    match (&session.session_id, agents::find(&session.agent)) {
-        (Some(id), Some(agent)) if hooked.contains(&agent.name) => {
-            let directory = session.cwd.as_deref().unwrap_or(".");
-            let resume = (agent.resume)(id);
-            let words = resume.iter().map(|word| quote(Path::new(word)));
-            let command = words.collect::<Vec<_>>().join(" ");
-            let command = format!("cd {} && {command}", quote(Path::new(directory)));
+    match format::resume_command(session) {
+        Ok(command) if hooked.contains(&&*session.agent) => {
             (command, " (leave it first, then resume it)")
         }
         _ => ("agent-console install --hooks".to_owned(), ""),

@@ -3,8 +3,9 @@
 use super::duration::ago;
 use super::status::DisplayStatus;
 use super::stdout::StdoutStyle;
-use super::text::sanitize;
+use super::text::{is_unsafe, sanitize};
 use crate::agents;
+use crate::os::shell::quote;
 use crate::protocol::{EndReason, SessionRecord, Status, WaitingFor};
 
 /// The status in words: `waiting: permission`.
@@ -55,6 +56,41 @@ pub(crate) fn model(session: &SessionRecord<'_>) -> String {
     sanitize(agent.map_or(name, |agent| (agent.model_label)(name)))
 }
 
+/// The command that resumes the conversation, for a shell: in the directory that it began in, since agents find it only
+/// there.
+///
+/// # Errors
+///
+/// Why there is none, in words.
+pub(crate) fn resume_command(session: &SessionRecord<'_>) -> Result<String, String> {
+    let Some(agent) = agents::find(&session.agent) else {
+        let agent = sanitize(&session.agent);
+        return Err(format!("no command is known that resumes {agent}"));
+    };
+    let Some(id) = session.session_id.as_deref() else {
+        return Err("the session's id is not known yet".into());
+    };
+    let directory = session.start_cwd.as_deref().or(session.cwd.as_deref());
+    if !is_plain_word(id) {
+        return Err("the session's id is not fit for a command line".into());
+    }
+    let words = (agent.resume)(id);
+    let words: Vec<_> = words.iter().map(|word| quote(word)).collect();
+    let command = words.join(" ");
+    // It comes from outside, and a terminal may act on it.
+    let directory = directory.filter(|directory| !directory.contains(is_unsafe));
+    Ok(match directory.filter(|directory| !directory.is_empty()) {
+        Some(directory) => format!("cd {} && {command}", quote(directory)),
+        None => command,
+    })
+}
+
+/// True if the id, which comes from outside, has no meaning to a shell and is no option.
+fn is_plain_word(id: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !id.is_empty() && !id.starts_with('-') && id.bytes().all(is_plain)
+}
+
 /// What runs beside the turn: `2 subagents, 1 background shell`; empty if nothing does.
 fn running(session: &SessionRecord<'_>) -> String {
     let part = |count: u32, one: &str| match count {
@@ -78,9 +114,15 @@ pub(crate) enum Field {
     /// `needed`, or nothing.
     Attention,
     Reason,
+    /// What the agent asks.
+    Question,
     Title,
     /// The whole path.
     Directory,
+    /// The directory that it began in, if it is another.
+    StartDirectory,
+    /// The command that resumes the conversation.
+    Resume,
     Agent,
     /// `codex, process 4711`
     AgentProcess,
@@ -117,8 +159,12 @@ impl Field {
             Self::Attention if session.attention => "needed".into(),
             Self::Attention => String::new(),
             Self::Reason => text(session.reason.as_deref()),
+            Self::Question => text(session.question.as_deref()),
             Self::Title => text(session.title.as_deref()),
             Self::Directory => text(session.cwd.as_deref()),
+            Self::StartDirectory if session.start_cwd == session.cwd => String::new(),
+            Self::StartDirectory => text(session.start_cwd.as_deref()),
+            Self::Resume => resume_command(session).unwrap_or_default(),
             Self::Agent => sanitize(&session.agent),
             Self::AgentProcess => match session.pid {
                 Some(pid) => format!("{}, process {pid}", sanitize(&session.agent)),
@@ -174,6 +220,24 @@ pub(crate) fn named_rows(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_conversation_is_resumed_where_it_began() {
+        let command = |directories: serde_json::Value| {
+            let mut session = serde_json::json!({"key": "k", "agent": "claude-code", "session_id": "1b2c-3d",
+                "status": "idle", "since": 0, "started_at": 0});
+            for (name, value) in directories.as_object().unwrap() {
+                session[name] = value.clone();
+            }
+            resume_command(&serde_json::from_value(session).unwrap()).unwrap()
+        };
+        let json = serde_json::json!({"start_cwd": "/w/a b", "cwd": "/w/a b/src"});
+        assert_eq!(command(json), "cd '/w/a b' && claude --resume 1b2c-3d");
+        let json = serde_json::json!({"cwd": "/w/it's"});
+        assert_eq!(command(json), "cd \"/w/it's\" && claude --resume 1b2c-3d");
+        let json = serde_json::json!({"cwd": "/w/\u{1b}[2J"});
+        assert_eq!(command(json), "claude --resume 1b2c-3d");
+    }
 
     #[test]
     fn a_model_has_the_short_name_of_its_agent() {

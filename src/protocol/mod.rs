@@ -52,6 +52,9 @@ pub const MAX_LINE: usize = 64 * 1024;
 /// The most characters kept of `reason`, `title` and the like: what one row of a dashboard can show.
 pub const TEXT_LIMIT: usize = 120;
 
+/// The most characters kept of a `question`: two lines of a terminal.
+pub const QUESTION_LIMIT: usize = 240;
+
 /// The most characters of a session id or an agent's name.
 pub const NAME_LIMIT: usize = 128;
 

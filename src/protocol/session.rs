@@ -192,9 +192,15 @@ pub struct SessionRecord<'a> {
     /// One line for a person: `Bash: cargo test`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Cow<'a, str>>,
+    /// With `waiting`: what the agent asks, in its words: a question with its options, a plan's first line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Cow<'a, str>>,
     /// What the session is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Cow<'a, str>>,
+    /// The directory that the session began in. Only there does its agent find the conversation again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_cwd: Option<Cow<'a, str>>,
     /// Its working directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<Cow<'a, str>>,

@@ -4,14 +4,15 @@
 
 use std::borrow::Cow;
 
-use super::payload::Payload;
+use super::payload::{Payload, Question};
+use super::prompt;
 use super::schedule;
 use crate::event::{
     AgentEvent, BackgroundTask, EventKind, PromptOrigin, Remaining, Schedule, TaskKind, Tool,
     TurnEvent,
 };
 use crate::os::local_time::local_time;
-use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
+use crate::protocol::{NAME_LIMIT, QUESTION_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
 
 /// The names of all hook events of 2.1.330, from its published types and documentation.
 const KNOWN: &[&str] = &[
@@ -66,12 +67,17 @@ pub(super) fn event(payload: &Payload, at: u64) -> Option<AgentEvent> {
             .model
             .name()
             .and_then(|name| name.one_line(NAME_LIMIT)),
-        title: payload.session_title.one_line(TEXT_LIMIT),
+        title: payload
+            .session_title
+            .get()
+            .and_then(prompt::typed)
+            .map(|title| one_line(&title, TEXT_LIMIT).into()),
         subagent: payload.agent_id.one_line(NAME_LIMIT),
         prompt_id: payload.prompt_id.one_line(NAME_LIMIT),
         context_percent: None,
         cost_usd: None,
         limits: Vec::new(),
+        question: question(payload),
         kind: if known.is_some() {
             kind(payload, at)
         } else {
@@ -100,18 +106,13 @@ fn turn_event(name: &str, payload: &Payload, at: u64) -> Option<TurnEvent> {
     Some(match name {
         "UserPromptSubmit" => {
             let prompt = payload.prompt.get().unwrap_or_default();
-            match prompt.strip_prefix("<task-notification>") {
-                Some(notice) => TurnEvent::PromptSubmitted {
-                    text: None,
-                    origin: PromptOrigin::Task(task_id(notice)),
-                },
-                None => TurnEvent::PromptSubmitted {
-                    text: Some(prompt)
-                        .filter(|prompt| !prompt.is_empty())
-                        .map(|prompt| one_line(prompt, TEXT_LIMIT).into()),
-                    origin: PromptOrigin::Person,
-                },
-            }
+            let text = prompt::typed(prompt).map(|words| one_line(&words, TEXT_LIMIT).into());
+            let origin = match prompt::task_notice(prompt) {
+                Some(notice) => PromptOrigin::Task(task_id(notice)),
+                None if text.is_some() || prompt.is_empty() => PromptOrigin::Person,
+                None => PromptOrigin::Agent,
+            };
+            TurnEvent::PromptSubmitted { text, origin }
         }
         "PreToolUse" => TurnEvent::ToolStarted {
             tool: tool(payload),
@@ -195,6 +196,34 @@ fn waiting_for(payload: &Payload) -> WaitingFor {
         Some("ExitPlanMode") => WaitingFor::Plan,
         _ => WaitingFor::Permission,
     }
+}
+
+/// What the agent asks a person: the questions with their options, or a plan's first line.
+fn question(payload: &Payload) -> Option<Box<str>> {
+    let input = &payload.tool_input.0;
+    let question = |question: &Question| {
+        let labels = question.options.0.iter().filter_map(|one| one.label.get());
+        let labels: Vec<_> = labels.collect();
+        let text = question.question.get()?;
+        Some(match labels.as_slice() {
+            [] => text.to_owned(),
+            labels => format!("{text} ({})", labels.join(" / ")),
+        })
+    };
+    let text = match payload.tool_name.get()? {
+        "AskUserQuestion" => {
+            let questions: Vec<_> = input.questions.0.iter().filter_map(question).collect();
+            questions.join(" · ")
+        }
+        "ExitPlanMode" => {
+            let lines = input.plan.get()?.lines();
+            // Without the marks of a heading.
+            let mut lines = lines.map(|line| line.trim_start_matches(['#', ' ']));
+            lines.find(|line| !line.is_empty())?.to_owned()
+        }
+        _ => return None,
+    };
+    (!text.is_empty()).then(|| one_line(&text, QUESTION_LIMIT).into())
 }
 
 /// The tool, with the field of its input that identifies the call for a person.

@@ -5,6 +5,7 @@
 mod events;
 mod limits;
 mod payload;
+mod prompt;
 mod recordings;
 mod registry;
 mod schedule;

@@ -8,12 +8,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::super::allow_list::allow_list;
 use super::super::tolerant::{List, Number, Part, Text, Time, object};
+use super::prompt::Prompt;
 
 /// The longest working directory kept, in bytes: Linux's `PATH_MAX`.
 const CWD_LIMIT: usize = 4096;
 
 /// The most background tasks, and the most scheduled prompts, that are kept of an event.
 const MAX_TASKS: usize = 32;
+
+/// The most questions of one call of `AskUserQuestion`, and the most options of one, that are kept: as many as it may have.
+const MAX_QUESTIONS: usize = 4;
+const MAX_CHOICES: usize = 4;
 
 allow_list! {
     /// A hook's event, which has a `hook_event_name`, or a status line.
@@ -29,7 +34,7 @@ allow_list! {
         reason: Text<64>,
         model: Model,
         session_title: Text<256>,
-        prompt: Text<256>,
+        prompt: Prompt,
         tool_name: Text<128>,
         tool_input: Part<ToolInput>,
         notification_type: Text<64>,
@@ -53,6 +58,19 @@ allow_list! {
         url: Text<256>,
         query: Text<256>,
         description: Text<256>,
+        /// Of `AskUserQuestion`.
+        questions: List<Question, MAX_QUESTIONS>,
+        /// Of `ExitPlanMode`.
+        plan: Text<256>,
+    }
+
+    Question {
+        question: Text<256>,
+        options: List<Choice, MAX_CHOICES>,
+    }
+
+    Choice {
+        label: Text<64>,
     }
 
     BackgroundTask {

@@ -70,6 +70,7 @@ pub(super) fn event(line: &Payload) -> Option<AgentEvent> {
         || line.cost != Part::default()
         || line.rate_limits != Part::default();
     is_status_line.then(|| AgentEvent {
+        question: None,
         name: Cow::Borrowed("StatusLine"),
         session_id: line.session_id.one_line(NAME_LIMIT),
         cwd: line.cwd.get().map(Into::into),

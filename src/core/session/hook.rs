@@ -3,6 +3,7 @@
 //! Events are ordered by the stamp of the hook that saw them, not by arrival: one that was overtaken still moves the
 //! turn, at its place in the [`ReorderBuffer`](crate::core::turn::reorder::ReorderBuffer).
 
+use super::record::asks;
 use super::{Ended, EndedBy, Process, Session, Title, replace};
 use crate::core::evidence::{Observation, Rule};
 use crate::core::turn::HookEvent;
@@ -79,7 +80,22 @@ impl Session {
         if let Some(terminal) = &report.terminal {
             description.terminal = Some(terminal.clone());
         }
+        if description.start_cwd.is_none() {
+            description.start_cwd.clone_from(&event.cwd);
+        }
         replace(&mut description.cwd, event.cwd.take());
+        match &event.kind {
+            EventKind::Turn(TurnEvent::ToolStarted { asks_for, .. }) if asks(Some(*asks_for)) => {
+                description.question = event.question.take().filter(|_| prompts);
+            }
+            EventKind::Turn(TurnEvent::Asked { waiting_for, .. }) if asks(Some(*waiting_for)) => {
+                replace(
+                    &mut description.question,
+                    event.question.take().filter(|_| prompts),
+                );
+            }
+            _ => {}
+        }
         replace(
             &mut description.permission_mode,
             event.permission_mode.take(),

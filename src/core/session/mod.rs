@@ -109,6 +109,10 @@ impl Title {
 #[derive(Debug, Default)]
 struct Description {
     title: Option<Title>,
+    /// What the agent last asked in words.
+    question: Option<Box<str>>,
+    /// The directory that it began in.
+    start_cwd: Option<Box<str>>,
     cwd: Option<Box<str>>,
     terminal: Option<Box<Terminal>>,
     permission_mode: Option<Box<str>>,
@@ -324,10 +328,12 @@ impl Session {
 
     /// Prompts are no longer kept. True if one was.
     pub(crate) fn forget_prompts(&mut self) -> bool {
-        let title = &mut self.description.title;
-        title
-            .take_if(|title| matches!(title, Title::Agent(_)))
-            .is_some()
+        let Description {
+            title, question, ..
+        } = &mut self.description;
+        let question = question.take();
+        let title = title.take_if(|title| matches!(title, Title::Agent(_)));
+        question.is_some() || title.is_some()
     }
 
     /// Commits a new status with its time, and to the history. Called after each change; `at` is its stamp. True if the

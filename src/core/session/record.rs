@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Session, Title};
 use crate::core::AttentionRules;
-use crate::protocol::{self, SessionRecord, Status};
+use crate::protocol::{self, SessionRecord, Status, WaitingFor};
 
 impl Session {
     /// The evidence behind the status, oldest to newest.
@@ -63,7 +63,9 @@ impl Session {
             attention: self.attention(status, rules),
             since: self.committed.since,
             reason: self.reason(),
+            question: text(description.question.as_deref()).filter(|_| asks(waiting_for)),
             title: text(description.title.as_ref().map(Title::text)),
+            start_cwd: text(description.start_cwd.as_deref()),
             cwd: text(description.cwd.as_deref()),
             pid: self.process.map(|process| process.pid),
             process_start: self.process.and_then(|process| process.start),
@@ -85,6 +87,11 @@ impl Session {
             end_reason: self.ended.as_ref().map(|ended| ended.reason.clone()),
         }
     }
+}
+
+/// True if a session that waits for this waits for the answer to a question in words.
+pub(super) fn asks(waiting_for: Option<WaitingFor>) -> bool {
+    matches!(waiting_for, Some(WaitingFor::Answer | WaitingFor::Plan))
 }
 
 fn text(text: Option<&str>) -> Option<Cow<'_, str>> {

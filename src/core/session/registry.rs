@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{EndedBy, Process, Session, Title};
+use super::{EndedBy, Process, Session, Title, replace};
 use crate::core::evidence::{Observation, Rule};
 use crate::core::turn::reorder::Step;
 use crate::event::{RegistryEntry, RegistryUpdate};
@@ -87,6 +87,7 @@ impl Session {
         if self.description.cwd.is_none() {
             self.description.cwd.clone_from(&entry.cwd);
         }
+        replace(&mut self.description.start_cwd, entry.cwd.clone());
         if self.description.terminal.is_none()
             && let Some(tty) = tty
         {

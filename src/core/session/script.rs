@@ -23,6 +23,9 @@ impl Session {
             self.description.title = Some(Title::Script(title));
         }
         let cwd = params.cwd.as_deref().filter(|cwd| !cwd.is_empty());
+        if self.description.start_cwd.is_none() {
+            self.description.start_cwd = cwd.map(Into::into);
+        }
         replace(&mut self.description.cwd, cwd.map(Into::into));
         self.set_process(process);
         if params.status == Status::Closed {

@@ -148,6 +148,7 @@ impl Turn {
                 }
                 Rule::PromptStarted
             }
+            PromptOrigin::Agent => Rule::AgentPrompted,
             PromptOrigin::Task(id) => {
                 self.background.task_reported(id.as_deref(), at);
                 Rule::TaskReported

@@ -177,6 +177,10 @@ fn only_a_shell_safe_id_becomes_a_command() {
             Some("claude --resume 1b2c-3d"),
         ),
         (
+            json!({"agent": "claude-code", "session_id": "1b2c-3d", "start_cwd": "/w d", "cwd": "/w d/src"}),
+            Some("cd '/w d' && claude --resume 1b2c-3d"),
+        ),
+        (
             json!({"agent": "claude-code", "session_id": "x; rm -rf ~"}),
             None,
         ),

@@ -65,6 +65,8 @@ impl Page<'_> {
             )),
         ]));
         self.text(&format::reason(self.session), STRONG);
+        let question = self.session.question.as_deref().unwrap_or_default();
+        self.text(&format::sanitize(question), Style::new());
         self.lines.push(Line::default());
     }
 
@@ -82,6 +84,9 @@ impl Page<'_> {
         self.rows(&TITLE);
         let directory = |path: &str| format::abbreviate_home(path, self.model.home());
         self.field("directory", session.cwd.as_deref().map(directory));
+        let began = session.start_cwd.as_deref();
+        let began = began.filter(|_| session.start_cwd != session.cwd);
+        self.field("began in", began.map(directory));
         self.rows(&AGENT);
         self.field(
             "context",

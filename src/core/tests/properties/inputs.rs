@@ -243,6 +243,7 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
                 prompt_id,
                 context_percent: None,
                 cost_usd: None,
+                question: Some("which?".into()),
                 limits,
                 kind,
             },

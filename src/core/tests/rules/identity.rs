@@ -183,3 +183,14 @@ fn only_a_new_start_reopens_a_session_that_its_agent_ended() {
         (start("resume"), "idle"),
     ]);
 }
+
+#[test]
+fn the_directory_that_a_session_began_in_stays() {
+    let mut core = follow(&[(start("startup"), "idle")]);
+    let mut elsewhere = prompt("p1", "a");
+    elsewhere["cwd"] = "/src/below".into();
+    core.hook(&elsewhere);
+    let session = core.get(KEY);
+    assert_eq!(session.start_cwd.as_deref(), Some("/src"));
+    assert_eq!(session.cwd.as_deref(), Some("/src/below"));
+}

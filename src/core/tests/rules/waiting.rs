@@ -178,3 +178,67 @@ fn a_subagents_dialog_without_a_request_is_known_by_its_reminder() {
         ),
     ]);
 }
+
+fn questions(name: &str, id: &str) -> Value {
+    let input = json!({"questions": [
+        {"question": "Which\ndatabase?", "options": [{"label": "PostgreSQL"}, {"label": "SQLite"}]},
+        {"question": "And when?"},
+    ]});
+    let fields = json!({"prompt_id": id, "tool_name": "AskUserQuestion", "tool_input": input});
+    event(name, &fields)
+}
+
+#[test]
+fn what_the_agent_asks_is_shown_while_it_waits() {
+    let mut core = follow(&[(prompt("p1", "a"), "working")]);
+    let question = |core: &CoreHarness| core.get(KEY).question.map(std::borrow::Cow::into_owned);
+    core.hook(&questions("PreToolUse", "p1"));
+    assert_eq!(question(&core), None);
+    core.hook(&questions("PermissionRequest", "p1"));
+    let asked = "Which database? (PostgreSQL / SQLite) · And when?";
+    assert_eq!(question(&core).as_deref(), Some(asked));
+    core.hook(&questions("PostToolUse", "p1"));
+    assert_eq!(question(&core), None);
+    // A plan's first line; the request repeats nothing.
+    let plan = json!({"prompt_id": "p1", "tool_name": "ExitPlanMode", "tool_input": {"plan": "\n## Split it\n\n1. a"}});
+    core.hook(&event("PreToolUse", &plan));
+    core.hook(&ask_named("p1", "ExitPlanMode"));
+    assert_eq!(question(&core).as_deref(), Some("Split it"));
+    // Not kept where prompts are not.
+    let private = super::super::Settings {
+        record_prompts: false,
+        ..settings()
+    };
+    core.take(super::super::Input::Reloaded(Ok((private, None))));
+    assert_eq!(question(&core), None);
+    core.hook(&questions("PermissionRequest", "p1"));
+    assert_eq!(question(&core), None);
+}
+
+#[test]
+fn a_prompt_that_no_person_has_typed_leaves_everything_to_the_person() {
+    for machine in [
+        "<local-command-caveat>Caveat: the messages below",
+        "<local-command-stdout>ok</local-command-stdout>",
+        "[Request interrupted by user]",
+        "<teammate-message from=\"a\">done</teammate-message>",
+    ] {
+        let mut core = follow(&[
+            (prompt("p1", machine), "working"),
+            (
+                ask("p1", "make"),
+                "waiting/permission!: permission: Bash make",
+            ),
+            (
+                prompt("p1", machine),
+                "waiting/permission!: permission: Bash make",
+            ),
+            (stop("p1", &json!([])), "idle!"),
+            (prompt("p2", machine), "working"),
+            (failed("p2", "rate_limit"), "error!: rate limited"),
+        ]);
+        assert_eq!(core.get(KEY).title, None);
+        core.hook(&prompt("p3", "<ide_selection>x</ide_selection>\nfix it"));
+        assert_eq!(core.get(KEY).title.as_deref(), Some("fix it"));
+    }
+}
