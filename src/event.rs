@@ -224,6 +224,9 @@ pub struct Timing {
     pub settle_ms: u64,
     /// The same where another turn is expected to begin: subagents have reported, or a prompt was queued.
     pub settle_next_ms: u64,
+    /// The same where a background task has ended, and its report to the agent is expected. Only the attention depends
+    /// on it, so it may be long.
+    pub settle_task_ms: u64,
     /// How much later than a registry entry a hook may be stamped that fired before it, in ms. A hook beyond that is
     /// newer, and a registry that does not follow it is out of order.
     pub race_ms: u64,

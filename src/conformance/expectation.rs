@@ -9,7 +9,7 @@
 //! | `what` | what has happened, in a person's words |
 //! | `shown` | the status, with what it waits for: `waiting/permission` |
 //! | `attention` | where it is idle: whether a person should look; false if left out. `waiting` and `error` always want it |
-//! | `subagents` | how many run; none if left out |
+//! | `subagents`, `background` | how many subagents and shells run; none if left out |
 //! | `id` | the conversation's id, or its beginning; as before if left out |
 //! | `brief` | over before a person could see it: need not be shown |
 //! | `end_reason`, `previous_ids` | at the end |
@@ -50,6 +50,8 @@ pub(crate) struct Step {
     attention: bool,
     #[serde(default)]
     subagents: u64,
+    #[serde(default)]
+    background: u64,
     #[serde(default)]
     id: Option<String>,
     #[serde(default)]
@@ -130,7 +132,7 @@ impl Step {
             shown(session) == self.shown,
             session["attention"] == (self.attention || wants_a_person),
             session["subagents"] == self.subagents,
-            session["background"] == 0,
+            session["background"] == self.background,
             self.id
                 .as_ref()
                 .is_none_or(|id| begins(&session["session_id"], id)),

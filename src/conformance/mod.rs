@@ -22,11 +22,11 @@ use self::replay::{Replay, Sources};
 use crate::agents::{self, Agent};
 use crate::event::AgentEvent;
 
-/// What a hook's payload means, on the way that it takes.
-fn interpret(agent: &Agent, payload: &Value) -> AgentEvent {
+/// What the payload of a hook that ran at `at` means, on the way that it takes.
+fn interpret(agent: &Agent, payload: &Value, at: u64) -> AgentEvent {
     let filtered = (agent.filter)(payload.to_string().as_bytes());
     let filtered = filtered.unwrap_or_else(|error| panic!("filtered out ({error}): {payload}"));
-    let event = (agent.interpret)(filtered.get(), 0);
+    let event = (agent.interpret)(filtered.get(), at);
     event.unwrap_or_else(|| panic!("not understood: {filtered}"))
 }
 

@@ -51,7 +51,7 @@ fn hooks() -> Vec<(&'static Agent, Vec<Hook>)> {
                     ms: entry.ms,
                     process: process?,
                     attended,
-                    event: interpret(agent, &payload),
+                    event: interpret(agent, &payload, EPOCH + entry.ms),
                 }),
                 Fact::Mark(_) | Fact::Registry { .. } => None,
             });

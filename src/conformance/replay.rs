@@ -110,8 +110,9 @@ impl Replay {
             } => {
                 let process = self.process(*process);
                 if sources.hooks {
-                    let event = interpret(self.agent, payload);
-                    self.hook(EPOCH + entry.ms, process, *attended, event);
+                    let at = EPOCH + entry.ms;
+                    let event = interpret(self.agent, payload, at);
+                    self.hook(at, process, *attended, event);
                 }
             }
             Fact::Registry { process, entry } => {

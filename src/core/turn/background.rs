@@ -67,9 +67,14 @@ impl Background {
         at > self.listed_at && shows_task == self.tasks.is_empty()
     }
 
-    /// True if a turn is expected to begin because of what went on here.
-    pub(super) fn expects_turn(&self) -> bool {
-        self.report_due || !self.tasks.is_empty()
+    /// True if a subagent has outlived the turn, whose report starts another one.
+    pub(super) fn is_report_due(&self) -> bool {
+        self.report_due
+    }
+
+    /// True if tasks run that may start a turn.
+    pub(super) fn has_tasks(&self) -> bool {
+        !self.tasks.is_empty()
     }
 
     /// What starts another turn, in a fixed order.
@@ -167,15 +172,17 @@ impl Background {
 
     /// When the first schedule is overdue, in ms since the epoch.
     pub(super) fn overdue_at(&self, timing: Timing) -> Option<u64> {
-        let times = self.schedules.iter().filter_map(|schedule| schedule.at);
-        times.min().map(|at| at.saturating_add(timing.overdue_ms))
+        let times = self
+            .schedules
+            .iter()
+            .map(|schedule| overdue(*schedule, timing));
+        times.flatten().min()
     }
 
     /// Removes the schedules that are overdue at `at`.
     pub(super) fn remove_overdue(&mut self, at: u64, timing: Timing) {
-        let is_overdue = |due: u64| due.saturating_add(timing.overdue_ms) <= at;
         self.schedules
-            .retain(|schedule| !schedule.at.is_some_and(is_overdue));
+            .retain(|schedule| overdue(*schedule, timing).is_none_or(|due| due > at));
     }
 
     /// The clock was set back: everything known is older than what follows.
@@ -185,4 +192,9 @@ impl Background {
             *at = 0;
         }
     }
+}
+
+/// When a scheduled prompt that has not come will not come any more; `None`: not known.
+fn overdue(schedule: Schedule, timing: Timing) -> Option<u64> {
+    schedule.at?.checked_add(timing.overdue_ms)
 }

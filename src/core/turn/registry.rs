@@ -84,7 +84,7 @@ impl Turn {
         }
         match self.registry_timeout(timing) {
             Some((_, Elapsed::Busy)) => {
-                if !self.background.expects_turn() && !self.background.is_armed() {
+                if !self.background.has_tasks() && !self.background.is_armed() {
                     // Nothing else begins a turn: a person has typed, if only a short command.
                     self.seen();
                 }
@@ -185,14 +185,29 @@ impl Turn {
         if !is_contradicted || self.worked_at > at + timing.race_ms {
             return None;
         }
-        let next_expected =
-            self.phase == Phase::RunningWithQueued || self.background.expects_turn();
-        let settle = if next_expected {
+        let settle = self.settle_ms(at, timing);
+        Some((at.max(self.worked_at) + settle, Elapsed::Idle))
+    }
+
+    /// How long an idle of the registry that is stamped `at` must last, in ms: longer where another turn is expected.
+    fn settle_ms(&self, at: u64, timing: Timing) -> u64 {
+        let next_expected = match self.phase {
+            Phase::RunningWithQueued => true,
+            // The turn of a queued prompt, of which nothing has been seen yet.
+            Phase::Running if self.prompt_id.is_none() && self.former_prompt_id.is_some() => {
+                at <= self.began_at + timing.race_ms
+            }
+            // A task has ended, and will report.
+            Phase::Idle if self.background.has_tasks() && !self.background.is_working() => {
+                return timing.settle_task_ms;
+            }
+            Phase::Idle | Phase::Running | Phase::Stopping | Phase::SeenRunning => false,
+        };
+        if next_expected || self.background.is_report_due() {
             timing.settle_next_ms
         } else {
             timing.settle_ms
-        };
-        Some((at.max(self.worked_at) + settle, Elapsed::Idle))
+        }
     }
 
     fn busy_timeout(&self, at: u64, timing: Timing) -> Option<(u64, Elapsed)> {
@@ -267,7 +282,7 @@ impl Turn {
         let phase = self.phase;
         // A hook that was overtaken by its turn's end has opened the turn again.
         let had_ended =
-            self.over_at >= self.began_at && self.worked_at <= self.over_at + timing.race_ms;
+            self.over_at > self.began_at && self.worked_at <= self.over_at + timing.race_ms;
         let shows_task = matches!(self.registry, Some((RegistryStatus::Shell, _)));
         self.background.end_subagents(|_| false);
         self.background.set_by_registry(shows_task);

@@ -143,7 +143,8 @@ impl ReorderBuffer {
     fn compact(&mut self, timing: Timing) {
         let newest = self.recent.back().map_or(0, |(at, _)| *at);
         while let Some((at, step)) = self.recent.pop_front() {
-            if at + WINDOW_MS >= newest && self.recent.len() < CAPACITY {
+            // With room for the next one, which would make the allocation grow.
+            if at + WINDOW_MS >= newest && self.recent.len() < CAPACITY - 1 {
                 self.recent.push_front((at, step));
                 return;
             }
@@ -164,6 +165,7 @@ mod tests {
     const TIMING: Timing = Timing {
         settle_ms: 150,
         settle_next_ms: 500,
+        settle_task_ms: 3000,
         race_ms: 500,
         confirm_ms: 1000,
         overdue_ms: 60_000,

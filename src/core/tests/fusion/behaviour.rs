@@ -300,6 +300,7 @@ impl Agent {
             TaskEnd::Reports => self.report_task(&format!("b{}", self.prompt)),
             TaskEnd::Unseen => {
                 self.registry("idle", None);
+                self.now += 3000;
                 self.check("idle!");
             }
         }

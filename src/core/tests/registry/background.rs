@@ -24,7 +24,7 @@ fn a_monitor_that_ends_unseen_leaves_attention() {
         monitored(),
         vec![
             (Registry(Idle), WATCHED),
-            (Nothing(450), WATCHED),
+            (Nothing(2950), WATCHED),
             (Nothing(50), "idle!"),
         ],
     );
@@ -36,7 +36,7 @@ fn a_monitor_that_wakes_the_session_leaves_attention_only_after_that_turn() {
         monitored(),
         vec![
             (Registry(Idle), WATCHED),
-            (Nothing(50), WATCHED),
+            (Nothing(600), WATCHED),
             (Registry(Busy), WATCHED),
             (
                 Hook(prompt("p2", "<task-notification>\n<task-id>m1</task-id>")),
@@ -87,5 +87,24 @@ fn a_menu_leaves_no_attention() {
         (Nothing(30), "idle"),
         (Registry(Idle), "idle"),
         (Nothing(60_000), "idle"),
+    ]);
+}
+
+#[test]
+fn an_interrupt_shows_as_fast_while_a_shell_runs() {
+    let shell = "working +1 shell";
+    follow(vec![
+        (Hook(prompt("p1", "a")), "working"),
+        (Registry(Busy), "working"),
+        (Hook(stop("p1", &json!([running("b1", "shell")]))), shell),
+        (
+            Registry(Shell),
+            "idle! +1 shell: finished, 1 background shell runs",
+        ),
+        (Hook(prompt("p2", "b")), shell),
+        (Registry(Busy), shell),
+        (Nothing(5000), shell),
+        (Registry(Shell), shell),
+        (Nothing(150), "idle +1 shell: 1 background shell runs"),
     ]);
 }

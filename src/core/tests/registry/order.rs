@@ -132,3 +132,31 @@ fn a_dialog_stays_open_until_the_registry_is_read() {
     core.pass(60_000);
     assert_eq!(core.shown(KEY), waiting);
 }
+
+/// On a loaded machine the registry is idle for longer between the turns of two prompts.
+#[test]
+fn a_long_moment_between_two_turns_is_no_interrupt() {
+    let queued = || {
+        vec![
+            (Hook(prompt("p1", "a")), "working"),
+            (Registry(Busy), "working"),
+            (Hook(prompt("p1", "b")), "working"),
+            (Hook(stop("p1", &json!([]))), "working"),
+            (Nothing(300), "working"),
+            (Registry(Idle), "working"),
+        ]
+    };
+    after(
+        queued(),
+        vec![
+            (Nothing(270), "working"),
+            (Registry(Busy), "working"),
+            (Nothing(5000), "working"),
+            // Esc, while nothing of the second turn was reported.
+            (Registry(Idle), "working"),
+            (Nothing(150), "idle"),
+        ],
+    );
+    // The prompt was removed from the queue.
+    after(queued(), vec![(Nothing(500), "idle")]);
+}

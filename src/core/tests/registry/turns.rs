@@ -253,7 +253,7 @@ fn background_shells_are_counted_until_they_end() {
             Registry(Idle),
             "idle! +2 shell: finished, 2 background shells run",
         ),
-        (Nothing(500), "idle!"),
+        (Nothing(3000), "idle!"),
         (Registry(Shell), "idle!"),
         (
             Nothing(150),
