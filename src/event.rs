@@ -4,8 +4,9 @@
 //! ([`crate::protocol::TEXT_LIMIT`]); nothing here holds a whole prompt or any tool output.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
-use crate::limits::Limit;
+use crate::limits::{Account, Limit};
 use crate::os::process::ProcessId;
 use crate::protocol::{Terminal, WaitingFor};
 
@@ -24,6 +25,8 @@ pub(crate) struct Report {
     pub terminal: Option<Box<Terminal>>,
     /// The agent's configuration directory, which may hold its registry.
     pub config_dir: Option<Box<str>>,
+    /// The account of that directory; `None`: the default one, or not looked up yet.
+    pub account: Option<Rc<Account>>,
     /// How long the agent's sources may contradict each other.
     pub timing: Timing,
     /// The event; `None` if its payload made no sense.
@@ -249,6 +252,8 @@ pub(crate) struct RegistryUpdate {
     pub alive: bool,
     /// Its terminal, from the process table.
     pub tty: Option<Box<str>>,
+    /// The account of the registry's configuration directory.
+    pub account: Option<Rc<Account>>,
     /// The entry; `None`: it was removed.
     pub entry: Option<RegistryEntry>,
 }

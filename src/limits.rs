@@ -1,4 +1,4 @@
-//! An account's limits as their sources state them, and the line between the child that fetches them and the daemon.
+//! Accounts, an account's limits as their sources state them, and the line between the child that fetches them and the daemon.
 //!
 //! The line is JSON, `{"limits":[…]}` or `{"failed":{"problem":"…","message":"…"}}`. Both ends are of one version: no
 //! other program may rely on it, and a line that is not understood is a failed fetch.
@@ -44,6 +44,44 @@ impl Limit {
         self.used_percent.is_finite() && self.resets_at.is_none_or(|at| at <= latest)
     }
 }
+
+/// Whose limits a session draws on: a configuration directory of an agent, and the login in it. Which directory has
+/// which login is the shell's to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// The agent.
+    pub agent: Box<str>,
+    /// For people, such as `work`: the name of no other directory. At most
+    /// [`NAME_LIMIT`](crate::protocol::NAME_LIMIT) characters.
+    pub name: Box<str>,
+    /// The configuration directory, symbolic links resolved.
+    pub directory: Box<str>,
+    /// The pid namespace of the processes that see the directory; `None`: the daemon's own. A path of another one may
+    /// lead elsewhere.
+    pub namespace: Option<u64>,
+    /// The login in it; `None`: not known.
+    pub login: Option<Login>,
+    /// True for the directory of the daemon's own environment.
+    pub is_default: bool,
+}
+
+impl Account {
+    /// True if both are the same directory, whatever the login in it.
+    pub(crate) fn is_same_directory(&self, other: &Self) -> bool {
+        self.agent == other.agent
+            && self.namespace == other.namespace
+            && self.directory == other.directory
+    }
+
+    /// True if both are known to have the same login.
+    pub(crate) fn is_same_login(&self, other: &Self) -> bool {
+        self.agent == other.agent && self.login.is_some() && self.login == other.login
+    }
+}
+
+/// A login, as a number that is the same for the same person and organization, and says nothing of either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Login(pub(crate) u64);
 
 /// The outcome of a fetch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

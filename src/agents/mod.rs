@@ -12,6 +12,7 @@ mod report;
 mod tolerant;
 
 use std::ffi::{OsStr, OsString};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
@@ -21,7 +22,7 @@ pub(crate) use self::limit_window::LimitWindow;
 pub(crate) use self::report::interpret;
 pub(crate) use self::tolerant::Text;
 use crate::event::{AgentEvent, RegistryEntry, ReportedProcess, Timing};
-use crate::limits::{FetchOutcome, Limit};
+use crate::limits::{FetchOutcome, Limit, Login};
 use crate::os::process::ProcessId;
 
 /// One agent.
@@ -132,6 +133,11 @@ pub struct StatusLine {
 pub struct Limits {
     /// The windows that the service is known to have.
     pub windows: &'static [LimitWindow],
+    /// The files that may name the login of a configuration directory, given that and the home; the one that was
+    /// written last counts.
+    pub login_files: fn(&Path, Option<&Path>) -> Vec<PathBuf>,
+    /// The login that such a file names.
+    pub read_login: fn(&mut dyn Read) -> Option<Login>,
 }
 
 /// What `install` puts into an agent's settings, a JSON file.
@@ -187,9 +193,9 @@ const EXTRAS: &[(&Agent, &Extras)] = &[(&claude_code::AGENT, &claude_code::EXTRA
 /// What only the command line needs of an agent.
 #[derive(Debug)]
 pub(crate) struct Extras {
-    /// Fetches the limits from the account's service over the network, if it has any. Blocks. Runs in a process of its
-    /// own.
-    pub fetch_limits: Option<fn() -> FetchOutcome>,
+    /// Fetches the limits of the account of a configuration directory from its service over the network, if it has any;
+    /// of the environment's directory without one. Blocks. Runs in a process of its own.
+    pub fetch_limits: Option<fn(Option<&Path>) -> FetchOutcome>,
     /// Recorded runs that `demo` plays.
     pub recordings: &'static [Recording],
     /// A recorded registry entry as the process that stands for the agent would write it now.

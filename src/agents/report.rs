@@ -33,6 +33,7 @@ pub(crate) fn interpret(params: ReportParams<'_>) -> Report {
             .config_dir
             .filter(|directory| directory.len() <= PATH_LIMIT)
             .map(Into::into),
+        account: None,
         timing: agent.map_or_else(Timing::default, |agent| agent.timing),
         event,
         agent: params.agent.into(),

@@ -203,7 +203,9 @@ pub(crate) fn run(launchd: Option<ActivateSocket>) -> ExitCode {
             let out = &mut io::stdout().lock();
             Ok(statusline::run(options, cli.socket.as_deref(), out))
         }
-        Command::Usage(options) if options.fetch => usage::fetch(&mut io::stdout().lock()),
+        Command::Usage(options) if options.fetch => {
+            usage::fetch(options.config_dir.as_deref(), &mut io::stdout().lock())
+        }
         _ => execute(cli, launchd).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| exit::report(&error))

@@ -1,7 +1,8 @@
-//! `usage`: the account's limits: a line with a gauge for each window, or a JSON object. `usage --fetch` fetches them from
+//! `usage`: the limits of each account: a line with a gauge for each window, or a JSON object. `usage --fetch` fetches them from
 //! the account's service in this process; the daemon runs it as a child.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ pub(super) struct Options {
     /// Fetch the limits in this process and print a JSON line; the daemon runs this
     #[arg(long, conflicts_with_all = ["json", "refresh"])]
     pub(super) fetch: bool,
+    /// With --fetch: the configuration directory whose account is asked about
+    #[arg(long, value_name = "DIR", requires = "fetch", hide = true)]
+    pub(super) config_dir: Option<PathBuf>,
 }
 
 /// Shown below `usage --help`.
@@ -66,9 +70,9 @@ pub(super) fn run(
 }
 
 /// Fetches the limits and prints the result; exit status 1 if the fetch failed.
-pub(super) fn fetch(out: &mut impl Write) -> anyhow::Result<ExitCode> {
+pub(super) fn fetch(directory: Option<&Path>, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let fetch = agents::extras(agents::DEFAULT).and_then(|extras| extras.fetch_limits);
-    let outcome = fetch.context("the agent has no account limits")?();
+    let outcome = fetch.context("the agent has no account limits")?(directory);
     serde_json::to_writer(&mut *out, &outcome)?;
     writeln!(out)?;
     Ok(match outcome {
@@ -82,6 +86,16 @@ fn page(usage: Option<&Usage<'_>>, now: u64) -> String {
         return "nothing is known yet: `agent-console usage --refresh` asks the account's service, if the configuration lets it\n"
             .into();
     };
+    let accounts = format::accounts(usage).into_iter();
+    let sections = accounts.map(|(name, usage)| match name {
+        Some(name) => format!("{name}\n{}", section(usage, now)),
+        None => section(usage, now),
+    });
+    sections.collect::<Vec<_>>().join("\n")
+}
+
+/// What is known of one account.
+fn section(usage: &Usage<'_>, now: u64) -> String {
     let windows = usage.windows.iter();
     let rows: Vec<_> = windows.map(|window| row(window, now)).collect();
     let mut page = format::table(&rows) + &state(usage, now) + "\n";
@@ -139,6 +153,7 @@ fn row(window: &UsageWindow<'_>, now: u64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::AccountUsage;
 
     const HOUR: u64 = 3_600_000;
     const NOW: u64 = 1_790_000_000_000;
@@ -146,6 +161,8 @@ mod tests {
     fn usage() -> Usage<'static> {
         let window = |name: &'static str, used_percent, length, left| UsageWindow {
             name: name.into(),
+            agent: None,
+            account: None,
             used_percent,
             resets_at: Some(NOW + left),
             length_ms: Some(length),
@@ -164,6 +181,7 @@ mod tests {
             code: None,
             message: None,
             retry_at: None,
+            accounts: Vec::new(),
         }
     }
 
@@ -176,6 +194,37 @@ mod tests {
             [
                 "5h  ########...|........  42 %  resets in 2h 10m",
                 "7d  ##########|#####....  80 %  resets in 3d 12h, 30 % ahead of time",
+                "ok, 1m ago from the service",
+            ]
+        );
+    }
+
+    #[test]
+    fn several_accounts_are_named_and_one_is_not() {
+        let account = |name: &'static str, usage| AccountUsage {
+            account: name.into(),
+            agent: "claude-code".into(),
+            usage,
+        };
+        let mut one = usage();
+        one.accounts = vec![account("default", usage())];
+        assert_eq!(page(Some(&one), NOW), page(Some(&usage()), NOW));
+        let mut work = usage();
+        work.windows.truncate(1);
+        work.windows[0].used_percent = 91.0;
+        one.accounts.push(account("work\u{1b}[31m", work));
+        let page = page(Some(&one), NOW);
+        let lines: Vec<_> = page.lines().map(str::trim_end).collect();
+        assert_eq!(
+            lines,
+            [
+                "default",
+                "5h  ########...|........  42 %  resets in 2h 10m",
+                "7d  ##########|#####....  80 %  resets in 3d 12h, 30 % ahead of time",
+                "ok, 1m ago from the service",
+                "",
+                "work__31m",
+                "5h  ###########|######..  91 %  resets in 2h 10m, 34 % ahead of time",
                 "ok, 1m ago from the service",
             ]
         );

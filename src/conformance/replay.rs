@@ -282,6 +282,7 @@ impl Replay {
             attended: Some(attended),
             terminal: None,
             config_dir: None,
+            account: None,
             timing: self.agent.timing,
             event: Some(event),
         };
@@ -313,6 +314,7 @@ impl Replay {
             },
             alive: alive && entry.is_some(),
             tty: None,
+            account: None,
             entry,
         };
         self.handle(Input::RegistryChanged(Box::new(update)));

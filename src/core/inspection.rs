@@ -61,7 +61,7 @@ pub(super) fn is_moment(input: &Input) -> bool {
         | Input::RegistryChanged(_)
         | Input::ProcessExited(_)
         | Input::ProcessUnwatchable(_)
-        | Input::LimitsFetched(_)
+        | Input::LimitsFetched(..)
         | Input::Watchdog => true,
         // Requests that show sessions have a look of their own, before they are answered.
         Input::Request { .. }

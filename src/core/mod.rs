@@ -34,16 +34,18 @@ mod tests;
 mod timers;
 mod turn;
 
+use std::rc::Rc;
+
 use self::feed::Feed;
 use self::inspection::Inspection;
 use self::lifecycle::{Drained, Lifecycle};
-use self::limits::LimitsService;
+use self::limits::{Fetching, LimitsService};
 use self::session::Session;
 use self::sessions::Sessions;
 use self::timers::{Timer, Timers};
 use crate::codec::{self, Id, Line, Refusal, Request};
 use crate::event::{RegistryUpdate, Report};
-use crate::limits::FetchOutcome;
+use crate::limits::{Account, FetchOutcome};
 use crate::os::process::ProcessId;
 use crate::protocol::{
     self, DaemonStopping, ErrorCode, NoticeCode, Notification, Origin, SetParams, StopReason,
@@ -73,6 +75,8 @@ pub(crate) struct DaemonInfo {
     pub origin: Origin,
     /// The socket's path.
     pub socket: Box<str>,
+    /// The account of the configuration directory of the daemon's own environment.
+    pub account: Rc<Account>,
 }
 
 /// The part of the configuration that rules depend on.
@@ -177,8 +181,9 @@ pub(crate) enum Input {
         /// One line for a person.
         message: String,
     },
-    /// After [`Effect::FetchLimits`]: the child has ended, by itself or killed.
-    LimitsFetched(FetchOutcome),
+    /// After [`Effect::FetchLimits`]: the child has ended, by itself or killed. The account is that of the directory by
+    /// now: its login may have changed.
+    LimitsFetched(Rc<Account>, FetchOutcome),
     /// After [`Effect::Drain`]: every accepted client has been served.
     Drained,
 }
@@ -208,8 +213,8 @@ pub(crate) enum Effect {
     ScanRegistries,
     /// Read the configuration again, then hand in [`Input::Reloaded`].
     Reload,
-    /// Have a child fetch the account's limits, then hand in [`Input::LimitsFetched`]. Not again before that.
-    FetchLimits,
+    /// Have a child fetch this account's limits, then hand in [`Input::LimitsFetched`]. Not again before that.
+    FetchLimits(Rc<Account>),
     /// Kill that child; its end is still handed in.
     KillFetch,
     /// Stop accepting, serve the accepted clients, then hand in [`Input::Drained`]. If it is for good, notify the
@@ -250,13 +255,14 @@ impl Core {
     /// A core without sessions and clients. `now` is when the daemon began; its uptime is 0.
     #[must_use]
     pub(crate) fn new(info: DaemonInfo, settings: Settings, now: Now) -> Self {
+        let account = Rc::clone(&info.account);
         let mut core = Self {
             info,
             settings,
             sessions: Sessions::default(),
             feed: Feed::default(),
             lifecycle: Lifecycle::new(settings.idle_timeout_ms, now.uptime_ms),
-            limits: LimitsService::new(settings.usage_interval_ms),
+            limits: LimitsService::new(account, settings.usage_interval_ms),
             inspection: Inspection::default(),
             timers: Timers::default(),
             config_dirs: Vec::new(),
@@ -370,9 +376,10 @@ impl Core {
             Input::Terminated => self.stop(StopReason::Signal, now),
             Input::Reloaded(outcome) => self.reloaded(outcome, now),
             Input::Notice { code, message } => self.feed.notice(code, &message, false, now),
-            Input::LimitsFetched(outcome) => {
-                let may_fetch = self.lifecycle.may_fetch();
-                self.limits.fetched(outcome, may_fetch, &mut self.feed, now);
+            Input::LimitsFetched(account, outcome) => {
+                let fetching = fetching(&self.lifecycle, &self.sessions);
+                self.limits
+                    .fetched(&account, outcome, fetching, &mut self.feed, now);
             }
             Input::Drained => self.drained(now),
         }
@@ -404,8 +411,8 @@ impl Core {
         for key in self.timers.expired_sessions(now.uptime_ms) {
             self.session_timeout(&key, now);
         }
-        let may_fetch = self.lifecycle.may_fetch();
-        self.limits.handle_timeout(may_fetch, &mut self.feed, now);
+        let fetching = fetching(&self.lifecycle, &self.sessions);
+        self.limits.handle_timeout(fetching, &mut self.feed, now);
         if self.timers.has_expired(Timer::Stale, now.uptime_ms) {
             self.close_stale(now);
         }
@@ -484,10 +491,10 @@ impl Core {
         };
         let former = std::mem::replace(&mut self.settings, settings);
         self.lifecycle.set_timeout(settings.idle_timeout_ms);
-        let may_fetch = self.lifecycle.may_fetch();
+        let fetching = fetching(&self.lifecycle, &self.sessions);
         let interval = settings.usage_interval_ms;
         self.limits
-            .set_interval(interval, may_fetch, &mut self.feed, now);
+            .set_interval(interval, fetching, &mut self.feed, now);
         for key in self.sessions.keys() {
             if !settings.record_prompts {
                 self.change(&key, now, Session::forget_prompts);
@@ -545,5 +552,13 @@ impl Core {
             sessions::Touched::Unwatched => self.lifecycle.touched_unwatched(now.uptime_ms),
             sessions::Touched::LastOfUnwatched => self.lifecycle.lost_unwatched(now.uptime_ms),
         }
+    }
+}
+
+/// What decides whether limits are fetched.
+fn fetching<'a>(lifecycle: &Lifecycle, sessions: &'a Sessions) -> Fetching<'a> {
+    Fetching {
+        may_fetch: lifecycle.may_fetch(),
+        sessions,
     }
 }

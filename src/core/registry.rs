@@ -4,10 +4,13 @@
 //! none, nor does one that has only begun, whose id may be discarded (an agent may show such an id for as long
 //! as a person picks the conversation to resume). Called by [`Core::handle`] only.
 
+use std::rc::Rc;
+
 use super::requests::key_of;
 use super::session::{Process, Session};
 use super::{Core, Effect, Now};
 use crate::event::{RegistryStatus, RegistryUpdate, Report};
+use crate::limits::Account;
 
 /// How many directories hooks may report: more than anyone has, few enough that a hook gone wild costs nothing.
 const MAX_CONFIG_DIRS: usize = 32;
@@ -43,8 +46,10 @@ impl Core {
             let agent = update.agent.clone();
             Some(Session::new(key.clone(), agent, update.timing, began))
         };
+        let account = self.account_of_session(update.account.as_ref(), now);
         let change = |session: &mut Session| {
-            session.apply_registry(update, &entry, process, prompts, now.unix_ms)
+            let is_new = session.set_account(account);
+            session.apply_registry(update, &entry, process, prompts, now.unix_ms) || is_new
         };
         self.upsert(&key, now, at, make, change);
     }
@@ -55,6 +60,16 @@ impl Core {
         let at = due.unwrap_or(now.unix_ms).min(now.unix_ms);
         let change = |session: &mut Session| session.handle_timeout(now.uptime_ms);
         self.upsert(key, now, at, || None, change);
+    }
+
+    /// The account that a session draws on, as far as its source has said.
+    pub(super) fn account_of_session(
+        &mut self,
+        account: Option<&Rc<Account>>,
+        now: Now,
+    ) -> Option<Rc<Account>> {
+        self.limits
+            .account_of_session(account?, &mut self.feed, now)
     }
 
     /// Watches the registry of the agent of this report, unless it is watched already.

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::session::{Process, Session};
 use super::sessions::{Found, MAX_SESSIONS};
-use super::{AttentionRules, ClientId, Core, Effect, Now};
+use super::{AttentionRules, ClientId, Core, Effect, Now, fetching};
 use crate::codec::{self, Id, Request};
 use crate::event::{EventKind, Report, ReportedProcess, Timing};
 use crate::os::process::ProcessId;
@@ -57,9 +57,9 @@ impl Core {
                 self.limits.reply(waiting, &mut self.feed, now);
             }
             Request::UsageRefresh => {
-                let may_fetch = self.lifecycle.may_fetch();
+                let fetching = fetching(&self.lifecycle, &self.sessions);
                 self.limits
-                    .refresh(client, id, may_fetch, &mut self.feed, now);
+                    .refresh(client, id, fetching, &mut self.feed, now);
             }
             Request::DaemonStop(params) => {
                 let dashboards = self.feed.subscribers();
@@ -135,8 +135,9 @@ impl Core {
         }
         self.feed.reply(client, accepted);
         let limits = std::mem::take(&mut event.limits);
+        let account = report.account.as_ref();
         self.limits
-            .apply_status_line(limits, report.at, &mut self.feed, now);
+            .apply_status_line(account, limits, report.at, &mut self.feed, now);
         if self.sessions.get(&key).is_none() && !Session::begins_with(&event.kind) {
             return;
         }
@@ -147,8 +148,10 @@ impl Core {
             let agent = report.agent.clone();
             Some(Session::new(key.clone(), agent, report.timing, report.at))
         };
+        let account = self.account_of_session(report.account.as_ref(), now);
         let change = |session: &mut Session| {
-            session.apply_hook(&report, event, process, prompts, now.unix_ms)
+            let is_new = session.set_account(account);
+            session.apply_hook(&report, event, process, prompts, now.unix_ms) || is_new
         };
         self.upsert(&key, now, report.at, make, change);
     }
@@ -248,8 +251,8 @@ impl Core {
             self.feed.push(Effect::ScanRegistries);
         }
         self.feed.subscribe(client);
-        let may_fetch = self.lifecycle.may_fetch();
-        self.limits.fetch_if_due(may_fetch, &mut self.feed, now);
+        let fetching = fetching(&self.lifecycle, &self.sessions);
+        self.limits.fetch_if_due(fetching, &mut self.feed, now);
     }
 
     pub(super) fn snapshot(

@@ -1,6 +1,10 @@
 //! What the tests of the core and the conformance tests begin with: a daemon, its clock and its pid namespace.
 
+use std::rc::Rc;
+
 use super::{DaemonInfo, Now};
+use crate::agents;
+use crate::limits::{Account, Login};
 use crate::protocol::Origin;
 
 /// When the tests' daemon begins, in ms since the epoch.
@@ -20,5 +24,18 @@ pub(crate) fn info() -> DaemonInfo {
         pid_namespace: Some(NAMESPACE),
         origin: Origin::SelfBound,
         socket: "/tmp/agent-console.sock".into(),
+        account: Rc::new(account("default", None)),
+    }
+}
+
+/// An account by its name and, if known, its login; the one named `default` is the daemon's own.
+pub(crate) fn account(name: &str, login: Option<u64>) -> Account {
+    Account {
+        agent: agents::DEFAULT.name.into(),
+        name: name.into(),
+        directory: format!("/home/dev/{name}").into(),
+        namespace: None,
+        login: login.map(Login),
+        is_default: name == "default",
     }
 }

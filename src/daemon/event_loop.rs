@@ -11,11 +11,13 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
+use super::accounts::Accounts;
 use super::agent_registry::{Registries, RegistryFileChange};
 use super::alarm::Alarm;
 use super::clients::Clients;
@@ -71,6 +73,7 @@ pub(super) struct EventLoop {
     exits: ExitWatcher,
     exited: mpsc::UnboundedReceiver<process::ProcessId>,
     registries: Registries,
+    accounts: Accounts,
     fetcher: Fetcher,
     signals: Signals,
     /// The processes that the core wants looked at, at the end of the turn.
@@ -91,11 +94,13 @@ impl EventLoop {
     ) -> std::io::Result<Self> {
         let (event_tx, events) = mpsc::channel(TURN);
         let (exit_tx, exited) = mpsc::unbounded_channel();
+        let (accounts, account) = Accounts::new();
         let info = DaemonInfo {
             pid: std::process::id(),
             pid_namespace: process::namespace(),
             origin: listener.origin(),
             socket: listener.path().to_string_lossy().into(),
+            account,
         };
         let now = Now {
             unix_ms: clock::unix_ms(),
@@ -103,6 +108,7 @@ impl EventLoop {
         };
         Ok(Self {
             core: Core::new(info, settings(&config), now),
+            accounts,
             registries: Registries::new(&config),
             config,
             log_control,
@@ -142,8 +148,9 @@ impl EventLoop {
                 () = acceptable(self.listening.as_ref()) => self.accept(),
                 Some(process) = self.exited.recv() => self.handle(Input::ProcessExited(process)),
                 Some(sighting) = self.registries.next() => self.registry_changed(sighting),
-                Some(fetched) = self.fetcher.next() => {
-                    let flow = self.handle(Input::LimitsFetched(fetched));
+                Some((account, fetched)) = self.fetcher.next() => {
+                    let account = self.accounts.current(&account);
+                    let flow = self.handle(Input::LimitsFetched(account, fetched));
                     memory::trim_heap();
                     flow
                 }
@@ -312,7 +319,7 @@ impl EventLoop {
             }
             Effect::ScanRegistries => self.registries.scan(),
             Effect::Reload => return self.reload(),
-            Effect::FetchLimits => self.fetcher.start(),
+            Effect::FetchLimits(account) => self.fetcher.start(account),
             Effect::KillFetch => self.fetcher.kill(),
             Effect::Drain { for_good } => self.drain(for_good),
             Effect::Resume => self.resume(),
@@ -322,8 +329,15 @@ impl EventLoop {
     }
 
     fn registry_changed(&mut self, change: RegistryFileChange) -> ControlFlow {
+        let directory = Rc::clone(&change.directory);
         match self.registries.read(change) {
-            Some(update) => self.handle(Input::RegistryChanged(Box::new(update))),
+            Some(mut update) => {
+                let directory = directory.to_string_lossy();
+                update.account = self
+                    .accounts
+                    .resolve(&update.agent, &directory, None, false);
+                self.handle(Input::RegistryChanged(Box::new(update)))
+            }
             None => ControlFlow::Continue,
         }
     }
@@ -333,9 +347,12 @@ impl EventLoop {
         let is_burst = events.len() == TURN;
         for event in events.drain(..) {
             let next = match event {
-                ConnectionEvent::Received(client, input) => {
+                ConnectionEvent::Received(client, mut input) => {
                     if !self.clients.mark_sent(client) {
                         continue;
+                    }
+                    if let Input::Reported { report, .. } = &mut input {
+                        self.accounts.resolve_report(report);
                     }
                     self.handle(input)
                 }

@@ -1,4 +1,4 @@
-//! The child process that fetches the account's limits: started, read, killed, reaped.
+//! The child process that fetches an account's limits: started, read, killed, reaped.
 //!
 //! One at a time; the core decides when. The child is `agent-console usage --fetch`, the
 //! program that lies beside this one, so that HTTP, TLS and credentials are never in the daemon, and its memory and
@@ -19,7 +19,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::reactor::register;
-use crate::limits::{FetchFailure, FetchOutcome, FetchProblem};
+use crate::agents;
+use crate::limits::{Account, FetchFailure, FetchOutcome, FetchProblem};
 use crate::os::{process, program};
 
 /// How many bytes of the child's output are read at most: its line has a few hundred.
@@ -49,11 +50,14 @@ impl ChildGuard {
     }
 }
 
+/// An account, and the outcome of its fetch.
+type Fetched = (Rc<Account>, FetchOutcome);
+
 /// Starts fetches and returns their results.
 #[derive(Debug)]
 pub(super) struct Fetcher {
-    result_tx: UnboundedSender<FetchOutcome>,
-    results: UnboundedReceiver<FetchOutcome>,
+    result_tx: UnboundedSender<Fetched>,
+    results: UnboundedReceiver<Fetched>,
     child: Rc<RefCell<Option<ChildGuard>>>,
 }
 
@@ -67,16 +71,16 @@ impl Fetcher {
         }
     }
 
-    /// Starts the child. The result comes with [`next`](Self::next), also where it cannot be started.
-    pub(super) fn start(&mut self) {
+    /// Starts the child for an account. The result comes with [`next`](Self::next), also where it cannot be started.
+    pub(super) fn start(&mut self, account: Rc<Account>) {
         let result_tx = self.result_tx.clone();
-        let child = match self.spawn() {
+        let child = match self.spawn(&account) {
             Ok(child) => child,
             Err(error) => {
                 let message = format!("cannot start the program that fetches the limits: {error}");
                 let failure = FetchFailure::new(FetchProblem::FetchFailed, message);
                 // The event loop holds the receiver.
-                let _ = result_tx.send(FetchOutcome::Failed(failure));
+                let _ = result_tx.send((account, FetchOutcome::Failed(failure)));
                 return;
             }
         };
@@ -93,20 +97,29 @@ impl Fetcher {
                 }
             }
             // It fails only if the loop has ended.
-            let _ = result_tx.send(fetched);
+            let _ = result_tx.send((account, fetched));
         });
     }
 
-    fn spawn(&self) -> io::Result<ChildStdout> {
-        let mut child = Command::new(program::client()?)
+    fn spawn(&self, account: &Account) -> io::Result<ChildStdout> {
+        let mut command = Command::new(program::client()?);
+        command
             .arg0(NAME)
             .args(["usage", "--fetch"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             // A signal from the terminal is the daemon's, which ends it.
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        // The daemon's own account is the environment's.
+        let agent = agents::find(&account.agent).filter(|_| !account.is_default);
+        if let Some(agent) = agent {
+            let (key, _) = agent.config_dir;
+            command
+                .args(["--config-dir", &account.directory])
+                .env(key, &*account.directory);
+        }
+        let mut child = command.spawn()?;
         tracing::debug!(pid = child.id(), "asks the account's service");
         let output = child.stdout.take();
         *self.child.borrow_mut() = Some(ChildGuard(child));
@@ -121,7 +134,7 @@ impl Fetcher {
     }
 
     /// The next result: the child's, or how it ended without one.
-    pub(super) async fn next(&mut self) -> Option<FetchOutcome> {
+    pub(super) async fn next(&mut self) -> Option<Fetched> {
         self.results.recv().await
     }
 }

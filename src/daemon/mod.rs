@@ -5,6 +5,7 @@
 //! own) enters by one door, [`listener::acquire`]. tokio lives below this module and nowhere else. Called by
 //! [`program`].
 
+mod accounts;
 mod agent_registry;
 mod alarm;
 mod clients;

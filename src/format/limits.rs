@@ -3,7 +3,7 @@
 use super::duration::remaining;
 use super::text::sanitize;
 use crate::agents::{self, LimitWindow};
-use crate::protocol::Notice;
+use crate::protocol::{Notice, Usage};
 
 /// A window of the account's limits, by a short name: `5h`, `7d`, `7d sonnet`; one that no agent knows by its own.
 pub(crate) fn window_name(name: &str) -> String {
@@ -16,6 +16,30 @@ pub(crate) fn window_name(name: &str) -> String {
         Some((window, Some(model))) => sanitize(&format!("{} {model}", window.label)),
         None => sanitize(name),
     }
+}
+
+/// The accounts of which figures are known, each with its name if there are several; without figures, the one that
+/// `usage` itself is of.
+pub(crate) fn accounts<'a, 'b>(usage: &'a Usage<'b>) -> Vec<(Option<String>, &'a Usage<'b>)> {
+    let all = usage.accounts.iter();
+    let known: Vec<_> = all
+        .filter(|account| !account.usage.windows.is_empty())
+        .collect();
+    if known.len() < 2 {
+        return vec![(None, usage)];
+    }
+    let named = known.into_iter();
+    named
+        .map(|account| (Some(account_name(&account.account)), &account.usage))
+        .collect()
+}
+
+/// An account's name, without characters that a bar or a terminal would interpret.
+pub(crate) fn account_name(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_.@+~/".contains(c);
+    name.chars()
+        .map(|c| if is_plain(c) { c } else { '_' })
+        .collect()
 }
 
 /// `width` characters, filled from the left up to `used` (percent), with `|` at `elapsed` (percent).

@@ -15,7 +15,7 @@ mod text;
 pub(crate) use self::duration::{ago, duration, next_ago_change, precise, remaining};
 pub(crate) use self::error::{error_text, print_error};
 pub(crate) use self::json::json;
-pub(crate) use self::limits::{context_gauge, gauge, notice, window_name};
+pub(crate) use self::limits::{accounts, context_gauge, gauge, notice, window_name};
 pub(crate) use self::location::{abbreviate_home, directory, location, terminal_line};
 pub(crate) use self::session::{
     Field, fields, marker, model, named_rows, reason, resume_command, status, status_words, summary,

@@ -1,4 +1,4 @@
-//! The account's limits, as messages of the protocol. Used by the core and by clients; knows no rule of theirs.
+//! The limits of accounts, as messages of the protocol. Used by the core and by clients; knows no rule of theirs.
 
 use std::borrow::Cow;
 
@@ -37,6 +37,12 @@ words! {
 pub struct UsageWindow<'a> {
     /// The service's name for it: `five_hour`, `seven_day`, `seven_day_sonnet`, ….
     pub name: Cow<'a, str>,
+    /// The agent whose account it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Cow<'a, str>>,
+    /// The account: [`AccountUsage::account`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Cow<'a, str>>,
     /// How much of it is used, in percent; may be above 100.
     pub used_percent: f64,
     /// When the next window begins, in ms since the epoch.
@@ -71,7 +77,9 @@ impl UsageWindow<'_> {
     #[must_use]
     pub fn into_owned(self) -> UsageWindow<'static> {
         UsageWindow {
-            name: Cow::Owned(self.name.into_owned()),
+            name: owned(self.name),
+            agent: self.agent.map(owned),
+            account: self.account.map(owned),
             ..self
         }
     }
@@ -79,11 +87,14 @@ impl UsageWindow<'_> {
     /// True if nothing differs that a person would notice.
     fn says_the_same(&self, other: &UsageWindow<'_>) -> bool {
         let figures = |window: &UsageWindow<'_>| (window.used_percent, window.resets_at);
-        self.name == other.name && figures(self) == figures(other)
+        self.name == other.name && self.account == other.account && figures(self) == figures(other)
     }
 }
 
-/// The account's limits, as far as is known.
+/// The limits of one account, as far as is known; and of every other account, in [`accounts`](Self::accounts).
+///
+/// The one account is that of the daemon's own configuration directory, or, where no figures of it are known, the first
+/// of which some are. So a client that knows nothing of several accounts shows true figures of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Usage<'a> {
     /// How they are known.
@@ -110,13 +121,50 @@ pub struct Usage<'a> {
     /// When the service may be asked again, in ms since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<u64>,
+    /// Every account of which something is known, also the one above. Left out within itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<AccountUsage<'a>>,
+}
+
+/// The limits of one of several accounts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AccountUsage<'a> {
+    /// Its name, made of its configuration directory's: `work` for `~/.agent-work`, `default` for the default one; of
+    /// several directories with one login, the first that was seen. Never made of the login.
+    pub account: Cow<'a, str>,
+    /// The agent that it is an account of.
+    pub agent: Cow<'a, str>,
+    /// Its limits.
+    #[serde(flatten)]
+    pub usage: Usage<'a>,
+}
+
+impl AccountUsage<'_> {
+    /// A copy that borrows nothing.
+    #[must_use]
+    pub fn into_owned(self) -> AccountUsage<'static> {
+        AccountUsage {
+            account: owned(self.account),
+            agent: owned(self.agent),
+            usage: self.usage.into_owned(),
+        }
+    }
+
+    fn says_the_same(&self, other: &AccountUsage<'_>) -> bool {
+        self.account == other.account
+            && self.agent == other.agent
+            && self.usage.says_the_same(&other.usage)
+    }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
 }
 
 impl Usage<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> Usage<'static> {
-        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         Usage {
             windows: self
                 .windows
@@ -125,6 +173,11 @@ impl Usage<'_> {
                 .collect(),
             code: self.code.map(owned),
             message: self.message.map(owned),
+            accounts: self
+                .accounts
+                .into_iter()
+                .map(AccountUsage::into_owned)
+                .collect(),
             ..self
         }
     }
@@ -133,11 +186,14 @@ impl Usage<'_> {
     #[must_use]
     pub fn says_the_same(&self, other: &Usage<'_>) -> bool {
         let mut windows = self.windows.iter().zip(&other.windows);
+        let mut accounts = self.accounts.iter().zip(&other.accounts);
         self.state == other.state
             && self.message == other.message
             && self.retry_at == other.retry_at
             && self.windows.len() == other.windows.len()
             && windows.all(|(this, that)| this.says_the_same(that))
+            && self.accounts.len() == other.accounts.len()
+            && accounts.all(|(this, that)| this.says_the_same(that))
     }
 }
 

@@ -26,7 +26,9 @@ mod text;
 pub(crate) mod words;
 
 pub use self::error::{ErrorCode, ErrorObject};
-pub use self::limits::{Usage, UsageChanged, UsageResult, UsageSource, UsageState, UsageWindow};
+pub use self::limits::{
+    AccountUsage, Usage, UsageChanged, UsageResult, UsageSource, UsageState, UsageWindow,
+};
 pub use self::notification::{
     DaemonNotice, DaemonStopping, Notice, NoticeCode, Notification, SessionChanged, SessionRemoved,
     Snapshot, SnapshotOf, StopReason,

@@ -226,6 +226,9 @@ pub struct SessionRecord<'a> {
     /// What the session has cost so far, in US dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
+    /// The account whose limits it draws on: [`AccountUsage::account`](super::AccountUsage::account).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Cow<'a, str>>,
     /// Subagents that run.
     #[serde(default)]
     pub subagents: u32,

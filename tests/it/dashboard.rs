@@ -1,7 +1,7 @@
 //! The dashboard as a person has it: the real program in a real terminal (tmux), keys sent, the screen read.
 
 mod pace;
-mod screen;
+pub(crate) mod screen;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;

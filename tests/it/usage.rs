@@ -3,6 +3,7 @@
 //!
 //! Needs root, to be a user who may not read a file.
 
+mod accounts;
 mod child;
 mod fetch_command;
 mod push;

@@ -29,11 +29,12 @@ const TOKEN_VARIABLE: &str = claude_usage::credentials::ENV_VAR_TOKEN;
 /// The most windows that are kept; the service was observed to have five.
 const MAX_WINDOWS: usize = 16;
 
-/// Fetches the limits, or returns why that failed.
+/// Fetches the limits of the account of `directory`, or returns why that failed. Without a directory, the environment's
+/// account counts.
 #[must_use]
-pub(super) fn fetch() -> FetchOutcome {
+pub(super) fn fetch(directory: Option<&Path>) -> FetchOutcome {
     harden_process();
-    let limits = token().and_then(|token| {
+    let limits = token(directory).and_then(|token| {
         let answer = fetch_usage_raw(&token).map_err(|error| api_failure(&error))?;
         limits(&answer).ok_or_else(|| {
             FetchFailure::new(
@@ -59,13 +60,15 @@ fn harden_process() {
 }
 
 /// Claude Code's own token. The crate knows only the default directory; if `$CLAUDE_CONFIG_DIR` is set, the file is
-/// read from there, because the default directory may belong to another account.
-fn token() -> Result<String, FetchFailure> {
+/// read from there, because the default directory may belong to another account. For a given directory, only the file
+/// there counts: the environment's token and the keychain's may be of another account.
+fn token(given_directory: Option<&Path>) -> Result<String, FetchFailure> {
     let (directory, _) = CONFIG_DIR;
     // The crate treats a variable that is not UTF-8 as unset.
     let given = variable(TOKEN_VARIABLE).is_some_and(|token| token.to_str().is_some());
     // On macOS the credentials are in the keychain, under one name.
     let elsewhere = variable(directory).filter(|_| cfg!(target_os = "linux") && !given);
+    let elsewhere = given_directory.map(Into::into).or(elsewhere);
     let token = match elsewhere {
         Some(directory) => token_in(&Path::new(&directory).join(".credentials.json")),
         None => get_token(),

@@ -1,9 +1,10 @@
 //! Claude Code: its hooks, registry, status line and account limits, as observed with 2.1.330.
 //!
-//! Pure except for `limits`. Other modules use [`AGENT`] and [`EXTRAS`].
+//! Pure except for `limits`, and for `login`, which looks whether two paths are one directory. Other modules use [`AGENT`] and [`EXTRAS`].
 
 mod events;
 mod limits;
+mod login;
 mod payload;
 mod prompt;
 mod recordings;
@@ -59,7 +60,11 @@ pub(super) static AGENT: Agent = Agent {
         overdue_ms: 16 * 60_000,
     },
     status_line: Some(status_line::read),
-    limits: Some(Limits { windows: WINDOWS }),
+    limits: Some(Limits {
+        windows: WINDOWS,
+        login_files: login::files,
+        read_login: login::read,
+    }),
     install: Install {
         settings: "settings.json",
         events: EVENTS,

@@ -1,7 +1,7 @@
 //! A bar's line, in each bar's own format. Pure.
 //!
-//! Only Waybar's tooltip and `json` hold text from agents. The rest consists of fixed words and numbers, so it cannot
-//! hold markup that a bar would interpret.
+//! Only Waybar's tooltip and `json` hold text from agents. The rest consists of fixed words, numbers and names of accounts
+//! without special characters, so it cannot hold markup that a bar would interpret.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -68,7 +68,7 @@ fn parts(counts: Counts) -> Vec<(usize, DisplayStatus)> {
 }
 
 /// The line for these sessions, without its line feed; `None` means that no daemon answers. If there are sessions, the
-/// account limit that is used most comes last.
+/// limit that is used most comes last, with its account where there are several.
 pub(super) fn line<'a>(
     format: Format,
     sessions: Option<impl Iterator<Item = &'a SessionRecord<'static>>>,
@@ -80,15 +80,23 @@ pub(super) fn line<'a>(
     sessions.sort_by(|a, b| attention_order(a, b));
     let counts = Counts::of(sessions.iter().copied());
     let parts = parts(counts);
-    let windows = || usage.into_iter().flat_map(|usage| &usage.windows);
-    let limit = windows().max_by(|a, b| a.used_percent.total_cmp(&b.used_percent));
-    let limit = limit.filter(|_| !parts.is_empty()).map(|window| {
-        format!(
-            "{} {:.0} %",
-            format::window_name(&window.name),
-            window.used_percent
-        )
-    });
+    let accounts = usage.map_or_else(Vec::new, format::accounts);
+    let windows = || {
+        accounts.iter().flat_map(|(account, usage)| {
+            let windows = usage.windows.iter();
+            windows.map(move |window| (account.as_deref(), window))
+        })
+    };
+    let limit = windows().max_by(|(_, a), (_, b)| a.used_percent.total_cmp(&b.used_percent));
+    let limit = limit
+        .filter(|_| !parts.is_empty())
+        .map(|(account, window)| {
+            let (name, used) = (format::window_name(&window.name), window.used_percent);
+            match account {
+                Some(account) => format!("{account} {name} {used:.0} %"),
+                None => format!("{name} {used:.0} %"),
+            }
+        });
     let joined = |piece: fn(usize, DisplayStatus) -> String| {
         let pieces = parts.iter().map(|(count, status)| piece(*count, *status));
         let pieces: Vec<_> = pieces.chain(limit.clone()).collect();
@@ -143,7 +151,8 @@ pub(super) fn line<'a>(
             working: counts.working,
             idle: counts.idle,
             limits: windows()
-                .map(|window| Limit {
+                .map(|(account, window)| Limit {
+                    account,
                     name: &window.name,
                     used_percent: window.used_percent,
                 })
@@ -190,15 +199,18 @@ struct Json<'a> {
     finished: usize,
     working: usize,
     idle: usize,
-    /// The account's limits; empty if they are not known.
+    /// The limits of each account; empty if they are not known.
     limits: Vec<Limit<'a>>,
     /// The session that has needed a person for longest comes first.
     attention: Vec<AttentionEntry<'a>>,
 }
 
-/// One window of the account's limits.
+/// One window of an account's limits.
 #[derive(Serialize)]
 struct Limit<'a> {
+    /// Only where there are several accounts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
     name: &'a str,
     used_percent: f64,
 }

@@ -154,6 +154,27 @@ fn an_empty_line_is_valid() {
 }
 
 #[test]
+fn the_limit_used_most_names_its_account_where_there_are_several() {
+    let window = |used| json!([{"name": "five_hour", "used_percent": used}]);
+    let account = |name: &str, used: f64| {
+        json!({"account": name, "agent": "claude-code", "state": "ok",
+            "windows": window(used)})
+    };
+    let of = |accounts: Value| {
+        let usage = json!({"state": "ok", "windows": window(42.0), "accounts": accounts});
+        let usage = serde_json::from_value(usage).unwrap();
+        line(Format::Tmux, Some(some()[..1].iter()), Some(&usage))
+    };
+    let default = account("default", 42.0);
+    assert_eq!(of(json!([default])), "1 working · 5h 42 %");
+    let work = account("work#[fg=red]", 91.0);
+    assert_eq!(
+        of(json!([default, work])),
+        "1 working · work__fg_red_ 5h 91 %"
+    );
+}
+
+#[test]
 fn the_limit_used_most_comes_last() {
     let usage = serde_json::from_value(json!({"state": "ok", "windows": [
         {"name": "five_hour", "used_percent": 42.4}, {"name": "seven_day", "used_percent": 8},

@@ -1,4 +1,4 @@
-//! Alerts about the account's limits, each sent once: a window has reached 75, 90 or 100 percent, or was reset after
+//! Alerts about an account's limits, each sent once: a window has reached 75, 90 or 100 percent, or was reset after
 //! that.
 //!
 //! Called by [`super::value`] only.
@@ -16,11 +16,13 @@ pub(crate) struct Alert {
     pub(crate) window: UsageWindow<'static>,
 }
 
-/// The highest threshold that an alert was sent for in one window.
+/// The highest threshold that an alert was sent for in one window, and what that was compared with.
 #[derive(Debug)]
 struct Alerted {
     name: Box<str>,
     resets_at: Option<u64>,
+    /// The most that was used of it.
+    peak: f64,
     threshold: f64,
 }
 
@@ -29,8 +31,16 @@ struct Alerted {
 pub(super) struct Alerts(Vec<Alerted>);
 
 impl Alerts {
-    /// Adds the alerts that are due for a window to `alerts`; they count as sent. `title` is the window's for people.
-    pub(super) fn check(&mut self, title: &str, window: &UsageWindow<'_>, alerts: &mut Vec<Alert>) {
+    /// Adds the alerts that are due for a window to `alerts`; they count as sent. `title` is the window's for people, with
+    /// its account's where there are several.
+    /// `now` in ms since the epoch.
+    pub(super) fn check(
+        &mut self,
+        title: &str,
+        window: &UsageWindow<'_>,
+        now: u64,
+        alerts: &mut Vec<Alert>,
+    ) {
         let before = self.take(&window.name);
         let used = window.used_percent;
         let known_reset = before.as_ref().and_then(|before| before.resets_at);
@@ -41,7 +51,14 @@ impl Alerts {
                 window: window.clone().into_owned(),
             });
         };
-        if before.is_some_and(|before| is_later(window.resets_at, before.resets_at)) {
+        // An end that moves while nothing else changes is no reset.
+        let mut peak = before.as_ref().map_or(0.0, |before| before.peak);
+        let is_reset = before.is_some_and(|before| {
+            let is_over = before.resets_at.is_some_and(|at| at <= now);
+            is_later(window.resets_at, before.resets_at) && (is_over || used < before.peak)
+        });
+        if is_reset {
+            peak = 0.0;
             if threshold > 0.0 {
                 push(format!("the {title}: reset, {used:.0} % used"));
             }
@@ -56,6 +73,7 @@ impl Alerts {
             name: (&*window.name).into(),
             // A window that has not begun has no time; it ends later than the one before all the same.
             resets_at: window.resets_at.or(known_reset),
+            peak: used.max(peak),
             threshold: reached.max(threshold),
         });
     }

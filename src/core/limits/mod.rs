@@ -1,12 +1,13 @@
-//! The account's limits in the core: the value, the alerts that follow from it, the schedule of fetches, and the service
-//! that clients see of all three. Called by [`super::Core`] only.
+//! The limits of accounts in the core: each account's value, the alerts that follow from it, its schedule of fetches;
+//! which accounts there are; and the service that clients see of all that. Called by [`super::Core`] only.
 
+mod accounts;
 mod alerts;
 mod schedule;
 mod service;
 mod value;
 
-pub(crate) use self::service::LimitsService;
+pub(crate) use self::service::{Fetching, LimitsService};
 
 /// How far apart two times of one reset may be, in ms: sources round differently.
 const SAME_RESET_MS: u64 = 10 * 60_000;

@@ -1,4 +1,4 @@
-//! The account's limits: what is known of them, how well, and which alerts follow.
+//! One account's limits: what is known of them, how well, and which alerts follow.
 //!
 //! Two sources feed one value: the status lines that agents report, and the account's service, asked by a child of the
 //! daemon. Of each window the newer figure counts. A status line repeats what its agent received with its last answer,
@@ -8,15 +8,18 @@
 //! A failure never hides what is known, and is itself hidden by a status line that has reported lately: the state says
 //! whether the limits are known, not from which source.
 //!
+//! A window that cannot be, because it ends much later than it is long, never decides: it does not replace a possible
+//! one, and any possible one replaces it.
+//!
 //! Moments named `_ms` are of the daemon's uptime, those named `at` since the epoch. No IO; called by
 //! [`super::service`] only.
 
 use std::borrow::Cow;
 
 use super::alerts::{Alert, Alerts};
-use super::is_later;
+use super::{SAME_RESET_MS, is_later};
 use crate::core::Now;
-use crate::limits::{FetchFailure, Limit};
+use crate::limits::{Account, FetchFailure, Limit};
 use crate::protocol::{self, UsageSource, UsageState, UsageWindow};
 
 /// How long a figure counts as current, in ms: an agent at work reports more often, and fetches are more frequent.
@@ -33,9 +36,11 @@ struct Window {
 }
 
 impl Window {
-    fn record(&self) -> UsageWindow<'_> {
+    fn record<'a>(&'a self, account: &'a Account) -> UsageWindow<'a> {
         let window = UsageWindow {
             name: Cow::Borrowed(&*self.limit.name),
+            agent: Some(Cow::Borrowed(&*account.agent)),
+            account: Some(Cow::Borrowed(&*account.name)),
             used_percent: self.limit.used_percent,
             resets_at: self.limit.resets_at,
             length_ms: self.limit.length_ms,
@@ -55,6 +60,11 @@ impl Window {
         if at < self.at.min(now.unix_ms) {
             return false;
         }
+        match (is_plausible(limit, at), is_plausible(&self.limit, self.at)) {
+            (true, false) => return true,
+            (false, true) => return false,
+            _ => {}
+        }
         let (new, known) = (limit.resets_at, self.limit.resets_at);
         match (new, known.or(self.before)) {
             (Some(_), Some(before)) if known.is_none() => is_later(new, Some(before)),
@@ -65,6 +75,15 @@ impl Window {
             _ => true,
         }
     }
+}
+
+/// True if the window's end is no further away than twice its length. One length would be exact, but for a machine whose
+/// clock is late.
+fn is_plausible(limit: &Limit, at: u64) -> bool {
+    let left = limit.resets_at.map_or(0, |reset| reset.saturating_sub(at));
+    limit
+        .length_ms
+        .is_none_or(|length| left <= 2 * length + SAME_RESET_MS)
 }
 
 /// When a source last had figures.
@@ -95,6 +114,24 @@ impl SourceState {
     }
 }
 
+/// How an account's windows are named in alerts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Naming<'a> {
+    pub(super) account: &'a Account,
+    /// There are several accounts: each alert names its own.
+    pub(super) is_one_of_several: bool,
+}
+
+impl Naming<'_> {
+    fn title(self, limit: &Limit) -> Cow<'_, str> {
+        if self.is_one_of_several {
+            Cow::Owned(format!("{} of {}", limit.title, self.account.name))
+        } else {
+            Cow::Borrowed(&limit.title)
+        }
+    }
+}
+
 /// Why the last fetch failed.
 #[derive(Debug)]
 struct Failed {
@@ -115,8 +152,8 @@ pub(crate) struct AccountLimits {
     /// When the next window's time is over.
     reset_ms: Option<u64>,
     alerts: Alerts,
-    /// What subscribers have.
-    last_published: Option<protocol::Usage<'static>>,
+    /// The state that subscribers have; `None`: they have nothing.
+    published: Option<UsageState>,
 }
 
 impl AccountLimits {
@@ -130,23 +167,32 @@ impl AccountLimits {
             failed: None,
             reset_ms: None,
             alerts: Alerts::default(),
-            last_published: None,
+            published: None,
         }
     }
 
-    /// A snapshot is about to carry what is known.
-    pub(crate) fn mark_published(&mut self, now: Now) {
-        self.last_published = self.record(now).map(protocol::Usage::into_owned);
+    /// Nothing is known, and subscribers have what was.
+    pub(crate) fn begun_anew(&self) -> Self {
+        Self {
+            published: self.published,
+            ..Self::new(self.is_fetched)
+        }
     }
 
-    /// When [`expire`](Self::expire) or [`take_changed`](Self::take_changed) may have something new by the mere passing of time.
+    /// Subscribers get what is known, in this state.
+    pub(crate) fn mark_published(&mut self, state: Option<UsageState>) {
+        self.published = state;
+    }
+
+    /// True if figures are known.
+    pub(crate) fn has_windows(&self) -> bool {
+        !self.windows.is_empty()
+    }
+
+    /// When [`expire`](Self::expire) or [`record`](Self::record) may have something new by the mere passing of time.
     pub(crate) fn next_timeout(&self, has_subscribers: bool) -> Option<u64> {
-        let is_ok = |usage: &&protocol::Usage<'_>| usage.state == UsageState::Ok;
-        let old = self
-            .last_published
-            .as_ref()
-            .filter(is_ok)
-            .and(self.ok_until());
+        let is_ok = self.published == Some(UsageState::Ok);
+        let old = self.ok_until().filter(|_| is_ok);
         let due = [old, self.reset_ms].into_iter().flatten().min();
         due.filter(|_| has_subscribers)
     }
@@ -227,14 +273,15 @@ impl AccountLimits {
     }
 
     /// Resets the windows whose time is over: nothing of the next ones is used, as far as is known.
-    pub(crate) fn expire(&mut self, now: Now) -> Vec<Alert> {
+    pub(crate) fn expire(&mut self, naming: Naming<'_>, now: Now) -> Vec<Alert> {
         let mut alerts = Vec::new();
         for known in &mut self.windows {
             if known.limit.resets_at.is_some_and(|at| at <= now.unix_ms) {
                 known.limit.used_percent = 0.0;
                 known.before = known.limit.resets_at.take();
-                self.alerts
-                    .reset(&known.limit.title, &known.record(), &mut alerts);
+                let title = naming.title(&known.limit);
+                let record = known.record(naming.account);
+                self.alerts.reset(&title, &record, &mut alerts);
             }
         }
         self.update_reset(now);
@@ -257,7 +304,11 @@ impl AccountLimits {
     }
 
     /// As the protocol has it; `None`: nothing is known, not even why.
-    pub(crate) fn record(&self, now: Now) -> Option<protocol::Usage<'_>> {
+    pub(crate) fn record<'a>(
+        &'a self,
+        account: &'a Account,
+        now: Now,
+    ) -> Option<protocol::Usage<'a>> {
         let is_fresh =
             |source: Option<SourceState>| source.is_some_and(|source| source.is_fresh(now));
         let sources = [self.status_line, self.fetched].into_iter().flatten();
@@ -268,8 +319,8 @@ impl AccountLimits {
             Some(failed) => failed.failure.problem.state(),
             None if is_fresh(self.fetched) => UsageState::Ok,
             None if newest.is_some() => UsageState::Stale,
-            // A failure that was published is withdrawn.
-            None if !self.is_fetched && self.last_published.is_some() => UsageState::Unavailable,
+            // What was published is withdrawn.
+            None if self.published.is_some() => UsageState::Unavailable,
             None => return None,
         };
         let (code, message) = match failed {
@@ -284,41 +335,27 @@ impl AccountLimits {
         };
         Some(protocol::Usage {
             state,
-            windows: self.windows.iter().map(Window::record).collect(),
+            windows: self
+                .windows
+                .iter()
+                .map(|window| window.record(account))
+                .collect(),
             source: newest.map(|newest| newest.source),
             fetched_at: newest.map(|newest| newest.at),
             code: code.map(Cow::Borrowed),
             message: message.map(Cow::Borrowed),
             retry_at: failed.and_then(|failed| failed.retry_at),
+            accounts: Vec::new(),
         })
     }
 
-    /// What subscribers have: for the snapshot of another one.
-    pub(crate) fn published(&self) -> Option<&protocol::Usage<'static>> {
-        self.last_published.as_ref()
-    }
-
-    /// The value, if it differs from what subscribers have in more than its age; it counts as published.
-    pub(crate) fn take_changed(&mut self, now: Now) -> Option<protocol::Usage<'static>> {
-        let record = self.record(now)?;
-        if self
-            .last_published
-            .as_ref()
-            .is_some_and(|published| published.says_the_same(&record))
-        {
-            return None;
-        }
-        let record = record.into_owned();
-        self.last_published = Some(record.clone());
-        Some(record)
-    }
-
     /// The alerts that are due: one for each window and threshold.
-    pub(crate) fn alerts(&mut self) -> Vec<Alert> {
+    pub(crate) fn alerts(&mut self, naming: Naming<'_>, now: Now) -> Vec<Alert> {
         let mut alerts = Vec::new();
         for known in &self.windows {
-            self.alerts
-                .check(&known.limit.title, &known.record(), &mut alerts);
+            let title = naming.title(&known.limit);
+            let record = known.record(naming.account);
+            self.alerts.check(&title, &record, now.unix_ms, &mut alerts);
         }
         alerts
     }

@@ -12,11 +12,13 @@ mod script;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::evidence::{Evidence, Rule};
 use super::turn::reorder::ReorderBuffer;
 use super::{Now, Settings};
 use crate::event::{ReportedProcess, Timing};
+use crate::limits::Account;
 use crate::os::process::ProcessId;
 use crate::protocol::{EndReason, EvidenceKind, Status, Terminal, Transition, WaitingFor};
 
@@ -119,6 +121,8 @@ struct Description {
     model: Option<Box<str>>,
     context_percent: Option<f32>,
     cost_usd: Option<f64>,
+    /// Whose limits it draws on.
+    account: Option<Rc<Account>>,
 }
 
 /// The last sign that a source gave of a session.
@@ -324,6 +328,22 @@ impl Session {
         if let Some(process) = &mut self.process {
             process.watched = None;
         }
+    }
+
+    /// The name of the account that it draws on.
+    pub(crate) fn account(&self) -> Option<&str> {
+        let account = self.description.account.as_ref()?;
+        Some(&account.name)
+    }
+
+    /// It draws on this account; `None`: not said. True if that is another one.
+    pub(crate) fn set_account(&mut self, account: Option<Rc<Account>>) -> bool {
+        let Some(account) = account else {
+            return false;
+        };
+        let is_new = self.account() != Some(&*account.name);
+        self.description.account = Some(account);
+        is_new
     }
 
     /// Prompts are no longer kept. True if one was.

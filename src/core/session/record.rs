@@ -74,6 +74,7 @@ impl Session {
             model: text(description.model.as_deref()),
             context_percent: description.context_percent,
             cost_usd: description.cost_usd,
+            account: text(self.account()),
             subagents: turn.subagents(),
             background: turn.background_shells(),
             resumes: turn.resumes(),

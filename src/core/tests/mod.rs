@@ -188,7 +188,7 @@ fn names(effects: &[Effect]) -> Vec<&'static str> {
         Effect::WatchRegistry(..) => "watch a registry",
         Effect::ScanRegistries => "scan",
         Effect::Reload => "reload",
-        Effect::FetchLimits => "fetch",
+        Effect::FetchLimits(_) => "fetch",
         Effect::KillFetch => "kill the fetch",
         Effect::Drain { for_good: true } => "drain for good",
         Effect::Drain { for_good: false } => "drain",

@@ -138,6 +138,7 @@ impl Registries {
                 process,
                 alive: false,
                 tty: None,
+                account: None,
                 entry: None,
             });
         };
@@ -172,6 +173,7 @@ impl Registries {
                 .filter(|_| alive)
                 .and_then(|found| found.tty)
                 .map(Into::into),
+            account: None,
             entry: Some(entry),
         })
     }

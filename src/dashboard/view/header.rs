@@ -1,4 +1,4 @@
-//! The first line: how many sessions are in each status, and the account's limits.
+//! The first line: how many sessions are in each status, and the limits of each account.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,7 +10,7 @@ use super::theme::{FAINT, STRONG};
 use crate::dashboard::model::{ConnectionState, Model};
 use crate::format;
 use crate::format::status::DisplayStatus;
-use crate::protocol::UsageState;
+use crate::protocol::{Usage, UsageState};
 
 pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let sessions = &model.counts;
@@ -62,14 +62,18 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let room = usize::from(area.width).saturating_sub(used);
     let fits = |text: &str| text.chars().count() < room;
     let name = "agent-console ".to_owned();
-    // The first that fits: the limits with gauges, as figures, the one used most, or the program's name.
-    let right = [
+    // The first that fits: the limits with gauges, as figures, of each account the one used most, the one used most of
+    // all, or the program's name.
+    let mut right = [
         limits(model, usize::MAX, Some(GAUGE)),
         limits(model, usize::MAX, None),
         limits(model, 1, None),
+        limit(model),
         Some(name),
-    ];
-    if let Some(text) = right.into_iter().flatten().find(|text| fits(text)) {
+    ]
+    .into_iter()
+    .flatten();
+    if let Some(text) = right.find(|text| fits(text)) {
         Line::styled(text, STRONG)
             .right_aligned()
             .render(area, buffer);
@@ -79,10 +83,36 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
 /// The width of a gauge in characters.
 const GAUGE: usize = 10;
 
-/// The account's limits, at most `most` of them, the one used most first: `5h ####|..... 42 %`. A `?` marks old values, a
-/// word in brackets a failure. `None`: nothing to show.
+/// The limits of each account, with its name where there are several: of each at most `most`, the one used most first.
+/// `None`: nothing to show.
 fn limits(model: &Model, most: usize, gauge: Option<usize>) -> Option<String> {
-    let usage = model.usage()?;
+    let accounts = format::accounts(model.usage()?).into_iter();
+    let texts = accounts.filter_map(|(name, usage)| {
+        let text = limits_of(usage, model.now, most, gauge)?;
+        Some(match name {
+            Some(name) => format!("{name} {text}"),
+            None => text,
+        })
+    });
+    let text = texts.collect::<Vec<_>>().join(" ");
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// Of the limits of several accounts the one used most. `None`: there is one account.
+fn limit(model: &Model) -> Option<String> {
+    let accounts = format::accounts(model.usage()?).into_iter();
+    let most = |usage: &Usage<'_>| {
+        let figures = usage.windows.iter().map(|window| window.used_percent);
+        figures.max_by(f64::total_cmp).unwrap_or(0.0)
+    };
+    let named = accounts.filter_map(|(name, usage)| Some((name?, usage)));
+    let (name, usage) = named.max_by(|(_, a), (_, b)| most(a).total_cmp(&most(b)))?;
+    let text = limits_of(usage, model.now, 1, None)?;
+    Some(format!("{name} {text}"))
+}
+
+/// The limits of one account: `5h ####|..... 42 %`. A `?` marks old values, a word in brackets a failure.
+fn limits_of(usage: &Usage<'_>, now: u64, most: usize, gauge: Option<usize>) -> Option<String> {
     let mut windows: Vec<_> = usage.windows.iter().collect();
     if windows.len() > most {
         windows.sort_by(|a, b| b.used_percent.total_cmp(&a.used_percent));
@@ -90,7 +120,7 @@ fn limits(model: &Model, most: usize, gauge: Option<usize>) -> Option<String> {
     let windows = windows.into_iter().take(most).map(|window| {
         let name = format::window_name(&window.name);
         let bar = gauge.map_or(String::new(), |width| {
-            let elapsed = window.elapsed_percent(model.now);
+            let elapsed = window.elapsed_percent(now);
             format!("{} ", format::gauge(window.used_percent, elapsed, width))
         });
         format!("{name} {bar}{:.0} %", window.used_percent)

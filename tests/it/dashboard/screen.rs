@@ -7,18 +7,18 @@ use rustix::process::Pid;
 use crate::support::{Place, program, until};
 
 /// One window, in which a shell runs. Its server ends with it.
-pub(super) struct Tmux<'a> {
+pub(crate) struct Tmux<'a> {
     place: &'a Place,
 }
 
 /// The list is there, with rows in it.
-pub(super) fn is_list(screen: &str) -> bool {
+pub(crate) fn is_list(screen: &str) -> bool {
     screen.contains("STATUS") && screen.contains("▌")
 }
 
 impl<'a> Tmux<'a> {
     #[track_caller]
-    pub(super) fn start(place: &'a Place, columns: u16, rows: u16) -> Self {
+    pub(crate) fn start(place: &'a Place, columns: u16, rows: u16) -> Self {
         let tmux = Self { place };
         let size = [columns.to_string(), rows.to_string()];
         let shell = "PS1='ready> ' exec bash --norc --noprofile -i";
@@ -49,7 +49,7 @@ impl<'a> Tmux<'a> {
 
     /// What tmux answers.
     #[track_caller]
-    pub(super) fn ask(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().expect("tmux");
         assert!(
             output.status.success() || arguments == ["show-buffer"],
@@ -59,27 +59,27 @@ impl<'a> Tmux<'a> {
     }
 
     /// Presses keys, by tmux's names for them.
-    pub(super) fn keys(&self, keys: &[&str]) {
+    pub(crate) fn keys(&self, keys: &[&str]) {
         self.ask(&[&["send-keys"], keys].concat());
     }
 
     /// Types a line to the shell.
-    pub(super) fn type_line(&self, line: &str) {
+    pub(crate) fn type_line(&self, line: &str) {
         self.ask(&["send-keys", "-l", line]);
         self.keys(&["Enter"]);
     }
 
     /// Has the shell run the program.
-    pub(super) fn run(&self, arguments: &str) {
+    pub(crate) fn run(&self, arguments: &str) {
         self.type_line(&format!("clear; {} {arguments}", program().display()));
     }
 
     /// The program takes the shell's place: there is none to come back to.
-    pub(super) fn becomes(&self, arguments: &str) {
+    pub(crate) fn becomes(&self, arguments: &str) {
         self.type_line(&format!("clear; exec {} {arguments}", program().display()));
     }
 
-    pub(super) fn resize(&self, columns: u16, rows: u16) {
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
         self.ask(&[
             "resize-window",
             "-x",
@@ -89,13 +89,13 @@ impl<'a> Tmux<'a> {
         ]);
     }
 
-    pub(super) fn screen(&self) -> String {
+    pub(crate) fn screen(&self) -> String {
         self.ask(&["capture-pane", "-p"])
     }
 
     /// Waits until the screen is as it should be, and gives it.
     #[track_caller]
-    pub(super) fn shows(&self, what: &str, is: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn shows(&self, what: &str, is: impl Fn(&str) -> bool) -> String {
         let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             until(what, || Some(self.screen()).filter(|screen| is(screen)))
         }));
@@ -104,7 +104,7 @@ impl<'a> Tmux<'a> {
 
     /// The shell waits for a command, on its own screen.
     #[track_caller]
-    pub(super) fn has_its_shell_back(&self) {
+    pub(crate) fn has_its_shell_back(&self) {
         self.shows("the shell", |screen| {
             screen
                 .trim_end()
@@ -116,7 +116,7 @@ impl<'a> Tmux<'a> {
 
     /// The line discipline's settings, and what the program has asked of the terminal: which screen, cursor, mouse.
     #[track_caller]
-    pub(super) fn modes(&self) -> String {
+    pub(crate) fn modes(&self) -> String {
         let format = "#{pane_tty} #{alternate_on} #{cursor_flag} #{mouse_any_flag} #{mouse_sgr_flag} #{keypad_flag}";
         let flags = self.ask(&["display-message", "-p", format]);
         let terminal = flags.split_whitespace().next().unwrap();
@@ -131,7 +131,7 @@ impl<'a> Tmux<'a> {
 
     /// The dashboard that runs in the shell.
     #[track_caller]
-    pub(super) fn dashboard(&self) -> Pid {
+    pub(crate) fn dashboard(&self) -> Pid {
         let shell = self.ask(&["display-message", "-p", "#{pane_pid}"]);
         until("the dashboard", || {
             let children = format!("/proc/{0}/task/{0}/children", shell.trim());

@@ -110,6 +110,7 @@ fn sighting(entry: Option<Value>, epoch: u64) -> RegistryUpdate {
         },
         alive: true,
         tty: None,
+        account: None,
         entry: read.map(|read| read.entry),
     }
 }

@@ -1,8 +1,11 @@
 //! Applies the core's effects as the event loop does, and checks each.
 
+use std::rc::Rc;
+
 use super::{Driver, Turn, parsed, update_of};
 use crate::client::Update;
 use crate::core::{ClientId, Effect};
+use crate::limits::Account;
 use crate::os::process::ProcessId;
 use crate::protocol::{FETCH_LIMIT_MS, Snapshot};
 
@@ -59,12 +62,12 @@ impl Driver {
             Effect::WatchRegistry(_, directory) => assert_eq!(&*directory, "/home/dev/.claude"),
             Effect::ScanRegistries => assert_eq!(turn.subscribers, 0),
             Effect::Reload => self.reloads += 1,
-            Effect::FetchLimits => {
+            Effect::FetchLimits(account) => {
                 assert!(turn.may_fetch, "a fetch without a subscriber");
-                self.fetch();
+                self.fetch(account);
             }
             Effect::KillFetch => {
-                let began = self.fetching.expect("a fetch to kill");
+                let (_, began) = *self.fetching.as_ref().expect("a fetch to kill");
                 let is_off = self.core.core.settings.usage_interval_ms.is_none();
                 assert!(is_off || began + FETCH_LIMIT_MS <= self.core.now.uptime_ms);
             }
@@ -99,9 +102,9 @@ impl Driver {
     }
 
     /// A fetch begins.
-    pub(super) fn fetch(&mut self) {
+    pub(super) fn fetch(&mut self, account: Rc<Account>) {
         assert!(self.core.core.settings.usage_interval_ms.is_some());
-        let before = self.fetching.replace(self.core.now.uptime_ms);
+        let before = self.fetching.replace((account, self.core.now.uptime_ms));
         assert!(before.is_none(), "two fetches at a time");
     }
 

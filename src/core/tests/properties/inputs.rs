@@ -1,18 +1,21 @@
 //! Random inputs of the core: what clients, agents, registries, processes and the event loop may send.
 
+use std::rc::Rc;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::agents::{self, LimitWindow};
 use crate::codec::Request;
 use crate::core::lifecycle::STALE_AFTER_MS;
+use crate::core::testing;
 use crate::core::tests::{EPOCH, MINUTE, NAMESPACE};
 use crate::core::{AttentionRules, Settings};
 use crate::event::{
     AgentEvent, BackgroundTask, EventKind, PromptOrigin, RegistryEntry, RegistryStatus,
     RegistryUpdate, Remaining, Report, ReportedProcess, Schedule, TaskKind, Tool, TurnEvent,
 };
-use crate::limits::{FetchFailure, FetchOutcome, FetchProblem, Limit};
+use crate::limits::{Account, FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::process::ProcessId;
 use crate::protocol::{
     ErrorCode, HelloParams, ListParams, SessionParams, SetParams, Status, StopParams, WaitingFor,
@@ -195,8 +198,9 @@ fn registry_update() -> impl Strategy<Value = RegistryUpdate> {
         reported_process(),
         prop::bool::weighted(0.8),
         prop::option::weighted(0.9, entry),
+        account(),
     )
-        .prop_map(|(process, alive, entry)| RegistryUpdate {
+        .prop_map(|(process, alive, entry, account)| RegistryUpdate {
             timing: agents::DEFAULT.timing,
             agent: "claude-code".into(),
             process: process.unwrap_or(ReportedProcess {
@@ -206,8 +210,19 @@ fn registry_update() -> impl Strategy<Value = RegistryUpdate> {
             }),
             alive,
             tty: None,
+            account,
             entry,
         })
+}
+
+/// Accounts whose logins change, are shared, or are not known.
+fn account() -> impl Strategy<Value = Option<Rc<Account>>> {
+    let known = (
+        select(&["default", "work", "home"]),
+        select(&[None, Some(1), Some(2)]),
+    );
+    let known = known.prop_map(|(name, login)| Rc::new(testing::account(name, login)));
+    prop::option::weighted(0.8, known)
 }
 
 fn stamp() -> impl Strategy<Value = i64> {
@@ -273,8 +288,9 @@ fn report() -> impl Strategy<Value = Ask> {
         prop::option::of(any::<bool>()),
         prop::option::weighted(0.95, agent_event()),
         select(&["claude-code", "codex"]),
+        account(),
     )
-        .prop_map(|(stamp, process, attended, event, agent)| {
+        .prop_map(|(stamp, process, attended, event, agent, account)| {
             Ask::Report(Box::new(Report {
                 timing: agents::DEFAULT.timing,
                 agent: agent.into(),
@@ -283,6 +299,7 @@ fn report() -> impl Strategy<Value = Ask> {
                 attended,
                 terminal: None,
                 config_dir: Some("/home/dev/.claude".into()),
+                account,
                 event,
             }))
         })

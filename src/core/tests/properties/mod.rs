@@ -6,6 +6,7 @@ mod effects;
 mod inputs;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -17,6 +18,7 @@ use crate::client::mirror::Mirror;
 use crate::codec::{self, Decoded, Incoming, Refusal, Request};
 use crate::core::lifecycle::STALE_AFTER_MS;
 use crate::core::{ClientId, Input, Settings};
+use crate::limits::Account;
 use crate::os::process::ProcessId;
 use crate::protocol::{NoticeCode, Snapshot};
 
@@ -59,7 +61,7 @@ struct Driver {
     /// The requests that wait for a fetch, by client and id.
     refreshing: Vec<(u64, u64)>,
     /// When the running fetch began, in milliseconds of uptime.
-    fetching: Option<u64>,
+    fetching: Option<(Rc<Account>, u64)>,
     /// The longest history that was configured so far.
     history: usize,
     /// Since when nothing keeps the daemon running, in milliseconds of uptime; `None` while something does.
@@ -90,7 +92,10 @@ impl Turn {
         Self {
             seq: driver.core.core.feed.seq(),
             subscribers,
-            may_fetch: subscribers > 0 || wants_limits(input),
+            // A client's request is also for other accounts, one after the other.
+            may_fetch: subscribers > 0
+                || wants_limits(input)
+                || matches!(input, Input::LimitsFetched(..)),
             pushed: 0,
             answered: Vec::new(),
             drains_idle: false,
@@ -235,10 +240,10 @@ impl Driver {
                 self.step(Input::Reloaded(outcome), &expected);
             }
             Op::Fetched(fetched) => {
-                if self.fetching.take().is_some() {
-                    self.step(Input::LimitsFetched(fetched), &[]);
+                if let Some((account, _)) = self.fetching.take() {
+                    self.step(Input::LimitsFetched(account, fetched), &[]);
                     assert!(
-                        self.refreshing.is_empty(),
+                        self.fetching.is_some() || self.refreshing.is_empty(),
                         "every waiting request is answered"
                     );
                 }

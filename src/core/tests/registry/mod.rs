@@ -63,6 +63,7 @@ fn update(entry: Option<RegistryEntry>) -> RegistryUpdate {
         process: process(),
         alive: true,
         tty: Some("/dev/pts/3".into()),
+        account: None,
         entry,
     }
 }

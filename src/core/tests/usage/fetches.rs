@@ -400,10 +400,13 @@ fn an_idle_agents_old_figure_does_not_undo_an_early_reset() {
     let reset = EPOCH + 2 * HOUR;
     core.subscribes(1);
     core.status_line_reports(92.0, reset);
-    core.take(Input::LimitsFetched(FetchOutcome::Limits(vec![Limit {
-        resets_at: None,
-        ..five_hour(0.0, 0)
-    }])));
+    core.take(Input::LimitsFetched(
+        crate::core::testing::info().account,
+        FetchOutcome::Limits(vec![Limit {
+            resets_at: None,
+            ..five_hour(0.0, 0)
+        }]),
+    ));
     core.wait(1000).status_line_reports(92.0, reset);
     assert_eq!(core.usage()["windows"][0]["used_percent"], 0.0);
     core.wait(1000).status_line_reports(3.0, reset + 5 * HOUR);

@@ -1,5 +1,6 @@
 //! The account's limits in virtual time: which updates are sent and when, and when the service is asked.
 
+mod accounts;
 mod fetches;
 mod windows;
 
@@ -56,17 +57,21 @@ impl CoreHarness {
 
     /// The fetch ends with the used percentage of the five-hour window.
     fn fetched(&mut self, used: f64, resets_at: u64) -> Vec<Effect> {
-        self.take(Input::LimitsFetched(FetchOutcome::Limits(vec![five_hour(
-            used, resets_at,
-        )])))
+        self.take(Input::LimitsFetched(
+            crate::core::testing::info().account,
+            FetchOutcome::Limits(vec![five_hour(used, resets_at)]),
+        ))
     }
 
     fn failed(&mut self, problem: FetchProblem, retry_after_ms: Option<u64>) -> Vec<Effect> {
-        self.take(Input::LimitsFetched(FetchOutcome::Failed(FetchFailure {
-            problem,
-            message: "for a person".into(),
-            retry_after_ms,
-        })))
+        self.take(Input::LimitsFetched(
+            crate::core::testing::info().account,
+            FetchOutcome::Failed(FetchFailure {
+                problem,
+                message: "for a person".into(),
+                retry_after_ms,
+            }),
+        ))
     }
 
     /// Lets time pass until a child is started.

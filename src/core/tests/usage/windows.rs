@@ -140,7 +140,10 @@ fn a_window_that_has_not_started_differs_from_the_previous_one() {
         window(0.0, None),
         window(76.0, Some(6)),
     ] {
-        let effects = core.take(Input::LimitsFetched(FetchOutcome::Limits(vec![limit])));
+        let effects = core.take(Input::LimitsFetched(
+            crate::core::testing::info().account,
+            FetchOutcome::Limits(vec![limit]),
+        ));
         messages.extend(
             notifications(&effects)
                 .into_iter()
