@@ -381,6 +381,35 @@ fn a_hook_that_another_program_runs_does_nothing() {
     assert_eq!(daemon.report()["event"], json!({}));
 }
 
+/// A version that sets no variable of its own, with a shell between it and the hook.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_agent_without_variables_is_known_by_its_program() {
+    let daemon = StandIn::new();
+    let claude = daemon.directory.path().join("claude");
+    fs::copy("/bin/sh", &claude).unwrap();
+    let mut agent = Command::new(&claude);
+    agent
+        .args(["-c", r#"sh -c '"$0" hook --socket "$1"; :' "$0" "$1"; :"#])
+        .arg(program())
+        .arg(daemon.socket())
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let start = monotonic();
+    let mut agent = agent.spawn().unwrap();
+    let pid = agent.id();
+    let mut input = agent.stdin.take().unwrap();
+    input.write_all(br#"{"hook_event_name":"Stop"}"#).unwrap();
+    drop(input);
+    finish(agent, start);
+    let report = daemon.report();
+    assert_eq!(report["pid"], pid);
+    assert_eq!(report["event"], json!({"hook_event_name": "Stop"}));
+}
+
 /// Slower than the agent waits for, and than a daemon is waited for.
 #[cfg(target_os = "linux")]
 #[test]
