@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::fix::{edit, quote};
 use super::programs::own_programs;
-use super::{Check, within};
+use super::{Check, Level, within};
 use crate::agents::Agent;
 use crate::config::variable;
 use crate::format::error_text;
@@ -18,6 +18,36 @@ use crate::os::program::same_file;
 const NAME: &str = "hooks";
 const INSTALL: &str = "agent-console install --hooks";
 const INSTALL_STATUS_LINE: &str = "agent-console install --statusline";
+
+/// Whether an agent's hooks can report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum HookState {
+    /// They are in place.
+    Right,
+    /// `install` puts them in place.
+    Missing,
+    /// Something else is needed, which the check of the hooks says.
+    Blocked,
+}
+
+impl HookState {
+    /// By the check of the hooks.
+    pub(super) fn of(check: &Check) -> Self {
+        match (check.level, check.fix.as_deref()) {
+            (Level::Ok | Level::Note, _) => Self::Right,
+            (Level::Wrong, Some(INSTALL | INSTALL_STATUS_LINE)) => Self::Missing,
+            (Level::Wrong, _) => Self::Blocked,
+        }
+    }
+
+    /// Adds the command that makes them report, if `install` is that.
+    pub(super) fn fix(self, check: Check) -> Check {
+        match self {
+            Self::Missing => check.fix(INSTALL),
+            Self::Right | Self::Blocked => check,
+        }
+    }
+}
 
 /// More events than this are counted only.
 const NAMED: usize = 4;

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use super::hooks::HookState;
 use super::{Check, LIMIT};
 use crate::agents;
 use crate::config::SOCKET_VARIABLE;
@@ -145,12 +146,12 @@ fn count(listener: &UnixListener) -> usize {
     arrived
 }
 
-pub(super) fn evaluate(figures: &Result<Figures, String>) -> Check {
+/// `hooks`: whether `install` can put the hooks in place.
+pub(super) fn evaluate(figures: &Result<Figures, String>, hooks: HookState) -> Check {
     let figures = match figures {
         Ok(figures) => figures,
         Err(why) => {
-            return Check::wrong(NAME, format!("the hook cannot be run: {why}"))
-                .fix("agent-console install --hooks");
+            return hooks.fix(Check::wrong(NAME, format!("the hook cannot be run: {why}")));
         }
     };
     let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
@@ -165,11 +166,8 @@ pub(super) fn evaluate(figures: &Result<Figures, String>) -> Check {
     );
     if figures.arrived < RUNS {
         let lost = RUNS - figures.arrived;
-        return Check::wrong(
-            NAME,
-            format!("{lost} of {RUNS} reports did not arrive; {what}"),
-        )
-        .fix("agent-console install --hooks");
+        let what = format!("{lost} of {RUNS} reports did not arrive; {what}");
+        return hooks.fix(Check::wrong(NAME, what));
     }
     if figures.median > MUCH {
         return Check::note(NAME, format!("slow: {what}"));

@@ -39,6 +39,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::fix::FixCommands;
+use self::hooks::HookState;
 use self::probe::{DaemonProbe, probe_daemon, probe_socket};
 use crate::agents;
 use crate::config::Config;
@@ -147,13 +148,16 @@ fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
     projects.sort();
     projects.dedup();
     let mut checks = Vec::new();
-    let mut hooked = Vec::new();
+    let mut states: Vec<(&str, HookState)> = Vec::new();
     let mut measured = None;
     for (agent, directory) in &present {
         let probe = hooks::probe(agent, directory, &projects);
         let check = hooks::evaluate(&probe);
-        if check.level != Level::Wrong {
-            hooked.push(agent.name);
+        let state = HookState::of(&check);
+        match states.iter_mut().find(|(name, _)| *name == agent.name) {
+            // The worst of its directories counts.
+            Some((_, worst)) => *worst = state.max(*worst),
+            None => states.push((agent.name, state)),
         }
         checks.push(check);
         measured = measured.or_else(|| Some((probe.program()?, *agent)));
@@ -170,7 +174,10 @@ fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
     let (program, agent) = measured.map_or((None, agents::DEFAULT), |(program, agent)| {
         (Some(program), agent)
     });
-    checks.push(latency::evaluate(&latency::measure(program, agent.name)));
+    let state = states.iter().find(|(name, _)| *name == agent.name);
+    let state = state.map_or(HookState::Missing, |(_, state)| *state);
+    let figures = latency::measure(program, agent.name);
+    checks.push(latency::evaluate(&figures, state));
     for (agent, directory) in if present.is_empty() {
         &absent
     } else {
@@ -181,16 +188,17 @@ fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
             checks.push(registry::evaluate(&probe));
         }
     }
-    checks.push(sessions::evaluate(sessions, &hooked, clock::unix_ms()));
+    checks.push(sessions::evaluate(sessions, &states, clock::unix_ms()));
     checks
 }
 
-/// The directories in which the open sessions run.
+/// The directories in which the open sessions began, where agents look for a project's settings.
 fn live_directories(sessions: &[SessionRecord<'_>]) -> Vec<PathBuf> {
     let open = sessions
         .iter()
         .filter(|session| session.status != Status::Closed);
-    let directories = open.filter_map(|session| session.cwd.as_deref());
+    let directories =
+        open.filter_map(|session| session.start_cwd.as_deref().or(session.cwd.as_deref()));
     directories.map(PathBuf::from).collect()
 }
 

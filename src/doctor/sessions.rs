@@ -1,6 +1,7 @@
 //! Sessions that run and are not reported by hooks: only the agent's registry shows them. Either none has ever reported
 //! them, or hooks have stopped doing so.
 
+use super::hooks::HookState;
 use super::{Check, unasked};
 use crate::format;
 use crate::protocol::{EvidenceKind, SessionRecord, Status};
@@ -12,9 +13,14 @@ const LATE_MS: u64 = 10_000;
 
 /// A session may be silent because nothing has happened in it since the daemon began to look. One that has begun a turn
 /// since then has no hooks: the agent calls one for each prompt.
-/// `hooked`: the agents whose settings have the hooks, so that a session without them was started in a way of its own.
+/// `hooks`: the agents by name. A session whose agent has the hooks, and which is without them, was started in a way of its
+/// own.
 /// `now` is in ms since the epoch.
-pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str], now: u64) -> Check {
+pub(super) fn evaluate(
+    sessions: Option<&[SessionRecord<'_>]>,
+    hooks: &[(&str, HookState)],
+    now: u64,
+) -> Check {
     let Some(sessions) = sessions else {
         return unasked(NAME);
     };
@@ -29,9 +35,9 @@ pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str], 
         .filter(|one| has_worked(one))
         .collect();
     if let Some(first) = deaf.first() {
-        let (fix, advice) = resume_or_install(first, hooked);
+        let (advice, fix) = resume_or_install(first, hooks);
         let what = format!("at work, and no hook reports it{advice}: {}", names(&deaf));
-        return Check::wrong(NAME, what).fix(fix);
+        return fix(Check::wrong(NAME, what));
     }
     let fell_silent = |session: &&SessionRecord<'_>| {
         let since = session.hooks_silent_since;
@@ -39,14 +45,14 @@ pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str], 
     };
     let fallen: Vec<_> = run.iter().copied().filter(fell_silent).collect();
     if let Some(first) = fallen.first() {
-        let (fix, advice) = resume_or_install(first, hooked);
+        let (advice, fix) = resume_or_install(first, hooks);
         let since = first.hooks_silent_since.unwrap_or(now);
         let what = format!(
             "hooks fell silent {} ago, and turns still run{advice}: {}",
             format::duration(now.saturating_sub(since)),
             names(&fallen)
         );
-        return Check::wrong(NAME, what).fix(fix);
+        return fix(Check::wrong(NAME, what));
     }
     if !silent.is_empty() {
         let what = format!(
@@ -62,14 +68,24 @@ pub(super) fn evaluate(sessions: Option<&[SessionRecord<'_>]>, hooked: &[&str], 
 }
 
 /// If the settings have the hooks, the agent must start anew; else nothing has to be restarted, since agents read their
-/// settings while they run. The command, and what else there is to do.
-fn resume_or_install(session: &SessionRecord<'_>, hooked: &[&str]) -> (String, &'static str) {
-    match format::resume_command(session) {
-        Ok(command) if hooked.contains(&&*session.agent) => {
-            (command, " (leave it first, then resume it)")
-        }
-        _ => ("agent-console install --hooks".to_owned(), ""),
-    }
+/// settings while they run. What there is to know, and what adds the command.
+fn resume_or_install(
+    session: &SessionRecord<'_>,
+    hooks: &[(&str, HookState)],
+) -> (&'static str, impl FnOnce(Check) -> Check + use<>) {
+    let state = hooks.iter().find(|(name, _)| *name == session.agent);
+    let state = state.map_or(HookState::Missing, |(_, state)| *state);
+    let resume = format::resume_command(session).ok();
+    let resume = resume.filter(|_| state == HookState::Right);
+    let advice = match (&resume, state) {
+        (Some(_), _) => " (leave it first, then resume it)",
+        (None, HookState::Blocked) => " (the line on hooks says why)",
+        (None, HookState::Right | HookState::Missing) => "",
+    };
+    (advice, move |check: Check| match resume {
+        Some(command) => check.fix(command),
+        None => state.fix(check),
+    })
 }
 
 fn is_silent(session: &SessionRecord<'_>) -> bool {

@@ -19,7 +19,7 @@ mod socket;
 mod status_line;
 mod units;
 
-use home::{as_user, listing, run};
+use home::{as_user, listing};
 
 /// Settings as people write them.
 const SETTINGS: [&str; 5] = [
@@ -234,7 +234,7 @@ fn settings_that_cannot_be_written_are_shown_and_nothing_is_left_behind() {
             .args([&*store, program()])
             .args(arguments)
             .current_dir(place.path());
-        run(&mut command)
+        home::run(&mut command)
     };
     let before = listing(place.path());
     for parts in [&["--hooks"][..], &["--hooks", "--statusline"]] {
@@ -272,6 +272,13 @@ fn settings_that_cannot_be_written_are_shown_and_nothing_is_left_behind() {
     );
     // Not the command that has just failed.
     assert!(!said.contains("fix:"), "{said}");
+
+    // Nor does another check propose it.
+    let said = shown(&read_only(&["doctor"]));
+    assert!(
+        !said.contains("fix: agent-console install --hooks"),
+        "{said}"
+    );
 
     // What was shown is what is right.
     let by_hand = place.ok(&["install", "--hooks", "--dry-run"]);

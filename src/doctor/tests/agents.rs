@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::super::hooks::Called::{Nothing, Other, This};
+use super::super::hooks::HookState;
 use super::super::{LIMIT, Level, hooks, latency, registry, sessions};
 use super::is;
 use crate::agents::DEFAULT;
@@ -108,12 +109,13 @@ fn every_event_calls_this_program_or_the_installer_is_named() {
 #[test]
 fn a_slow_hook_is_noted_and_one_that_tells_nothing_is_wrong() {
     let figures = |median, arrived| {
-        latency::evaluate(&Ok(latency::Figures {
+        let figures = latency::Figures {
             median: Duration::from_millis(median),
             worst: Duration::from_millis(90),
             floor: Some(Duration::from_micros(840)),
             arrived,
-        }))
+        };
+        latency::evaluate(&Ok(figures), HookState::Missing)
     };
     let what = "a hook takes 1.0 ms, at worst 90.0 ms, beside 0.8 ms for /bin/true";
     is(&figures(1, 20), Level::Ok, what, None);
@@ -126,10 +128,16 @@ fn a_slow_hook_is_noted_and_one_that_tells_nothing_is_wrong() {
         install,
     );
     is(
-        &latency::evaluate(&Err("no".into())),
+        &latency::evaluate(&Err("no".into()), HookState::Missing),
         Level::Wrong,
         "no",
         install,
+    );
+    is(
+        &latency::evaluate(&Err("no".into()), HookState::Blocked),
+        Level::Wrong,
+        "no",
+        None,
     );
 }
 
@@ -195,8 +203,12 @@ fn sessions_without_hooks_are_named_and_wrong_once_they_have_worked() {
     let idle = r#"{"status":"idle","at":1}"#;
     let worked = r#"{"status":"idle","at":1},{"status":"working","at":2}"#;
     let evaluate = |sessions: &[SessionRecord<'_>], hooked: bool| {
-        let hooked: &[&str] = if hooked { &[DEFAULT.name] } else { &[] };
-        sessions::evaluate(Some(sessions), hooked, 1_000_000)
+        let state = if hooked {
+            HookState::Right
+        } else {
+            HookState::Missing
+        };
+        sessions::evaluate(Some(sessions), &[(DEFAULT.name, state)], 1_000_000)
     };
 
     is(&evaluate(&[], true), Level::Ok, "none runs", None);
@@ -225,6 +237,14 @@ fn sessions_without_hooks_are_named_and_wrong_once_they_have_worked() {
         Level::Wrong,
         "k (fix)",
         Some("cd '/w d' && claude --resume i"),
+    );
+    // What keeps the hooks from reporting is the subject of another check.
+    let blocked = [(DEFAULT.name, HookState::Blocked)];
+    is(
+        &sessions::evaluate(Some(std::slice::from_ref(&deaf)), &blocked, 0),
+        Level::Wrong,
+        "the line on hooks says why",
+        None,
     );
     let mut fallen = base(&both, worked);
     fallen.hooks_silent_since = Some(1_000_000 - 300_000);

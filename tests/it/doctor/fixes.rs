@@ -73,7 +73,7 @@ const TRIED: &[(&str, &str, usize, &str)] = &[
     (
         "hooks.rs",
         "INSTALL",
-        4,
+        5,
         "hooks_that_are_missing_or_call_something_else_are_installed",
     ),
     (
@@ -84,7 +84,7 @@ const TRIED: &[(&str, &str, usize, &str)] = &[
     ),
     (
         "latency.rs",
-        "\"agent-console install --hooks\"",
+        "Check::wrong(NAME,",
         2,
         "a_hook_that_does_not_report_is_installed_anew",
     ),
@@ -132,8 +132,14 @@ const TRIED: &[(&str, &str, usize, &str)] = &[
     ),
     (
         "sessions.rs",
-        "fix",
-        2,
+        "command",
+        1,
+        "a_session_without_hooks_is_resumed_or_gets_them",
+    ),
+    (
+        "sessions.rs",
+        "check",
+        1,
         "a_session_without_hooks_is_resumed_or_gets_them",
     ),
     (

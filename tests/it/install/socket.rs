@@ -38,7 +38,7 @@ impl<'a> Machine<'a> {
             .env("PATH", format!("{directory}:{path}"))
             .args(["-c", line])
             .current_dir(self.place.path());
-        run(&mut command)
+        home::run(&mut command)
     }
 
     fn check(&self, name: &str) -> Value {

@@ -302,7 +302,7 @@ chmod 755 $HOME/.cargo/bin/loginctl";
             "{}:/usr/bin:/bin",
             user.installed().parent().unwrap().display()
         );
-        let fixed = run(Command::new("sh").args(["-c", fix]).env("PATH", path));
+        let fixed = home::run(Command::new("sh").args(["-c", fix]).env("PATH", path));
         assert!(fixed.status.success(), "{}", shown(&fixed));
         assert_eq!(check()["level"], "ok");
         user.ok(&["uninstall", "--service"]);
