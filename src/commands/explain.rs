@@ -35,7 +35,7 @@ fn page(explained: &ExplainResult<'_>, now: u64) -> String {
         format::status(session),
         format::ago(session.since, now)
     );
-    let summary = format::summary(session);
+    let summary = format::summary(session, None);
     if !summary.is_empty() {
         page = format!("{page}  {summary}");
     }

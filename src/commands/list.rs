@@ -104,6 +104,6 @@ fn row(session: &SessionRecord<'_>, now: u64) -> Vec<Cell> {
         format::ago(session.since, now).into(),
         format::sanitize(&session.key).into(),
         format::directory(session).into(),
-        format::summary(session).into(),
+        format::summary(session, Some(now)).into(),
     ]
 }

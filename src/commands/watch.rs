@@ -223,6 +223,6 @@ impl View {
 fn shown(session: &SessionRecord<'_>) -> [String; 2] {
     [
         format!("{} {}", format::marker(session), format::status(session)),
-        format::summary(session),
+        format::summary(session, None),
     ]
 }

@@ -160,7 +160,7 @@ pub(super) fn cell(
     let whole = match column.content {
         Content::Status => return String::new(),
         Content::For => format::ago(session.since, now),
-        Content::Why => match format::reason(session) {
+        Content::Why => match format::reason(session, now) {
             reason if reason.is_empty() && !titled => title(),
             reason => reason,
         },

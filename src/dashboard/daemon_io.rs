@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::update::Event;
 use crate::client::subscription::{self, End, subscribe_forever};
 use crate::client::{Client, ClientError};
-use crate::protocol::{RemoveResult, SessionParams};
+use crate::protocol::{RemoveResult, SessionParams, SessionResult};
 
 /// The first and the longest pause between attempts before the first connection.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
@@ -25,6 +25,8 @@ pub(super) enum Request {
     Explain(String),
     /// Forget the session of this key.
     Remove(String),
+    /// Look at the process of the session of this key; a change arrives as an update.
+    Inspect(String),
 }
 
 /// Subscribes to the daemon at `socket` for good. After a deliberate stop or an error it waits for `wake`. Ends when
@@ -84,6 +86,10 @@ pub(super) fn serve_requests(
             Request::Explain(key) => {
                 let answer = call(socket, "session.explain", &key);
                 Some(Event::Explained(key, answer))
+            }
+            Request::Inspect(key) => {
+                let _ = call::<SessionResult<'static>>(socket, "session.get", &key);
+                None
             }
             // A success arrives as an update.
             Request::Remove(key) => call::<RemoveResult<'static>>(socket, "session.remove", &key)

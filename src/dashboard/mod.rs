@@ -42,7 +42,7 @@ use self::terminal::Screen;
 use self::update::{Action, Event, prepare, update};
 use crate::config::variable;
 use crate::format;
-use crate::os::clock;
+use crate::os::{clock, process};
 
 /// How many events may wait. If the terminal blocks (Ctrl-S), the threads that send them block, too, and the daemon drops
 /// this dashboard; this process does not grow.
@@ -209,6 +209,7 @@ impl Shell<'_> {
             let mut at_once = false;
             if first.is_none() && !stale {
                 self.take(Event::Tick)?;
+                self.inspect()?;
                 ticked = clock::monotonic();
                 at_once = true;
             }
@@ -237,6 +238,21 @@ impl Shell<'_> {
                 stale = false;
             }
         }
+    }
+
+    /// Looks whether the agents on the screen are stopped, which no event reports, and has the daemon look where it does
+    /// not know.
+    fn inspect(&self) -> anyhow::Result<()> {
+        for (key, process, stopped) in self.model.processes_on_screen() {
+            let found = process::inspect(process.pid);
+            let runs = found.is_ok_and(|found| {
+                found.id == process && !found.zombie && found.stopped != stopped
+            });
+            if runs {
+                self.requests.send(Request::Inspect(key))?;
+            }
+        }
+        Ok(())
     }
 
     /// When to draw an age that changes by then.

@@ -9,6 +9,7 @@ use super::layout::{Areas, areas};
 use crate::client::mirror::Mirror;
 use crate::format;
 use crate::format::status::{Counts, DisplayStatus, attention_order};
+use crate::os::process::ProcessId;
 use crate::protocol::{EvidenceStep, Notice, SessionRecord, Status, Usage, WaitingFor};
 
 /// How long a status message stays, in milliseconds.
@@ -298,6 +299,19 @@ impl Model {
             .min()
     }
 
+    /// The open sessions on the screen that have a process: key, process, and whether it is known as stopped.
+    pub(crate) fn processes_on_screen(&self) -> Vec<(String, ProcessId, bool)> {
+        let rows = self.rows.iter().skip(self.offset).take(self.page());
+        let sessions = rows.filter_map(|key| self.session(key));
+        let process = |session: &SessionRecord<'_>| {
+            let (pid, start) = session.pid.zip(session.process_start)?;
+            let stopped = session.stopped_since.is_some();
+            Some((session.key.to_string(), ProcessId { pid, start }, stopped))
+        };
+        let open = sessions.filter(|session| session.status != Status::Closed);
+        open.filter_map(process).collect()
+    }
+
     /// The moments whose age is on the screen.
     fn ages(&self) -> impl Iterator<Item = u64> {
         let on_screen = if self.areas().rows.is_empty() {
@@ -309,7 +323,10 @@ impl Model {
         let rows = self.rows[on_screen]
             .iter()
             .filter_map(|key| self.session(key))
-            .map(|session| session.since);
+            .flat_map(|session| {
+                let silent = [session.quiet_since, session.hooks_silent_since];
+                silent.into_iter().flatten().chain([session.since])
+            });
         let open = self.selected().filter(|_| self.detail);
         let detail = open.into_iter().flat_map(|session| {
             let steps = self.evidence().into_iter().flatten().flatten();

@@ -5,8 +5,12 @@ use super::status::DisplayStatus;
 use super::stdout::StdoutStyle;
 use super::text::{is_unsafe, sanitize};
 use crate::agents;
+use crate::os::local_time::local_time;
 use crate::os::shell::quote;
-use crate::protocol::{EndReason, SessionRecord, Status, WaitingFor};
+use crate::protocol::{EndReason, ResumeKind, SessionRecord, Status, WaitingFor};
+
+/// A hook may be this late, in ms: only after that is its silence shown.
+const HOOK_LATE_MS: u64 = 10_000;
 
 /// The status in words: `waiting: permission`.
 pub(crate) fn status(session: &SessionRecord<'_>) -> String {
@@ -21,22 +25,76 @@ pub(crate) fn status_words(status: Status, waiting_for: Option<WaitingFor>) -> S
     }
 }
 
-/// One line about a session: the reason of its status, else its title.
-pub(crate) fn summary(session: &SessionRecord<'_>) -> String {
-    let text = match session.status {
-        Status::Closed => session.end_reason.as_ref().map(EndReason::as_str),
-        _ => session.reason.as_deref().or(session.title.as_deref()),
+/// One line about a session: the reason of its status and what else is known of it, else its title. `now` as for
+/// [`condition`].
+pub(crate) fn summary(session: &SessionRecord<'_>, now: Option<u64>) -> String {
+    match condition(session, now) {
+        text if text.is_empty() && session.status != Status::Closed => {
+            sanitize(session.title.as_deref().unwrap_or_default())
+        }
+        text => text,
+    }
+}
+
+/// The reason of the status, when it resumes, and whether it or its hooks are silent. `now`: ms since the epoch, for
+/// ages; without it moments are shown, which do not change with time.
+fn condition(session: &SessionRecord<'_>, now: Option<u64>) -> String {
+    if session.status == Status::Closed {
+        let reason = session.end_reason.as_ref().map(EndReason::as_str);
+        return sanitize(reason.unwrap_or_default());
+    }
+    let silent = |what: &str, since: u64| match now {
+        Some(now) => format!("{what} for {}", ago(since, now)),
+        None => format!("{what} since {}", clock_time(since, now)),
     };
-    sanitize(text.unwrap_or_default())
+    let quiet = session.quiet_since.map(|since| silent("quiet", since));
+    let is_late = |since: &u64| now.is_none_or(|now| now.saturating_sub(*since) > HOOK_LATE_MS);
+    let hooks = session.hooks_silent_since.filter(is_late);
+    let hooks = hooks.map(|since| silent("hooks silent", since));
+    let reason = session.reason.as_deref().map(|reason| {
+        let parts = sanitize(reason);
+        let parts: Vec<_> = parts
+            .split(", ")
+            .map(|part| resumed(session, part, now).unwrap_or_else(|| part.into()))
+            .collect();
+        parts.join(", ")
+    });
+    let parts = [quiet, reason.filter(|text| !text.is_empty()), hooks];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// A part of an idle session's reason in words for a person: when a scheduled prompt comes, what a monitor does.
+fn resumed(session: &SessionRecord<'_>, part: &str, now: Option<u64>) -> Option<String> {
+    if session.status != Status::Idle {
+        return None;
+    }
+    let has = |kind| session.resumes.iter().any(|resume| resume.kind == kind);
+    if part.ends_with("scheduled") && has(ResumeKind::Schedule) {
+        let times = session.resumes.iter().filter_map(|resume| resume.at);
+        return Some(format!("sleeps until {}", clock_time(times.min()?, now)));
+    }
+    let watches = (part.ends_with("monitor runs") || part.ends_with("monitors run"))
+        && has(ResumeKind::Monitor);
+    watches.then(|| format!("watches: {part}"))
+}
+
+/// A moment as the local time of day, with its date if that is another one than `now`'s.
+fn clock_time(at: u64, now: Option<u64>) -> String {
+    let local = |ms: u64| local_time(ms / 1000);
+    let Some(time) = local(at) else {
+        return "another year".into();
+    };
+    let clock = format!("{:02}:{:02}", time.hour, time.minute);
+    let today = now.and_then(local);
+    if today.is_none_or(|today| (today.month, today.day) == (time.month, time.day)) {
+        return clock;
+    }
+    format!("{:02}-{:02} {clock}", time.month, time.day)
 }
 
 /// The reason of the status in one line; that of a waiting session begins with what it waits for.
-pub(crate) fn reason(session: &SessionRecord<'_>) -> String {
-    let reason = match session.status {
-        Status::Closed => session.end_reason.as_ref().map(EndReason::as_str),
-        _ => session.reason.as_deref(),
-    };
-    let reason = sanitize(reason.unwrap_or_default());
+pub(crate) fn reason(session: &SessionRecord<'_>, now: u64) -> String {
+    let reason = condition(session, Some(now));
     match session.waiting_for.map(WaitingFor::as_str) {
         Some(what) if reason.is_empty() => what.into(),
         Some(what) if !reason.starts_with(what) => format!("{what}: {reason}"),
@@ -158,7 +216,8 @@ impl Field {
             Self::Status => format!("{} for {}", status(session), ago(session.since, now)),
             Self::Attention if session.attention => "needed".into(),
             Self::Attention => String::new(),
-            Self::Reason => text(session.reason.as_deref()),
+            Self::Reason if session.status == Status::Closed => String::new(),
+            Self::Reason => condition(session, Some(now)),
             Self::Question => text(session.question.as_deref()),
             Self::Title => text(session.title.as_deref()),
             Self::Directory => text(session.cwd.as_deref()),
@@ -237,6 +296,49 @@ mod tests {
         assert_eq!(command(json), "cd \"/w/it's\" && claude --resume 1b2c-3d");
         let json = serde_json::json!({"cwd": "/w/\u{1b}[2J"});
         assert_eq!(command(json), "claude --resume 1b2c-3d");
+    }
+
+    #[test]
+    fn what_resumes_a_session_and_its_silence_are_in_words() {
+        let minutes = |minutes: u64| minutes * 60_000;
+        let now = minutes(30_000_000);
+        let shown = |fields: serde_json::Value| {
+            let mut session =
+                serde_json::json!({"key": "k", "agent": "a", "since": 0, "started_at": 0});
+            for (name, value) in fields.as_object().unwrap() {
+                session[name] = value.clone();
+            }
+            summary(&serde_json::from_value(session).unwrap(), Some(now))
+        };
+        let at = now + minutes(7);
+        let time = clock_time(at, Some(now));
+        assert_eq!(
+            shown(
+                serde_json::json!({"status": "idle", "reason": "1 monitor runs, 1 prompt is scheduled",
+                "resumes": [{"kind": "monitor"}, {"kind": "schedule", "at": at}]})
+            ),
+            format!("watches: 1 monitor runs, sleeps until {time}")
+        );
+        assert_eq!(
+            shown(
+                serde_json::json!({"status": "idle", "reason": "finished, 1 background shell runs",
+                "attention": true, "resumes": [{"kind": "shell"}]})
+            ),
+            "finished, 1 background shell runs"
+        );
+        assert_eq!(
+            shown(
+                serde_json::json!({"status": "working", "reason": "Bash: make", "quiet_since": now - minutes(12),
+                "hooks_silent_since": now - minutes(3)})
+            ),
+            "quiet for 12m, Bash: make, hooks silent for 3m"
+        );
+        assert_eq!(
+            shown(
+                serde_json::json!({"status": "working", "title": "fix it", "hooks_silent_since": now - 1000})
+            ),
+            "fix it"
+        );
     }
 
     #[test]

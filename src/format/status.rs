@@ -36,6 +36,8 @@ pub(crate) enum DisplayStatus {
     Failed,
     /// It has finished a turn since a person last typed.
     Finished,
+    /// A signal has stopped its process (Ctrl-Z).
+    Stopped,
     /// A turn runs.
     Working,
     /// No turn runs, and it needs no attention.
@@ -51,6 +53,8 @@ impl DisplayStatus {
     #[must_use]
     pub(crate) fn of(session: &SessionRecord<'_>) -> Self {
         match session.status {
+            Status::Closed => Self::Closed,
+            _ if session.stopped_since.is_some() && session.attention => Self::Stopped,
             Status::Idle if session.attention => Self::Finished,
             status => Self::of_status(status),
         }
@@ -76,6 +80,7 @@ impl DisplayStatus {
             Self::Waiting => "waiting",
             Self::Failed => "failed",
             Self::Finished => "finished",
+            Self::Stopped => "stopped",
             Self::Working => "working",
             Self::Idle => "idle",
             Self::Closed => "closed",
@@ -89,6 +94,7 @@ impl DisplayStatus {
             Self::Waiting => "●",
             Self::Failed => "✗",
             Self::Finished => "✓",
+            Self::Stopped => "■",
             Self::Working => "▸",
             Self::Idle => "○",
             Self::Closed => "·",
@@ -99,7 +105,7 @@ impl DisplayStatus {
     /// One column of a timeline.
     pub(crate) const fn timeline_symbol(self) -> &'static str {
         match self {
-            Self::Waiting => "▒",
+            Self::Waiting | Self::Stopped => "▒",
             Self::Failed => "✗",
             Self::Working => "█",
             Self::Finished | Self::Idle => "─",
@@ -109,13 +115,16 @@ impl DisplayStatus {
 
     /// Whether a person should look; shown in bold.
     pub(crate) const fn needs_person(self) -> bool {
-        matches!(self, Self::Waiting | Self::Failed | Self::Finished)
+        matches!(
+            self,
+            Self::Waiting | Self::Failed | Self::Finished | Self::Stopped
+        )
     }
 
     /// Its colour; `None`: that of other text.
     pub(crate) const fn colour(self) -> Option<Colour> {
         match self {
-            Self::Waiting => Some(Colour::Yellow),
+            Self::Waiting | Self::Stopped => Some(Colour::Yellow),
             Self::Failed => Some(Colour::Red),
             Self::Finished => Some(Colour::Green),
             Self::Working => Some(Colour::Cyan),
@@ -126,7 +135,7 @@ impl DisplayStatus {
     /// Its style on a terminal, as the parameters of ECMA-48's SGR.
     pub(crate) const fn sgr(self) -> &'static str {
         match self {
-            Self::Waiting => "1;33",
+            Self::Waiting | Self::Stopped => "1;33",
             Self::Failed => "1;31",
             Self::Finished => "1;32",
             Self::Working => "36",
@@ -163,6 +172,7 @@ pub(crate) struct Counts {
     pub(crate) waiting: usize,
     pub(crate) failed: usize,
     pub(crate) finished: usize,
+    pub(crate) stopped: usize,
     pub(crate) working: usize,
     /// Idle, or of an unknown status.
     pub(crate) idle: usize,
@@ -180,6 +190,7 @@ impl Counts {
                 DisplayStatus::Waiting => &mut counts.waiting,
                 DisplayStatus::Failed => &mut counts.failed,
                 DisplayStatus::Finished => &mut counts.finished,
+                DisplayStatus::Stopped => &mut counts.stopped,
                 DisplayStatus::Working => &mut counts.working,
                 DisplayStatus::Idle | DisplayStatus::Unknown => &mut counts.idle,
                 DisplayStatus::Closed => &mut counts.closed,
@@ -194,6 +205,7 @@ impl Counts {
             (self.waiting, DisplayStatus::Waiting),
             (self.failed, DisplayStatus::Failed),
             (self.finished, DisplayStatus::Finished),
+            (self.stopped, DisplayStatus::Stopped),
             (self.working, DisplayStatus::Working),
             (self.idle, DisplayStatus::Idle),
             (self.closed, DisplayStatus::Closed),

@@ -106,6 +106,37 @@ fn it_starts_filters_opens_follows_the_size_and_leaves() {
 }
 
 #[test]
+fn a_stopped_agent_is_shown_without_any_event() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let mut command = std::process::Command::new("setsid");
+    let agent = command.args(["sleep", "600"]).spawn().unwrap();
+    let agent = crate::support::Sleeper(agent);
+    let event =
+        json!({"session_id": "one", "hook_event_name": "UserPromptSubmit", "prompt": "fix it"});
+    place.hook(agent.pid(), true, &event.to_string());
+    let tmux = Tmux::start(&place, 80, 24);
+    tmux.run("dashboard");
+    tmux.shows("the agent at work", |screen| screen.contains("▸ working"));
+    let pid = self::pid(&agent.pid().to_string());
+    kill_process(pid, Signal::STOP).unwrap();
+    tmux.shows("the stop", |screen| {
+        screen.contains("■ stopped") && screen.contains("stopped: `fg`")
+    });
+    kill_process(pid, Signal::CONT).unwrap();
+    tmux.shows("it at work again", |screen| screen.contains("▸ working"));
+    // What the agent asks is in the detail.
+    let asked = json!({"session_id": "one", "hook_event_name": "PermissionRequest", "tool_name": "AskUserQuestion",
+        "tool_input": {"questions": [{"question": "Which one?", "options": [{"label": "left"}, {"label": "right"}]}]}});
+    place.hook(agent.pid(), true, &asked.to_string());
+    tmux.shows("the question's kind", |screen| screen.contains("● waiting"));
+    tmux.keys(&["Enter"]);
+    tmux.shows("the question", |screen| {
+        screen.contains("Which one? (left / right)")
+    });
+}
+
+#[test]
 fn sessions_are_forgotten_by_a_key_and_the_resume_command_is_on_the_clipboard() {
     let place = Place::new();
     let _daemon = place.daemon();

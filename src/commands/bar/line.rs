@@ -58,6 +58,7 @@ fn parts(counts: Counts) -> Vec<(usize, DisplayStatus)> {
         (counts.waiting, DisplayStatus::Waiting),
         (counts.failed, DisplayStatus::Failed),
         (counts.finished, DisplayStatus::Finished),
+        (counts.stopped, DisplayStatus::Stopped),
         (counts.working, DisplayStatus::Working),
     ];
     parts.retain(|(count, _)| *count > 0);
@@ -148,6 +149,7 @@ pub(super) fn line<'a>(
             waiting: counts.waiting,
             failed: counts.failed,
             finished: counts.finished,
+            stopped: counts.stopped,
             working: counts.working,
             idle: counts.idle,
             limits: windows()
@@ -197,6 +199,7 @@ struct Json<'a> {
     waiting: usize,
     failed: usize,
     finished: usize,
+    stopped: usize,
     working: usize,
     idle: usize,
     /// The limits of each account; empty if they are not known.
@@ -279,7 +282,7 @@ fn row(session: &SessionRecord<'_>) -> String {
         })
         .unwrap_or(&session.key);
     let name = format::sanitize(name);
-    let summary = format::summary(session);
+    let summary = format::summary(session, None);
     let mut row = format!("{}  {}", format::status(session), name);
     if !summary.is_empty() && summary != name {
         row = format!("{row}  {summary}");

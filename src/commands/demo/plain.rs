@@ -105,7 +105,8 @@ impl<W: Write> Output<'_, W> {
                 Ok(Event::Updated(update)) => {
                     if let Update::Notification(Notification::SessionChanged(changed)) = *update {
                         let status = format::status(&changed.session);
-                        let text = format!("{status:<19}  {}", format::summary(&changed.session));
+                        let text =
+                            format!("{status:<19}  {}", format::summary(&changed.session, None));
                         // The evidence changes with every event; a person sees what it comes to.
                         if text != self.last {
                             self.line(text.trim_end())?;

@@ -189,7 +189,7 @@ fn print(
         match wait.session(key) {
             Some(session) if options.json => format::json(out, session)?,
             Some(session) => {
-                let summary = format::summary(session);
+                let summary = format::summary(session, None);
                 let line = format!(
                     "{}  {}  {}  {summary}",
                     format::sanitize(key),

@@ -64,7 +64,7 @@ impl Page<'_> {
                 format::ago(self.session.since, self.model.now)
             )),
         ]));
-        self.text(&format::reason(self.session), STRONG);
+        self.text(&format::reason(self.session, self.model.now), STRONG);
         let question = self.session.question.as_deref().unwrap_or_default();
         self.text(&format::sanitize(question), Style::new());
         self.lines.push(Line::default());

@@ -17,6 +17,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let counts = [
         (DisplayStatus::Waiting, sessions.waiting),
         (DisplayStatus::Failed, sessions.failed),
+        (DisplayStatus::Stopped, sessions.stopped),
         (DisplayStatus::Finished, sessions.finished),
         (DisplayStatus::Working, sessions.working),
         (DisplayStatus::Idle, sessions.idle),
