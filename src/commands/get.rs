@@ -45,10 +45,11 @@ fn rows(session: &SessionRecord<'_>, now: u64, stdout: StdoutStyle) -> Vec<Vec<S
         ("before", Field::PreviousSessionIds),
         ("process", Field::Process),
     ];
-    const DETAILS: [(&str, Field); 9] = [
+    const DETAILS: [(&str, Field); 10] = [
         ("model", Field::Model),
         ("context", Field::Context),
         ("cost", Field::Cost),
+        ("account", Field::Account),
         ("permissions", Field::PermissionMode),
         ("subagents", Field::Subagents),
         ("shells", Field::BackgroundShells),

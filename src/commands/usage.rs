@@ -44,8 +44,9 @@ Examples:
   agent-console usage --refresh    fetch the limits, and show them
   agent-console usage --json | jq '.usage.windows[] | select(.used_percent > 90)'";
 
-/// The time limit of `--refresh`: the account's service, which the daemon asks, and what any other response may take.
-const REFRESH_TIMEOUT: Duration = Duration::from_millis(FETCH_LIMIT_MS + 10_000);
+/// The time limit of `--refresh`: the service, which the daemon asks about one account after the other, and what any
+/// other response may take. One that hangs is asked once.
+const REFRESH_TIMEOUT: Duration = Duration::from_millis(3 * FETCH_LIMIT_MS + 10_000);
 
 /// The width of a gauge in characters.
 const GAUGE: usize = 20;

@@ -15,7 +15,7 @@ use crate::config::variable;
 use crate::event::{EventKind, Report};
 use crate::limits::Account;
 use crate::os::{peer, process};
-use crate::protocol::NAME_LIMIT;
+use crate::protocol::{DEFAULT_ACCOUNT, NAME_LIMIT};
 
 /// The most directories that are remembered: more than a person has; each hook names one.
 const MAX_DIRECTORIES: usize = 64;
@@ -219,7 +219,7 @@ fn short_name(agent: &Agent, path: &Path, home: Option<&Path>) -> String {
         let added = name.get(prefix.len()..).unwrap_or_default();
         let stripped = added.trim_start_matches(['-', '_', '.']);
         if added.is_empty() {
-            return "default".into();
+            return DEFAULT_ACCOUNT.into();
         }
         if stripped != added && !stripped.is_empty() {
             return cleaned(stripped);

@@ -7,7 +7,7 @@ use super::text::{is_unsafe, sanitize};
 use crate::agents;
 use crate::os::local_time::local_time;
 use crate::os::shell::quote;
-use crate::protocol::{EndReason, ResumeKind, SessionRecord, Status, WaitingFor};
+use crate::protocol::{DEFAULT_ACCOUNT, EndReason, ResumeKind, SessionRecord, Status, WaitingFor};
 
 /// A hook may be this late, in ms: only after that is its silence shown.
 const HOOK_LATE_MS: u64 = 10_000;
@@ -192,6 +192,8 @@ pub(crate) enum Field {
     Context,
     /// `$1.50`
     Cost,
+    /// The account whose limits it draws on, unless it is that of the default directory.
+    Account,
     PermissionMode,
     Subagents,
     BackgroundShells,
@@ -238,6 +240,10 @@ impl Field {
                 optional(percent.map(|percent| format!("{percent:.0} % used")))
             }
             Self::Cost => optional(session.cost_usd.map(|dollars| format!("${dollars:.2}"))),
+            Self::Account => {
+                let account = session.account.as_deref();
+                text(account.filter(|account| *account != DEFAULT_ACCOUNT))
+            }
             Self::PermissionMode => text(session.permission_mode.as_deref()),
             Self::Subagents => count(session.subagents),
             Self::BackgroundShells => count(session.background),

@@ -60,6 +60,9 @@ pub const QUESTION_LIMIT: usize = 240;
 /// The most characters of a session id or an agent's name.
 pub const NAME_LIMIT: usize = 128;
 
+/// The name of the account of an agent's default configuration directory.
+pub(crate) const DEFAULT_ACCOUNT: &str = "default";
+
 /// The most characters of a key: one that is made of an agent's name and a session id must be typable.
 pub const KEY_LIMIT: usize = 2 * NAME_LIMIT + 1;
 

@@ -1,4 +1,4 @@
-//! Which login a configuration directory has: told from Claude Code's own settings, never from its credentials.
+//! Which login a configuration directory has, read from Claude Code's own settings, never from its credentials.
 //!
 //! `.claude.json` has `"oauthAccount": {"accountUuid": …, "organizationUuid": …, "emailAddress": …, …}` while a person is
 //! logged in (observed with 2.1.332). It holds much else and may be megabytes long: so the member is searched in the
@@ -47,7 +47,6 @@ pub(super) fn read(file: &mut dyn Read) -> Option<Login> {
     let mut file = file.take(MAX_BYTES);
     let mut buffer = Vec::with_capacity(2 * BUFFER);
     loop {
-        let before = buffer.len();
         let count = file
             .by_ref()
             .take(BUFFER as u64)
@@ -66,7 +65,6 @@ pub(super) fn read(file: &mut dyn Read) -> Option<Login> {
         }
         // The key may go on in the next part.
         let keep = buffer.len().min(KEY.len() - 1);
-        debug_assert!(buffer.len() > before || keep == before);
         buffer.drain(..buffer.len() - keep);
     }
 }

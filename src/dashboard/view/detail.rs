@@ -73,8 +73,9 @@ impl Page<'_> {
     fn fields(&mut self) {
         const TITLE: [(&str, Field); 1] = [("title", Field::Title)];
         const AGENT: [(&str, Field); 2] = [("agent", Field::AgentProcess), ("model", Field::Model)];
-        const STATE: [(&str, Field); 3] = [
+        const STATE: [(&str, Field); 4] = [
             ("cost", Field::Cost),
+            ("account", Field::Account),
             ("runs", Field::Running),
             ("mode", Field::PermissionMode),
         ];
