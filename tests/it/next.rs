@@ -80,10 +80,13 @@ impl Drop for Tmux {
 
 /// A session of the daemon's in a pane of a real tmux.
 struct InTmux {
-    place: Place,
     tmux: Tmux,
+    /// Another tmux, whose panes are the terminals of the first one's clients.
+    outer: Tmux,
     agent: Sleeper,
     pane: String,
+    /// The last field: both servers have their sockets there.
+    place: Place,
 }
 
 impl InTmux {
@@ -96,10 +99,11 @@ impl InTmux {
         let pane = tmux.run(&[&new[..], &["#{pane_id}", "sleep 600"]].concat());
         tmux.run(&["new-session", "-d", "-s", "desk", "sh"]);
         Self {
-            place,
+            outer: Tmux(format!("{}/outer", place.path().display())),
             tmux,
             agent: Sleeper::start(),
             pane,
+            place,
         }
     }
 
@@ -171,11 +175,6 @@ impl InTmux {
     }
 }
 
-/// Another tmux, whose panes are the terminals of the first one's clients.
-fn terminals(place: &Place) -> Tmux {
-    Tmux(format!("{}/outer", place.path().display()))
-}
-
 /// The command that attaches a client to `session`, in a pane of another tmux.
 fn attach(tmux: &Tmux, session: &str) -> String {
     let socket = tmux.0.replace('\'', r"'\''");
@@ -186,8 +185,8 @@ fn attach(tmux: &Tmux, session: &str) -> String {
 fn the_printed_command_selects_the_sessions_terminal() {
     let place = Place::new();
     let _daemon = place.daemon();
-    let outer = terminals(&place);
     let it = InTmux::new(place);
+    let outer = &it.outer;
     it.report(&it.terminal());
 
     // From outside: a new client, on that very pane.
@@ -222,8 +221,8 @@ fn the_printed_command_selects_the_sessions_terminal() {
 fn the_printed_command_moves_no_other_client() {
     let place = Place::new();
     let _daemon = place.daemon();
-    let outer = terminals(&place);
     let it = InTmux::new(place);
+    let outer = &it.outer;
     it.report(&it.terminal());
     it.tmux.run(&["select-window", "-t", "work:0"]);
     outer.run(&["new-session", "-d", "-s", "a", &attach(&it.tmux, "work")]);
