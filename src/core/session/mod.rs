@@ -367,7 +367,7 @@ impl Session {
         }
         self.timeouts.turn = self
             .timeout_at()
-            .map(|at| now.uptime_ms + at.saturating_sub(now.unix_ms));
+            .map(|at| now.uptime_ms.saturating_add(at.saturating_sub(now.unix_ms)));
         self.arm_quiet(now.uptime_ms, settings);
         let (status, waiting_for) = self.status();
         let committed = &mut self.committed;

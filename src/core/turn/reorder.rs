@@ -144,7 +144,7 @@ impl ReorderBuffer {
         let newest = self.recent.back().map_or(0, |(at, _)| *at);
         while let Some((at, step)) = self.recent.pop_front() {
             // With room for the next one, which would make the allocation grow.
-            if at + WINDOW_MS >= newest && self.recent.len() < CAPACITY - 1 {
+            if at.saturating_add(WINDOW_MS) >= newest && self.recent.len() < CAPACITY - 1 {
                 self.recent.push_front((at, step));
                 return;
             }
