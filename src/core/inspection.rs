@@ -1,6 +1,6 @@
 //! When the shell must look whether the sessions' processes are stopped (Ctrl-Z).
 //!
-//! The system tells a process's stop to its parent only: a pidfd, a kqueue and the process events of netlink report
+//! The system reports a process's stop to its parent only: a pidfd, a kqueue and the process events of netlink report
 //! other things, or need rights. So it is seen at moments that cost no wake-up: before a request that shows sessions is
 //! answered, and, while a client is subscribed, when any event arrives or a timer expires, at most once in
 //! [`INTERVAL_MS`]. An event that arrives sooner arms one timer, so that what it may have changed shows after that time.

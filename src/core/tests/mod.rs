@@ -15,6 +15,7 @@ use super::testing::{EPOCH, NAMESPACE, START};
 use super::*;
 use crate::agents;
 use crate::codec::Message;
+use crate::os::process::ProcessId;
 use crate::protocol::{SessionRecord, Status};
 
 const MINUTE: u64 = 60_000;
