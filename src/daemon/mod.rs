@@ -1,7 +1,7 @@
 //! The service: from a listening socket to the loop that serves it, and out again.
 //!
 //! [`run`] is the whole life: take what the manager passed, read the configuration, leave the terminal if asked to,
-//! listen, say so, turn until told to leave. Every way that a socket can come to us (the manager's, launchd's, our
+//! listen, say so, turn until asked to leave. Every way that a socket can come to us (the manager's, launchd's, our
 //! own) enters by one door, [`listener::acquire`]. tokio lives below this module and nowhere else. Called by
 //! [`program`].
 

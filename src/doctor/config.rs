@@ -19,7 +19,7 @@ pub(super) struct Probe {
     pub(super) path: Option<PathBuf>,
     /// What it says; `None` where its disk does not answer.
     pub(super) config: Option<Result<Config, ConfigError>>,
-    /// Where the daemon looks for it, if the system tells.
+    /// Where the daemon looks for it, if the system says.
     pub(super) daemons: Option<PathBuf>,
 }
 
@@ -90,7 +90,7 @@ pub(super) fn evaluate(seen: &Probe, daemon: Option<(&DaemonProbe, &FixCommands)
         };
         return Check::wrong(NAME, what).fix(fix);
     }
-    // The one setting that the daemon tells.
+    // The one setting that the daemon reports.
     let wanted = config.idle_timeout.map(|time| time.as_millis());
     if wanted != answers.status.idle_timeout_ms.map(u128::from) {
         let what = format!("{place}: changed since the daemon read it");

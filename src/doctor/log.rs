@@ -23,7 +23,7 @@ const READ: [&str; 7] = [
     "--quiet",
 ];
 
-/// Where the lines go, as far as the system tells.
+/// Where the lines go, as far as the system says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Probe {
     /// No daemon runs, so there is no log.

@@ -49,7 +49,7 @@ pub(super) struct SocketProbe {
     /// The configuration that names the path, if `install` wrote that line on another machine.
     pub(super) foreign_line: Option<PathBuf>,
     pub(super) file: File,
-    /// The process that holds the lock of a self-bound socket, if the system tells.
+    /// The process that holds the lock of a self-bound socket, if the system says.
     pub(super) holder: Option<u32>,
     pub(super) listener: Result<Listener, ConnectError>,
 }

@@ -56,7 +56,7 @@ pub(super) fn evaluate(
     }
     if !silent.is_empty() {
         let what = format!(
-            "no hook has told of {} yet; the next prompt there will",
+            "no hook has reported {} yet; the next prompt there will",
             names(&silent)
         );
         return Check::note(NAME, what);

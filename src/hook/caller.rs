@@ -3,7 +3,7 @@
 //! Other programs read an agent's settings on purpose and run its hooks, and a program that an agent has started inherits
 //! its environment. So the name on the command line is a claim, which the environment and the processes above this one
 //! must confirm; a hook that nothing confirms reports nothing. What confirms an agent is in its table
-//! ([`agents::HookProcess`]). Called by the parent module.
+//! ([`crate::agents::HookProcess`]). Called by the parent module.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;

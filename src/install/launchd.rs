@@ -1,4 +1,4 @@
-//! The `LaunchAgent`: what it says, where it lies, what launchd is told.
+//! The `LaunchAgent`: what it says, where it lies, which commands launchd gets.
 //!
 //! The file of `packaging/launchd` is the one source; only the program's and the socket's path are put in. Compiled and
 //! tested on every system, as far as it is text. Called by `service` alone.

@@ -29,7 +29,7 @@ fn probe_manager() -> ManagerProbe {
     }
 }
 
-/// How the service stands, as far as this user's manager tells.
+/// How the service stands, as far as this user's manager says.
 #[must_use]
 pub(crate) fn state() -> State {
     // As `plan_install` chooses: a variable holds for this process alone.

@@ -1,5 +1,5 @@
-//! Which socket the service is to have, so that daemon, hooks and clients agree; and the line in the configuration that
-//! tells them where it is not the default.
+//! Which socket the service has, so that daemon, hooks and clients agree; and the line in the configuration that names it
+//! where it is not the default.
 //!
 //! `/tmp/agent-console.sock` belongs to the first user on the machine who takes it. If that is another user, the socket goes
 //! into the user's runtime directory, and `socket = "$XDG_RUNTIME_DIR/…"` at the top of the configuration says so: the

@@ -1,4 +1,4 @@
-//! The systemd user units: what they say, where they lie, what the user's manager is told.
+//! The systemd user units: what they say, where they lie, which commands the user's manager gets.
 //!
 //! The files of `packaging/systemd` are the one source; only the program's and the socket's path are put in. Units that
 //! a package has installed elsewhere and that do the same are used as they are, units that a user wrote or edited stay.
@@ -207,7 +207,7 @@ fn exec_path(path: &Path) -> anyhow::Result<String> {
 /// A socket's path as `ListenStream=` takes it (`systemd.socket(5)`): to the end of the line, with specifiers; `%t` is
 /// the runtime directory.
 fn listen_path(path: &Path) -> anyhow::Result<String> {
-    let refusal = "systemd cannot be told to listen there: not UTF-8, control characters, or a blank or backslash at the \
+    let refusal = "systemd cannot listen there: not UTF-8, control characters, or a blank or backslash at the \
                    end";
     let text = plan::path_text(path, |text| !text.ends_with([' ', '\\']), refusal)?;
     let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);

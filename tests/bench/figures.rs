@@ -11,7 +11,7 @@
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::cast_precision_loss,
-    reason = "nobody else's interface; a measurement reads the clock and fails by panicking"
+    reason = "no interface of a library; a measurement reads the clock and fails by panicking"
 )]
 
 #[cfg(target_os = "linux")]

@@ -80,7 +80,7 @@ fn begin_sessions(producer: &mut Wire, sessions: u64) {
     }
 }
 
-/// The sockets of a load: one that sends updates, some that are told.
+/// The sockets of a load: one that sends updates, some that are notified.
 pub struct Load {
     producer: Wire,
     readers: Readers,
@@ -210,7 +210,7 @@ struct Readers {
 struct Seen {
     /// Notifications that every dashboard has read so far.
     slowest: AtomicU64,
-    /// The next update's arrivals are to be told.
+    /// The next update's arrivals count from now on.
     expecting: AtomicBool,
     /// A connection ended.
     dropped: AtomicBool,
@@ -235,7 +235,7 @@ impl Readers {
         }
     }
 
-    /// The next update's arrivals are to be told.
+    /// The next update's arrivals count from now on.
     fn expect_next(&self) {
         self.seen.expecting.store(true, Ordering::Release);
     }

@@ -294,7 +294,7 @@ fn on_a_terminal_several_agents_are_at_work_at_once() {
             "{session:#}"
         );
     }
-    // Whoever has left comes again.
+    // A client that has left comes again.
     until("a second run", || {
         let everything = json!({"include_closed": true});
         let answer = wire.ask("session.list", everything);

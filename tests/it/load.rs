@@ -1,4 +1,4 @@
-//! Many at once, and nobody at all.
+//! Many clients at once, and none at all.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -20,7 +20,7 @@ const CHANGES: usize = 5;
 /// The key of the session that is reported last.
 const LAST: &str = "the last one";
 
-/// Subscribes, takes in all that is told until [`LAST`] is, and gives the copy.
+/// Subscribes, applies every notification up to that of [`LAST`], and gives the copy.
 fn dashboard(place: &Place, subscribed: &AtomicUsize) -> Mirror {
     let mut mirror = Mirror::default();
     let client = Client::connect(&place.socket()).unwrap();

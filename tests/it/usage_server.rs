@@ -62,7 +62,7 @@ struct State {
     connections: usize,
     /// The token of each request.
     tokens: Vec<String>,
-    /// What is to be shut down in the end.
+    /// What is shut down in the end.
     open: Vec<TcpStream>,
     ending: bool,
 }
@@ -94,7 +94,7 @@ impl Service {
         }
     }
 
-    /// What `HTTPS_PROXY` is to be.
+    /// The value for `HTTPS_PROXY`.
     pub fn proxy(&self) -> String {
         format!("http://{}", self.address)
     }

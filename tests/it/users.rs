@@ -1,4 +1,4 @@
-//! Several users on one machine: each is served by a daemon of their own and by nobody else's.
+//! Several users on one machine: each is served by a daemon of their own alone.
 //!
 //! Needs root, to be two others.
 

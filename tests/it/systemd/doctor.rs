@@ -107,7 +107,7 @@ fn what_install_put_in_place_is_right_and_what_breaks_is_fixed() {
         let enable = format!("systemctl --user enable {SOCKET}");
         fixes(machine, "service", "not after the next login", &enable);
 
-        // Somebody tidies /tmp, with and without a daemon.
+        // The socket file is removed, with and without a daemon.
         let restart = format!("systemctl --user restart {SOCKET}");
         fs::remove_file(SOCKET_PATH).unwrap();
         fixes(machine, "socket", "there is no socket", &restart);
@@ -193,7 +193,7 @@ fn a_daemon_that_fails_each_time_is_told_from_one_that_is_not_there() {
         machine.configure("");
         is_right(machine);
 
-        // A daemon that does not even begin: the manager gives up, and is told to begin anew.
+        // A daemon that does not even begin: the manager gives up, and is asked to begin anew.
         machine.drop_in(
             SERVICE,
             "[Service]\nType=exec\nExecStart=\nExecStart=/bin/true\n",

@@ -125,7 +125,7 @@ fn event(number: usize, name: &str) -> Value {
     })
 }
 
-/// A report of an agent whose process nobody knows; `id` is the request's, if it is one.
+/// A report of an agent whose process is not known; `id` is the request's, if it is one.
 fn report(number: usize, id: &str) -> String {
     let event = event(number, "UserPromptSubmit");
     let params = json!({"agent": "claude-code", "at": now_ms(), "event": event});

@@ -14,7 +14,7 @@ pub const SERVICE: &str = "agent-console.service";
 pub const SOCKET: &str = "agent-console.socket";
 pub const SOCKET_PATH: &str = "/tmp/agent-console.sock";
 
-/// Puts what is to be tested where a user has it, then becomes the user: the checkout may be readable by root alone.
+/// Puts the programs under test where a user has them, then becomes the user: the checkout may be readable by root alone.
 const SET_UP: &str = r#"
 install -m 755 "$1" "$XDG_RUNTIME_DIR/test"
 install -m 755 "$2" "$HOME/.cargo/bin/agent-console"
