@@ -1,17 +1,24 @@
 //! The agent waits for no daemon and no input longer than the hook's time limit.
 
-use std::io::{self, Read, Write};
+#[cfg(target_os = "linux")]
+use std::io::Read;
+use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+#[cfg(target_os = "linux")]
 use std::process::{self, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use agent_console::os::clock::{monotonic, unix_ms};
+use agent_console::os::clock::monotonic;
+#[cfg(target_os = "linux")]
+use agent_console::os::clock::unix_ms;
+#[cfg(target_os = "linux")]
 use serde_json::json;
 
 use super::{StandIn, finish, hook, run};
 use crate::pseudo_terminal::PseudoTerminal;
+#[cfg(target_os = "linux")]
 use crate::support::{program, until};
 
 /// Fills the daemon's queue of connections with some that send nothing; how many it took.
