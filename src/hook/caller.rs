@@ -106,7 +106,7 @@ pub(super) fn agent_pid(agent: &Agent, config_dir: Option<&Path>) -> Option<u32>
     )
 }
 
-/// The processes above this one, up to `last`.
+/// The processes above this one, up to the first that is no shell, or `last`.
 fn ancestors(last: Option<u32>, is_registered: impl Fn(u32) -> bool) -> Vec<Ancestor> {
     let mut found = Vec::new();
     let mut pid = std::os::unix::process::parent_id();
@@ -114,15 +114,18 @@ fn ancestors(last: Option<u32>, is_registered: impl Fn(u32) -> bool) -> Vec<Ance
         let arguments = process::first_arguments(pid);
         let names = process::name(pid).into_iter();
         let last_part = |argument: &String| Some(argument.rsplit('/').next()?.to_owned());
-        found.push(Ancestor {
+        let ancestor = Ancestor {
             pid,
             names: names
                 .chain(arguments.iter().filter_map(last_part))
                 .collect(),
             arguments,
             is_registered: is_registered(pid),
-        });
-        if Some(pid) == last {
+        };
+        // Only shells hide the process that runs the hook.
+        let is_caller = !ancestor.is_shell();
+        found.push(ancestor);
+        if is_caller || Some(pid) == last {
             break;
         }
         match process::inspect(pid) {
