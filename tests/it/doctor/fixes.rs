@@ -358,12 +358,16 @@ fn a_session_without_hooks_is_resumed_or_gets_them() {
         fs::write(file.with_extension("new"), entry.to_string()).unwrap();
         fs::rename(file.with_extension("new"), file).unwrap();
     };
+    let sessions = || named(&fixture.run_checks(), "sessions").clone();
+    // Each state is seen before the next is written: what does not last is no turn.
+    entry(agent.pid(), "idle");
+    until("the idle session", || {
+        (sessions()["level"] == "note").then_some(())
+    });
+    entry(agent.pid(), "busy");
     let silent = || -> Value {
-        let mut status = "busy";
         until("the silent session", || {
-            entry(agent.pid(), status);
-            status = if status == "busy" { "idle" } else { "busy" };
-            let check = named(&fixture.run_checks(), "sessions").clone();
+            let check = sessions();
             (check["level"] == "wrong").then_some(check)
         })
     };
@@ -388,7 +392,7 @@ printf '{\"hook_event_name\":\"UserPromptSubmit\",\"session_id\":\"%s\"}' \"$2\"
     drop(agent);
     fixture.sh(&fix);
     until("the session to be right", || {
-        (named(&fixture.run_checks(), "sessions")["level"] != "wrong").then_some(())
+        (sessions()["level"] != "wrong").then_some(())
     });
 }
 
