@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::limits::{Account, Limit};
 use crate::os::process::ProcessId;
-use crate::protocol::{Terminal, WaitingFor};
+use crate::protocol::{EvidenceKind, Terminal, WaitingFor};
 
 /// One report of a hook.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +29,27 @@ pub(crate) struct Report {
     pub account: Option<Rc<Account>>,
     /// How long the agent's sources may contradict each other.
     pub timing: Timing,
+    /// Which kind of source saw it.
+    pub source: EvidenceKind,
+    /// What the process is to the session.
+    pub role: ProcessRole,
     /// The event; `None` if its payload made no sense.
     pub event: Option<AgentEvent>,
+}
+
+/// What the process of a report is to the session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ProcessRole {
+    /// It runs one conversation at a time: the session is found by the process, and takes the id of the conversation.
+    #[default]
+    Own,
+    /// It runs the conversations of several terminals: the session is found by its id, and ends with the process at the
+    /// latest. `client` is the process of the terminal through which a person sees the session, if it is known: when
+    /// that ends, the session is closed as soon as no turn runs.
+    Shared {
+        /// In the same pid namespace as the process.
+        client: Option<ReportedProcess>,
+    },
 }
 
 /// A process as a hook names it.
@@ -80,6 +99,8 @@ pub struct AgentEvent {
     pub cost_usd: Option<f64>,
     /// The account's limits, as the agent knows them.
     pub limits: Vec<Limit>,
+    /// Whether a person sits at the session, where the event itself says so.
+    pub attended: Option<bool>,
     /// What the agent asks a person, in words: at most [`crate::protocol::QUESTION_LIMIT`] characters.
     pub question: Option<Box<str>>,
     /// What happened.
@@ -89,8 +110,10 @@ pub struct AgentEvent {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventKind {
-    /// A conversation began, or took over the process.
+    /// A conversation began, or took over the process: no turn runs.
     SessionStarted,
+    /// The session is open. Whether a turn runs is not said.
+    SessionSeen,
     /// The conversation ended.
     SessionEnded {
         /// The agent's own reason.
@@ -138,6 +161,8 @@ pub enum TurnEvent {
     SubagentEnded,
     /// The agent asks a person.
     Asked {
+        /// The agent's id of the request, if it has one: more than one may be open.
+        id: Option<Box<str>>,
         /// For what.
         waiting_for: WaitingFor,
         /// About which tool; `None`: about none.
@@ -145,14 +170,34 @@ pub enum TurnEvent {
     },
     /// A reminder that it waits for a person, without what for.
     AskReminded,
-    /// A person has answered what it asked without a tool.
-    Answered,
+    /// A person has answered, and the turn goes on.
+    Answered {
+        /// The agent's id of the request; `None`: all that this agent or subagent has asked without a tool.
+        id: Option<Box<str>>,
+    },
+    /// A request to the model has failed, and is tried again.
+    Retrying {
+        /// One line: `rate limited`.
+        error: Box<str>,
+    },
+    /// A background task began.
+    TaskStarted(BackgroundTask),
+    /// The background task of this id ended.
+    TaskEnded(Box<str>),
+    /// What the agent itself writes of its status, without how it came to it.
+    Status(RegistryStatus),
     /// The conversation was compacted at a person's wish, between turns.
     Compacted,
     /// A reminder that it has been idle for a while.
     IdleReminded,
-    /// The turn ended well, and this goes on.
-    Ended(Box<Remaining>),
+    /// The turn ended well.
+    Ended {
+        /// What goes on; `None`: the event does not list it.
+        remaining: Option<Box<Remaining>>,
+    },
+    /// A person has ended the turn, or a "No" has: no attention. An end, an error or a tool's end of the same turn that
+    /// comes later changes nothing.
+    Interrupted,
     /// The turn ended in an error.
     Failed {
         /// One line: `rate limited`.
@@ -237,6 +282,9 @@ pub struct Timing {
     pub confirm_ms: u64,
     /// How long after its time a scheduled prompt may still come, in ms.
     pub overdue_ms: u64,
+    /// How long the end of a turn must last before it counts, in ms, where the agent begins a queued prompt's turn right
+    /// after it; 0: it counts at once.
+    pub settle_end_ms: u64,
 }
 
 /// A file of an agent's registry of running sessions, as it is now.

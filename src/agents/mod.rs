@@ -7,6 +7,7 @@
 mod allow_list;
 mod claude_code;
 pub(crate) mod config_dirs;
+pub(crate) mod files;
 mod limit_window;
 mod report;
 mod tolerant;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use self::files::FileReader;
 pub(crate) use self::limit_window::LimitWindow;
 pub(crate) use self::report::interpret;
 pub(crate) use self::tolerant::Text;
@@ -38,14 +40,17 @@ pub struct Agent {
     pub config_dir: (&'static str, &'static str),
     /// How its hook process finds the agent.
     pub hook: HookProcess,
-    /// Reduces the hook's payload to what may leave the agent's process. Runs in the hook. Fails if the payload is not
-    /// exactly one JSON object.
-    pub filter: fn(&[u8]) -> serde_json::Result<Box<RawValue>>,
+    /// Reduces the hook's payload to what may leave the agent's process. The second argument is the event's name from the
+    /// hook's command line, for agents whose payload has none. Runs in the hook. Fails if the payload is not exactly one
+    /// JSON object.
+    pub filter: fn(&[u8], Option<&str>) -> serde_json::Result<Box<RawValue>>,
     /// Converts a filtered payload of an event that happened at this time, in ms since the epoch; `None` if it is no
     /// event. Runs in the daemon.
     pub interpret: fn(&str, u64) -> Option<AgentEvent>,
     /// Its registry of running processes, if it keeps one.
     pub registry: Option<Registry>,
+    /// What reads its other files, if they say what its hooks do not. Runs in the daemon.
+    pub(crate) files: Option<fn() -> Box<dyn FileReader>>,
     /// How long its sources may contradict each other.
     pub timing: Timing,
     /// Reads the JSON that a status line's command receives, if the agent has status lines.
@@ -60,6 +65,9 @@ pub struct Agent {
     pub model_label: fn(&str) -> &str,
 }
 
+/// The value of a variable of the environment.
+pub(crate) type Variables<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
+
 /// How the hook's process finds the agent.
 #[derive(Debug)]
 pub struct HookProcess {
@@ -73,6 +81,9 @@ pub struct HookProcess {
     pub is_program: fn(&[String], &[String]) -> bool,
     /// The variable that is `1` where a person attends the session and `0` where none does.
     pub attended_variable: Option<&'static str>,
+    /// Without that variable: whether a person does, by the hook's environment and the first arguments of the agent's
+    /// process; `None`: not known.
+    pub(crate) is_attended: Option<fn(&Variables<'_>, &[String]) -> Option<bool>>,
 }
 
 /// A directory in which an agent keeps a file for each running process.
@@ -272,7 +283,7 @@ mod tests {
     fn a_filter_keeps_nothing_of_an_unknown_field() {
         let payload = br#"{"unknown":"secret","unknown":{"cwd":"secret"},"secret":["secret"]}"#;
         for agent in ALL {
-            let kept = (agent.filter)(payload).unwrap();
+            let kept = (agent.filter)(payload, None).unwrap();
             assert_eq!(kept.get(), "{}", "{}", agent.name);
         }
     }

@@ -15,9 +15,11 @@ use crate::agents::Agent;
 use crate::codec::{self, Id, Request};
 use crate::core::testing::{EPOCH, NAMESPACE, START, info};
 use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Now, Settings};
-use crate::event::{AgentEvent, RegistryEntry, RegistryUpdate, Report, ReportedProcess};
+use crate::event::{
+    AgentEvent, ProcessRole, RegistryEntry, RegistryUpdate, Report, ReportedProcess,
+};
 use crate::os::process::ProcessId;
-use crate::protocol::ListParams;
+use crate::protocol::{EvidenceKind, ListParams};
 
 const CLIENT: ClientId = ClientId(1);
 const HOOK: ClientId = ClientId(2);
@@ -284,6 +286,8 @@ impl Replay {
             config_dir: None,
             account: None,
             timing: self.agent.timing,
+            source: EvidenceKind::Hook,
+            role: ProcessRole::Own,
             event: Some(event),
         };
         self.handle(Input::Reported {

@@ -43,6 +43,8 @@ words! {
         Hook = "hook",
         /// The agent's own registry of sessions.
         Registry = "registry",
+        /// Another file that the agent writes: a transcript, a lock, a state.
+        File = "file",
         /// The process table.
         Process = "process",
         /// A person's or script's `session.set`.

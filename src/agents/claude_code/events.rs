@@ -77,6 +77,7 @@ pub(super) fn event(payload: &Payload, at: u64) -> Option<AgentEvent> {
         context_percent: None,
         cost_usd: None,
         limits: Vec::new(),
+        attended: None,
         question: question(payload),
         kind: if known.is_some() {
             kind(payload, at)
@@ -127,14 +128,16 @@ fn turn_event(name: &str, payload: &Payload, at: u64) -> Option<TurnEvent> {
         "SubagentStart" if payload.agent_id.get().is_some() => TurnEvent::SubagentStarted,
         "SubagentStop" if payload.agent_id.get().is_some() => TurnEvent::SubagentEnded,
         "PermissionRequest" => TurnEvent::Asked {
+            id: None,
             waiting_for: waiting_for(payload),
             tool: Some(tool(payload)),
         },
         "Elicitation" => TurnEvent::Asked {
+            id: None,
             waiting_for: WaitingFor::Answer,
             tool: None,
         },
-        "ElicitationResult" => TurnEvent::Answered,
+        "ElicitationResult" => TurnEvent::Answered { id: None },
         // A manual compaction runs between turns; no Stop follows it.
         "PostCompact" if payload.trigger.get() == Some("manual") => TurnEvent::Compacted,
         "Notification" => match payload.notification_type.get() {
@@ -180,7 +183,9 @@ fn turn_ended(payload: &Payload, at: u64) -> TurnEvent {
         Schedule { at }
     });
     remaining.schedules.extend(schedules);
-    TurnEvent::Ended(Box::new(remaining))
+    TurnEvent::Ended {
+        remaining: Some(Box::new(remaining)),
+    }
 }
 
 /// The task of a notice: it begins with `<task-id>ID</task-id>`.

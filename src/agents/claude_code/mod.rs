@@ -38,8 +38,9 @@ pub(super) static AGENT: Agent = Agent {
         variable_prefix: "CLAUDE",
         is_program,
         attended_variable: Some("CLAUDE_CODE_SESSION_ATTENDED"),
+        is_attended: None,
     },
-    filter: filter::<Payload>,
+    filter: |payload, _| filter::<Payload>(payload),
     interpret,
     registry: Some(Registry {
         directory: "sessions",
@@ -58,7 +59,9 @@ pub(super) static AGENT: Agent = Agent {
         confirm_ms: 1200,
         // A recurring prompt comes up to 15 minutes late, by the documentation.
         overdue_ms: 16 * 60_000,
+        settle_end_ms: 0,
     },
+    files: None,
     status_line: Some(status_line::read),
     limits: Some(Limits {
         windows: WINDOWS,

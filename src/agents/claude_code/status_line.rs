@@ -82,6 +82,7 @@ pub(super) fn event(line: &Payload) -> Option<AgentEvent> {
         context_percent: line.context_percent(),
         cost_usd: line.cost_usd(),
         limits: line.limits(),
+        attended: None,
         kind: EventKind::Noted,
     })
 }

@@ -15,7 +15,7 @@ impl Session {
     /// True if an event of this kind may begin a session.
     pub(crate) fn begins_with(kind: &EventKind) -> bool {
         match kind {
-            EventKind::SessionStarted => true,
+            EventKind::SessionStarted | EventKind::SessionSeen => true,
             EventKind::SessionEnded { .. } | EventKind::Noted | EventKind::Unknown => false,
             EventKind::Turn(turn) => !matches!(turn, TurnEvent::SubagentEnded),
         }
@@ -172,7 +172,7 @@ impl Session {
                 self.ended = Some(Ended { at, reason, by });
                 return Ok(Rule::SessionEnded);
             }
-            EventKind::Noted => return Ok(Rule::Noted),
+            EventKind::SessionSeen | EventKind::Noted => return Ok(Rule::Noted),
             EventKind::Unknown => return Ok(Rule::Unknown),
             EventKind::Turn(turn) => {
                 self.set_title_from_prompt(&turn, prompts);

@@ -110,6 +110,14 @@ impl Background {
         ended.is_some_and(|(_, ended_at)| !starts || at <= ended_at + timing.race_ms)
     }
 
+    /// A task has begun.
+    pub(super) fn task_runs(&mut self, task: BackgroundTask) {
+        self.ended.retain(|(ended, _)| *ended != task.id);
+        if !self.tasks.iter().any(|known| known.id == task.id) && self.tasks.len() < MAX_MEMBERS {
+            self.tasks.push(task);
+        }
+    }
+
     /// A subagent or a task was seen to end.
     pub(super) fn ended(&mut self, id: &str, at: u64) {
         self.subagents.retain(|known| **known != *id);

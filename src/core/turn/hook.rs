@@ -76,7 +76,11 @@ impl Turn {
                 Rule::SubagentStarted
             }
             TurnEvent::SubagentEnded => self.subagent_ended(subagent, at),
-            TurnEvent::Asked { waiting_for, tool } => {
+            TurnEvent::Asked {
+                id: _,
+                waiting_for,
+                tool,
+            } => {
                 self.mark_active(subagent, prompt_id, at, timing);
                 if !attended {
                     return Rule::NobodyToAsk;
@@ -86,7 +90,7 @@ impl Turn {
             }
             TurnEvent::AskReminded if !attended => Rule::NobodyToAsk,
             TurnEvent::AskReminded => self.ask_reminded(at),
-            TurnEvent::Answered => {
+            TurnEvent::Answered { id: _ } => {
                 self.pending
                     .retain(|prompt| prompt.subagent.as_deref() != subagent);
                 self.mark_active(subagent, prompt_id, at, timing);
@@ -101,18 +105,40 @@ impl Turn {
                 Rule::Compacted
             }
             // Only the main agent's end is the turn's.
-            TurnEvent::Ended(_) | TurnEvent::Failed { .. } if !main => {
+            TurnEvent::Ended { .. } | TurnEvent::Failed { .. } if !main => {
                 self.subagent_ended(subagent, at)
             }
-            TurnEvent::Ended(_) if self.is_of_former_turn(prompt_id.as_deref()) => {
+            TurnEvent::Ended { .. } if self.is_of_former_turn(prompt_id.as_deref()) => {
                 Rule::AfterTheEnd
             }
-            TurnEvent::Ended(remaining) => {
+            TurnEvent::Ended { remaining } => {
                 if prompt_id.is_some() && prompt_id != self.prompt_id {
                     self.drop_queued();
                 }
                 self.prompt_id = prompt_id.or(self.prompt_id.take());
-                self.ended(*remaining, at, timing)
+                self.ended(
+                    remaining.map(|remaining| *remaining).unwrap_or_default(),
+                    at,
+                    timing,
+                )
+            }
+            TurnEvent::Retrying { .. } => {
+                self.mark_active(subagent, prompt_id, at, timing);
+                Rule::Active
+            }
+            TurnEvent::TaskStarted(task) => {
+                self.background.task_runs(task);
+                Rule::Noted
+            }
+            TurnEvent::TaskEnded(id) => {
+                self.background.ended(&id, at);
+                Rule::Noted
+            }
+            TurnEvent::Status(status) => self.apply_registry(status, attended, at, timing),
+            TurnEvent::Interrupted => {
+                self.end();
+                self.set_last(LastTurn::Interrupted);
+                Rule::Interrupted
             }
             TurnEvent::Failed { error } => {
                 self.prompt_id = prompt_id.or(self.prompt_id.take());
@@ -355,13 +381,18 @@ fn shows_work(event: &TurnEvent) -> Option<bool> {
         TurnEvent::ToolEnded { .. }
         | TurnEvent::BatchEnded
         | TurnEvent::Active
-        | TurnEvent::Answered => Some(false),
+        | TurnEvent::Answered { .. } => Some(false),
         TurnEvent::PromptSubmitted { .. }
         | TurnEvent::SubagentEnded
         | TurnEvent::AskReminded
         | TurnEvent::Compacted
         | TurnEvent::IdleReminded
-        | TurnEvent::Ended(_)
+        | TurnEvent::Interrupted
+        | TurnEvent::Retrying { .. }
+        | TurnEvent::TaskStarted(_)
+        | TurnEvent::TaskEnded(_)
+        | TurnEvent::Status(_)
+        | TurnEvent::Ended { .. }
         | TurnEvent::Failed { .. } => None,
     }
 }

@@ -169,6 +169,7 @@ mod tests {
         race_ms: 500,
         confirm_ms: 1000,
         overdue_ms: 60_000,
+        settle_end_ms: 0,
     };
 
     fn hook(event: TurnEvent, subagent: Option<&str>) -> Step {
@@ -206,6 +207,7 @@ mod tests {
 
     fn asked() -> TurnEvent {
         TurnEvent::Asked {
+            id: None,
             waiting_for: WaitingFor::Permission,
             tool: Some(bash()),
         }
@@ -243,15 +245,19 @@ mod tests {
             Just(TurnEvent::SubagentStarted),
             Just(TurnEvent::SubagentEnded),
             Just(TurnEvent::Active),
-            Just(TurnEvent::Ended(Box::new(Remaining {
-                subagents: vec!["a".into()],
-                tasks: vec![BackgroundTask {
-                    id: "b".into(),
-                    kind: TaskKind::Shell,
-                }],
-                schedules: Vec::new(),
-            }))),
-            Just(TurnEvent::Ended(Box::default())),
+            Just(TurnEvent::Ended {
+                remaining: Some(Box::new(Remaining {
+                    subagents: vec!["a".into()],
+                    tasks: vec![BackgroundTask {
+                        id: "b".into(),
+                        kind: TaskKind::Shell,
+                    }],
+                    schedules: Vec::new(),
+                }))
+            }),
+            Just(TurnEvent::Ended {
+                remaining: Some(Box::default())
+            }),
         ];
         prop_oneof![
             1 => Just(reset()),

@@ -83,7 +83,9 @@ fn a_field_of_another_type_costs_that_field_only() {
         (event.session_id, event.cwd, event.model),
         (None, None, None)
     );
-    let ended = TurnEvent::Ended(Box::default());
+    let ended = TurnEvent::Ended {
+        remaining: Some(Box::default()),
+    };
     assert_eq!(event.kind, EventKind::Turn(ended));
     let tasks = json!([{"id": "a", "type": "subagent", "status": "running"}, 7]);
     read(&json!({"hook_event_name": "Stop", "background_tasks": tasks}));
@@ -156,7 +158,10 @@ fn the_end_of_a_turn_lists_what_goes_on() {
             {"id": "y", "schedule": "tomorrow"}, {"schedule": 7},
         ],
     }));
-    let EventKind::Turn(TurnEvent::Ended(remaining)) = event.kind else {
+    let EventKind::Turn(TurnEvent::Ended {
+        remaining: Some(remaining),
+    }) = event.kind
+    else {
         panic!("{event:?}");
     };
     let subagents: Vec<_> = remaining.subagents.iter().map(|id| &**id).collect();

@@ -12,13 +12,15 @@ use crate::core::testing;
 use crate::core::tests::{EPOCH, MINUTE, NAMESPACE};
 use crate::core::{AttentionRules, Settings};
 use crate::event::{
-    AgentEvent, BackgroundTask, EventKind, PromptOrigin, RegistryEntry, RegistryStatus,
-    RegistryUpdate, Remaining, Report, ReportedProcess, Schedule, TaskKind, Tool, TurnEvent,
+    AgentEvent, BackgroundTask, EventKind, ProcessRole, PromptOrigin, RegistryEntry,
+    RegistryStatus, RegistryUpdate, Remaining, Report, ReportedProcess, Schedule, TaskKind, Tool,
+    TurnEvent,
 };
 use crate::limits::{Account, FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::process::ProcessId;
 use crate::protocol::{
-    ErrorCode, HelloParams, ListParams, SessionParams, SetParams, Status, StopParams, WaitingFor,
+    ErrorCode, EvidenceKind, HelloParams, ListParams, SessionParams, SetParams, Status, StopParams,
+    WaitingFor,
 };
 
 /// The processes that agents and scripts run in.
@@ -127,19 +129,20 @@ fn turn_event() -> impl Strategy<Value = TurnEvent> {
         1 => Just(TurnEvent::SubagentStarted),
         1 => Just(TurnEvent::SubagentEnded),
         2 => select(&[WaitingFor::Permission, WaitingFor::Answer]).prop_map(|waiting_for| TurnEvent::Asked {
+            id: None,
             waiting_for,
             tool: (waiting_for == WaitingFor::Permission).then(bash),
         }),
         1 => Just(TurnEvent::AskReminded),
-        1 => Just(TurnEvent::Answered),
+        1 => Just(TurnEvent::Answered { id: None }),
         1 => Just(TurnEvent::Compacted),
         1 => Just(TurnEvent::IdleReminded),
         3 => (ids, tasks, schedules).prop_map(|(ids, tasks, schedules)| {
-            TurnEvent::Ended(Box::new(Remaining {
+            TurnEvent::Ended { remaining: Some(Box::new(Remaining {
                 subagents: ids.into_iter().map(Into::into).collect(),
                 tasks,
                 schedules: schedules.into_iter().map(|at| Schedule { at }).collect(),
-            }))
+            })) }
         }),
         1 => Just(TurnEvent::Failed { error: "rate limited".into() }),
     ]
@@ -259,6 +262,7 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
                 context_percent: None,
                 cost_usd: None,
                 question: Some("which?".into()),
+                attended: None,
                 limits,
                 kind,
             },
@@ -300,6 +304,8 @@ fn report() -> impl Strategy<Value = Ask> {
                 terminal: None,
                 config_dir: Some("/home/dev/.claude".into()),
                 account,
+                source: EvidenceKind::Hook,
+                role: ProcessRole::Own,
                 event,
             }))
         })
