@@ -82,6 +82,9 @@ pub(crate) trait System {
     /// The process that holds a lock on the file, as flock(2) or fcntl(2) make it.
     fn lock_holder(&self, path: &Path) -> Option<ReportedProcess>;
 
+    /// The daemon's pid namespace, as [`ReportedProcess::namespace`] has it.
+    fn namespace(&self) -> Option<u64>;
+
     /// This process, in the daemon's pid namespace.
     fn process(&self, pid: u32) -> Option<ProcessInfo>;
 

@@ -9,6 +9,7 @@ mod claude_code;
 pub(crate) mod config_dirs;
 pub(crate) mod files;
 mod limit_window;
+mod opencode;
 mod report;
 mod tolerant;
 

@@ -36,7 +36,10 @@ pub(crate) fn interpret(params: ReportParams<'_>) -> Report {
         account: None,
         timing: agent.map_or_else(Timing::default, |agent| agent.timing),
         source: EvidenceKind::Hook,
-        role: ProcessRole::Own,
+        role: match params.shared {
+            Some(true) => ProcessRole::Shared { client: None },
+            Some(false) | None => ProcessRole::Own,
+        },
         event,
         agent: params.agent.into(),
     }

@@ -18,7 +18,8 @@ use super::reactor::register;
 use crate::agents;
 use crate::codec::{self, Decoded, Framer, Message, Refusal};
 use crate::core::{ClientId, Input};
-use crate::os::{memory, process};
+use crate::event::ReportedProcess;
+use crate::os::{memory, peer, process};
 
 /// What is read at a time: a few hundred hooks' worth of one connection, without starving the others.
 const SCRATCH: usize = 16 * 1024;
@@ -109,7 +110,7 @@ impl Connection {
                     let bytes = buffer.get(..count).unwrap_or_default();
                     let pushed = framer.push(bytes, |line| {
                         if !line.is_empty() {
-                            inputs.push(input(client, codec::decode(line)));
+                            inputs.push(input(client, self.socket(), codec::decode(line)));
                         }
                     });
                     // A short read has emptied the socket: another read would only return `EAGAIN`.
@@ -129,11 +130,15 @@ impl Connection {
             self.partial.set(framer.is_partial());
             let ended = outcome == Ok(0);
             if ended && framer.is_partial() {
-                inputs.push(input(client, Decoded::refused(None, Refusal::unfinished())));
+                let refused = Decoded::refused(None, Refusal::unfinished());
+                inputs.push(input(client, self.socket(), refused));
             }
             let unreadable = outcome.err();
             let stop = unreadable.is_some();
-            inputs.extend(unreadable.map(|refusal| input(client, Decoded::refused(None, refusal))));
+            inputs.extend(unreadable.map(|refusal| {
+                let refused = Decoded::refused(None, refusal);
+                input(client, self.socket(), refused)
+            }));
             for input in inputs {
                 let received = ConnectionEvent::Received(client, input);
                 if events.send(received).await.is_err() {
@@ -180,7 +185,7 @@ impl Connection {
 
 /// A message as the core takes it, with what only the shell can find out: what an agent's event means, whether a process
 /// exists, how much memory the daemon has.
-fn input(client: ClientId, decoded: Decoded<'_>) -> Input {
+fn input(client: ClientId, socket: &UnixStream, decoded: Decoded<'_>) -> Input {
     let Decoded {
         id,
         method,
@@ -190,11 +195,17 @@ fn input(client: ClientId, decoded: Decoded<'_>) -> Input {
         tracing::debug!(client = client.0, method, "request");
     }
     match message {
-        Message::Report(params) => Input::Reported {
-            client,
-            id,
-            report: Box::new(agents::interpret(*params)),
-        },
+        Message::Report(params) => {
+            let mut report = agents::interpret(*params);
+            if let Some(process) = &mut report.process {
+                find_start(process, socket);
+            }
+            Input::Reported {
+                client,
+                id,
+                report: Box::new(report),
+            }
+        }
         Message::Set(params) => {
             let found = params.pid.and_then(|pid| process::inspect(pid).ok());
             let process = found.filter(|process| !process.zombie);
@@ -220,5 +231,16 @@ fn input(client: ClientId, decoded: Decoded<'_>) -> Input {
             tracing::debug!(client = client.0, code, "request refused");
             Input::Refused { client, id, error }
         }
+    }
+}
+
+/// Adds when the process started, where a process reports itself and cannot read that (a plugin on macOS).
+fn find_start(process: &mut ReportedProcess, socket: &UnixStream) {
+    let is_itself = || peer::pid(socket) == process.pid;
+    let is_here = process.namespace == process::namespace();
+    if process.start.is_none() && is_here && is_itself() {
+        process.start = process::inspect(process.pid)
+            .ok()
+            .map(|found| found.id.start);
     }
 }

@@ -157,6 +157,7 @@ fn params_of(
             b"0" => Some(false),
             _ => None,
         }),
+        shared: None,
         terminal: Some(terminal(tty, variable))
             .filter(|terminal| *terminal != Terminal::default())
             .map(Box::new),

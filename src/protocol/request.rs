@@ -30,6 +30,10 @@ pub struct ReportParams<'a> {
     /// Whether a person sits at the session; absent: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attended: Option<bool>,
+    /// Whether the process runs the conversations of several terminals, so that the event's session id identifies the
+    /// session; absent: no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<bool>,
     /// Where a person finds the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terminal: Option<Box<Terminal>>,

@@ -38,6 +38,7 @@ mod lifecycle;
 mod list_watch;
 mod load;
 mod next;
+mod opencode;
 #[cfg(any(target_os = "linux", clippy))]
 mod process_exit;
 #[cfg(target_os = "linux")]

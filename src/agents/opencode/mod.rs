@@ -1,0 +1,99 @@
+//! opencode: a plugin of this program's own sends its events, as observed with 1.18.33.
+//!
+//! opencode runs no commands on its events. [`PLUGIN`] is loaded into its process and writes to the daemon's socket
+//! itself, so there is no hook process. Pure. Other modules use [`AGENT`].
+
+mod events;
+mod payload;
+
+use super::tolerant::{filter, object};
+use super::{Agent, CommandForm, HookProcess, Install};
+use crate::event::{AgentEvent, Timing};
+use payload::Payload;
+
+const PROGRAM: &str = "opencode";
+
+/// opencode's entry in the table of agents.
+pub(super) static AGENT: Agent = Agent {
+    name: "opencode",
+    title: "opencode",
+    program: PROGRAM,
+    config_dir: ("OPENCODE_CONFIG_DIR", ".config/opencode"),
+    hook: HookProcess {
+        pid_variable: Some("OPENCODE_PID"),
+        mark_variable: Some("OPENCODE"),
+        variable_prefix: "OPENCODE",
+        is_program,
+        attended_variable: None,
+        is_attended: None,
+    },
+    filter: |payload, _| filter::<Payload>(payload),
+    interpret,
+    registry: None,
+    // The events of a process come in order and from one source: only a late end of an interrupted turn is waited for.
+    timing: Timing {
+        settle_ms: 0,
+        settle_next_ms: 0,
+        settle_task_ms: 0,
+        // An interrupt's second `idle` comes 170 ms after the first (1.18.33).
+        race_ms: 500,
+        confirm_ms: 0,
+        overdue_ms: 0,
+        settle_end_ms: 0,
+    },
+    files: None,
+    status_line: None,
+    limits: None,
+    install: Install {
+        settings: "plugins/agent-console.js",
+        events: &[],
+        timeout: 0,
+        form: CommandForm::Exec,
+        disabled_key: None,
+        layers: None,
+    },
+    resume,
+    model_label: |model| model,
+};
+
+/// Converts an event of the plugin; `None` if it is none.
+fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {
+    events::event(&object(payload.as_bytes()).ok()?)
+}
+
+/// One program, also in the npm package; older packages start it by Node.js.
+fn is_program(names: &[String], arguments: &[String]) -> bool {
+    let is_name = |name: &String| name == PROGRAM || name == "opencode.exe";
+    names.iter().any(is_name)
+        || arguments
+            .iter()
+            .any(|argument| argument.contains("/opencode-ai/"))
+}
+
+fn resume(session_id: &str) -> Vec<String> {
+    [PROGRAM, "--session", session_id].map(Into::into).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_is_resumed_by_its_id() {
+        assert_eq!(resume("ses_1"), ["opencode", "--session", "ses_1"]);
+    }
+
+    #[test]
+    fn the_program_is_known_by_its_name_and_by_its_package() {
+        let is = |names: &[&str], arguments: &[&str]| {
+            let owned = |words: &[&str]| words.iter().map(|&word| word.into()).collect::<Vec<_>>();
+            is_program(&owned(names), &owned(arguments))
+        };
+        assert!(is(&["opencode"], &[]));
+        assert!(is(
+            &["node"],
+            &["node", "/usr/lib/node_modules/opencode-ai/bin/opencode"]
+        ));
+        assert!(!is(&["node"], &["node", "server.js"]));
+    }
+}
