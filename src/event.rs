@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::limits::{Account, Limit};
 use crate::os::process::ProcessId;
-use crate::protocol::{EvidenceKind, Terminal, WaitingFor};
+use crate::protocol::{Terminal, WaitingFor};
 
 /// One report of a hook.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,11 +30,21 @@ pub(crate) struct Report {
     /// How long the agent's sources may contradict each other.
     pub timing: Timing,
     /// Which kind of source saw it.
-    pub source: EvidenceKind,
+    pub source: Source,
     /// What the process is to the session.
     pub role: ProcessRole,
     /// The event; `None` if its payload made no sense.
     pub event: Option<AgentEvent>,
+}
+
+/// Which kind of source saw an event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A hook that the agent ran, or a plugin in it.
+    #[default]
+    Hook,
+    /// A file that the agent writes.
+    File,
 }
 
 /// What the process of a report is to the session.
@@ -208,8 +218,11 @@ pub enum TurnEvent {
 /// Who has written a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PromptOrigin {
-    /// A person.
+    /// A person. One that comes while a turn runs is queued: its turn begins at the end of the one that runs, and nothing
+    /// else reports that.
     Person,
+    /// A person, of an agent that reports a prompt when its turn begins or when it joins the turn that runs.
+    PersonNow,
     /// The agent or its host, for a reason of its own.
     Agent,
     /// The agent, because a background task or a subagent has reported; its id, if the prompt names it.

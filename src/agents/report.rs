@@ -1,8 +1,8 @@
 //! Converts the parameters of a `session.report` to a [`Report`]. Called by the daemon's connections.
 
 use super::find;
-use crate::event::{ProcessRole, Report, ReportedProcess, Timing};
-use crate::protocol::{EvidenceKind, PATH_LIMIT, ReportParams, Terminal};
+use crate::event::{ProcessRole, Report, ReportedProcess, Source, Timing};
+use crate::protocol::{PATH_LIMIT, ReportParams, Terminal};
 
 /// Converts a report and its event; the event of an unknown agent is dropped. A pid of 0, an empty terminal, a path
 /// that is too long and a limit that cannot be count as absent.
@@ -35,7 +35,7 @@ pub(crate) fn interpret(params: ReportParams<'_>) -> Report {
             .map(Into::into),
         account: None,
         timing: agent.map_or_else(Timing::default, |agent| agent.timing),
-        source: EvidenceKind::Hook,
+        source: Source::Hook,
         role: match params.shared {
             Some(true) => ProcessRole::Shared { client: None },
             Some(false) | None => ProcessRole::Own,

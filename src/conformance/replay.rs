@@ -16,10 +16,10 @@ use crate::codec::{self, Id, Request};
 use crate::core::testing::{EPOCH, NAMESPACE, START, info};
 use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Now, Settings};
 use crate::event::{
-    AgentEvent, ProcessRole, RegistryEntry, RegistryUpdate, Report, ReportedProcess,
+    AgentEvent, ProcessRole, RegistryEntry, RegistryUpdate, Report, ReportedProcess, Source,
 };
 use crate::os::process::ProcessId;
-use crate::protocol::{EvidenceKind, ListParams};
+use crate::protocol::ListParams;
 
 const CLIENT: ClientId = ClientId(1);
 const HOOK: ClientId = ClientId(2);
@@ -286,7 +286,7 @@ impl Replay {
             config_dir: None,
             account: None,
             timing: self.agent.timing,
-            source: EvidenceKind::Hook,
+            source: Source::Hook,
             role: ProcessRole::Own,
             event: Some(event),
         };

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use crate::event::Source;
 use crate::protocol::{self, EvidenceKind, EvidenceStep, Status, WaitingFor};
 
 /// How many entries a session keeps: a page of a terminal, and under 2 KB.
@@ -28,6 +29,8 @@ pub(crate) struct Evidence {
     pub(crate) hook: Option<Observation>,
     /// From the agent's registry.
     pub(crate) registry: Option<Observation>,
+    /// From other files of the agent.
+    pub(crate) file: Option<Observation>,
     /// From a script or a person.
     pub(crate) report: Option<Observation>,
     /// From the process table.
@@ -36,11 +39,25 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
+    /// The last that this kind of source has reported.
+    pub(crate) fn of(&mut self, source: Source) -> &mut Option<Observation> {
+        match source {
+            Source::Hook => &mut self.hook,
+            Source::File => &mut self.file,
+        }
+    }
+
+    /// True if nothing was taken in before.
+    pub(crate) fn is_first(&self) -> bool {
+        self.log.entries.is_empty()
+    }
+
     /// The last of each kind, as the protocol has it.
     pub(crate) fn record(&self) -> Vec<protocol::Evidence<'_>> {
         let kinds = [
             (EvidenceKind::Hook, &self.hook),
             (EvidenceKind::Registry, &self.registry),
+            (EvidenceKind::File, &self.file),
             (EvidenceKind::Report, &self.report),
             (EvidenceKind::Process, &self.process),
         ];
@@ -137,6 +154,7 @@ impl EvidenceLog {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Rule {
     SessionStarted,
+    SessionSeen,
     SessionReplaced,
     SessionEnded,
     PromptStarted,
@@ -152,6 +170,10 @@ pub(crate) enum Rule {
     SubagentEnded,
     Asked,
     NobodyToAsk,
+    Retrying,
+    TaskStarted,
+    TaskEnded,
+    OtherConversation,
     AskReminded,
     ReminderKnown,
     ReminderLate,
@@ -161,6 +183,7 @@ pub(crate) enum Rule {
     IdleLate,
     Compacted,
     TurnEnded,
+    TurnEndSettles,
     TurnEnding,
     TurnEndConfirmed,
     TurnEndedNextFollows,
@@ -175,6 +198,9 @@ pub(crate) enum Rule {
     RegistryUnknown,
     RegistryRemoved,
     Interrupted,
+    InterruptReported,
+    AfterInterrupt,
+    ResultUnread,
     FinishedUnannounced,
     SubagentsEnded,
     BackgroundEnded,
@@ -182,6 +208,7 @@ pub(crate) enum Rule {
     WorksUnannounced,
     AskLapsed,
     Exited,
+    ClientExited,
     Crashed,
     Stale,
     Stopped,
@@ -210,6 +237,10 @@ impl Rule {
             Self::SessionStarted => (
                 "session_started",
                 "a conversation has begun, so no turn runs",
+            ),
+            Self::SessionSeen => (
+                "session_seen",
+                "the session is open; whether a turn runs is not said",
             ),
             Self::SessionReplaced => (
                 "session_replaced",
@@ -278,6 +309,36 @@ impl Rule {
             Self::Compacted => (
                 "compacted",
                 "a person has compacted the conversation, and no turn runs",
+            ),
+            Self::TurnEndSettles => (
+                "turn_end_settles",
+                "the turn has ended unless the turn of a queued prompt begins in a moment",
+            ),
+            Self::Retrying => (
+                "retrying",
+                "a request to the model has failed and is tried again, so it still works",
+            ),
+            Self::TaskStarted => ("task_started", "a background task has begun"),
+            Self::TaskEnded => ("task_ended", "a background task has ended"),
+            Self::OtherConversation => (
+                "other_conversation",
+                "it is about a conversation that this session no longer shows",
+            ),
+            Self::InterruptReported => (
+                "interrupt_reported",
+                "a person has ended the turn, so no person has to look",
+            ),
+            Self::AfterInterrupt => (
+                "after_interrupt",
+                "it belongs to the turn that a person has ended, so it changes nothing",
+            ),
+            Self::ResultUnread => (
+                "result_unread",
+                "a subagent that outlived the turn has ended, so a person should look",
+            ),
+            Self::ClientExited => (
+                "client_exited",
+                "the terminal is gone and the turn runs on; the session ends with it",
             ),
             Self::TurnEnded => ("turn_ended", "the turn has ended, so a person should look"),
             Self::TurnEnding => (

@@ -57,6 +57,7 @@ impl Inspection {
 pub(super) fn is_moment(input: &Input) -> bool {
     match input {
         Input::Reported { .. }
+        | Input::Observed(_)
         | Input::Set { .. }
         | Input::RegistryChanged(_)
         | Input::ProcessExited(_)

@@ -85,6 +85,8 @@ pub(crate) enum Input {
         /// What the hook reports.
         report: Box<Report>,
     },
+    /// The agent's own files report something.
+    Observed(Box<Report>),
     /// A client sent `session.set`.
     Set {
         /// The client.

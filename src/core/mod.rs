@@ -147,6 +147,7 @@ impl Core {
                 request,
             } => self.handle_request(client, id, request, now),
             Input::Reported { client, id, report } => self.report(client, id, *report, now),
+            Input::Observed(report) => self.observe(*report, now),
             Input::Set {
                 client,
                 id,
@@ -173,12 +174,12 @@ impl Core {
             Input::RegistryChanged(update) => self.registry_changed(&update, now),
             Input::ProcessExited(process) => {
                 for key in self.sessions.open_keys_of(process) {
-                    self.change(&key, now, |session| session.exited(now.unix_ms));
+                    self.change(&key, now, |session| session.exited(process, now.unix_ms));
                 }
             }
             Input::ProcessUnwatchable(process) => {
                 for key in self.sessions.open_keys_of(process) {
-                    self.sessions.unwatch(&key);
+                    self.sessions.unwatch(&key, process);
                     self.lifecycle.touched_unwatched(now.uptime_ms);
                 }
             }

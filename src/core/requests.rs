@@ -7,11 +7,11 @@ use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
 
-use super::session::{Process, Session};
+use super::session::{Process, Processes, Session};
 use super::sessions::{Found, MAX_SESSIONS};
 use super::{AttentionRules, ClientId, Core, Effect, Now, fetching};
 use crate::codec::{self, Id, Request};
-use crate::event::{EventKind, Report, ReportedProcess, Timing};
+use crate::event::{EventKind, ProcessRole, Report, ReportedProcess, Source, Timing};
 use crate::os::process::ProcessId;
 use crate::protocol::{self, ErrorCode, Notice, NoticeCode, SetParams, StopReason, Usage};
 
@@ -99,61 +99,119 @@ impl Core {
         now: Now,
     ) {
         self.hook_events += 1;
+        let what = match self.place(&mut report, now) {
+            Ok(Some(key))
+                if self.sessions.get(&key).is_none()
+                    && self.refuse_if_full(client, id.as_ref(), now) =>
+            {
+                return;
+            }
+            Ok(key) => {
+                let result = protocol::ReportResult { accepted: true };
+                let accepted = id.map(|id| codec::reply(&id, &result));
+                self.feed.reply(client, accepted);
+                if let Some(key) = key {
+                    self.apply_report(&key, report, now);
+                }
+                return;
+            }
+            Err(what) => what,
+        };
+        self.refuse_report(client, id, &report, what, now);
+    }
+
+    /// What an agent's own files say.
+    pub(super) fn observe(&mut self, mut report: Report, now: Now) {
+        let Ok(Some(key)) = self.place(&mut report, now) else {
+            return;
+        };
+        if self.sessions.get(&key).is_some() || !self.sessions.is_full() {
+            self.apply_report(&key, report, now);
+        }
+    }
+
+    /// The key of the session that a report is about; `None`: of none. What is wrong with a report that says too little.
+    fn place(&mut self, report: &mut Report, now: Now) -> Result<Option<Box<str>>, &'static str> {
         // A stamp from a clock that runs ahead would make every later event look late.
         report.at = report.at.min(now.unix_ms);
-        let Some(mut event) = report.event.take() else {
-            let what = "sent an event that could not be read";
-            return self.refuse_report(client, id, &report, what, now);
+        let Some(event) = &report.event else {
+            return Err("sent an event that could not be read");
         };
-        self.learn_config_dir(&report);
         self.unknown_events += u64::from(event.kind == EventKind::Unknown);
+        self.learn_config_dir(report);
         let own_namespace = self.info.pid_namespace;
         let session_id = event.session_id.as_deref();
-        let accepted = id
-            .as_ref()
-            .map(|id| codec::reply(id, &protocol::ReportResult { accepted: true }));
+        let known = || session_id.and_then(|id| self.sessions.last_of(&report.agent, id));
         let is_gone = |process: ReportedProcess| {
             process.start.is_none() && process.namespace == own_namespace
         };
-        let key = if report.process.is_some_and(is_gone) {
+        if report.process.is_some_and(is_gone) {
             // The hook has outlived its agent and found no start: no session begins with that.
-            let known = session_id.and_then(|id| self.sessions.last_of(&report.agent, id));
-            if known.is_none() {
-                return self.feed.reply(client, accepted);
-            }
+            let key = known();
             report.process = None;
-            known
-        } else {
-            key_of(&report.agent, report.process, session_id, own_namespace)
-        };
-        let Some(key) = key else {
-            let what = "named neither its process nor its session";
-            return self.refuse_report(client, id, &report, what, now);
-        };
-        if self.sessions.get(&key).is_none() && self.refuse_if_full(client, id.as_ref(), now) {
-            return;
+            return Ok(key);
         }
-        self.feed.reply(client, accepted);
+        let process = match report.role {
+            ProcessRole::Own => report.process,
+            ProcessRole::Shared { .. } => report.process.filter(|_| session_id.is_none()),
+        };
+        let key = key_of(&report.agent, process, session_id, own_namespace);
+        let is_known = key
+            .as_deref()
+            .is_some_and(|key| self.sessions.get(key).is_some());
+        if !is_known && let Some(other) = self.other_key(report, process) {
+            return Ok(Some(other));
+        }
+        match key {
+            Some(key) => Ok(Some(key)),
+            None => Err("named neither its process nor its session"),
+        }
+    }
+
+    /// The key of an open session that a report is about although its own key is another: the sources of one conversation
+    /// do not all know its process.
+    fn other_key(&self, report: &Report, process: Option<ReportedProcess>) -> Option<Box<str>> {
+        let id = report.event.as_ref()?.session_id.as_deref()?;
+        let key = self.sessions.last_of(&report.agent, id)?;
+        let session = self.sessions.get(&key)?;
+        let is_same = match process {
+            Some(_) => session.is_unwatched() && session.is_agents(),
+            None => report.source == Source::File && !session.is_closed(),
+        };
+        is_same.then_some(key)
+    }
+
+    fn apply_report(&mut self, key: &str, mut report: Report, now: Now) {
+        let Some(mut event) = report.event.take() else {
+            return;
+        };
         let limits = std::mem::take(&mut event.limits);
         let account = report.account.as_ref();
         self.limits
             .apply_status_line(account, limits, report.at, &mut self.feed, now);
-        if self.sessions.get(&key).is_none() && !Session::begins_with(&event.kind) {
+        if self.sessions.get(key).is_none() && !Session::begins_with(&event.kind, report.source) {
             return;
         }
-        let process = report.process;
-        let process = process.map(|process| Process::of(process, own_namespace));
+        let own_namespace = self.info.pid_namespace;
+        let place = |process: ReportedProcess| Process::of(process, own_namespace);
+        let processes = Processes {
+            process: report.process.map(place),
+            client: match report.role {
+                ProcessRole::Own => None,
+                ProcessRole::Shared { client } => client.map(place),
+            },
+        };
         let prompts = self.settings.record_prompts;
         let make = || {
             let agent = report.agent.clone();
-            Some(Session::new(key.clone(), agent, report.timing, report.at))
+            Some(Session::new(key.into(), agent, report.timing, report.at))
         };
         let account = self.account_of_session(report.account.as_ref(), now);
         let change = |session: &mut Session| {
             let is_new = session.set_account(account);
-            session.apply_hook(&report, event, process, prompts, now.unix_ms) || is_new
+            session.apply_report(&report, event, processes, prompts, now.unix_ms) || is_new
         };
-        self.upsert(&key, now, report.at, make, change);
+        self.upsert(key, now, report.at, make, change);
     }
 
     fn refuse_report(

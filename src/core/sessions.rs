@@ -92,10 +92,10 @@ impl Sessions {
     ) -> Touched {
         let was_unwatched = self.get(key).is_some_and(Session::is_unwatched);
         let outcome = self.update(key, make, |session| {
-            let before = (session.watched_while_open(), session.timeout_ms());
+            let before = (session.watches(), session.timeout_ms());
             let changed = change(session);
             let is_sign = changed && session.commit_status(moment.at, moment.now, moment.settings);
-            let after = (session.watched_while_open(), session.timeout_ms());
+            let after = (session.watches(), session.timeout_ms());
             let is_first = changed && !std::mem::replace(&mut session.is_unpublished, changed);
             let is_unwatched = session.is_unwatched();
             (changed, is_first, before, after, is_sign, is_unwatched)
@@ -104,11 +104,13 @@ impl Sessions {
             return Touched::Nothing;
         };
         timers.set_session(key, before.1, after.1);
-        if before.0 != after.0 {
-            if let Some(process) = before.0 {
+        for process in before.0.into_iter().flatten() {
+            if !after.0.contains(&Some(process)) {
                 self.end_watch(process, feed);
             }
-            if let Some(process) = after.0 {
+        }
+        for process in after.0.into_iter().flatten() {
+            if !before.0.contains(&Some(process)) {
                 feed.push(Effect::Watch(process));
             }
         }
@@ -137,7 +139,7 @@ impl Sessions {
         };
         self.uncount(&session);
         timers.set_session(key, session.timeout_ms(), None);
-        if let Some(process) = session.watched_while_open() {
+        for process in session.watches().into_iter().flatten() {
             self.end_watch(process, feed);
         }
         if session.is_unpublished {
@@ -179,9 +181,9 @@ impl Sessions {
         }
     }
 
-    /// The process of the session can't be watched after all.
-    pub(crate) fn unwatch(&mut self, key: &str) {
-        self.update(key, || None, Session::unwatch);
+    /// This process of the session can't be watched after all.
+    pub(crate) fn unwatch(&mut self, key: &str, process: ProcessId) {
+        self.update(key, || None, |session| session.unwatch(process));
     }
 
     /// Moves the timer of this session after the settings have changed.
@@ -334,7 +336,7 @@ impl Sessions {
     pub(crate) fn open_keys_of(&self, process: ProcessId) -> Vec<Box<str>> {
         let of = self
             .iter()
-            .filter(|session| session.watched_while_open() == Some(process));
+            .filter(|session| session.watches().contains(&Some(process)));
         of.map(|session| session.key().into()).collect()
     }
 

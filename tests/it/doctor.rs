@@ -66,11 +66,14 @@ fn where_nothing_is_wrong_it_says_so() {
     assert!(output.stderr.is_empty(), "{:?}", output.stderr);
     // No manager is asked without `XDG_RUNTIME_DIR`, and a daemon by hand is as good.
     for (line, name) in text.lines().zip(NAMES) {
-        let level = if name == "service" { "note" } else { "ok" };
-        assert!(
-            line.starts_with(&format!("{level:5}  {name:8}  ")),
-            "{line}"
-        );
+        let levels: &[&str] = match name {
+            "service" => &["note"],
+            // On a busy machine a hook is slow.
+            "latency" => &["ok", "note"],
+            _ => &["ok"],
+        };
+        let begins = |level: &&str| line.starts_with(&format!("{level:5}  {name:8}  "));
+        assert!(levels.iter().any(begins), "{line}");
     }
     assert_eq!(text.lines().count(), NAMES.len(), "{text}");
     let socket = fixture.0.socket();

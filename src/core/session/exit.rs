@@ -1,19 +1,52 @@
 //! What the process table says of a session: that its process is gone, or stopped; and what long silence means where
 //! there is no process to watch.
 
-use super::{Ended, EndedBy, Session};
+use super::{Client, Ended, EndedBy, Session};
 use crate::core::evidence::{Observation, Rule};
+use crate::os::process::ProcessId;
 use crate::protocol::{EndReason, EvidenceKind};
 
 impl Session {
-    /// Its process is gone. True if that closed it.
-    pub(crate) fn exited(&mut self, at: u64) -> bool {
+    /// A process of it is gone. True if that changed anything.
+    pub(crate) fn exited(&mut self, process: ProcessId, at: u64) -> bool {
+        if self.watches()[0] != Some(process) {
+            return self.client_exited(at);
+        }
         let (reason, rule) = if self.registry_removed {
             (EndReason::Exited, Rule::Exited)
         } else {
             (EndReason::Crashed, Rule::Crashed)
         };
         self.close(at, "exited", reason, EndedBy::Exit, rule)
+    }
+
+    /// The terminal is gone through which a person saw it. What runs in it runs on, and is the last.
+    fn client_exited(&mut self, at: u64) -> bool {
+        if self.ended.is_some() {
+            return false;
+        }
+        self.client = Client::Gone;
+        self.attended = false;
+        self.description.terminal = None;
+        if self.turns.now().runs() {
+            self.evidence.process = Some(Observation {
+                at,
+                what: "exited".into(),
+            });
+            let rule = Rule::ClientExited;
+            self.log_evidence(at, EvidenceKind::Process, "exited".into(), rule);
+        } else {
+            self.close_detached(at);
+        }
+        true
+    }
+
+    /// Closes a session whose terminal is gone, once no turn runs.
+    pub(super) fn close_detached(&mut self, at: u64) {
+        if self.client == Client::Gone && !self.turns.now().runs() {
+            let reason = EndReason::Exited;
+            self.close(at, "exited", reason, EndedBy::Exit, Rule::Exited);
+        }
     }
 
     /// True if its process was stopped when it was seen last.

@@ -1,77 +1,116 @@
-//! What hooks report of a session: its conversation, its directory, the events of its turn, its end.
+//! What hooks and an agent's files report of a session: its conversation, its directory, the events of its turn, its end.
 //!
 //! Events are ordered by the stamp of the hook that saw them, not by arrival: one that was overtaken still moves the
 //! turn, at its place in the [`ReorderBuffer`](crate::core::turn::reorder::ReorderBuffer).
 
 use super::record::asks;
-use super::{Ended, EndedBy, Process, Session, Title, replace};
+use super::{Ended, EndedBy, Processes, Session, Title, replace};
 use crate::core::evidence::{Observation, Rule};
 use crate::core::turn::HookEvent;
 use crate::core::turn::reorder::{Step, TooLate};
-use crate::event::{AgentEvent, EventKind, Report, TurnEvent};
+use crate::event::{AgentEvent, EventKind, Report, Source, TurnEvent};
 use crate::protocol::{EndReason, EvidenceKind};
 
 impl Session {
-    /// True if an event of this kind may begin a session.
-    pub(crate) fn begins_with(kind: &EventKind) -> bool {
+    /// True if an event of this kind may begin a session. What a file says of a turn may be about one that ended long ago.
+    pub(crate) fn begins_with(kind: &EventKind, source: Source) -> bool {
         match kind {
             EventKind::SessionStarted | EventKind::SessionSeen => true,
             EventKind::SessionEnded { .. } | EventKind::Noted | EventKind::Unknown => false,
+            EventKind::Turn(_) if source == Source::File => false,
             EventKind::Turn(turn) => !matches!(turn, TurnEvent::SubagentEnded),
         }
     }
 
-    /// Applies a hook's event; false if it changed nothing. `prompts`: whether a prompt's text may be kept. `now` in ms
-    /// since the epoch.
-    pub(crate) fn apply_hook(
+    /// Applies an event that a hook or a file has reported; false if it changed nothing. `prompts`: whether a prompt's text
+    /// may be kept. `now` in ms since the epoch.
+    pub(crate) fn apply_report(
         &mut self,
         report: &Report,
         event: AgentEvent,
-        process: Option<Process>,
+        processes: Processes,
         prompts: bool,
         now: u64,
     ) -> bool {
         self.timing = report.timing;
-        let last = self.evidence.hook.as_ref();
+        let source = report.source;
+        let kind = match source {
+            Source::Hook => EvidenceKind::Hook,
+            Source::File => EvidenceKind::File,
+        };
+        let last = self.evidence.of(source).as_ref().map(|last| last.at);
         // A stamp later than now was given before the clock was set back: no event is older than that.
-        if last.is_some_and(|last| last.at > now) {
+        if last.is_some_and(|last| last > now) {
             self.turns.forget_stamps();
         }
-        let is_older_than = |last: Option<&Observation>| {
-            last.is_some_and(|last| report.at < last.at && last.at <= now)
-        };
+        let is_older_than =
+            |last: Option<u64>| last.is_some_and(|last| report.at < last && last <= now);
         let name = event.name.clone();
+        if self.is_of_former_conversation(report, &event) {
+            self.log_evidence(report.at, kind, name, Rule::OtherConversation);
+            return true;
+        }
+        let attended = report.attended.or(event.attended).unwrap_or(self.attended);
         if is_older_than(last) {
             // It still happened. What it says of the present (directory, mode, conversation) a newer one has said.
             if self.ended.is_some() {
                 return false;
             }
-            let attended = report.attended.unwrap_or(self.attended);
             let outcome = self.advance(event, report.at, attended, prompts);
             let rule = outcome.unwrap_or(Rule::TooLate);
-            self.log_evidence(report.at, EvidenceKind::Hook, name, rule);
+            self.log_evidence(report.at, kind, name, rule);
             return outcome.is_ok();
         }
-        let report_is_newer = is_older_than(self.evidence.report.as_ref());
-        self.evidence.hook = Some(Observation {
+        let report_is_newer = is_older_than(self.evidence.report.as_ref().map(|last| last.at));
+        *self.evidence.of(source) = Some(Observation {
             at: report.at,
             what: name.clone(),
         });
         if self.stays_closed(&event.kind, report.at) {
-            self.log_evidence(report.at, EvidenceKind::Hook, name, Rule::ClosedAlready);
+            self.log_evidence(report.at, kind, name, Rule::ClosedAlready);
             return true;
         }
+        let was_closed = self.is_closed();
         self.reopen();
         if !report_is_newer {
             self.scripted = None;
         }
-        self.set_process(process);
-        self.attended = report.attended.unwrap_or(self.attended);
+        self.set_processes(processes);
+        self.attended = attended;
+        let former = self.identity.id.clone();
         let event = self.describe(report, event, prompts);
-        let rule = self.advance(event, report.at, self.attended, prompts);
+        let rule = if event.kind == EventKind::SessionSeen {
+            let is_another = was_closed || self.identity.id != former || self.evidence.is_first();
+            self.seen(report.at, is_another)
+        } else {
+            self.advance(event, report.at, self.attended, prompts)
+        };
         let rule = rule.unwrap_or(Rule::TooLate);
-        self.log_evidence(report.at, EvidenceKind::Hook, name, rule);
+        self.log_evidence(report.at, kind, name, rule);
         true
+    }
+
+    /// A source shows the session open. `is_another`: it was not, or another conversation was.
+    fn seen(&mut self, at: u64, is_another: bool) -> Result<Rule, TooLate> {
+        if is_another {
+            let reset = Step::Reset(Rule::SessionSeen);
+            self.turns.insert(at, reset, self.timing)?;
+        }
+        Ok(Rule::SessionSeen)
+    }
+
+    /// True if a file still writes of a conversation that the session has left.
+    fn is_of_former_conversation(&self, report: &Report, event: &AgentEvent) -> bool {
+        let is_about_turn = match &event.kind {
+            EventKind::SessionStarted | EventKind::SessionSeen => false,
+            EventKind::SessionEnded { .. } => true,
+            EventKind::Turn(turn) => !matches!(turn, TurnEvent::PromptSubmitted { .. }),
+            EventKind::Noted | EventKind::Unknown => true,
+        };
+        let id = event.session_id.as_deref();
+        report.source == Source::File
+            && is_about_turn
+            && id.is_some_and(|id| self.had_id(id) && !self.has_id(id))
     }
 
     /// Takes what the event says of the present.
@@ -103,7 +142,8 @@ impl Session {
         replace(&mut description.model, event.model.take());
         description.context_percent = event.context_percent.or(description.context_percent);
         description.cost_usd = event.cost_usd.or(description.cost_usd);
-        if !matches!(event.kind, EventKind::Noted | EventKind::Unknown) {
+        let is_newest = report.source == Source::Hook || report.at >= self.identity.id_at;
+        if is_newest && !matches!(event.kind, EventKind::Noted | EventKind::Unknown) {
             self.identity.id_at = report.at;
             if self.set_session_id(event.session_id.take()) {
                 // The title was about another conversation.
@@ -126,6 +166,7 @@ impl Session {
         };
         match (ended.by, event) {
             (_, EventKind::SessionStarted) => false,
+            (_, EventKind::SessionSeen) => at <= ended.at,
             // The agent's own end, which the exit had overtaken.
             (
                 EndedBy::Exit | EndedBy::Silence,
@@ -140,7 +181,7 @@ impl Session {
             }
             (EndedBy::Agent | EndedBy::Exit, _) => true,
             (EndedBy::Silence | EndedBy::Script, event) => {
-                at < ended.at || !Self::begins_with(event)
+                at < ended.at || !Self::begins_with(event, Source::Hook)
             }
         }
     }
@@ -172,7 +213,8 @@ impl Session {
                 self.ended = Some(Ended { at, reason, by });
                 return Ok(Rule::SessionEnded);
             }
-            EventKind::SessionSeen | EventKind::Noted => return Ok(Rule::Noted),
+            EventKind::SessionSeen => return Ok(Rule::SessionSeen),
+            EventKind::Noted => return Ok(Rule::Noted),
             EventKind::Unknown => return Ok(Rule::Unknown),
             EventKind::Turn(turn) => {
                 self.set_title_from_prompt(&turn, prompts);

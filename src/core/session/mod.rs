@@ -47,6 +47,26 @@ impl Process {
     }
 }
 
+/// The processes of a report.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Processes {
+    /// The one that runs the conversation.
+    pub(crate) process: Option<Process>,
+    /// The one of the terminal through which a person sees the session, where that is another.
+    pub(crate) client: Option<Process>,
+}
+
+/// The process of the terminal through which a person sees a session that another process runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Client {
+    /// There is none, or it is not known.
+    #[default]
+    Unknown,
+    Attached(Process),
+    /// It has ended while a turn ran: the session ends with the turn.
+    Gone,
+}
+
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Ended {
@@ -160,6 +180,7 @@ pub(crate) struct Session {
     identity: Identity,
     description: Description,
     process: Option<Process>,
+    client: Client,
     /// Since when its process is stopped by a signal, as far as it was seen, in ms since the epoch.
     stopped_since: Option<u64>,
     /// Whether a person sits at the session.
@@ -195,6 +216,7 @@ impl Session {
             },
             description: Description::default(),
             process: None,
+            client: Client::Unknown,
             stopped_since: None,
             attended: true,
             turns: ReorderBuffer::default(),
@@ -249,10 +271,31 @@ impl Session {
         self.ended.as_ref().map(|ended| ended.at)
     }
 
-    /// The process whose exit closes it, while it is open.
+    /// The process that a person deals with, if its exit is seen, while the session is open.
     pub(crate) fn watched_while_open(&self) -> Option<ProcessId> {
-        let process = self.process.filter(|_| self.ended.is_none());
-        process.and_then(|process| process.watched)
+        let [process, client] = self.watches();
+        client.or(process)
+    }
+
+    /// The processes whose exits are watched, while it is open: the one that runs it, and its client's.
+    pub(crate) fn watches(&self) -> [Option<ProcessId>; 2] {
+        if self.ended.is_some() {
+            return [None, None];
+        }
+        let watched = |process: Process| process.watched;
+        let client = match self.client {
+            Client::Attached(client) => Some(client),
+            Client::Unknown | Client::Gone => None,
+        };
+        [self.process.and_then(watched), client.and_then(watched)]
+    }
+
+    /// The process that a person deals with: the client's, where another one runs the conversation.
+    fn shown_process(&self) -> Option<Process> {
+        match self.client {
+            Client::Attached(client) => Some(client),
+            Client::Unknown | Client::Gone => self.process,
+        }
     }
 
     /// True if it is open and has no process whose exit would close it.
@@ -312,9 +355,15 @@ impl Session {
         self.identity.previous_ids.iter().any(|id| **id == *name)
     }
 
-    /// True if its agent has reported it, by a hook or in its registry; false if only scripts have.
+    /// True if its agent has reported it, by a hook or in its files; false if only scripts have.
     pub(crate) fn is_agents(&self) -> bool {
-        self.evidence.hook.is_some() || self.evidence.registry.is_some()
+        let Evidence {
+            hook,
+            registry,
+            file,
+            ..
+        } = &self.evidence;
+        hook.is_some() || registry.is_some() || file.is_some()
     }
 
     /// True if its key or id begins with `prefix`.
@@ -323,10 +372,14 @@ impl Session {
         self.key().starts_with(prefix) || id.is_some_and(|id| id.starts_with(prefix))
     }
 
-    /// Its process can't be watched after all.
-    pub(crate) fn unwatch(&mut self) {
-        if let Some(process) = &mut self.process {
-            process.watched = None;
+    /// This process can't be watched after all.
+    pub(crate) fn unwatch(&mut self, unwatchable: ProcessId) {
+        let client = match &mut self.client {
+            Client::Attached(client) => Some(client),
+            Client::Unknown | Client::Gone => None,
+        };
+        for process in self.process.iter_mut().chain(client) {
+            process.watched = process.watched.filter(|watched| *watched != unwatchable);
         }
     }
 
@@ -360,6 +413,7 @@ impl Session {
     /// change was a sign of a source.
     pub(crate) fn commit_status(&mut self, at: u64, now: Now, settings: Settings) -> bool {
         let is_sign = std::mem::take(&mut self.sign.is_new);
+        self.close_detached(at);
         if is_sign {
             self.sign.uptime_ms = now.uptime_ms;
             self.sign.unix_ms = now.unix_ms;
@@ -393,19 +447,24 @@ impl Session {
         is_sign
     }
 
-    /// Its process, if it was reported. Whether another one is stopped is not known.
-    fn set_process(&mut self, process: Option<Process>) {
-        let Some(process) = process else {
-            return;
-        };
-        if self.process.and_then(|known| known.watched) != process.watched {
+    /// Its processes, as far as they were reported. Whether another one is stopped is not known.
+    fn set_processes(&mut self, processes: Processes) {
+        let before = self.watched_while_open();
+        if let Some(process) = processes.process {
+            self.process = Some(process);
+        }
+        if let Some(client) = processes.client {
+            self.client = Client::Attached(client);
+        }
+        if self.watched_while_open() != before {
             self.stopped_since = None;
         }
-        self.process = Some(process);
     }
 
     fn reopen(&mut self) {
-        self.ended = None;
+        if self.ended.take().is_some() {
+            self.client = Client::Unknown;
+        }
         self.evidence.process = None;
         self.registry_removed = false;
         self.stopped_since = None;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Ended, EndedBy, Process, Scripted, Session, Title, replace};
+use super::{Ended, EndedBy, Process, Processes, Scripted, Session, Title, replace};
 use crate::core::evidence::{Observation, Rule};
 use crate::protocol::{self, EndReason, EvidenceKind, SetParams, Status, WaitingFor, one_line};
 
@@ -27,7 +27,10 @@ impl Session {
             self.description.start_cwd = cwd.map(Into::into);
         }
         replace(&mut self.description.cwd, cwd.map(Into::into));
-        self.set_process(process);
+        self.set_processes(Processes {
+            process,
+            client: None,
+        });
         if params.status == Status::Closed {
             self.ended = Some(Ended {
                 at,

@@ -4,10 +4,13 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Hooks, LastTurn, MAX_MEMBERS, PendingPrompt, Phase, Reminder, Source, Turn};
+use super::{Ending, Hooks, LastTurn, MAX_MEMBERS, PendingPrompt, Phase, Reminder, Source, Turn};
 use crate::core::evidence::Rule;
 use crate::event::{PromptOrigin, RegistryStatus, Remaining, Timing, Tool, TurnEvent};
 use crate::protocol::WaitingFor;
+
+/// How late, in ms after an interrupt, the rest of the turn may come: a command may take seconds to die.
+const AFTERMATH_MS: u64 = 10_000;
 
 /// One event of a hook, with the agent that it is of.
 #[derive(Debug, Clone)]
@@ -36,6 +39,9 @@ impl Turn {
             && self.background.is_over(id, starts, at, timing)
         {
             return Rule::AfterTheEnd;
+        }
+        if main && let Some(rule) = self.late(&event, at, timing) {
+            return rule;
         }
         match event {
             TurnEvent::PromptSubmitted { text, origin } => {
@@ -77,7 +83,7 @@ impl Turn {
             }
             TurnEvent::SubagentEnded => self.subagent_ended(subagent, at),
             TurnEvent::Asked {
-                id: _,
+                id,
                 waiting_for,
                 tool,
             } => {
@@ -85,14 +91,19 @@ impl Turn {
                 if !attended {
                     return Rule::NobodyToAsk;
                 }
-                self.prompted(prompt(subagent, waiting_for, tool, at));
+                self.prompted(PendingPrompt {
+                    id,
+                    ..prompt(subagent, waiting_for, tool, at)
+                });
                 Rule::Asked
             }
             TurnEvent::AskReminded if !attended => Rule::NobodyToAsk,
             TurnEvent::AskReminded => self.ask_reminded(at),
-            TurnEvent::Answered { id: _ } => {
-                self.pending
-                    .retain(|prompt| prompt.subagent.as_deref() != subagent);
+            TurnEvent::Answered { id } => {
+                self.pending.retain(|prompt| match &id {
+                    Some(id) => prompt.id.as_ref() != Some(id),
+                    None => prompt.subagent.as_deref() != subagent,
+                });
                 self.mark_active(subagent, prompt_id, at, timing);
                 Rule::Answered
             }
@@ -105,7 +116,9 @@ impl Turn {
                 Rule::Compacted
             }
             // Only the main agent's end is the turn's.
-            TurnEvent::Ended { .. } | TurnEvent::Failed { .. } if !main => {
+            TurnEvent::Ended { .. } | TurnEvent::Failed { .. } | TurnEvent::Interrupted
+                if !main =>
+            {
                 self.subagent_ended(subagent, at)
             }
             TurnEvent::Ended { .. } if self.is_of_former_turn(prompt_id.as_deref()) => {
@@ -116,30 +129,25 @@ impl Turn {
                     self.drop_queued();
                 }
                 self.prompt_id = prompt_id.or(self.prompt_id.take());
-                self.ended(
-                    remaining.map(|remaining| *remaining).unwrap_or_default(),
-                    at,
-                    timing,
-                )
+                self.ended(remaining, at, timing)
             }
-            TurnEvent::Retrying { .. } => {
+            TurnEvent::Retrying { error } => {
                 self.mark_active(subagent, prompt_id, at, timing);
-                Rule::Active
+                if main {
+                    self.retrying = Some(error);
+                }
+                Rule::Retrying
             }
             TurnEvent::TaskStarted(task) => {
                 self.background.task_runs(task);
-                Rule::Noted
+                Rule::TaskStarted
             }
             TurnEvent::TaskEnded(id) => {
                 self.background.ended(&id, at);
-                Rule::Noted
+                Rule::TaskEnded
             }
             TurnEvent::Status(status) => self.apply_registry(status, attended, at, timing),
-            TurnEvent::Interrupted => {
-                self.end();
-                self.set_last(LastTurn::Interrupted);
-                Rule::Interrupted
-            }
+            TurnEvent::Interrupted => self.interrupted(at),
             TurnEvent::Failed { error } => {
                 self.prompt_id = prompt_id.or(self.prompt_id.take());
                 self.end();
@@ -148,6 +156,44 @@ impl Turn {
                 Rule::TurnFailed
             }
         }
+    }
+
+    /// What becomes of an event of the main agent that belongs to a turn that is over; `None`: it does not.
+    fn late(&mut self, event: &TurnEvent, at: u64, timing: Timing) -> Option<Rule> {
+        let is_trace = match event {
+            TurnEvent::ToolEnded { .. }
+            | TurnEvent::BatchEnded
+            | TurnEvent::Active
+            | TurnEvent::Retrying { .. } => true,
+            TurnEvent::ToolStarted { .. } => {
+                let interrupted_at = self.interrupted_at?;
+                return (at <= interrupted_at.saturating_add(timing.race_ms))
+                    .then_some(Rule::AfterInterrupt);
+            }
+            TurnEvent::Ended { .. } | TurnEvent::Failed { .. } => false,
+            _ => return None,
+        };
+        if let Some(interrupted_at) = self.interrupted_at {
+            return (at <= interrupted_at.saturating_add(AFTERMATH_MS))
+                .then_some(Rule::AfterInterrupt);
+        }
+        let ending = self.ending.as_ref().filter(|_| is_trace)?;
+        let is_late = at <= ending.at.saturating_add(timing.race_ms);
+        is_late.then_some(Rule::AfterTheEnd)
+    }
+
+    /// A person has ended the turn, or a "No" has.
+    fn interrupted(&mut self, at: u64) -> Rule {
+        let ran = self.is_open() || !self.pending.is_empty();
+        self.interrupted_at = Some(at);
+        if !ran {
+            return Rule::AfterTheEnd;
+        }
+        self.answer_all();
+        self.end();
+        self.over_at = at;
+        self.set_last(LastTurn::Interrupted);
+        Rule::InterruptReported
     }
 
     fn prompt_submitted(
@@ -159,6 +205,8 @@ impl Turn {
         timing: Timing,
     ) -> Rule {
         let was_open = self.is_open() && prompt_id == self.prompt_id;
+        // The end of the turn before, of which no person has been shown the result.
+        self.ending = None;
         self.begin(prompt_id, at, timing);
         self.reminder = Reminder::Unreported;
         self.activity = None;
@@ -172,6 +220,12 @@ impl Turn {
                     self.phase = Phase::RunningWithQueued;
                     return Rule::PromptQueued;
                 }
+                Rule::PromptStarted
+            }
+            PromptOrigin::PersonNow => {
+                self.seen();
+                self.answer_all();
+                self.phase = Phase::Running;
                 Rule::PromptStarted
             }
             PromptOrigin::Agent => Rule::AgentPrompted,
@@ -248,9 +302,30 @@ impl Turn {
         Rule::IdleReminded
     }
 
-    fn ended(&mut self, remaining: Remaining, at: u64, timing: Timing) -> Rule {
+    fn ended(&mut self, remaining: Option<Box<Remaining>>, at: u64, timing: Timing) -> Rule {
+        if timing.settle_end_ms > 0 && self.is_open() {
+            self.answer(None);
+            self.retrying = None;
+            self.ending
+                .get_or_insert_with(|| Box::new(Ending { at, remaining }));
+            return Rule::TurnEndSettles;
+        }
+        self.end_turn(remaining, at, timing)
+    }
+
+    /// The end of the turn has lasted.
+    pub(super) fn settle_end(&mut self, timing: Timing) -> Rule {
+        match self.ending.take() {
+            Some(ending) => self.end_turn(ending.remaining, ending.at, timing),
+            None => Rule::TurnEnded,
+        }
+    }
+
+    fn end_turn(&mut self, remaining: Option<Box<Remaining>>, at: u64, timing: Timing) -> Rule {
         let next = self.phase == Phase::RunningWithQueued;
-        self.background.turn_ended(remaining, at);
+        if let Some(remaining) = remaining {
+            self.background.turn_ended(*remaining, at);
+        }
         if !next {
             self.finish();
         }
@@ -301,8 +376,14 @@ impl Turn {
 
     fn subagent_ended(&mut self, subagent: Option<&str>, at: u64) -> Rule {
         self.answer(subagent);
+        let ran = self.background.is_working();
         if let Some(id) = subagent {
             self.background.ended(id, at);
+        }
+        if ran && !self.runs() && self.last == LastTurn::Interrupted {
+            // It outlived the turn that a person has ended, and its result starts no other.
+            self.finish();
+            return Rule::ResultUnread;
         }
         Rule::SubagentEnded
     }
@@ -327,6 +408,9 @@ impl Turn {
     fn begin(&mut self, prompt_id: Option<Box<str>>, at: u64, timing: Timing) {
         self.clear_failure();
         self.worked_at = at;
+        self.interrupted_at = None;
+        self.ending = None;
+        self.retrying = None;
         // The turn of a queued prompt has begun, but its id is not known before its first event.
         let is_unnamed = self.phase == Phase::Running && self.prompt_id.is_none();
         let is_another = prompt_id.is_some() && prompt_id != self.prompt_id;
@@ -404,6 +488,7 @@ fn prompt(
     at: u64,
 ) -> PendingPrompt {
     PendingPrompt {
+        id: None,
         subagent: subagent.map(Into::into),
         waiting_for,
         tool,
@@ -412,9 +497,13 @@ fn prompt(
     }
 }
 
-/// Keeps one prompt of each agent about each call.
+/// Keeps one prompt of each agent about each call, or of each id.
 fn put(prompts: &mut Vec<PendingPrompt>, prompt: PendingPrompt) {
-    prompts.retain(|other| other.subagent != prompt.subagent || other.tool != prompt.tool);
+    let is_other = |other: &PendingPrompt| match (&other.id, &prompt.id) {
+        (Some(other), Some(id)) => other != id,
+        _ => other.subagent != prompt.subagent || other.tool != prompt.tool,
+    };
+    prompts.retain(is_other);
     if prompts.len() < MAX_MEMBERS {
         prompts.push(prompt);
     }

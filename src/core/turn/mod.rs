@@ -14,7 +14,7 @@ pub(crate) mod reorder;
 use std::borrow::Cow;
 
 use self::background::Background;
-use crate::event::{RegistryStatus, Tool};
+use crate::event::{RegistryStatus, Remaining, Tool};
 use crate::protocol::{self, Resume, Status, WaitingFor, one_line};
 
 pub(crate) use self::hook::HookEvent;
@@ -35,6 +35,8 @@ enum Source {
 /// A question of an agent to a person; also one that it would ask about a tool call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PendingPrompt {
+    /// The agent's id of it, if it has one.
+    id: Option<Box<str>>,
     subagent: Option<Box<str>>,
     waiting_for: WaitingFor,
     tool: Option<Tool>,
@@ -70,6 +72,13 @@ enum LastTurn {
     Unseen,
     /// It ended in this error.
     Failed(Box<str>),
+}
+
+/// The end of a turn that counts once it has lasted for a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ending {
+    at: u64,
+    remaining: Option<Box<Remaining>>,
 }
 
 /// What a reminder of a dialog is about.
@@ -110,6 +119,12 @@ pub(crate) struct Turn {
     background: Background,
     /// The last tool: what a person sees the agent do.
     activity: Option<Tool>,
+    /// The error of a request to the model that is being tried again.
+    retrying: Option<Box<str>>,
+    /// The turn runs, and has ended unless another begins in a moment.
+    ending: Option<Box<Ending>>,
+    /// The stamp of the reported interrupt of the turn that ran last.
+    interrupted_at: Option<u64>,
     last: LastTurn,
     hooks: Hooks,
     /// When the turn that runs, or ran last, began: the stamp of its first hook, or of the registry's busy before it.
@@ -133,6 +148,11 @@ impl Turn {
             None if self.is_open() || self.background.is_working() => (Status::Working, None),
             None => (Status::Idle, None),
         }
+    }
+
+    /// True if something goes on that a person has started: a turn, a question, a subagent.
+    pub(crate) fn runs(&self) -> bool {
+        self.is_open() || self.background.is_working() || !self.pending.is_empty()
     }
 
     fn is_open(&self) -> bool {
@@ -201,10 +221,11 @@ impl Turn {
                 | LastTurn::Interrupted
                 | LastTurn::Unseen => None,
             },
-            Status::Working => match &self.activity {
-                Some(activity) => Some(cut(&tool_line(activity, ": "))),
-                None if self.is_open() => None,
-                None => counted(self.subagents(), "subagent").map(Into::into),
+            Status::Working => match (&self.retrying, &self.activity) {
+                (Some(error), _) => Some(cut(&format!("retrying: {error}"))),
+                (None, Some(activity)) => Some(cut(&tool_line(activity, ": "))),
+                (None, None) if self.is_open() => None,
+                (None, None) => counted(self.subagents(), "subagent").map(Into::into),
             },
             Status::Idle => self.idle_reason().map(Into::into),
             Status::Closed | Status::Unknown => None,
@@ -248,6 +269,8 @@ impl Turn {
         self.answer(None);
         self.phase = Phase::Idle;
         self.activity = None;
+        self.retrying = None;
+        self.ending = None;
     }
 
     /// A turn has ended, and no person has looked since.
@@ -296,6 +319,7 @@ impl Turn {
     fn infer_prompt(&self, waiting_for: Option<WaitingFor>, at: u64) -> PendingPrompt {
         let tool = self.tool_calls.last();
         PendingPrompt {
+            id: None,
             subagent: tool.and_then(|tool| tool.subagent.clone()),
             waiting_for: waiting_for
                 .or(tool.map(|tool| tool.waiting_for))

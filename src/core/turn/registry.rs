@@ -23,6 +23,8 @@ enum Elapsed {
     Lapsed,
     /// A scheduled prompt has not come.
     Overdue,
+    /// No queued prompt has followed the turn's end.
+    Ended,
 }
 
 impl Turn {
@@ -126,6 +128,10 @@ impl Turn {
         self.over_at = 0;
         self.unreported_at = None;
         self.last_prompt = None;
+        self.interrupted_at = None;
+        if let Some(ending) = &mut self.ending {
+            ending.at = 0;
+        }
         self.background.forget_stamps();
         self.registry = self.registry.map(|(status, _)| (status, 0));
         for prompt in self.pending.iter_mut().chain(&mut self.tool_calls) {
@@ -152,7 +158,15 @@ impl Turn {
         // While a turn runs, the agent holds a scheduled prompt back.
         let overdue_at = overdue_at.filter(|_| !self.is_open());
         let overdue = overdue_at.map(|at| (at.max(self.over_at), Elapsed::Overdue));
+        let ending = self.ending.as_ref();
+        let ended = ending.map(|ending| {
+            (
+                ending.at.saturating_add(timing.settle_end_ms),
+                Elapsed::Ended,
+            )
+        });
         let next = self.registry_timeout(timing).into_iter().chain(overdue);
+        let next = next.chain(ended);
         next.min_by_key(|(at, _)| *at)
     }
 
@@ -215,7 +229,8 @@ impl Turn {
             .unconfirmed()
             .filter(|_| self.is_registered_busy(timing))
         {
-            return Some((at.max(asked_at) + timing.confirm_ms, Elapsed::Lapsed));
+            let due = at.max(asked_at).saturating_add(timing.confirm_ms);
+            return Some((due, Elapsed::Lapsed));
         }
         if self.is_open() || self.background.is_working() || !self.pending.is_empty() {
             return None;
@@ -268,6 +283,7 @@ impl Turn {
                 self.answer_all();
                 Rule::AskLapsed
             }
+            Elapsed::Ended => self.settle_end(timing),
             Elapsed::Overdue => {
                 self.background.remove_overdue(at, timing);
                 Rule::ScheduleOverdue
@@ -281,8 +297,8 @@ impl Turn {
         let was_asking = !self.pending.is_empty();
         let phase = self.phase;
         // A hook that was overtaken by its turn's end has opened the turn again.
-        let had_ended =
-            self.over_at > self.began_at && self.worked_at <= self.over_at + timing.race_ms;
+        let had_ended = self.ending.is_some()
+            || self.over_at > self.began_at && self.worked_at <= self.over_at + timing.race_ms;
         let shows_task = matches!(self.registry, Some((RegistryStatus::Shell, _)));
         self.background.end_subagents(|_| false);
         self.background.set_by_registry(shows_task);

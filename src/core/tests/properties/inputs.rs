@@ -13,8 +13,8 @@ use crate::core::tests::{EPOCH, MINUTE, NAMESPACE};
 use crate::core::{AttentionRules, Settings};
 use crate::event::{
     AgentEvent, BackgroundTask, EventKind, ProcessRole, PromptOrigin, RegistryEntry,
-    RegistryStatus, RegistryUpdate, Remaining, Report, ReportedProcess, Schedule, TaskKind, Tool,
-    TurnEvent,
+    RegistryStatus, RegistryUpdate, Remaining, Report, ReportedProcess, Schedule, Source, TaskKind,
+    Tool, TurnEvent,
 };
 use crate::limits::{Account, FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::process::ProcessId;
@@ -304,7 +304,7 @@ fn report() -> impl Strategy<Value = Ask> {
                 terminal: None,
                 config_dir: Some("/home/dev/.claude".into()),
                 account,
-                source: EvidenceKind::Hook,
+                source: Source::Hook,
                 role: ProcessRole::Own,
                 event,
             }))
