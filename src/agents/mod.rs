@@ -196,7 +196,7 @@ pub enum CommandForm {
 }
 
 /// Every agent.
-pub(crate) const ALL: &[&Agent] = &[DEFAULT];
+pub(crate) const ALL: &[&Agent] = &[DEFAULT, &opencode::AGENT];
 
 /// What only the command line needs of each agent. Separate from [`ALL`], which the service uses: unreferenced code is
 /// not linked, so `agent-consoled` has neither HTTP nor TLS.

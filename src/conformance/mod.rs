@@ -9,6 +9,8 @@ mod expectation;
 mod order;
 mod recording;
 mod replay;
+mod scene;
+mod stage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,8 @@ use serde_json::Value;
 use self::expectation::{Expectation, follow, follow_lasting};
 use self::recording::Recording;
 use self::replay::{Replay, Sources};
+use self::scene::Scene;
+use self::stage::Stage;
 use crate::agents::{self, Agent};
 use crate::event::AgentEvent;
 
@@ -64,11 +68,17 @@ fn recordings(agent: &Agent) -> Vec<PathBuf> {
     recordings
 }
 
-/// Replays every recording of every agent; panics with all failures.
+/// The agents that keep a registry of running processes.
+fn with_registry() -> impl Iterator<Item = &'static Agent> {
+    let all = agents::ALL.iter().copied();
+    all.filter(|agent| agent.registry.is_some())
+}
+
+/// Replays every recording of every agent with a registry; panics with all failures.
 #[track_caller]
 fn each(sources: Sources, check: impl Fn(&Replay, &Expectation) -> Result<(), String>) {
     let mut failures = Vec::new();
-    for agent in agents::ALL {
+    for agent in with_registry() {
         for path in recordings(agent) {
             let recording = Recording::read(&path);
             let expectation = Expectation::read(&path);
@@ -112,6 +122,20 @@ fn a_person_at_the_terminal_would_say_the_same() {
         }
         Ok(())
     });
+}
+
+/// The same of agents without a registry: hooks, plugins and files.
+#[test]
+fn each_step_of_a_run_is_shown() {
+    let mut failures = Vec::new();
+    for agent in agents::ALL.iter().filter(|agent| agent.registry.is_none()) {
+        for path in recordings(agent) {
+            let scene = Scene::read(&path);
+            let (_, wrong) = scene.judge(&Stage::play(agent, &scene));
+            failures.extend(wrong.into_iter().map(|why| format!("{} {why}", agent.name)));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 /// Hooks that were never installed: the statuses that last.

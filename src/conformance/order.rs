@@ -39,7 +39,7 @@ struct Hook {
 /// The hooks of every recording, with the agent that they are of.
 fn hooks() -> Vec<(&'static Agent, Vec<Hook>)> {
     let mut all = Vec::new();
-    for &agent in agents::ALL {
+    for agent in super::with_registry() {
         for path in recordings(agent) {
             let entries = Recording::read(&path).entries.into_iter();
             let hooks = entries.filter_map(|entry| match entry.fact {
@@ -171,7 +171,7 @@ fn paused<'a>(recording: &Recording, expectation: &'a Expectation) -> Vec<(u64, 
 /// All sources, each late: wherever the recording pauses, what is shown is as a person would say.
 #[test]
 fn late_facts_change_nothing_that_lasts() {
-    for &agent in agents::ALL {
+    for agent in super::with_registry() {
         for path in recordings(agent) {
             let recording = Recording::read(&path);
             let expectation = Expectation::read(&path);

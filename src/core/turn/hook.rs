@@ -368,7 +368,9 @@ impl Turn {
         if self.pending.iter().any(is_it) {
             self.pending.retain(|prompt| !is_it(prompt));
         } else {
-            self.pending.retain(|prompt| !of_tool(prompt));
+            // An ask with an id is answered by that alone, or by its own call.
+            self.pending
+                .retain(|prompt| prompt.id.is_some() || !of_tool(prompt));
         }
         self.tool_calls.retain(|prompt| !of_tool(prompt));
         self.reminder = Reminder::Closed;
