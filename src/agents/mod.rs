@@ -7,6 +7,7 @@
 mod allow_list;
 mod claude_code;
 pub(crate) mod config_dirs;
+mod copilot;
 pub(crate) mod files;
 mod limit_window;
 mod opencode;

@@ -80,7 +80,7 @@ fn turn_event(name: &str, payload: &Payload, is_subagent: bool) -> Option<TurnEv
         ("message.updated", "queued") => TurnEvent::Active,
         ("message.updated", _) => TurnEvent::PromptSubmitted {
             text: None,
-            origin: PromptOrigin::Person,
+            origin: PromptOrigin::PersonNow,
         },
         ("session.status", "busy") if is_subagent => TurnEvent::SubagentStarted,
         ("session.status", "idle") if is_subagent => TurnEvent::SubagentEnded,

@@ -1,0 +1,161 @@
+//! GitHub Copilot CLI: its hooks and its own files, as observed with 1.0.102.
+//!
+//! A payload does not name its event, so each hook's command line does. Pure. Other modules use [`AGENT`].
+
+mod events;
+mod files;
+mod log;
+mod payload;
+
+use super::tolerant::object;
+use super::{Agent, CommandForm, HookProcess, Install, Variables};
+use crate::event::{AgentEvent, Timing};
+
+const PROGRAM: &str = "copilot";
+
+/// Longer than any session lasts, in ms: a year.
+const NEVER_MS: u64 = 365 * 86_400_000;
+
+/// Copilot CLI's entry in the table of agents.
+pub(super) static AGENT: Agent = Agent {
+    name: "copilot",
+    title: "Copilot CLI",
+    program: PROGRAM,
+    config_dir: ("COPILOT_HOME", ".copilot"),
+    hook: HookProcess {
+        pid_variable: None,
+        mark_variable: Some("COPILOT_CLI"),
+        variable_prefix: "COPILOT",
+        is_program,
+        attended_variable: None,
+        is_attended: Some(is_attended),
+    },
+    filter: payload::filter,
+    interpret,
+    registry: None,
+    files: Some(|| Box::new(files::Files::default())),
+    // `open-sessions-state.json` follows a turn's beginning within 250 ms, and its end within 350 ms (1.0.102).
+    timing: Timing {
+        settle_ms: 150,
+        settle_next_ms: 500,
+        settle_task_ms: 3000,
+        race_ms: 500,
+        // It also says that the session works while a dialog is open.
+        confirm_ms: NEVER_MS,
+        overdue_ms: 0,
+        settle_end_ms: 0,
+    },
+    status_line: None,
+    limits: None,
+    install: Install {
+        settings: "hooks/agent-console.json",
+        events: EVENTS,
+        // Seconds.
+        timeout: 5,
+        form: CommandForm::Exec,
+        disabled_key: None,
+        layers: None,
+    },
+    resume,
+    model_label: |model| model,
+};
+
+/// The events that say something about a session's status. Never `permissionRequest`, which comes for allowed calls, too,
+/// nor `userPromptTransformed` and `preMcpToolCall`: they would cost time and say nothing.
+const EVENTS: &[&str] = &[
+    "sessionStart",
+    "sessionEnd",
+    "userPromptSubmitted",
+    "preToolUse",
+    "postToolUse",
+    "postToolUseFailure",
+    "errorOccurred",
+    "agentStop",
+    "subagentStart",
+    "subagentStop",
+    "preCompact",
+    "notification",
+];
+
+/// Converts a payload of a hook; `None` if it is none.
+fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {
+    events::event(&object(payload.as_bytes()).ok()?)
+}
+
+/// The native program; that of the npm package lies below `@github/copilot-…`.
+fn is_program(names: &[String], arguments: &[String]) -> bool {
+    names.iter().any(|name| name == PROGRAM)
+        || arguments
+            .iter()
+            .any(|argument| argument.contains("/@github/copilot"))
+}
+
+/// Terminal sessions name their launcher; `copilot -p` does not, but may inherit the name from one.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other agents do not know it of each session"
+)]
+fn is_attended(variable: &Variables<'_>, arguments: &[String]) -> Option<bool> {
+    Some(variable("COPILOT_LOADER_PID").is_some() && !is_prompt_mode(arguments))
+}
+
+/// Whether the arguments are those of one prompt without a person.
+fn is_prompt_mode(arguments: &[String]) -> bool {
+    arguments
+        .iter()
+        .any(|argument| argument == "-p" || argument == "--prompt")
+}
+
+fn resume(session_id: &str) -> Vec<String> {
+    vec![PROGRAM.into(), format!("--resume={session_id}")]
+}
+
+#[cfg(test)]
+mod files_tests;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.into()).collect()
+    }
+
+    #[test]
+    fn a_conversation_is_resumed_by_its_id() {
+        assert_eq!(resume("s1"), ["copilot", "--resume=s1"]);
+    }
+
+    #[test]
+    fn an_event_that_says_nothing_gets_no_hook() {
+        for never in [
+            "permissionRequest",
+            "userPromptTransformed",
+            "preMcpToolCall",
+        ] {
+            assert!(!EVENTS.contains(&never));
+        }
+    }
+
+    #[test]
+    fn the_program_is_known_by_its_name_and_by_its_package() {
+        assert!(is_program(&words(&["MainThread", "copilot"]), &[]));
+        let packaged = words(&["/opt/node_modules/@github/copilot-linux-x64/copilot"]);
+        assert!(is_program(&words(&["MainThread"]), &packaged));
+        assert!(!is_program(
+            &words(&["MainThread", "node"]),
+            &words(&["node", "a.js"])
+        ));
+    }
+
+    #[test]
+    fn a_person_sits_at_a_session_in_a_terminal() {
+        let with = |name: &str| (name == "COPILOT_LOADER_PID").then(|| "7".into());
+        assert_eq!(is_attended(&with, &words(&["copilot"])), Some(true));
+        assert_eq!(
+            is_attended(&with, &words(&["copilot", "-p", "x"])),
+            Some(false)
+        );
+        assert_eq!(is_attended(&|_| None, &words(&["copilot"])), Some(false));
+    }
+}
