@@ -111,6 +111,8 @@ pub struct AgentEvent {
     pub limits: Vec<Limit>,
     /// Whether a person sits at the session, where the event itself says so.
     pub attended: Option<bool>,
+    /// The file in which the agent writes the conversation, as an absolute path.
+    pub transcript: Option<Box<str>>,
     /// What the agent asks a person, in words: at most [`crate::protocol::QUESTION_LIMIT`] characters.
     pub question: Option<Box<str>>,
     /// What happened.

@@ -41,7 +41,7 @@ pub(crate) fn config_dirs(
 /// The directory that the default configuration directory lies in, and the default's name, with which the names of
 /// those beside it begin.
 pub(crate) fn default_place(agent: &Agent, home: &Path) -> Option<(PathBuf, OsString)> {
-    let (_, below_home) = agent.config_dir;
+    let below_home = agent.config_dir.below_home;
     let default = home.join(below_home);
     Some((default.parent()?.into(), default.file_name()?.into()))
 }

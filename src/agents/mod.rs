@@ -38,8 +38,8 @@ pub struct Agent {
     pub title: &'static str,
     /// The program that people start.
     pub program: &'static str,
-    /// Where its configuration is: a variable, and the path below the home without it.
-    pub config_dir: (&'static str, &'static str),
+    /// Where its configuration is.
+    pub config_dir: ConfigDir,
     /// How its hook process finds the agent.
     pub hook: HookProcess,
     /// Reduces the hook's payload to what may leave the agent's process. The second argument is the event's name from the
@@ -65,6 +65,17 @@ pub struct Agent {
     pub resume: fn(&str) -> Vec<String>,
     /// A model's name without the parts that all models of the agent share.
     pub model_label: fn(&str) -> &str,
+}
+
+/// Where an agent's configuration is.
+#[derive(Debug, Clone, Copy)]
+pub struct ConfigDir {
+    /// The variable that says so.
+    pub variable: &'static str,
+    /// Below the variable's value; empty: the value itself.
+    pub below_variable: &'static str,
+    /// Below the home, without the variable.
+    pub below_home: &'static str,
 }
 
 /// The value of a variable of the environment.
@@ -247,13 +258,14 @@ pub(crate) fn find(name: &str) -> Option<&'static Agent> {
 /// An agent's configuration directory: the variable's value, else the default below the home; `None` without either.
 #[must_use]
 pub(crate) fn config_dir(
-    (key, below_home): (&str, &str),
+    place: ConfigDir,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Option<PathBuf> {
     let set = |key| variable(key).filter(|value| !value.is_empty());
-    match set(key) {
-        Some(given) => Some(given.into()),
-        None => Some(Path::new(&set("HOME")?).join(below_home)),
+    match set(place.variable) {
+        Some(given) if place.below_variable.is_empty() => Some(given.into()),
+        Some(given) => Some(Path::new(&given).join(place.below_variable)),
+        None => Some(Path::new(&set("HOME")?).join(place.below_home)),
     }
 }
 
@@ -275,8 +287,16 @@ mod tests {
             for other in &ALL[..index] {
                 assert_ne!(agent.name, other.name);
                 assert_ne!(agent.title, other.title);
-                assert_ne!(agent.config_dir.0, other.config_dir.0, "{}", agent.name);
-                assert_ne!(agent.config_dir.1, other.config_dir.1, "{}", agent.name);
+                assert_ne!(
+                    agent.config_dir.variable, other.config_dir.variable,
+                    "{}",
+                    agent.name
+                );
+                assert_ne!(
+                    agent.config_dir.below_home, other.config_dir.below_home,
+                    "{}",
+                    agent.name
+                );
             }
         }
     }
@@ -307,7 +327,12 @@ mod tests {
                 let found = variables.iter().find(|(key, _)| *key == name);
                 found.map(|(_, value)| value.into())
             };
-            config_dir(("X", ".x"), variable)
+            let place = ConfigDir {
+                variable: "X",
+                below_variable: "",
+                below_home: ".x",
+            };
+            config_dir(place, variable)
         };
         assert_eq!(directory(&[("X", "/a"), ("HOME", "/h")]), Some("/a".into()));
         assert_eq!(

@@ -69,7 +69,7 @@ impl<'a> Stage<'a> {
             core: Core::new(info(), settings, START),
             now: START,
             reader: agent.files.map(|make| make()),
-            config_dir: Path::new("/home/dev").join(agent.config_dir.1),
+            config_dir: Path::new("/home/dev").join(agent.config_dir.below_home),
             directories: Vec::new(),
             whole: BTreeSet::new(),
             growing: BTreeSet::new(),

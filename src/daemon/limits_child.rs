@@ -114,7 +114,7 @@ impl Fetcher {
         // The daemon's own account is the environment's.
         let agent = agents::find(&account.agent).filter(|_| !account.is_default);
         if let Some(agent) = agent {
-            let (key, _) = agent.config_dir;
+            let key = agent.config_dir.variable;
             command
                 .args(["--config-dir", &account.directory])
                 .env(key, &*account.directory);

@@ -83,7 +83,7 @@ pub(crate) fn config_dirs(agent: &Agent) -> Vec<PathBuf> {
 pub(crate) fn install_dirs(agent: &Agent, is_named: bool) -> Vec<PathBuf> {
     let all = config_dirs(agent);
     let first = all.first().cloned();
-    let is_set = variable(agent.config_dir.0).is_some();
+    let is_set = variable(agent.config_dir.variable).is_some();
     let is_first = |directory: &Path| first.as_deref() == Some(directory);
     let mut directories = all;
     directories.retain(|directory| directory.exists() || is_set && is_first(directory));

@@ -78,6 +78,7 @@ pub(super) fn event(payload: &Payload, at: u64) -> Option<AgentEvent> {
         cost_usd: None,
         limits: Vec::new(),
         attended: None,
+        transcript: None,
         question: question(payload),
         kind: if known.is_some() {
             kind(payload, at)

@@ -63,7 +63,7 @@ fn harden_process() {
 /// read from there, because the default directory may belong to another account. For a given directory, only the file
 /// there counts: the environment's token and the keychain's may be of another account.
 fn token(given_directory: Option<&Path>) -> Result<String, FetchFailure> {
-    let (directory, _) = CONFIG_DIR;
+    let directory = CONFIG_DIR.variable;
     // The crate treats a variable that is not UTF-8 as unset.
     let given = variable(TOKEN_VARIABLE).is_some_and(|token| token.to_str().is_some());
     // On macOS the credentials are in the keychain, under one name.

@@ -27,7 +27,7 @@ const BUFFER: usize = 16 * 1024;
 /// The files that may name the login of `directory`; the one that was written last counts. Claude Code keeps the file
 /// in the directory, but beside it where the directory is the default one and no variable names it.
 pub(super) fn files(directory: &Path, home: Option<&Path>) -> Vec<PathBuf> {
-    let (_, below_home) = CONFIG_DIR;
+    let below_home = CONFIG_DIR.below_home;
     let beside = home.filter(|home| is_same_directory(&home.join(below_home), directory));
     let beside = beside.map(|home| home.join(FILE));
     [directory.join(FILE)].into_iter().chain(beside).collect()

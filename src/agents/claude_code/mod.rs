@@ -14,7 +14,8 @@ mod status_line;
 
 use super::tolerant::{filter, object};
 use super::{
-    Agent, CommandForm, Extras, HookProcess, Install, Layers, LimitWindow, Limits, Registry,
+    Agent, CommandForm, ConfigDir, Extras, HookProcess, Install, Layers, LimitWindow, Limits,
+    Registry,
 };
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
@@ -22,7 +23,11 @@ use payload::Payload;
 const PROGRAM: &str = "claude";
 
 /// The variable that names the configuration directory, and its default below the home.
-const CONFIG_DIR: (&str, &str) = ("CLAUDE_CONFIG_DIR", ".claude");
+const CONFIG_DIR: ConfigDir = ConfigDir {
+    variable: "CLAUDE_CONFIG_DIR",
+    below_variable: "",
+    below_home: ".claude",
+};
 
 const HOUR_MS: u64 = 3_600_000;
 

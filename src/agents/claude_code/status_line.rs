@@ -83,6 +83,7 @@ pub(super) fn event(line: &Payload) -> Option<AgentEvent> {
         cost_usd: line.cost_usd(),
         limits: line.limits(),
         attended: None,
+        transcript: None,
         kind: EventKind::Noted,
     })
 }

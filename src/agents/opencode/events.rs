@@ -50,6 +50,7 @@ pub(super) fn event(payload: &Payload) -> Option<AgentEvent> {
         cost_usd: payload.cost_usd.as_f64().filter(|cost| *cost >= 0.0),
         limits: Vec::new(),
         attended: None,
+        transcript: None,
         question: question(&payload.questions.0),
         kind: match known {
             Some(name) => kind(name, payload),

@@ -7,7 +7,7 @@ mod events;
 mod payload;
 
 use super::tolerant::{filter, object};
-use super::{Agent, CommandForm, HookProcess, Install};
+use super::{Agent, CommandForm, ConfigDir, HookProcess, Install};
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
 
@@ -18,7 +18,11 @@ pub(super) static AGENT: Agent = Agent {
     name: "opencode",
     title: "opencode",
     program: PROGRAM,
-    config_dir: ("OPENCODE_CONFIG_DIR", ".config/opencode"),
+    config_dir: ConfigDir {
+        variable: "OPENCODE_CONFIG_DIR",
+        below_variable: "",
+        below_home: ".config/opencode",
+    },
     hook: HookProcess {
         pid_variable: Some("OPENCODE_PID"),
         mark_variable: Some("OPENCODE"),

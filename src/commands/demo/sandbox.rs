@@ -176,7 +176,7 @@ impl SandboxDir {
             return Ok(());
         };
         let pid = agent.pid();
-        let (_, configuration) = AGENT.config_dir;
+        let configuration = AGENT.config_dir.below_home;
         let directory = self.path.join(configuration).join(registry.directory);
         let file = directory.join((registry.file_name)(pid));
         let written = match entry {

@@ -73,7 +73,8 @@ impl Registries {
         for agent in agents::ALL {
             let named = config.config_dirs(agent.name);
             // To wait for the default one would mean to be woken for each new name in the home: `discovery` finds it.
-            let default = variable("HOME").map(|home| Path::new(&home).join(agent.config_dir.1));
+            let default =
+                variable("HOME").map(|home| Path::new(&home).join(agent.config_dir.below_home));
             let is_awaited = |path: &Path| Some(path) == default.as_deref() && !path.is_dir();
             for directory in config_dirs(agent, variable, named) {
                 if !is_awaited(&directory) {

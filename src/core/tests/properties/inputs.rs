@@ -263,6 +263,7 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
                 cost_usd: None,
                 question: Some("which?".into()),
                 attended: None,
+                transcript: None,
                 limits,
                 kind,
             },
