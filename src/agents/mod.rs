@@ -9,6 +9,7 @@ mod claude_code;
 pub(crate) mod config_dirs;
 mod copilot;
 pub(crate) mod files;
+mod gemini;
 mod limit_window;
 mod opencode;
 mod report;
@@ -208,7 +209,7 @@ pub enum CommandForm {
 }
 
 /// Every agent.
-pub(crate) const ALL: &[&Agent] = &[DEFAULT, &opencode::AGENT];
+pub(crate) const ALL: &[&Agent] = &[DEFAULT, &copilot::AGENT, &gemini::AGENT, &opencode::AGENT];
 
 /// What only the command line needs of each agent. Separate from [`ALL`], which the service uses: unreferenced code is
 /// not linked, so `agent-consoled` has neither HTTP nor TLS.

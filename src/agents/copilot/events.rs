@@ -58,6 +58,7 @@ pub(super) fn event(payload: &Payload) -> Option<AgentEvent> {
         cost_usd: None,
         limits: Vec::new(),
         attended: None,
+        transcript: None,
         question: question(payload),
         kind: match known {
             Some(name) => kind(name, payload),

@@ -355,6 +355,7 @@ impl Known {
             cost_usd: None,
             limits: Vec::new(),
             attended: None,
+            transcript: None,
             question: None,
             kind,
         }

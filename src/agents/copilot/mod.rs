@@ -8,7 +8,7 @@ mod log;
 mod payload;
 
 use super::tolerant::object;
-use super::{Agent, CommandForm, HookProcess, Install, Variables};
+use super::{Agent, CommandForm, ConfigDir, HookProcess, Install, Variables};
 use crate::event::{AgentEvent, Timing};
 
 const PROGRAM: &str = "copilot";
@@ -21,7 +21,11 @@ pub(super) static AGENT: Agent = Agent {
     name: "copilot",
     title: "Copilot CLI",
     program: PROGRAM,
-    config_dir: ("COPILOT_HOME", ".copilot"),
+    config_dir: ConfigDir {
+        variable: "COPILOT_HOME",
+        below_variable: "",
+        below_home: ".copilot",
+    },
     hook: HookProcess {
         pid_variable: None,
         mark_variable: Some("COPILOT_CLI"),

@@ -1,0 +1,297 @@
+//! What Gemini CLI's transcripts say, as observed with 0.61.0: that a person has cancelled the turn, that it ended in an
+//! error, the model and how full its context is.
+//!
+//! Hooks do not tell a cancelled turn from one that has ended, and are silent at "No" and Esc in a dialog. A hook names
+//! the transcript; it is followed from then on. After a cancelled turn the agent writes the whole history again, so a line
+//! counts only if its stamp is newer than all before it. Called by the daemon.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use super::super::allow_list::allow_list;
+use super::super::files::{FileChange, FileReader, FileRequest, LinesFrom, System};
+use super::super::tolerant::{Number, Part, Text, Time, object};
+use super::AGENT;
+use crate::event::{
+    AgentEvent, EventKind, ProcessRole, Report, ReportedProcess, Source, TurnEvent,
+};
+use crate::protocol::{NAME_LIMIT, one_line};
+
+/// The most transcripts that are followed; the one that was named longest ago is dropped.
+const MAX_FILES: usize = 256;
+
+/// How long after it was written a line may be read, in ms. An older stamp is another clock's.
+const LATE_MS: u64 = 10_000;
+
+/// What the agent writes when a person has cancelled the turn.
+const CANCELLED: &str = "Request cancelled.";
+
+/// The context of every model of the series 2 and 3, in tokens.
+const CONTEXT_TOKENS: f64 = 1_048_576.0;
+
+allow_list! {
+    /// One line of a transcript.
+    Line {
+        kind as "type": Text<32>,
+        timestamp: Time,
+        /// Of an `info` or `error`; of other lines it is not looked at.
+        content: Text<256>,
+        model: Text<64>,
+        tokens: Part<Tokens>,
+    }
+
+    Tokens {
+        input: Number,
+    }
+}
+
+/// A transcript that is followed.
+#[derive(Debug)]
+struct Transcript {
+    path: PathBuf,
+    session_id: Box<str>,
+    process: Option<ReportedProcess>,
+    is_attended: Option<bool>,
+    /// The stamp of its newest line, in ms since the epoch; 0: none was read.
+    newest: u64,
+}
+
+/// Reads the transcripts of Gemini CLI.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// The one that was named last is the last.
+    transcripts: Vec<Transcript>,
+}
+
+impl FileReader for Files {
+    fn open(&mut self, _config_dir: &Path) -> Vec<FileRequest> {
+        Vec::new()
+    }
+
+    fn read(&mut self, change: FileChange<'_>, at: u64, _system: &dyn System) -> Vec<FileRequest> {
+        let FileChange::Line(path, line) = change else {
+            return Vec::new();
+        };
+        let transcript = self.transcripts.iter_mut().find(|one| one.path == path);
+        let report = transcript.and_then(|transcript| transcript.read(line, at));
+        report
+            .map(|report| FileRequest::Report(Box::new(report)))
+            .into_iter()
+            .collect()
+    }
+
+    fn reported(&mut self, report: &mut Report, _system: &dyn System) -> Vec<FileRequest> {
+        let Some(event) = &report.event else {
+            return Vec::new();
+        };
+        let (Some(path), Some(session_id)) = (&event.transcript, &event.session_id) else {
+            return Vec::new();
+        };
+        let path = Path::new(&**path);
+        if !is_transcript(path, report.config_dir.as_deref()) {
+            return Vec::new();
+        }
+        if let Some(known) = self.transcripts.iter_mut().find(|one| one.path == path) {
+            known.session_id.clone_from(session_id);
+            known.process = report.process;
+            known.is_attended = report.attended;
+            return Vec::new();
+        }
+        let mut requests = vec![FileRequest::Lines {
+            path: path.to_owned(),
+            from: LinesFrom::End,
+        }];
+        if self.transcripts.len() == MAX_FILES {
+            requests.push(FileRequest::Forget(self.transcripts.remove(0).path));
+        }
+        self.transcripts.push(Transcript {
+            path: path.to_owned(),
+            session_id: session_id.clone(),
+            process: report.process,
+            is_attended: report.attended,
+            newest: 0,
+        });
+        requests
+    }
+}
+
+impl Transcript {
+    fn read(&mut self, line: &[u8], now: u64) -> Option<Report> {
+        let line: Line = object(line).ok()?;
+        let stamp = line.timestamp.as_ms();
+        if stamp.is_some_and(|stamp| stamp <= self.newest) {
+            return None;
+        }
+        self.newest = stamp.unwrap_or(self.newest);
+        let kind = match line.kind.get()? {
+            "info" if line.content.get() == Some(CANCELLED) => {
+                EventKind::Turn(TurnEvent::Interrupted)
+            }
+            "error" => EventKind::Turn(TurnEvent::Failed {
+                error: failure(line.content.get().unwrap_or_default()).into(),
+            }),
+            "gemini" => EventKind::Noted,
+            _ => return None,
+        };
+        let at = stamp.filter(|stamp| *stamp <= now && now - stamp <= LATE_MS);
+        let name = match line.kind.get()? {
+            "info" => "transcript: cancelled",
+            "error" => "transcript: error",
+            _ => "transcript: answer",
+        };
+        let tokens = line.tokens.0.input.as_f64();
+        let model = line.model.one_line(NAME_LIMIT);
+        #[expect(clippy::cast_possible_truncation, reason = "a percentage")]
+        let context_percent = tokens
+            .filter(|_| model.as_deref().is_some_and(has_known_context))
+            .map(|tokens| (tokens / CONTEXT_TOKENS * 100.0) as f32);
+        Some(Report {
+            agent: AGENT.name.into(),
+            at: at.unwrap_or(now),
+            process: self.process,
+            attended: self.is_attended,
+            terminal: None,
+            config_dir: None,
+            account: None,
+            timing: AGENT.timing,
+            source: Source::File,
+            role: ProcessRole::Own,
+            event: Some(AgentEvent {
+                name: Cow::Borrowed(name),
+                session_id: Some(self.session_id.clone()),
+                cwd: None,
+                permission_mode: None,
+                model,
+                title: None,
+                subagent: None,
+                prompt_id: None,
+                context_percent,
+                cost_usd: None,
+                limits: Vec::new(),
+                attended: None,
+                transcript: None,
+                question: None,
+                kind,
+            }),
+        })
+    }
+}
+
+/// True for a file of the agent's own: what a hook names may be anything.
+fn is_transcript(path: &Path, config_dir: Option<&str>) -> bool {
+    let below =
+        config_dir.is_some_and(|directory| path.starts_with(Path::new(directory).join("tmp")));
+    let is_plain = path.components().all(|part| {
+        use std::path::Component;
+        matches!(part, Component::RootDir | Component::Normal(_))
+    });
+    below && is_plain && path.extension().is_some_and(|ending| ending == "jsonl")
+}
+
+fn has_known_context(model: &str) -> bool {
+    model.starts_with("gemini-2") || model.starts_with("gemini-3")
+}
+
+/// The message for people about an error. The agent's own may quote the request.
+fn failure(content: &str) -> String {
+    let has = |words: &[&str]| words.iter().any(|word| content.contains(word));
+    let what = if has(&[
+        "API key",
+        "UNAUTHENTICATED",
+        "\"code\":401",
+        "PERMISSION_DENIED",
+        "\"code\":403",
+    ]) {
+        "authentication failed"
+    } else if has(&["RESOURCE_EXHAUSTED", "\"code\":429", "quota"]) {
+        "rate limited"
+    } else if has(&["NOT_FOUND", "\"code\":404"]) {
+        "model not found"
+    } else if has(&["INVALID_ARGUMENT", "\"code\":400"]) {
+        "invalid request"
+    } else if has(&["UNAVAILABLE", "INTERNAL", "\"code\":5"]) {
+        "the service failed"
+    } else {
+        "the turn failed"
+    };
+    one_line(what, NAME_LIMIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_790_000_005_000;
+
+    fn transcript() -> Transcript {
+        Transcript {
+            path: "/home/dev/.gemini/tmp/p/chats/session-a.jsonl".into(),
+            session_id: "a".into(),
+            process: None,
+            is_attended: Some(true),
+            newest: 0,
+        }
+    }
+
+    fn kind(transcript: &mut Transcript, line: &str) -> Option<EventKind> {
+        let report = transcript.read(line.as_bytes(), NOW)?;
+        Some(report.event.unwrap().kind)
+    }
+
+    #[test]
+    fn a_history_that_is_written_again_says_nothing_new() {
+        let mut transcript = transcript();
+        let cancelled = r#"{"id":"1","timestamp":"2026-09-21T14:13:24.000Z","type":"info","content":"Request cancelled."}"#;
+        let interrupted = Some(EventKind::Turn(TurnEvent::Interrupted));
+        assert_eq!(kind(&mut transcript, cancelled), interrupted);
+        assert_eq!(kind(&mut transcript, cancelled), None);
+        let again = cancelled
+            .replace("24.000", "24.900")
+            .replace("\"1\"", "\"2\"");
+        assert_eq!(kind(&mut transcript, &again), interrupted);
+    }
+
+    #[test]
+    fn an_answer_says_its_model_and_how_full_the_context_is() {
+        let line = r#"{"type":"gemini","content":"secret","tokens":{"input":104857.6},"model":"gemini-2.5-flash"}"#;
+        let report = transcript().read(line.as_bytes(), NOW).unwrap();
+        let event = report.event.unwrap();
+        assert_eq!(event.model.as_deref(), Some("gemini-2.5-flash"));
+        assert!((event.context_percent.unwrap() - 10.0).abs() < 0.01);
+        assert!(!format!("{:?}", event.kind).contains("secret"));
+    }
+
+    #[test]
+    fn an_error_is_named_without_its_text() {
+        let line = r#"{"type":"error","content":"[API Error: {\"error\":{\"code\":401,\"message\":\"secret\"}}]"}"#;
+        let failed = EventKind::Turn(TurnEvent::Failed {
+            error: "authentication failed".into(),
+        });
+        assert_eq!(kind(&mut transcript(), line), Some(failed));
+    }
+
+    #[test]
+    fn only_a_file_of_the_agent_is_followed() {
+        let own = Some("/home/dev/.gemini");
+        let is = |path: &str| is_transcript(Path::new(path), own);
+        assert!(is("/home/dev/.gemini/tmp/p/chats/session-a.jsonl"));
+        assert!(!is("/home/dev/.gemini/tmp/../../.ssh/a.jsonl"));
+        assert!(!is("/etc/passwd"));
+        assert!(!is("/home/dev/.gemini/settings.json"));
+    }
+
+    #[test]
+    fn what_is_no_line_of_a_transcript_is_ignored() {
+        for line in [
+            "",
+            "{",
+            "[]",
+            "null",
+            "{}",
+            r#"{"type":["messages"]}"#,
+            "\u{0}",
+        ] {
+            assert_eq!(kind(&mut transcript(), line), None, "{line:?}");
+        }
+    }
+}

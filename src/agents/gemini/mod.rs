@@ -1,0 +1,155 @@
+//! Gemini CLI: its hooks and its transcripts, as observed with 0.61.0.
+//!
+//! Pure. Other modules use [`AGENT`].
+
+mod events;
+mod files;
+mod payload;
+
+use super::tolerant::{filter, object};
+use super::{Agent, CommandForm, ConfigDir, HookProcess, Install, Variables};
+use crate::event::{AgentEvent, Timing};
+use payload::Payload;
+
+const PROGRAM: &str = "gemini";
+
+/// Gemini CLI's entry in the table of agents.
+pub(super) static AGENT: Agent = Agent {
+    name: "gemini",
+    title: "Gemini CLI",
+    program: PROGRAM,
+    // The variable stands for the home.
+    config_dir: ConfigDir {
+        variable: "GEMINI_CLI_HOME",
+        below_variable: ".gemini",
+        below_home: ".gemini",
+    },
+    hook: HookProcess {
+        pid_variable: None,
+        mark_variable: Some("GEMINI_SESSION_ID"),
+        variable_prefix: "GEMINI",
+        is_program,
+        attended_variable: None,
+        is_attended: Some(is_attended),
+    },
+    filter: |payload, _| filter::<Payload>(payload),
+    interpret,
+    registry: None,
+    timing: Timing {
+        settle_ms: 0,
+        settle_next_ms: 0,
+        settle_task_ms: 0,
+        // The hooks of parallel calls overtake each other by less.
+        race_ms: 500,
+        confirm_ms: 0,
+        overdue_ms: 0,
+        // A queued prompt's turn begins 0.1 to 0.3 s after the end of the one before it (0.61.0).
+        settle_end_ms: 350,
+    },
+    files: Some(|| Box::new(files::Files::default())),
+    status_line: None,
+    limits: None,
+    install: Install {
+        settings: "settings.json",
+        events: EVENTS,
+        // Milliseconds.
+        timeout: 5000,
+        form: CommandForm::Shell,
+        disabled_key: None,
+        layers: None,
+    },
+    resume,
+    model_label,
+};
+
+/// The events that say something about a session's status. `BeforeModel`, `AfterModel` and `BeforeToolSelection` carry the
+/// whole conversation each time, and `PreCompress` comes before every request to the model.
+const EVENTS: &[&str] = &[
+    "SessionStart",
+    "SessionEnd",
+    "BeforeAgent",
+    "AfterAgent",
+    "BeforeTool",
+    "AfterTool",
+    "Notification",
+];
+
+/// Converts a hook's payload; `None` if it is none.
+fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {
+    events::event(&object(payload.as_bytes()).ok()?)
+}
+
+/// Node.js runs it: a launcher, and the agent as its child.
+fn is_program(names: &[String], arguments: &[String]) -> bool {
+    let is_script = |argument: &String| {
+        argument.ends_with("/gemini.js")
+            || argument.ends_with("/bin/gemini")
+            || argument.contains("/@google/gemini-cli/")
+    };
+    names.iter().any(|name| name == PROGRAM) || arguments.iter().any(is_script)
+}
+
+/// With a prompt on the command line it runs once and asks no person.
+fn is_attended(_variable: &Variables<'_>, arguments: &[String]) -> Option<bool> {
+    let is_prompt = |argument: &String| {
+        argument == "-p" || argument == "--prompt" || argument.starts_with("--prompt=")
+    };
+    Some(!arguments.iter().any(is_prompt))
+}
+
+fn resume(session_id: &str) -> Vec<String> {
+    [PROGRAM, "--resume", session_id].map(Into::into).into()
+}
+
+/// `gemini-2.5-flash` is `2.5-flash`.
+fn model_label(model: &str) -> &str {
+    model.strip_prefix("gemini-").unwrap_or(model)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    #[test]
+    fn the_launcher_and_the_agent_are_known_by_their_script() {
+        let agent = texts(&[
+            "node",
+            "--max-old-space-size=4096",
+            "/usr/lib/node_modules/@google/gemini-cli/bundle/gemini.js",
+        ]);
+        assert!(is_program(&texts(&["node"]), &agent));
+        assert!(is_program(
+            &texts(&["node"]),
+            &texts(&["node", "/usr/bin/gemini"])
+        ));
+        assert!(!is_program(
+            &texts(&["node"]),
+            &texts(&["node", "/srv/app.js"])
+        ));
+    }
+
+    #[test]
+    fn a_prompt_on_the_command_line_needs_no_person() {
+        let attended = |arguments: &[&str]| {
+            let none = |_: &str| -> Option<OsString> { None };
+            is_attended(&none, &texts(arguments))
+        };
+        assert_eq!(attended(&["node", "gemini.js"]), Some(true));
+        assert_eq!(attended(&["node", "gemini.js", "-p", "hello"]), Some(false));
+        assert_eq!(
+            attended(&["node", "gemini.js", "--prompt=hello"]),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn a_conversation_is_resumed_by_its_id() {
+        assert_eq!(resume("0b1c"), ["gemini", "--resume", "0b1c"]);
+    }
+}
