@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::scene::{Frame, Line, Scene};
 use crate::agents::Agent;
@@ -118,7 +118,7 @@ impl<'a> Stage<'a> {
         if let Some(payload) = &line.hook {
             self.hook(line, payload);
         } else if let (Some(path), Some(text)) = (&line.path, &line.line) {
-            let text = text.to_string();
+            let text = self.whole_line(path, text).to_string();
             let followed = self
                 .growing
                 .iter()
@@ -130,6 +130,23 @@ impl<'a> Stage<'a> {
         } else if let (Some(path), Some(change)) = (&line.path, &line.change) {
             self.file(path, change, line.text.as_deref());
         }
+    }
+
+    /// A recorded line of a transcript's own description has only the names of what has changed.
+    fn whole_line(&self, path: &str, line: &Value) -> Value {
+        let changed = line["type"].as_array();
+        // The first line of a file has the same names, and says what it is of.
+        let Some(changed) = changed.filter(|names| !names.contains(&json!("kind"))) else {
+            return line.clone();
+        };
+        let processes = self.scene.expected.processes.iter();
+        let mut ids = processes.flat_map(|process| process.ids.iter().map(|(_, id)| id));
+        let of_file = |id: &&String| id.get(..8).is_some_and(|id| path.contains(id));
+        let id = ids.find(of_file).cloned().unwrap_or_default();
+        let changed = changed
+            .iter()
+            .filter_map(|name| Some((name.as_str()?.to_owned(), id.clone().into())));
+        json!({"$set": changed.collect::<serde_json::Map<_, Value>>()})
     }
 
     fn hook(&mut self, line: &Line, payload: &Value) {

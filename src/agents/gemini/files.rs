@@ -38,6 +38,12 @@ allow_list! {
         content: Text<256>,
         model: Text<64>,
         tokens: Part<Tokens>,
+        /// What has changed in the file's own description.
+        set as "$set": Part<Set>,
+    }
+
+    Set {
+        session_id as "sessionId": Text<128>,
     }
 
     Tokens {
@@ -68,12 +74,19 @@ impl FileReader for Files {
         Vec::new()
     }
 
-    fn read(&mut self, change: FileChange<'_>, at: u64, _system: &dyn System) -> Vec<FileRequest> {
+    fn read(&mut self, change: FileChange<'_>, at: u64, system: &dyn System) -> Vec<FileRequest> {
         let FileChange::Line(path, line) = change else {
             return Vec::new();
         };
-        let transcript = self.transcripts.iter_mut().find(|one| one.path == path);
-        let report = transcript.and_then(|transcript| transcript.read(line, at));
+        let Some(line) = object::<Line>(line).ok() else {
+            return Vec::new();
+        };
+        let report = if line.set.0.session_id.get().is_some() {
+            self.taken_up(path, at, system)
+        } else {
+            let transcript = self.transcripts.iter_mut().find(|one| one.path == path);
+            transcript.and_then(|transcript| transcript.read(&line, at))
+        };
         report
             .map(|report| FileRequest::Report(Box::new(report)))
             .into_iter()
@@ -115,9 +128,32 @@ impl FileReader for Files {
     }
 }
 
+impl Files {
+    /// A person has taken this conversation up in a process that showed another one. The file does not say which: it is
+    /// clear if one process alone runs in the project.
+    fn taken_up(&mut self, path: &Path, now: u64, system: &dyn System) -> Option<Report> {
+        let runs = |process: &ReportedProcess| {
+            let found = system.process(process.pid);
+            process.namespace == system.namespace()
+                && found.is_some_and(|found| process.id() == Some(found.id))
+        };
+        let beside = |one: &&Transcript| one.path != path && one.path.parent() == path.parent();
+        let processes = self.transcripts.iter().filter(beside);
+        let mut processes = processes.filter_map(|one| Some((one.process.filter(runs)?, one)));
+        let (process, shown) = processes.next()?;
+        if processes.any(|(other, _)| other != process) {
+            return None;
+        }
+        let is_attended = shown.is_attended;
+        let transcript = self.transcripts.iter_mut().find(|one| one.path == path)?;
+        transcript.process = Some(process);
+        transcript.is_attended = is_attended;
+        Some(transcript.report(now, "transcript: taken up", EventKind::SessionSeen))
+    }
+}
+
 impl Transcript {
-    fn read(&mut self, line: &[u8], now: u64) -> Option<Report> {
-        let line: Line = object(line).ok()?;
+    fn read(&mut self, line: &Line, now: u64) -> Option<Report> {
         let stamp = line.timestamp.as_ms();
         if stamp.is_some_and(|stamp| stamp <= self.newest) {
             return None;
@@ -145,9 +181,18 @@ impl Transcript {
         let context_percent = tokens
             .filter(|_| model.as_deref().is_some_and(has_known_context))
             .map(|tokens| (tokens / CONTEXT_TOKENS * 100.0) as f32);
-        Some(Report {
+        let mut report = self.report(at.unwrap_or(now), name, kind);
+        if let Some(event) = &mut report.event {
+            event.model = model;
+            event.context_percent = context_percent;
+        }
+        Some(report)
+    }
+
+    fn report(&self, at: u64, name: &'static str, kind: EventKind) -> Report {
+        Report {
             agent: AGENT.name.into(),
-            at: at.unwrap_or(now),
+            at,
             process: self.process,
             attended: self.is_attended,
             terminal: None,
@@ -161,11 +206,11 @@ impl Transcript {
                 session_id: Some(self.session_id.clone()),
                 cwd: None,
                 permission_mode: None,
-                model,
+                model: None,
                 title: None,
                 subagent: None,
                 prompt_id: None,
-                context_percent,
+                context_percent: None,
                 cost_usd: None,
                 limits: Vec::new(),
                 attended: None,
@@ -173,7 +218,7 @@ impl Transcript {
                 question: None,
                 kind,
             }),
-        })
+        }
     }
 }
 
@@ -234,7 +279,8 @@ mod tests {
     }
 
     fn kind(transcript: &mut Transcript, line: &str) -> Option<EventKind> {
-        let report = transcript.read(line.as_bytes(), NOW)?;
+        let line: Line = object(line.as_bytes()).ok()?;
+        let report = transcript.read(&line, NOW)?;
         Some(report.event.unwrap().kind)
     }
 
@@ -254,7 +300,8 @@ mod tests {
     #[test]
     fn an_answer_says_its_model_and_how_full_the_context_is() {
         let line = r#"{"type":"gemini","content":"secret","tokens":{"input":104857.6},"model":"gemini-2.5-flash"}"#;
-        let report = transcript().read(line.as_bytes(), NOW).unwrap();
+        let line: Line = object(line.as_bytes()).unwrap();
+        let report = transcript().read(&line, NOW).unwrap();
         let event = report.event.unwrap();
         assert_eq!(event.model.as_deref(), Some("gemini-2.5-flash"));
         assert!((event.context_percent.unwrap() - 10.0).abs() < 0.01);
