@@ -105,6 +105,8 @@ enum Command {
         /// The agent that calls
         #[arg(default_value = agents::DEFAULT.name)]
         agent: String,
+        /// The event's name, for agents whose events do not name themselves
+        event: Option<String>,
     },
     /// Show every session, full-screen; the default command on a terminal
     #[command(after_help = DASHBOARD_EXAMPLES)]
@@ -244,8 +246,8 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
             daemon::program::become_service(&options, in_process)
         }
         // Dealt with in `main`, unless an option came before the word.
-        Command::Hook { agent } => {
-            hook::run(&agent, socket.as_deref());
+        Command::Hook { agent, event } => {
+            hook::run(&agent, event.as_deref(), socket.as_deref());
             Ok(())
         }
         Command::Dashboard => dashboard::run(&socket_path(socket.as_deref())?.path),

@@ -139,8 +139,9 @@ fn ancestors(last: Option<u32>, is_registered: impl Fn(u32) -> bool) -> Vec<Ance
 fn decide(agent: &Agent, environment: &Environment, ancestors: &[Ancestor]) -> Option<u32> {
     // Shells and wrappers aside, the nearest process is the one that runs the hook.
     let caller = ancestors.iter().find(|ancestor| !ancestor.is_shell());
+    let is_agent = |caller: &Ancestor| (agent.hook.is_program)(&caller.names, &caller.arguments);
     let is_other = caller.is_some_and(|caller| {
-        caller.is_any_of(OTHER_AGENTS) && Some(caller.pid) != environment.pid
+        caller.is_any_of(OTHER_AGENTS) && !is_agent(caller) && Some(caller.pid) != environment.pid
     });
     if let Some(pid) = environment.pid {
         let is_caller = caller.is_some_and(|caller| caller.pid == pid);
@@ -151,10 +152,9 @@ fn decide(agent: &Agent, environment: &Environment, ancestors: &[Ancestor]) -> O
         return None;
     }
     let caller = caller?;
-    let is_agent = (agent.hook.is_program)(&caller.names, &caller.arguments);
     // A hook that outlives its agent is init's child. In a container the agent may be process 1.
     let is_marked = environment.is_marked && caller.pid != 1;
-    (is_marked || is_agent || caller.is_registered).then_some(caller.pid)
+    (is_marked || is_agent(caller) || caller.is_registered).then_some(caller.pid)
 }
 
 /// Whether another agent marks the processes of its hooks by a variable of this name.
@@ -272,6 +272,15 @@ mod tests {
             ],
         ] {
             assert_eq!(decide(AGENT, &Environment::default(), &ancestors), None);
+        }
+    }
+
+    #[test]
+    fn each_agent_runs_its_own_hooks() {
+        for agent in agents::ALL {
+            let ancestors = [process(8, &["bash"]), process(7, &[agent.program])];
+            let found = decide(agent, &Environment::default(), &ancestors);
+            assert_eq!(found, Some(7), "{}", agent.name);
         }
     }
 

@@ -1,4 +1,5 @@
-//! The hook process, `agent-console hook [AGENT] [--socket PATH]`: an agent's event in, one line to the daemon out.
+//! The hook process, `agent-console hook [AGENT [EVENT]] [--socket PATH]`: an agent's event in, one line to the daemon
+//! out.
 //!
 //! Agents run it on each event and wait for it, so it is the first branch in `main` and costs little beyond exec:
 //! system calls and `serde_json`, no thread, no runtime, no argument parser. It reads the event's JSON (`input`), keeps
@@ -60,22 +61,23 @@ pub fn is_hook_command(arguments: &[OsString]) -> bool {
 pub extern "C" fn before_main() {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if is_hook_command(&arguments) {
-        let (agent, socket) = read_arguments(arguments.get(1..).unwrap_or_default());
-        run(&agent, socket);
+        let read = read_arguments(arguments.get(1..).unwrap_or_default());
+        run(&read.agent, read.event.as_deref(), read.socket);
         deadline::exit_now();
     }
 }
 
 /// Reports the event on standard input to the daemon at `socket`, else wherever [`config::socket_path`] says. Of an
-/// agent that is not in [`agents::ALL`] it reports nothing. The process that the agent started ends within 100 ms.
-pub fn run(agent: &str, socket: Option<&Path>) {
+/// agent that is not in [`agents::ALL`] it reports nothing. `event` names the event, for agents whose payload does not.
+/// The process that the agent started ends within 100 ms.
+pub fn run(agent: &str, event: Option<&str>, socket: Option<&Path>) {
     let at = clock::unix_ms();
     deadline::arm();
     let report = agents::find(agent).and_then(|agent| {
         // Before the input: the agent may be gone when that ends.
         let params = params(agent, at)?;
         let payload = input::read_object(&mut Stdin);
-        Some((params, (agent.filter)(payload.object(), None).ok()))
+        Some((params, (agent.filter)(payload.object(), event).ok()))
     });
     deadline::begin_send();
     if let Some((params, event)) = report {
@@ -105,10 +107,19 @@ fn send<'a>(
     }
 }
 
-/// Agent and socket from the words after `hook`. Unknown words are ignored, because a line in an agent's settings outlives
+/// What the words after `hook` say.
+#[derive(Debug, PartialEq)]
+struct Arguments<'a> {
+    agent: String,
+    event: Option<String>,
+    socket: Option<&'a Path>,
+}
+
+/// Reads the words after `hook`. Unknown words are ignored, because a line in an agent's settings outlives
 /// the version that wrote it.
-fn read_arguments(arguments: &[OsString]) -> (String, Option<&Path>) {
+fn read_arguments(arguments: &[OsString]) -> Arguments<'_> {
     let mut agent = None;
+    let mut event = None;
     let mut socket = None;
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -117,12 +128,20 @@ fn read_arguments(arguments: &[OsString]) -> (String, Option<&Path>) {
             socket = arguments.next().map(Path::new);
         } else if let Some(path) = bytes.strip_prefix(b"--socket=") {
             socket = Some(Path::new(OsStr::from_bytes(path)));
-        } else if agent.is_none() && !bytes.starts_with(b"-") {
-            agent = Some(argument.to_string_lossy().into_owned());
+        } else if !bytes.starts_with(b"-") {
+            let word = if agent.is_none() {
+                &mut agent
+            } else {
+                &mut event
+            };
+            word.get_or_insert_with(|| argument.to_string_lossy().into_owned());
         }
     }
-    let agent = agent.unwrap_or_else(|| agents::DEFAULT.name.to_owned());
-    (agent, socket)
+    Arguments {
+        agent: agent.unwrap_or_else(|| agents::DEFAULT.name.to_owned()),
+        event,
+        socket,
+    }
 }
 
 /// A broken choice counts as none: the default is where a daemon most likely listens.
@@ -144,7 +163,6 @@ fn params_of(
     at: u64,
 ) -> ReportParams<'static> {
     let found = process::inspect(pid).ok();
-    let attended = agent.hook.attended_variable.and_then(variable);
     let tty = found.as_ref().and_then(|found| found.tty.as_deref());
     ReportParams {
         agent: agent.name.into(),
@@ -152,17 +170,26 @@ fn params_of(
         pid: Some(pid),
         process_start: found.as_ref().map(|found| found.id.start),
         pid_namespace: process::namespace(),
-        attended: attended.and_then(|attended| match attended.as_bytes() {
-            b"1" => Some(true),
-            b"0" => Some(false),
-            _ => None,
-        }),
+        attended: attended(agent, pid),
         shared: None,
         terminal: Some(terminal(tty, variable))
             .filter(|terminal| *terminal != Terminal::default())
             .map(Box::new),
         config_dir: config_dir.map(|directory| path_text(directory.as_os_str())),
         event: None,
+    }
+}
+
+/// Whether a person sits at the agent's session; `None`: not known.
+fn attended(agent: &Agent, pid: u32) -> Option<bool> {
+    if let Some(is_attended) = agent.hook.is_attended {
+        return is_attended(&variable, &process::first_arguments(pid));
+    }
+    let value = agent.hook.attended_variable.and_then(variable)?;
+    match value.as_bytes() {
+        b"1" => Some(true),
+        b"0" => Some(false),
+        _ => None,
     }
 }
 

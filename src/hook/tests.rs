@@ -22,25 +22,34 @@ fn the_first_word_makes_it_a_hook_unless_help_is_wanted() {
 
 #[test]
 fn arguments_are_read_and_strange_ones_ignored() {
-    let read = |words: &[&str]| {
-        let arguments = arguments(words);
-        let (agent, socket) = read_arguments(&arguments);
-        (agent, socket.map(|path| path.display().to_string()))
-    };
-    let claude = "claude-code".to_owned();
-    assert_eq!(read(&[]), (claude.clone(), None));
-    assert_eq!(read(&["codex"]), ("codex".to_owned(), None));
-    let socket = Some("/s".to_owned());
-    assert_eq!(read(&["--socket", "/s"]), (claude.clone(), socket.clone()));
-    assert_eq!(
-        read(&["--socket=/s", "codex"]),
-        ("codex".to_owned(), socket)
-    );
-    assert_eq!(
-        read(&["--new", "codex", "more"]),
-        ("codex".to_owned(), None)
-    );
-    assert_eq!(read(&["--socket"]), (claude, None));
+    let default = agents::DEFAULT.name;
+    for (words, agent, event, socket) in [
+        (&[][..], default, None, None),
+        (&["codex"], "codex", None, None),
+        (&["--socket", "/s"], default, None, Some("/s")),
+        (&["--socket=/s", "codex"], "codex", None, Some("/s")),
+        (
+            &["--new", "codex", "Stop", "more"],
+            "codex",
+            Some("Stop"),
+            None,
+        ),
+        (
+            &["codex", "--socket", "/s", "Stop"],
+            "codex",
+            Some("Stop"),
+            Some("/s"),
+        ),
+        (&["--socket"], default, None, None),
+    ] {
+        let words = arguments(words);
+        let expected = Arguments {
+            agent: agent.to_owned(),
+            event: event.map(str::to_owned),
+            socket: socket.map(Path::new),
+        };
+        assert_eq!(read_arguments(&words), expected, "{words:?}");
+    }
 }
 
 fn terminal_of(tty: Option<&str>, variables: &[(&str, &str)]) -> Value {

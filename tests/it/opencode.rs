@@ -13,7 +13,7 @@ use agent_console::os::clock::{monotonic, unix_ms};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, Place};
 
 const PLUGIN: &str = include_str!("../../src/agents/opencode/plugin.js");
 const DRIVER: &str = include_str!("opencode/driver.mjs");
@@ -468,4 +468,23 @@ fn events_that_make_no_sense_change_nothing() {
     let reports = program.reports(&[], &json!(steps));
     assert_eq!(names(&reports).first(), Some(&"init"));
     assert_eq!(names(&reports).last(), Some(&"dispose"));
+}
+
+#[test]
+fn the_daemon_understands_what_the_plugin_sends() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let program = Program::new();
+    program.run(
+        program.command(&place.socket(), &[]),
+        &json!([{"init": "/w"}, created("ses_1", None), prompt("ses_1", "msg_1"), status("ses_1", "busy"),
+            {"dispose": 0}]),
+    );
+    let list = place.json(&["list", "--all", "--json"]);
+    let sessions = list.as_array().unwrap();
+    assert_eq!(sessions.len(), 1, "{list}");
+    assert_eq!(sessions[0]["agent"], "opencode");
+    assert_eq!(sessions[0]["session_id"], "ses_1");
+    assert_eq!(sessions[0]["status"], "closed");
+    assert_eq!(sessions[0]["end_reason"], "exit");
 }
