@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::event::{Report, ReportedProcess};
 use crate::os::process::ProcessInfo;
+pub(crate) use crate::os::process_table::RunningProcess;
 
 /// Reads the files of one agent.
 pub(crate) trait FileReader: Debug {
@@ -93,15 +94,4 @@ pub(crate) trait System {
 
     /// The names of the files in a directory, at most 4096.
     fn names(&self, directory: &Path) -> Vec<Box<OsStr>>;
-}
-
-/// A process, as the process table has it.
-#[derive(Debug, Clone)]
-pub(crate) struct RunningProcess {
-    /// Id, start, parent and terminal.
-    pub info: ProcessInfo,
-    /// All its arguments, cut at 4 KiB.
-    pub arguments: Vec<String>,
-    /// Its working directory.
-    pub cwd: Option<PathBuf>,
 }

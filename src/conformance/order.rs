@@ -11,7 +11,7 @@ use super::expectation::{Expectation, Step};
 use super::recording::{Entry, Fact, Recording};
 use super::replay::Replay;
 use super::{ALL_SOURCES, interpret, recordings};
-use crate::agents::{self, Agent};
+use crate::agents::Agent;
 use crate::core::testing::EPOCH;
 use crate::event::AgentEvent;
 

@@ -18,6 +18,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::accounts::Accounts;
+use super::agent_files::AgentFiles;
 use super::agent_registry::{Registries, RegistryFileChange};
 use super::alarm::Alarm;
 use super::clients::Clients;
@@ -31,6 +32,7 @@ use super::settings::settings;
 use super::signals::{SignalEvent, Signals};
 use crate::config::Config;
 use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now};
+use crate::event::Report;
 use crate::log::LogControl;
 use crate::os::{clock, memory, process};
 use crate::protocol::NoticeCode;
@@ -73,6 +75,7 @@ pub(super) struct EventLoop {
     exits: ExitWatcher,
     exited: mpsc::UnboundedReceiver<process::ProcessId>,
     registries: Registries,
+    files: AgentFiles,
     accounts: Accounts,
     fetcher: Fetcher,
     signals: Signals,
@@ -110,6 +113,7 @@ impl EventLoop {
             core: Core::new(info, settings(&config), now),
             accounts,
             registries: Registries::new(&config),
+            files: AgentFiles::new(&config),
             config,
             log_control,
             began: clock::boottime(),
@@ -148,6 +152,7 @@ impl EventLoop {
                 () = acceptable(self.listening.as_ref()) => self.accept(),
                 Some(process) = self.exited.recv() => self.handle(Input::ProcessExited(process)),
                 Some(sighting) = self.registries.next() => self.registry_changed(sighting),
+                report = self.files.next() => self.observe(report),
                 Some((account, fetched)) = self.fetcher.next() => {
                     let account = self.accounts.current(&account);
                     let flow = self.handle(Input::LimitsFetched(account, fetched));
@@ -184,6 +189,9 @@ impl EventLoop {
                 self.registry_changed(sighting);
                 any = true;
             }
+        }
+        while let Some(report) = self.files.try_next() {
+            self.observe(report);
         }
     }
 
@@ -315,7 +323,9 @@ impl EventLoop {
             Effect::Unwatch(process) => self.exits.unwatch(process),
             Effect::Inspect(processes) => self.to_inspect = processes,
             Effect::WatchRegistry(agent, directory) => {
-                self.registries.watch(&agent, Path::new(&*directory));
+                let directory = Path::new(&*directory);
+                self.registries.watch(&agent, directory);
+                self.files.open(&agent, directory);
             }
             Effect::ScanRegistries => self.registries.scan(),
             Effect::Reload => return self.reload(),
@@ -342,6 +352,12 @@ impl EventLoop {
         }
     }
 
+    /// What an agent's own files report.
+    fn observe(&mut self, mut report: Report) -> ControlFlow {
+        self.accounts.resolve_report(&mut report);
+        self.handle(Input::Observed(Box::new(report)))
+    }
+
     fn handle_events(&mut self, events: &mut Vec<ConnectionEvent>) -> ControlFlow {
         let mut flow = ControlFlow::Continue;
         let is_burst = events.len() == TURN;
@@ -353,6 +369,7 @@ impl EventLoop {
                     }
                     if let Input::Reported { report, .. } = &mut input {
                         self.accounts.resolve_report(report);
+                        self.files.reported(report);
                     }
                     self.handle(input)
                 }
@@ -429,6 +446,7 @@ impl EventLoop {
                     format!("the configured socket is now {socket}; the daemon serves it after a restart")
                 });
                 self.registries.watch_configured(&config);
+                self.files.open_configured(&config);
                 self.config = config;
                 tracing::info!("the configuration was read again");
                 Ok((settings(&self.config), restart))

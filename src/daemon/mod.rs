@@ -6,6 +6,7 @@
 //! [`program`].
 
 mod accounts;
+mod agent_files;
 mod agent_registry;
 mod alarm;
 mod clients;
@@ -16,6 +17,7 @@ pub mod exit_watcher;
 mod limits_child;
 pub mod listener;
 mod outbox;
+mod own_file;
 pub mod program;
 mod reactor;
 mod ready;

@@ -13,6 +13,7 @@ pub mod peer;
 #[cfg(target_os = "macos")]
 mod proc_info;
 pub mod process;
+pub(crate) mod process_table;
 pub mod program;
 pub mod runtime_dir;
 pub mod service_manager;

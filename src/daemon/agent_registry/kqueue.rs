@@ -224,13 +224,18 @@ impl NewNames {
     }
 }
 
-fn new_queue() -> io::Result<OwnedFd> {
+pub(in crate::daemon) fn new_queue() -> io::Result<OwnedFd> {
     let queue = kqueue()?;
     rustix::io::fcntl_setfd(&queue, rustix::io::FdFlags::CLOEXEC)?;
     Ok(queue)
 }
 
-fn add(queue: &OwnedFd, path: &Path, flags: OFlags, events: VnodeEvents) -> io::Result<OwnedFd> {
+pub(in crate::daemon) fn add(
+    queue: &OwnedFd,
+    path: &Path,
+    flags: OFlags,
+    events: VnodeEvents,
+) -> io::Result<OwnedFd> {
     let only_events = OFlags::from_bits_retain(libc::O_EVTONLY.cast_unsigned());
     let watch = rustix::fs::open(path, only_events | flags | OFlags::CLOEXEC, Mode::empty())?;
     let filter = EventFilter::Vnode {

@@ -11,7 +11,7 @@ mod discovery;
 #[cfg(target_os = "linux")]
 mod inotify;
 #[cfg(target_os = "macos")]
-mod kqueue;
+pub(super) mod kqueue;
 mod watcher;
 
 pub(super) use self::watcher::RegistryFileChange;
@@ -59,7 +59,8 @@ impl Registries {
         };
         registries.watch_configured(config);
         let home = variable("HOME");
-        for (agent, home) in agents::ALL.iter().zip(home.iter().cycle()) {
+        let with_registry = agents::ALL.iter().filter(|agent| agent.registry.is_some());
+        for (agent, home) in with_registry.zip(home.iter().cycle()) {
             let discovery = Discovery::new(agent, Path::new(home), found_tx.clone());
             let again = Rc::new(Notify::new());
             tokio::task::spawn_local(discovery.run(Rc::clone(&again)));
@@ -70,7 +71,7 @@ impl Registries {
 
     /// Watches the registries that are there now and those that the configuration names. Others stay watched.
     pub(super) fn watch_configured(&mut self, config: &Config) {
-        for agent in agents::ALL {
+        for agent in agents::ALL.iter().filter(|agent| agent.registry.is_some()) {
             let named = config.config_dirs(agent.name);
             // To wait for the default one would mean to be woken for each new name in the home: `discovery` finds it.
             let default =

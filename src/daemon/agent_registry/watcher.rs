@@ -32,14 +32,11 @@ use super::inotify::Watches;
 #[cfg(target_os = "macos")]
 use super::kqueue::Watches;
 use crate::agents::Registry;
-use crate::os::peer;
-use rustix::fs::{Mode, OFlags};
+use crate::daemon::own_file::{self, is_missing};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
 use std::future::pending;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tokio::sync::Notify;
@@ -343,25 +340,10 @@ fn watch_ancestor(watches: &mut Watches, path: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::NotFound.into())
 }
 
-/// Whether the path leads to no directory: a part is missing, is no directory, or is a link to itself.
-fn is_missing(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)
-    )
-}
-
 /// Reads a regular file that belongs to this user or root: no link, no pipe.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let file = own_file::open(path)?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    if !peer::trusted(metadata.uid()) {
-        return Err(io::Error::other("it belongs to another user"));
-    }
     let mut contents = Vec::new();
     // It may grow meanwhile.
     if metadata.len() <= MAX_BYTES {

@@ -19,8 +19,7 @@ use crate::event::{
 use crate::limits::{Account, FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::process::ProcessId;
 use crate::protocol::{
-    ErrorCode, EvidenceKind, HelloParams, ListParams, SessionParams, SetParams, Status, StopParams,
-    WaitingFor,
+    ErrorCode, HelloParams, ListParams, SessionParams, SetParams, Status, StopParams, WaitingFor,
 };
 
 /// The processes that agents and scripts run in.

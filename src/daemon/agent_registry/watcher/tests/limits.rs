@@ -38,7 +38,7 @@ fn of_too_many_files_the_newest_are_sent() {
         let extra = 10;
         let count = u32::try_from(MAX_FILES).unwrap() + extra;
         for pid in 1..=count {
-            let file = File::create(fixture.file(pid)).unwrap();
+            let file = fs::File::create(fixture.file(pid)).unwrap();
             let age = Duration::from_secs(u64::from(count - pid));
             file.set_modified(std::time::UNIX_EPOCH + Duration::from_hours(100_000) - age)
                 .unwrap();

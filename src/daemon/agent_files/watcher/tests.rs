@@ -1,0 +1,191 @@
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::*;
+
+/// How long something that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn any(_name: &OsStr) -> bool {
+    true
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// A change in words: what happened, to which file, and the text.
+fn words(found: &Found) -> String {
+    let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    let text = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).unwrap();
+    match &found.change {
+        Change::Appeared(path) => format!("appeared {}", name(path)),
+        Change::Removed(path) => format!("removed {}", name(path)),
+        Change::Closed(path) => format!("closed {}", name(path)),
+        Change::Contents(path, contents) => format!("contents {} {}", name(path), text(contents)),
+        Change::Line(path, line) => format!("line {} {}", name(path), text(line)),
+    }
+}
+
+/// Runs a test on a loop like the daemon's.
+fn on_loop(test: impl AsyncFnOnce()) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let timely = async { tokio::time::timeout(PATIENCE, test()).await };
+    runtime.block_on(timely).expect("it waits in vain");
+}
+
+/// Waits until all of these have come, in any order among others.
+async fn until(watcher: &mut Watcher, expected: &[&str]) {
+    let mut missing: Vec<_> = expected.iter().map(|one| (*one).to_owned()).collect();
+    while !missing.is_empty() {
+        for found in watcher.next().await {
+            let found = words(&found);
+            missing.retain(|one| *one != found);
+        }
+    }
+}
+
+#[test]
+fn names_come_go_and_are_closed() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        fs::write(path.join("there"), "").unwrap();
+        let mut watcher = Watcher::new();
+        let found = watcher.directory(0, path.clone(), any);
+        assert_eq!(
+            found.iter().map(words).collect::<Vec<_>>(),
+            ["appeared there"]
+        );
+        let file = fs::File::create(path.join("new")).unwrap();
+        until(&mut watcher, &["appeared new"]).await;
+        drop(file);
+        if cfg!(target_os = "linux") {
+            until(&mut watcher, &["closed new"]).await;
+        }
+        fs::remove_file(path.join("there")).unwrap();
+        until(&mut watcher, &["removed there"]).await;
+    });
+}
+
+#[test]
+fn a_growing_file_is_read_as_it_grows_and_again_when_it_is_replaced() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        append(&path, "old\n");
+        let mut watcher = Watcher::new();
+        assert!(watcher.lines(0, path.clone(), LinesFrom::End).is_empty());
+        append(&path, "one\nha");
+        until(&mut watcher, &["line log one"]).await;
+        append(&path, "lf\n");
+        until(&mut watcher, &["line log half"]).await;
+        let other = directory.path().join("other");
+        append(&other, "replaced\n");
+        fs::rename(&other, &path).unwrap();
+        until(&mut watcher, &["line log replaced"]).await;
+        append(&path, "more\n");
+        until(&mut watcher, &["line log more"]).await;
+        fs::remove_file(&path).unwrap();
+        append(&path, "back\n");
+        until(&mut watcher, &["line log back"]).await;
+    });
+}
+
+#[test]
+fn what_does_not_exist_yet_is_waited_for() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let deep = directory.path().join("a/b/c");
+        let mut watcher = Watcher::new();
+        watcher.directory(0, deep.clone(), any);
+        watcher.whole(1, deep.join("state"));
+        watcher.lines(2, deep.join("log"), LinesFrom::Beginning);
+        fs::create_dir(directory.path().join("a")).unwrap();
+        fs::create_dir_all(&deep).unwrap();
+        append(&deep.join("log"), "one\n");
+        fs::write(deep.join("state.new"), "{}").unwrap();
+        fs::rename(deep.join("state.new"), deep.join("state")).unwrap();
+        until(
+            &mut watcher,
+            &["line log one", "contents state {}", "appeared state"],
+        )
+        .await;
+        // It goes, and comes again.
+        fs::remove_dir_all(directory.path().join("a")).unwrap();
+        until(&mut watcher, &["removed log"]).await;
+        fs::create_dir_all(&deep).unwrap();
+        append(&deep.join("log"), "two\n");
+        until(&mut watcher, &["line log two", "appeared log"]).await;
+    });
+}
+
+#[test]
+fn only_own_regular_files_are_read() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("link");
+        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+        let mut watcher = Watcher::new();
+        assert!(watcher.whole(0, path).is_empty());
+        assert!(watcher.whole(0, "/dev/zero".into()).is_empty());
+        assert!(
+            watcher
+                .lines(0, "/dev/zero".into(), LinesFrom::Beginning)
+                .is_empty()
+        );
+        assert!(
+            watcher
+                .lines(0, "relative".into(), LinesFrom::Beginning)
+                .is_empty()
+        );
+        let long = directory.path().join("long");
+        fs::write(&long, vec![b'x'; 70_000]).unwrap();
+        assert!(watcher.whole(0, long).is_empty());
+    });
+}
+
+#[test]
+fn what_is_forgotten_is_not_reported() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let (one, two) = (directory.path().join("one"), directory.path().join("two"));
+        let mut watcher = Watcher::new();
+        watcher.lines(0, one.clone(), LinesFrom::Beginning);
+        watcher.lines(0, two.clone(), LinesFrom::Beginning);
+        watcher.forget(0, &one);
+        append(&one, "not wanted\n");
+        append(&two, "wanted\n");
+        let found = watcher.next().await;
+        assert_eq!(
+            found.iter().map(words).collect::<Vec<_>>(),
+            ["line two wanted"]
+        );
+    });
+}
+
+#[test]
+fn a_path_that_is_asked_for_twice_is_read_once() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        append(&path, "one\n");
+        let mut watcher = Watcher::new();
+        assert_eq!(
+            watcher.lines(0, path.clone(), LinesFrom::Beginning).len(),
+            1
+        );
+        assert!(watcher.lines(0, path, LinesFrom::Beginning).is_empty());
+    });
+}

@@ -1,0 +1,173 @@
+//! Which processes of this user run, and which of them holds a lock. Looks at all of them: for rare questions only.
+
+use std::path::{Path, PathBuf};
+
+use super::process::ProcessInfo;
+
+/// A process, as the process table has it.
+#[derive(Debug, Clone)]
+pub(crate) struct RunningProcess {
+    /// Id, start, parent and terminal.
+    pub info: ProcessInfo,
+    /// Its arguments, cut at 4 KiB.
+    pub arguments: Vec<String>,
+    /// Its working directory.
+    pub cwd: Option<PathBuf>,
+}
+
+/// The processes of this user whose names and arguments match, newest first. Empty where the system does not show them.
+#[must_use]
+pub(crate) fn find(matches: fn(&[String], &[String]) -> bool) -> Vec<RunningProcess> {
+    platform::find(matches)
+}
+
+/// The process that holds a lock on this file, made by flock(2) or fcntl(2); `None` where the system does not show it.
+#[must_use]
+pub(crate) fn lock_holder(path: &Path) -> Option<u32> {
+    platform::lock_holder(path)
+}
+
+#[cfg(target_os = "linux")]
+mod platform {
+    use std::cmp::Reverse;
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+
+    use super::RunningProcess;
+    use crate::os::process;
+
+    /// The longest command line that is read, in bytes.
+    const MAX_ARGUMENTS: u64 = 4096;
+
+    /// The longest list of locks that is read, in bytes.
+    const MAX_LOCKS: u64 = 1024 * 1024;
+
+    pub(super) fn find(matches: fn(&[String], &[String]) -> bool) -> Vec<RunningProcess> {
+        let own = rustix::process::geteuid().as_raw();
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            (entry.metadata().ok()?.uid() == own).then_some(pid)
+        });
+        let mut found: Vec<_> = pids
+            .filter_map(|pid| {
+                let arguments = arguments(pid)?;
+                let last_part = |argument: &String| argument.rsplit('/').next().map(str::to_owned);
+                let names = process::name(pid).into_iter();
+                let names: Vec<_> = names.chain(arguments.first().and_then(last_part)).collect();
+                if !matches(&names, &arguments) {
+                    return None;
+                }
+                Some(RunningProcess {
+                    info: process::inspect(pid).ok()?,
+                    cwd: fs::read_link(format!("/proc/{pid}/cwd")).ok(),
+                    arguments,
+                })
+            })
+            .filter(|process| !process.info.zombie)
+            .collect();
+        found.sort_by_key(|process| Reverse((process.info.id.start, process.info.id.pid)));
+        found
+    }
+
+    fn arguments(pid: u32) -> Option<Vec<String>> {
+        let mut line = Vec::new();
+        let file = fs::File::open(format!("/proc/{pid}/cmdline")).ok()?;
+        file.take(MAX_ARGUMENTS).read_to_end(&mut line).ok()?;
+        let arguments = line.split(|byte| *byte == 0);
+        let arguments = arguments.filter(|argument| !argument.is_empty());
+        let arguments: Vec<_> = arguments
+            .map(|argument| String::from_utf8_lossy(argument).into_owned())
+            .collect();
+        (!arguments.is_empty()).then_some(arguments)
+    }
+
+    /// A line of /proc/locks (proc_locks(5)): `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`. A lock of an open file
+    /// description has the process id -1.
+    pub(super) fn lock_holder(path: &Path) -> Option<u32> {
+        let metadata = fs::metadata(path).ok()?;
+        let device = metadata.dev();
+        let id = format!(
+            "{:02x}:{:02x}:{}",
+            rustix::fs::major(device),
+            rustix::fs::minor(device),
+            metadata.ino()
+        );
+        let mut locks = String::new();
+        let file = fs::File::open("/proc/locks").ok()?;
+        file.take(MAX_LOCKS).read_to_string(&mut locks).ok()?;
+        locks.lines().find_map(|line| {
+            let fields: Vec<_> = line
+                .split_whitespace()
+                .filter(|field| *field != "->")
+                .collect();
+            let place = fields.iter().position(|field| *field == id)?;
+            fields.get(place.checked_sub(1)?)?.parse().ok()
+        })
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod platform {
+    use std::path::Path;
+
+    use super::RunningProcess;
+
+    pub(super) fn find(_matches: fn(&[String], &[String]) -> bool) -> Vec<RunningProcess> {
+        Vec::new()
+    }
+
+    pub(super) fn lock_holder(_path: &Path) -> Option<u32> {
+        None
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs::File;
+    use std::process::{Command, Stdio};
+
+    use rustix::fs::FlockOperation;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_is_that_of_the_process_that_holds_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let file = File::create(&path).unwrap();
+        assert_eq!(lock_holder(&path), None);
+        rustix::fs::flock(&file, FlockOperation::LockExclusive).unwrap();
+        assert_eq!(lock_holder(&path), Some(std::process::id()));
+        drop(file);
+        assert_eq!(lock_holder(&path), None);
+    }
+
+    #[test]
+    fn a_process_is_found_by_its_arguments_with_its_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = Command::new("sleep")
+            .arg("98765.25")
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let is_it = |_: &[String], arguments: &[String]| {
+            arguments.iter().any(|argument| argument == "98765.25")
+        };
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        // Between fork and exec the child has this process's arguments.
+        while find(is_it).is_empty() && std::time::Instant::now() < end {
+            std::thread::yield_now();
+        }
+        let found = find(is_it);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].info.id.pid, child.id());
+        let cwd = found[0].cwd.as_deref().unwrap();
+        assert_eq!(cwd, directory.path().canonicalize().unwrap());
+    }
+}
