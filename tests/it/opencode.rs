@@ -353,6 +353,12 @@ fn how_a_turn_came_to_its_end_is_added() {
     let interrupted = Some("interrupted".to_owned());
     assert_eq!(ended(&[]), None);
     assert_eq!(ended(&[error("MessageAbortedError")]), interrupted);
+    // While the session starts, only the answer has the error.
+    let answer = event(
+        "message.updated",
+        json!({"sessionID": "ses_1", "info": {"role": "assistant", "error": {"name": "MessageAbortedError"}}}),
+    );
+    assert_eq!(ended(&[answer]), interrupted);
     assert_eq!(ended(&[error("APIError")]), Some("failed".to_owned()));
     assert_eq!(ended(&[status("ses_1", "retry")]), interrupted);
     assert_eq!(ended(&[status("ses_1", "retry"), busy.clone()]), None);

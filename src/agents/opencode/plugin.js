@@ -17,11 +17,14 @@ const MAX_LINES = 256
 /** How long one connection may take, in ms. */
 const SEND_MS = 2000
 /** How long opencode's exit may wait for the last line, in ms. */
-const DISPOSE_MS = 200
+const DISPOSE_MS = 1000
 /** A message that was created longer ago, in ms, is a copy: a forked session repeats the messages of the first. */
 const NEW_MS = 10_000
 /** Sessions, subagents, messages and tool calls that are remembered. */
 const MAX_KNOWN = 256
+
+/** The error's name when a person interrupts. */
+const ABORTED = "MessageAbortedError"
 
 /** The part of the state that all plugin functions of a process share: with `--port` there are two. */
 const KEY = Symbol.for("agent-console.opencode")
@@ -285,6 +288,7 @@ class Reporter {
       // A prompt that is typed while a turn runs joins it: no event separates them.
       this.send(type, { ...where, ...root.description, status: root.isOpen ? "queued" : undefined })
       root.isOpen = true
+      root.outcome = undefined
     } else if (status === "busy") {
       root.isOpen = true
       root.outcome = undefined
@@ -302,7 +306,7 @@ class Reporter {
     else if (type === "session.updated" && root.isChanged) {
       root.isChanged = false
       this.send(type, { ...where, ...root.description })
-    } else if (type === "message.updated") this.usage(root, where, properties.info, input)
+    } else if (type === "message.updated") this.answer(root, where, properties.info, input)
     else if (type === "message.part.updated") this.tool(root, where, properties.part, input)
     else if (this.ask(type, where, properties, input)) {
       root.isOpen = true
@@ -356,7 +360,7 @@ class Reporter {
 
   failed(root, where, error) {
     const name = cut(error?.name, 64)
-    root.outcome = name === "MessageAbortedError" ? "interrupted" : "failed"
+    root.outcome = name === ABORTED ? "interrupted" : "failed"
     root.isOpen = true
     this.send("session.error", { ...where, error: name, status_code: number(error?.data?.statusCode) })
   }
@@ -389,8 +393,10 @@ class Reporter {
     this.send("message.part.updated", { ...where, status, tool: cut(part.tool, 64), detail: about })
   }
 
-  /** How full the context is, after each answer of the model, where its limit is known. */
-  usage(root, where, info, input) {
+  /** An answer of the model: whether a person has interrupted it, and how full the context is. */
+  answer(root, where, info, input) {
+    // While a session starts, an interrupt has no `session.error`.
+    if (info?.error?.name === ABORTED && root.isOpen) root.outcome = "interrupted"
     const tokens = info?.tokens
     const limit = this.limitOf(info, input)
     if (!limit || !tokens || !info.time?.completed) return
