@@ -10,6 +10,7 @@ pub(crate) mod config_dirs;
 mod copilot;
 pub(crate) mod files;
 mod gemini;
+mod hook_command;
 mod limit_window;
 mod opencode;
 mod report;
@@ -23,6 +24,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use self::files::FileReader;
+pub(crate) use self::hook_command::{hook_command, quote};
 pub(crate) use self::limit_window::LimitWindow;
 pub(crate) use self::report::interpret;
 pub(crate) use self::tolerant::Text;
@@ -98,6 +100,9 @@ pub struct HookProcess {
     /// Without that variable: whether a person does, by the hook's environment and the first arguments of the agent's
     /// process; `None`: not known.
     pub(crate) is_attended: Option<fn(&Variables<'_>, &[String]) -> Option<bool>>,
+    /// Whether a process of the agent serves sessions of several terminals, by its first arguments. What it knows of a
+    /// terminal is not the session's.
+    pub is_shared: Option<fn(&[String]) -> bool>,
 }
 
 /// A directory in which an agent keeps a file for each running process.
@@ -165,21 +170,80 @@ pub struct Limits {
     pub read_login: fn(&mut dyn Read) -> Option<Login>,
 }
 
-/// What `install` puts into an agent's settings, a JSON file.
+/// What `install` puts below an agent's configuration directory.
 #[derive(Debug)]
 pub struct Install {
     /// The file, below the configuration directory.
     pub settings: &'static str,
+    /// How that file is written.
+    pub form: InstallForm,
     /// The events that get a hook.
     pub events: &'static [&'static str],
-    /// How long the agent waits for a hook, in the unit of its settings.
-    pub timeout: u32,
-    /// How a hook's command is spelled.
-    pub form: CommandForm,
-    /// The member of the settings that, if true, keeps every hook from running.
-    pub disabled_key: Option<&'static str>,
+    /// The members of the settings that keep every hook from running.
+    pub switches: &'static [Switch],
     /// Other settings that count for the agent and may keep these hooks from running.
     pub layers: Option<Layers>,
+    /// What a person must do after a change, such as `restart running Gemini sessions`.
+    pub after_change: Option<&'static str>,
+    /// What the agent needs below its configuration directory, and what happens without it.
+    pub needed: Option<(&'static str, &'static str)>,
+}
+
+/// How an agent's hooks are written into a file.
+#[derive(Debug, Clone, Copy)]
+pub enum InstallForm {
+    /// They are added to a JSON file, whose other contents stay byte for byte.
+    Merged(MergedHooks),
+    /// The whole file is this program's: [`own_file`] gives its contents.
+    OwnFile,
+}
+
+/// Hooks in a JSON file: `{"hooks": {EVENT: [{"hooks": [{"type": "command", …}]}]}}`.
+#[derive(Debug, Clone, Copy)]
+pub struct MergedHooks {
+    /// What the agent reads.
+    pub syntax: Syntax,
+    /// How a hook's command is spelled.
+    pub command: CommandForm,
+    /// How long the agent waits for a hook, in the unit of its settings.
+    pub timeout: u32,
+    /// Events whose hook the agent does not wait for (`"async": true`).
+    pub async_events: &'static [&'static str],
+    /// By which the agent names a hook to people (`"name"`), if it does.
+    pub name: Option<&'static str>,
+    /// The only members that the outermost object may have; empty: any.
+    pub only_keys: &'static [&'static str],
+    /// The agent remembers hooks by their place in their event's list, so those of others must keep theirs.
+    pub keeps_places: bool,
+}
+
+/// The JSON that an agent reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Syntax {
+    /// By RFC 8259.
+    Json,
+    /// Also with comments as in JavaScript, and a comma after the last child.
+    JsonWithComments,
+}
+
+/// A member of an agent's settings that keeps hooks from running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switch {
+    /// Its name; below others with dots between, such as `hooksConfig.enabled`.
+    pub key: &'static str,
+    /// It does so if it is this JSON value, or a list with it.
+    pub value: &'static str,
+}
+
+impl Install {
+    /// How hooks are merged into the file, if they are.
+    #[must_use]
+    pub const fn merged(&self) -> Option<&MergedHooks> {
+        match &self.form {
+            InstallForm::Merged(merged) => Some(merged),
+            InstallForm::OwnFile => None,
+        }
+    }
 }
 
 /// Settings files beside the user's own, as the agent reads them.
@@ -204,9 +268,21 @@ pub struct Layers {
 pub enum CommandForm {
     /// A program and its arguments, run without a shell.
     Exec,
-    /// One text, run by a shell.
+    /// One text, run by a shell: [`hook_command`].
     Shell,
 }
+
+/// What [`own_file`] writes into a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnFileValues<'a> {
+    /// The program's absolute path.
+    pub program: &'a str,
+    /// The socket's path, if the configuration file names one.
+    pub socket: &'a str,
+}
+
+/// The contents of a file of this program's own.
+pub(crate) type OwnFile = fn(&OwnFileValues<'_>) -> String;
 
 /// Every agent.
 pub(crate) const ALL: &[&Agent] = &[DEFAULT, &copilot::AGENT, &gemini::AGENT, &opencode::AGENT];
@@ -238,6 +314,19 @@ pub(crate) struct Recording {
     pub directory: &'static str,
     /// Its id of the conversation.
     pub session: &'static str,
+}
+
+/// The files of [`InstallForm::OwnFile`]; not linked into the service, as [`EXTRAS`].
+const OWN_FILES: &[(&Agent, OwnFile)] = &[
+    (&copilot::AGENT, copilot::hooks_file),
+    (&opencode::AGENT, opencode::plugin_file),
+];
+
+/// What `install` writes into this agent's own file, if it has one.
+#[must_use]
+pub(crate) fn own_file(agent: &Agent) -> Option<OwnFile> {
+    let (_, contents) = OWN_FILES.iter().find(|(of, _)| of.name == agent.name)?;
+    Some(*contents)
 }
 
 /// What only the command line needs of this agent.
@@ -318,6 +407,14 @@ mod tests {
             once.sort_unstable();
             once.dedup();
             assert_eq!(once.len(), agent.install.events.len(), "{}", agent.name);
+        }
+    }
+
+    #[test]
+    fn an_agents_own_file_has_contents() {
+        for agent in ALL {
+            let is_own = agent.install.merged().is_none();
+            assert_eq!(own_file(agent).is_some(), is_own, "{}", agent.name);
         }
     }
 

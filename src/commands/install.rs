@@ -84,7 +84,10 @@ pub(super) fn run(
         ..parts
     };
     let places = options.places(hooks::install_dirs);
-    options.carry_out(
+    if parts.in_settings().is_some() && places.len() > 1 {
+        writeln!(out, "{}", format::sanitize(&found(&places)))?;
+    }
+    let changed = options.carry_out(
         parts,
         &places,
         out,
@@ -95,8 +98,29 @@ pub(super) fn run(
         for note in silences(&places) {
             writeln!(out, "{}", format::sanitize(&format!("note: {note}")))?;
         }
+        for note in notes(&changed) {
+            writeln!(out, "note: {note}")?;
+        }
     }
     Ok(())
+}
+
+/// The agents whose settings are changed.
+fn found(places: &[Place]) -> String {
+    let mut titles: Vec<_> = places.iter().map(|(agent, _)| agent.title).collect();
+    titles.dedup();
+    format!("agents: {}", titles.join(", "))
+}
+
+/// What a person must know after the hooks at these places have changed.
+fn notes(changed: &[Place]) -> Vec<&'static str> {
+    let of = |(agent, directory): &Place| {
+        let lacking = hooks::lacking(agent, directory);
+        [agent.install.after_change, lacking].into_iter().flatten()
+    };
+    let mut notes: Vec<_> = changed.iter().flat_map(of).collect();
+    notes.dedup();
+    notes
 }
 
 /// What keeps the hooks at `places` from running, in the settings that count there or for a session that starts here.
@@ -161,7 +185,7 @@ impl Options {
     }
 
     /// Carries out the plans for `parts`: of the service, and of the settings at each of `places`. If several fail, the last error is
-    /// returned and the others are printed.
+    /// returned and the others are printed. Returns the places whose settings changed.
     pub(super) fn carry_out(
         &self,
         parts: Parts,
@@ -169,7 +193,8 @@ impl Options {
         out: &mut impl Write,
         service: impl FnOnce() -> anyhow::Result<Plan>,
         mut settings: impl FnMut(&'static Agent, &Path) -> anyhow::Result<Vec<Change>>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<Place>> {
+        let mut changed = Vec::new();
         let mut progress = Progress { out, failed: None };
         if let Some(note) = sudo_note() {
             progress.line(&format!("note: {note}"));
@@ -185,6 +210,9 @@ impl Options {
                 let plan = || settings(agent, directory);
                 let done = self.carry_out_settings(plan, &mut progress);
                 all_in_place &= done.as_ref().is_ok_and(Vec::is_empty);
+                if done.as_ref().is_ok_and(|changes| !changes.is_empty()) {
+                    changed.push((*agent, directory.clone()));
+                }
                 if let Err(error) = done.context(name)
                     && let Some(earlier) = failed.replace(error)
                 {
@@ -205,7 +233,7 @@ impl Options {
         match (failed, progress.failed) {
             (Some(error), _) => Err(error),
             (None, Some(error)) => Err(error.into()),
-            (None, None) => Ok(()),
+            (None, None) => Ok(changed),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::agents::Agent;
 use crate::config::variable;
 use crate::format::error_text;
 use crate::install::file;
-use crate::install::hooks::{self, State};
+use crate::install::hooks::{self, OwnFileState, State};
 use crate::install::layers::{self, Layer};
 use crate::os::program::same_file;
 
@@ -58,6 +58,8 @@ pub(super) struct Probe {
     pub(super) agent: &'static Agent,
     /// Why this user cannot write the settings, and the file at the end of their links.
     pub(super) refusal: Option<(PathBuf, String)>,
+    /// What happens because the agent lacks something that it needs for its hooks.
+    pub(super) lacking: Option<&'static str>,
     pub(super) seen: Seen,
 }
 
@@ -124,6 +126,7 @@ pub(super) fn probe(agent: &'static Agent, directory: &Path, projects: &[PathBuf
     Probe {
         agent,
         refusal: refusal.map(|(path, why)| (path, why.to_string())),
+        lacking: hooks::lacking(agent, directory),
         seen,
     }
 }
@@ -257,10 +260,22 @@ fn evaluate_settings(probe: &Probe) -> Check {
             check
         };
     }
+    match state.own_file {
+        Some(OwnFileState::Missing) => return wrong("is not there".into()).fix(INSTALL),
+        Some(OwnFileState::Outdated) => {
+            return wrong("is for another program or version".into()).fix(INSTALL);
+        }
+        Some(OwnFileState::Edited) => {
+            let path = quote(&state.settings);
+            let what = "was edited, so `install` leaves it alone";
+            return wrong(what.into()).fix(format!("mv {path} {path}.old && {INSTALL}"));
+        }
+        Some(OwnFileState::Current) | None => {}
+    }
     let managed = layers::managed_events(layers);
     let missing = state.missing.iter().copied();
     let missing: Vec<_> = missing.filter(|event| !managed.contains(event)).collect();
-    if missing.len() == install.events.len() {
+    if state.own_file.is_none() && missing.len() == install.events.len() {
         return wrong("calls no hook of ours".into()).fix(INSTALL);
     }
     if !missing.is_empty() {
@@ -297,7 +312,13 @@ fn evaluate_settings(probe: &Probe) -> Check {
         );
     }
     let why = match status_line {
-        Some((_, Called::This)) | None => return all_right(state, layers),
+        Some((_, Called::This)) | None => {
+            let check = all_right(state, layers);
+            return match probe.lacking {
+                Some(why) => Check::note(NAME, format!("{}; {why}", check.what)),
+                None => check,
+            };
+        }
         Some((path, Called::Nothing)) => format!("{}, which cannot be run", quote(path)),
         Some((path, Called::Other)) => format!("{}, which is not this program", quote(path)),
     };

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::agents::Agent;
+use crate::agents::{self, Agent};
 use crate::config::variable;
 use crate::os::{environment, process};
 
@@ -22,17 +22,14 @@ const SHELLS: &[&str] = &[
     "env", "timeout", "nice", "nohup", "setsid", "stdbuf",
 ];
 
-/// Programs that run other agents' hooks, or may be started by another agent, by the name of the program.
+/// Agents that are not in the table, by the name of the program: they may run other agents' hooks, or be started by
+/// another agent.
 const OTHER_AGENTS: &[&str] = &[
     "grok",
     "devin",
-    "codex",
-    "gemini",
     "qwen",
-    "opencode",
     "cursor",
     "cursor-agent",
-    "copilot",
     "amp",
     "goose",
     "aider",
@@ -43,6 +40,9 @@ const OTHER_AGENTS: &[&str] = &[
     "windsurf",
     "cline",
 ];
+
+/// Of how many arguments the last part may be the program's name: that of an interpreter, an option, a script.
+const NAMED_ARGUMENTS: usize = 3;
 
 /// A process above this one.
 #[derive(Debug, Default)]
@@ -59,6 +59,10 @@ struct Ancestor {
 impl Ancestor {
     fn is_any_of(&self, names: &[&str]) -> bool {
         self.names.iter().any(|name| names.contains(&&**name))
+    }
+
+    fn is_program_of(&self, agent: &Agent) -> bool {
+        (agent.hook.is_program)(&self.names, &self.arguments)
     }
 
     fn is_shell(&self) -> bool {
@@ -117,7 +121,7 @@ fn ancestors(last: Option<u32>, is_registered: impl Fn(u32) -> bool) -> Vec<Ance
         let ancestor = Ancestor {
             pid,
             names: names
-                .chain(arguments.iter().filter_map(last_part))
+                .chain(arguments.iter().take(NAMED_ARGUMENTS).filter_map(last_part))
                 .collect(),
             arguments,
             is_registered: is_registered(pid),
@@ -139,22 +143,29 @@ fn ancestors(last: Option<u32>, is_registered: impl Fn(u32) -> bool) -> Vec<Ance
 fn decide(agent: &Agent, environment: &Environment, ancestors: &[Ancestor]) -> Option<u32> {
     // Shells and wrappers aside, the nearest process is the one that runs the hook.
     let caller = ancestors.iter().find(|ancestor| !ancestor.is_shell());
-    let is_agent = |caller: &Ancestor| (agent.hook.is_program)(&caller.names, &caller.arguments);
+    let is_agent = |caller: &Ancestor| caller.is_program_of(agent);
     let is_other = caller.is_some_and(|caller| {
-        caller.is_any_of(OTHER_AGENTS) && !is_agent(caller) && Some(caller.pid) != environment.pid
+        let mut others = agents::ALL.iter().filter(|other| other.name != agent.name);
+        let is_another =
+            caller.is_any_of(OTHER_AGENTS) || others.any(|other| caller.is_program_of(other));
+        is_another && !is_agent(caller) && Some(caller.pid) != environment.pid
     });
     if let Some(pid) = environment.pid {
         let is_caller = caller.is_some_and(|caller| caller.pid == pid);
         // Started by the agent, or its hook's child that outlives it: the variable alone counts, unless it is inherited.
         return (is_caller || !is_other && !environment.is_foreign).then_some(pid);
     }
+    let caller = caller?;
+    // Whatever the agent has inherited from another that it was started by.
+    if is_agent(caller) {
+        return Some(caller.pid);
+    }
     if is_other || environment.is_foreign {
         return None;
     }
-    let caller = caller?;
     // A hook that outlives its agent is init's child. In a container the agent may be process 1.
     let is_marked = environment.is_marked && caller.pid != 1;
-    (is_marked || is_agent(caller) || caller.is_registered).then_some(caller.pid)
+    (is_marked || caller.is_registered).then_some(caller.pid)
 }
 
 /// Whether another agent marks the processes of its hooks by a variable of this name.
@@ -171,7 +182,9 @@ fn is_foreign_mark(agent: &Agent, name: &OsString) -> bool {
         return false;
     };
     let program = program.to_ascii_lowercase().replace('_', "-");
+    let mut known = agents::ALL.iter();
     OTHER_AGENTS.contains(&&*program)
+        || known.any(|other| other.program == program && other.name != agent.name)
 }
 
 #[cfg(test)]
@@ -311,6 +324,27 @@ mod tests {
         // The other way round: the agent was started by another.
         let ancestors = [process(9, &["sh"]), process(7, &["claude"])];
         assert_eq!(decide(AGENT, &foreign(Some(7)), &ancestors), Some(7));
+    }
+
+    #[test]
+    fn an_agent_that_another_has_started_is_itself() {
+        for outer in agents::ALL {
+            for inner in agents::ALL.iter().filter(|inner| inner.name != outer.name) {
+                let environment = Environment {
+                    pid: None,
+                    is_marked: false,
+                    is_foreign: true,
+                };
+                let ancestors = [process(9, &["sh", "-c"]), process(8, &[inner.program])];
+                let found = decide(inner, &environment, &ancestors);
+                assert_eq!(found, Some(8), "{} in {}", inner.name, outer.name);
+                // The inner one runs hooks of the outer one.
+                for environment in [environment, with_pid(7)] {
+                    let found = decide(outer, &environment, &ancestors);
+                    assert_eq!(found, None, "{} in {}", inner.name, outer.name);
+                }
+            }
+        }
     }
 
     #[test]

@@ -164,6 +164,11 @@ fn params_of(
 ) -> ReportParams<'static> {
     let found = process::inspect(pid).ok();
     let tty = found.as_ref().and_then(|found| found.tty.as_deref());
+    let is_shared = agent
+        .hook
+        .is_shared
+        .map(|is_shared| is_shared(&process::first_arguments(pid)));
+    let is_shared = is_shared.unwrap_or_default();
     ReportParams {
         agent: agent.name.into(),
         at,
@@ -171,9 +176,9 @@ fn params_of(
         process_start: found.as_ref().map(|found| found.id.start),
         pid_namespace: process::namespace(),
         attended: attended(agent, pid),
-        shared: None,
+        shared: is_shared.then_some(true),
         terminal: Some(terminal(tty, variable))
-            .filter(|terminal| *terminal != Terminal::default())
+            .filter(|terminal| !is_shared && *terminal != Terminal::default())
             .map(Box::new),
         config_dir: config_dir.map(|directory| path_text(directory.as_os_str())),
         event: None,

@@ -15,8 +15,8 @@ use super::file::{Change, missing_directories, read};
 use super::settings::{
     self, HookRequest, Parts, Request, SettingsError, StatusLineCall, StatusLineRequest, UndoRecord,
 };
-use crate::agents::{self, Agent, Install};
-use crate::config::{Config, variable, xdg_base};
+use crate::agents::{self, Agent, Install, OwnFileValues};
+use crate::config::{Config, DEFAULT_SOCKET, variable, xdg_base};
 use crate::os::program::is_program;
 
 /// The version of the record; another version's is ignored.
@@ -40,6 +40,21 @@ pub(crate) struct State {
     pub status_line_lost: bool,
     /// The member of the settings that keeps every hook from running, if it is set.
     pub disabled_by: Option<&'static str>,
+    /// The file, if it is this program's own.
+    pub own_file: Option<OwnFileState>,
+}
+
+/// What a file of this program's own holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnFileState {
+    /// There is none.
+    Missing,
+    /// What `install` would write.
+    Current,
+    /// What `install` wrote, for another program or in another version.
+    Outdated,
+    /// Something else: it is the user's, and stays.
+    Edited,
 }
 
 /// The record of an installation, as it is on disk.
@@ -57,8 +72,19 @@ struct UndoFile {
     made_directories: Vec<PathBuf>,
     /// Directories that were made for this file, the deepest first.
     made_own_directories: Vec<PathBuf>,
+    /// What was written, if the file is this program's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own_file: Option<WrittenFile>,
     #[serde(rename = "memory")]
     record: UndoRecord,
+}
+
+/// A file of this program's own, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct WrittenFile {
+    checksum: String,
+    /// The program that it was written for.
+    program: PathBuf,
 }
 
 impl UndoFile {
@@ -132,17 +158,27 @@ pub(crate) fn plan_install(
     hooks: bool,
     status_line: StatusLineRequest,
 ) -> anyhow::Result<Vec<Change>> {
+    let files = Files::new(agent, config_dir, state_dir())?;
+    let Some(form) = agent.install.merged() else {
+        return if hooks {
+            files.plan_own_file(program)
+        } else {
+            Ok(Vec::new())
+        };
+    };
     let request = Request {
+        syntax: form.syntax,
         hooks: hooks.then_some(HookRequest {
             agent: agent.name,
-            install: &agent.install,
+            events: agent.install.events,
+            form,
         }),
         status_line: match agent.status_line {
             Some(_) => status_line,
             None => StatusLineRequest::Keep,
         },
     };
-    Files::new(agent, config_dir, state_dir())?.plan_install(program, &request)
+    files.plan_install(program, &request)
 }
 
 /// Plans the change that takes `parts` out of the settings below `config_dir` and restores the commands that `install`
@@ -156,7 +192,12 @@ pub(crate) fn plan_uninstall(
     config_dir: &Path,
     parts: Parts,
 ) -> anyhow::Result<Vec<Change>> {
-    Files::new(agent, config_dir, state_dir())?.plan_uninstall(parts)
+    let files = Files::new(agent, config_dir, state_dir())?;
+    match agent.install.merged() {
+        Some(_) => files.plan_uninstall(parts),
+        None if parts.hooks => files.plan_own_removal(),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Finds what of ours is in the settings below `config_dir`.
@@ -165,7 +206,18 @@ pub(crate) fn plan_uninstall(
 ///
 /// The settings are not JSON, or of a shape in which the agent would ignore hooks; unreadable.
 pub(crate) fn state(agent: &'static Agent, config_dir: &Path) -> anyhow::Result<State> {
-    Files::new(agent, config_dir, state_dir())?.state()
+    let files = Files::new(agent, config_dir, state_dir())?;
+    match agent.install.merged() {
+        Some(_) => files.state(),
+        None => files.own_state(),
+    }
+}
+
+/// What happens because the agent lacks something below `config_dir` that it needs for its hooks.
+#[must_use]
+pub(crate) fn lacking(agent: &Agent, config_dir: &Path) -> Option<&'static str> {
+    let (below, why) = agent.install.needed?;
+    (!config_dir.join(below).exists()).then_some(why)
 }
 
 /// True if a change's path is a record's, not an agent's settings.
@@ -180,9 +232,20 @@ fn state_dir() -> Option<PathBuf> {
     Some(base.join("agent-console"))
 }
 
+/// The program as settings name it.
+fn program_text(program: &Path) -> anyhow::Result<&str> {
+    match program.to_str().filter(|_| program.is_absolute()) {
+        Some(program) => Ok(program),
+        None => bail!(
+            "an agent cannot call {}: its path must be absolute and valid UTF-8",
+            program.display()
+        ),
+    }
+}
+
 /// The paths of an agent's settings and of their undo record.
 struct Files {
-    agent: &'static str,
+    agent: &'static Agent,
     install: &'static Install,
     settings: PathBuf,
     /// Named after the settings' path; `None` without a home.
@@ -201,7 +264,7 @@ impl Files {
         // The same in every version of this program, or earlier records would be lost.
         let key = checksum(settings.as_os_str().as_encoded_bytes());
         Ok(Self {
-            agent: agent.name,
+            agent,
             install: &agent.install,
             record: state_dir.map(|base| base.join(format!("hooks-{key}.json"))),
             settings,
@@ -209,35 +272,22 @@ impl Files {
     }
 
     fn plan_install(&self, program: &Path, request: &Request<'_>) -> anyhow::Result<Vec<Change>> {
-        let Some(program) = program.to_str().filter(|_| program.is_absolute()) else {
-            bail!(
-                "an agent cannot call {}: its path must be absolute and valid UTF-8",
-                program.display()
-            );
-        };
+        let program = program_text(program)?;
         let (before, text) = self.read_settings()?;
         let (undo_before, earlier) = self.read_record()?;
         let installed = settings::install(&text, request, program, Some(&earlier.record))
             .map_err(|error| self.settings_error(&error))?;
+        // An agent would drop the whole file for one mistake.
+        settings::inspect(&installed.text, self.install)
+            .map_err(|error| self.settings_error(&error))?;
         let mut changes = Vec::new();
         // First, so that the settings are never changed without a record.
         if let Some(path) = &self.record {
-            let mut undo = UndoFile {
-                version: VERSION,
-                agent: Some(self.agent.to_owned()),
-                settings: self.settings.to_string_lossy().into_owned(),
+            let undo = UndoFile {
                 made_file: before.is_none() || earlier.made_file,
-                made_directories: missing_directories(&self.settings),
-                made_own_directories: missing_directories(path),
                 record: installed.record,
+                ..self.new_record(path, earlier)
             };
-            extend(&mut undo.made_directories, earlier.made_directories);
-            extend(&mut undo.made_own_directories, earlier.made_own_directories);
-            // Whichever record goes last removes them.
-            let others = path.parent().into_iter().flat_map(records_in);
-            for (_, other) in others.filter(|(other, _)| other != path) {
-                extend(&mut undo.made_own_directories, other.made_own_directories);
-            }
             let after = Some(undo.to_bytes()?);
             changes.push(change(path, undo_before, after, Vec::new()));
         }
@@ -247,12 +297,144 @@ impl Files {
         Ok(changes)
     }
 
+    /// A record at `path` that follows an earlier one.
+    fn new_record(&self, path: &Path, earlier: UndoFile) -> UndoFile {
+        let mut undo = UndoFile {
+            version: VERSION,
+            agent: Some(self.agent.name.to_owned()),
+            settings: self.settings.to_string_lossy().into_owned(),
+            made_directories: missing_directories(&self.settings),
+            made_own_directories: missing_directories(path),
+            ..earlier
+        };
+        extend(&mut undo.made_directories, earlier.made_directories);
+        extend(&mut undo.made_own_directories, earlier.made_own_directories);
+        // Whichever record goes last removes them.
+        let others = path.parent().into_iter().flat_map(records_in);
+        for (_, other) in others.filter(|(other, _)| other != path) {
+            extend(&mut undo.made_own_directories, other.made_own_directories);
+        }
+        undo
+    }
+
+    /// What this version writes into the file of its own for `program`.
+    fn own_contents(&self, program: &str) -> Option<Vec<u8>> {
+        let config = Config::load().unwrap_or_default();
+        let socket = Some(config.socket).filter(|path| *path != Path::new(DEFAULT_SOCKET));
+        let socket = socket.unwrap_or_default();
+        let values = OwnFileValues {
+            program,
+            socket: socket.to_str().unwrap_or_default(),
+        };
+        Some(agents::own_file(self.agent)?(&values).into_bytes())
+    }
+
+    fn plan_own_file(&self, program: &Path) -> anyhow::Result<Vec<Change>> {
+        let program = program_text(program)?;
+        let before = read(&self.settings)?;
+        let (undo_before, earlier) = self.read_record()?;
+        let after = self.own_contents(program);
+        if self.own_file_state(before.as_deref(), &earlier, after.as_deref())
+            == OwnFileState::Edited
+        {
+            bail!(
+                "{} was edited or is not this program's; move it away and try again",
+                self.settings.display()
+            );
+        }
+        let mut changes = Vec::new();
+        if let (Some(path), Some(after)) = (&self.record, &after) {
+            let undo = UndoFile {
+                made_file: true,
+                own_file: Some(WrittenFile {
+                    checksum: checksum(after),
+                    program: program.into(),
+                }),
+                ..self.new_record(path, earlier)
+            };
+            changes.push(change(
+                path,
+                undo_before,
+                Some(undo.to_bytes()?),
+                Vec::new(),
+            ));
+        }
+        changes.push(change(&self.settings, before, after, Vec::new()));
+        changes.retain(|change| !change.is_empty());
+        Ok(changes)
+    }
+
+    fn own_file_state(
+        &self,
+        found: Option<&[u8]>,
+        undo: &UndoFile,
+        expected: Option<&[u8]>,
+    ) -> OwnFileState {
+        let Some(found) = found else {
+            return OwnFileState::Missing;
+        };
+        let written = undo.own_file.as_ref();
+        if expected == Some(found) {
+            OwnFileState::Current
+        } else if written.is_some_and(|written| written.checksum == checksum(found)) {
+            OwnFileState::Outdated
+        } else {
+            OwnFileState::Edited
+        }
+    }
+
+    fn plan_own_removal(&self) -> anyhow::Result<Vec<Change>> {
+        let before = read(&self.settings)?;
+        let (undo_before, undo) = self.read_record()?;
+        let expected = super::program::path().ok();
+        let expected = expected.and_then(|program| self.own_contents(program.to_str()?));
+        let state = self.own_file_state(before.as_deref(), &undo, expected.as_deref());
+        let after = before.clone().filter(|_| state == OwnFileState::Edited);
+        let mut changes = vec![change(&self.settings, before, after, undo.made_directories)];
+        if let Some(path) = &self.record {
+            let mut made = Vec::from_iter(path.parent().map(Path::to_owned));
+            extend(&mut made, undo.made_own_directories);
+            changes.push(change(path, undo_before, None, made));
+        }
+        changes.retain(|change| !change.is_empty());
+        Ok(changes)
+    }
+
+    fn own_state(&self) -> anyhow::Result<State> {
+        let found = read(&self.settings)?;
+        let (_, undo) = self.read_record()?;
+        let own = super::program::path().ok();
+        let written = undo
+            .own_file
+            .as_ref()
+            .map(|written| written.program.clone());
+        let program = written.or(own);
+        let text = program.as_deref().and_then(Path::to_str);
+        let expected = text.and_then(|program| self.own_contents(program));
+        let own_file = self.own_file_state(found.as_deref(), &undo, expected.as_deref());
+        let is_there = matches!(own_file, OwnFileState::Current | OwnFileState::Outdated);
+        Ok(State {
+            settings: self.settings.clone(),
+            missing: match is_there {
+                true => Vec::new(),
+                false => self.install.events.to_vec(),
+            },
+            programs: program.into_iter().filter(|_| is_there).collect(),
+            status_line: None,
+            status_line_lost: false,
+            disabled_by: None,
+            own_file: Some(own_file),
+        })
+    }
+
     fn plan_uninstall(&self, parts: Parts) -> anyhow::Result<Vec<Change>> {
         let (before, text) = self.read_settings()?;
         let (undo_before, mut undo) = self.read_record()?;
         let mut after = None;
-        if before.is_some() {
-            let text = settings::uninstall(&text, parts, Some(&undo.record))
+        if before.is_some()
+            && let Some(form) = self.install.merged()
+        {
+            let text = settings::uninstall(&text, form, parts, Some(&undo.record))
                 .map_err(|error| self.settings_error(&error))?;
             after = Some(text.into_bytes()).filter(|after| !(undo.made_file && after.is_empty()));
         }
@@ -291,6 +473,7 @@ impl Files {
             programs,
             status_line: inspected.status_line,
             disabled_by: inspected.disabled_by,
+            own_file: None,
         })
     }
 

@@ -66,8 +66,8 @@ pub fn name(pid: u32) -> Option<String> {
     platform::name(pid)
 }
 
-/// The first three of a process's arguments: the program, and what it runs if it is an interpreter. Empty where the system
-/// does not tell (macOS).
+/// The first sixteen of a process's arguments, as far as they are within 4 KiB: the program, and what it runs if it is an
+/// interpreter. Empty where the system does not tell (macOS).
 #[must_use]
 pub fn first_arguments(pid: u32) -> Vec<String> {
     platform::first_arguments(pid)
@@ -123,9 +123,9 @@ mod platform {
     }
 
     pub(super) fn first_arguments(pid: u32) -> Vec<String> {
-        let mut buffer = [0; 1024];
+        let mut buffer = [0; 4096];
         let line = read(&format!("/proc/{pid}/cmdline"), &mut buffer).unwrap_or_default();
-        let arguments = line.split(|byte| *byte == 0).take(3);
+        let arguments = line.split(|byte| *byte == 0).take(16);
         let arguments = arguments.filter(|argument| !argument.is_empty());
         arguments
             .map(|argument| String::from_utf8_lossy(argument).into_owned())

@@ -14,8 +14,8 @@ mod status_line;
 
 use super::tolerant::{filter, object};
 use super::{
-    Agent, CommandForm, ConfigDir, Extras, HookProcess, Install, Layers, LimitWindow, Limits,
-    Registry,
+    Agent, CommandForm, ConfigDir, Extras, HookProcess, Install, InstallForm, Layers, LimitWindow,
+    Limits, MergedHooks, Registry, Switch, Syntax,
 };
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
@@ -44,6 +44,7 @@ pub(super) static AGENT: Agent = Agent {
         is_program,
         attended_variable: Some("CLAUDE_CODE_SESSION_ATTENDED"),
         is_attended: None,
+        is_shared: None,
     },
     filter: |payload, _| filter::<Payload>(payload),
     interpret,
@@ -75,12 +76,22 @@ pub(super) static AGENT: Agent = Agent {
     }),
     install: Install {
         settings: "settings.json",
+        form: InstallForm::Merged(MergedHooks {
+            syntax: Syntax::Json,
+            // It saves a shell at each event.
+            command: CommandForm::Exec,
+            // Seconds. The hook itself takes milliseconds and gives up sooner.
+            timeout: 5,
+            async_events: &[],
+            name: None,
+            only_keys: &[],
+            keeps_places: false,
+        }),
         events: EVENTS,
-        // Seconds. The hook itself takes milliseconds and gives up sooner.
-        timeout: 5,
-        // It saves a shell at each event.
-        form: CommandForm::Exec,
-        disabled_key: Some("disableAllHooks"),
+        switches: &[Switch {
+            key: "disableAllHooks",
+            value: "true",
+        }],
         // Each of them silences hooks at once, also while a session runs (2.1.332).
         layers: Some(Layers {
             managed_directory: if cfg!(target_os = "macos") {
@@ -94,6 +105,8 @@ pub(super) static AGENT: Agent = Agent {
             managed_only_key: "allowManagedHooksOnly",
             project_files: &[".claude/settings.json", ".claude/settings.local.json"],
         }),
+        after_change: None,
+        needed: None,
     },
     resume,
     model_label,

@@ -7,8 +7,12 @@ mod files;
 mod log;
 mod payload;
 
+use serde_json::{Map, Value, json};
+
 use super::tolerant::object;
-use super::{Agent, CommandForm, ConfigDir, HookProcess, Install, Variables};
+use super::{
+    Agent, ConfigDir, HookProcess, Install, InstallForm, OwnFileValues, Variables, hook_command,
+};
 use crate::event::{AgentEvent, Timing};
 
 const PROGRAM: &str = "copilot";
@@ -33,6 +37,7 @@ pub(super) static AGENT: Agent = Agent {
         is_program,
         attended_variable: None,
         is_attended: Some(is_attended),
+        is_shared: None,
     },
     filter: payload::filter,
     interpret,
@@ -53,12 +58,14 @@ pub(super) static AGENT: Agent = Agent {
     limits: None,
     install: Install {
         settings: "hooks/agent-console.json",
+        form: InstallForm::OwnFile,
         events: EVENTS,
-        // Seconds.
-        timeout: 5,
-        form: CommandForm::Exec,
-        disabled_key: None,
+        switches: &[],
         layers: None,
+        after_change: Some(
+            "Copilot CLI reads its hooks when a session starts: running ones go on without",
+        ),
+        needed: None,
     },
     resume,
     model_label: |model| model,
@@ -80,6 +87,21 @@ const EVENTS: &[&str] = &[
     "preCompact",
     "notification",
 ];
+
+/// How long Copilot CLI waits for a hook, in seconds.
+const TIMEOUT_S: u32 = 5;
+
+/// `hooks/agent-console.json`: a handler for each event, with the event's name as an argument. A `preToolUse` that fails
+/// would deny the tool (1.0.102).
+pub(super) fn hooks_file(values: &OwnFileValues<'_>) -> String {
+    let handler = |&event: &&str| {
+        let command = hook_command(values.program, &["copilot", event]);
+        let handler = json!({"type": "command", "bash": command, "timeoutSec": TIMEOUT_S});
+        (event.to_owned(), json!([handler]))
+    };
+    let hooks: Map<String, Value> = EVENTS.iter().map(handler).collect();
+    format!("{:#}\n", json!({"version": 1, "hooks": hooks}))
+}
 
 /// Converts a payload of a hook; `None` if it is none.
 fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {

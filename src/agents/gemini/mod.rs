@@ -7,7 +7,10 @@ mod files;
 mod payload;
 
 use super::tolerant::{filter, object};
-use super::{Agent, CommandForm, ConfigDir, HookProcess, Install, Variables};
+use super::{
+    Agent, CommandForm, ConfigDir, HookProcess, Install, InstallForm, MergedHooks, Switch, Syntax,
+    Variables,
+};
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
 
@@ -31,6 +34,7 @@ pub(super) static AGENT: Agent = Agent {
         is_program,
         attended_variable: None,
         is_attended: Some(is_attended),
+        is_shared: None,
     },
     filter: |payload, _| filter::<Payload>(payload),
     interpret,
@@ -51,12 +55,31 @@ pub(super) static AGENT: Agent = Agent {
     limits: None,
     install: Install {
         settings: "settings.json",
+        form: InstallForm::Merged(MergedHooks {
+            syntax: Syntax::JsonWithComments,
+            // Any exit status but 0 and 1 throws the prompt away, also that of a program that is not there.
+            command: CommandForm::Shell,
+            // Milliseconds.
+            timeout: 5000,
+            async_events: &[],
+            name: Some("agent-console"),
+            only_keys: &[],
+            keeps_places: false,
+        }),
         events: EVENTS,
-        // Milliseconds.
-        timeout: 5000,
-        form: CommandForm::Shell,
-        disabled_key: None,
+        switches: &[
+            Switch {
+                key: "hooksConfig.enabled",
+                value: "false",
+            },
+            Switch {
+                key: "hooksConfig.disabled",
+                value: r#""agent-console""#,
+            },
+        ],
         layers: None,
+        after_change: Some("restart Gemini CLI where it runs: it reads its hooks at its start"),
+        needed: None,
     },
     resume,
     model_label,

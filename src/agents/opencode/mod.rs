@@ -6,8 +6,10 @@
 mod events;
 mod payload;
 
+use serde_json::Value;
+
 use super::tolerant::{filter, object};
-use super::{Agent, CommandForm, ConfigDir, HookProcess, Install};
+use super::{Agent, ConfigDir, HookProcess, Install, InstallForm, OwnFileValues};
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
 
@@ -30,6 +32,7 @@ pub(super) static AGENT: Agent = Agent {
         is_program,
         attended_variable: None,
         is_attended: None,
+        is_shared: None,
     },
     filter: |payload, _| filter::<Payload>(payload),
     interpret,
@@ -50,15 +53,32 @@ pub(super) static AGENT: Agent = Agent {
     limits: None,
     install: Install {
         settings: "plugins/agent-console.js",
+        form: InstallForm::OwnFile,
         events: &[],
-        timeout: 0,
-        form: CommandForm::Exec,
-        disabled_key: None,
+        switches: &[],
         layers: None,
+        after_change: Some("restart opencode where it runs: it loads plugins at its start"),
+        needed: Some((
+            "node_modules/@opencode-ai/plugin",
+            "opencode fetches the package @opencode-ai/plugin at its next start; without a network that start, and each one after it, waits for about 70 s",
+        )),
     },
     resume,
     model_label: |model| model,
 };
+
+/// The plugin as it is in the source, without a socket.
+const PLUGIN: &str = include_str!("plugin.js");
+
+/// `plugins/agent-console.js`.
+pub(super) fn plugin_file(values: &OwnFileValues<'_>) -> String {
+    let socket = Value::from(values.socket);
+    PLUGIN.replacen(
+        r#"const CONFIGURED_SOCKET = """#,
+        &format!("const CONFIGURED_SOCKET = {socket}"),
+        1,
+    )
+}
 
 /// Converts an event of the plugin; `None` if it is none.
 fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {

@@ -19,6 +19,7 @@ fn every_event_calls_this_program_or_the_installer_is_named() {
     let probe = |seen| hooks::Probe {
         agent: DEFAULT,
         refusal: None,
+        lacking: None,
         seen,
     };
     let evaluate_all =
@@ -35,6 +36,7 @@ fn every_event_calls_this_program_or_the_installer_is_named() {
                     }),
                     status_line_lost: false,
                     disabled_by: disabled.then_some("disableAllHooks"),
+                    own_file: None,
                 },
                 layers: Vec::new(),
                 strays: Vec::new(),

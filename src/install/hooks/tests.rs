@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use tempfile::TempDir;
 
 use super::*;
-use crate::agents::DEFAULT;
+use crate::agents::{DEFAULT, Syntax};
 use crate::install::file::apply_all;
 use crate::install::settings::StatusLineRequest;
 
@@ -15,13 +15,19 @@ const PROGRAM: &str = "/usr/local/bin/agent-console";
 
 const OWN_HOOKS: HookRequest<'_> = HookRequest {
     agent: DEFAULT.name,
-    install: &DEFAULT.install,
+    events: DEFAULT.install.events,
+    form: match DEFAULT.install.merged() {
+        Some(form) => form,
+        None => panic!("its hooks are merged"),
+    },
 };
 const HOOKS: Request<'_> = Request {
+    syntax: Syntax::Json,
     hooks: Some(OWN_HOOKS),
     status_line: StatusLineRequest::Keep,
 };
 const BOTH: Request<'_> = Request {
+    syntax: Syntax::Json,
     hooks: Some(OWN_HOOKS),
     status_line: StatusLineRequest::Install,
 };

@@ -141,12 +141,12 @@ impl<'a> Hooks<'a> {
     ) -> HooksUndo {
         let mut undo = undo.unwrap_or_default();
         let mut new = Vec::new();
-        for &event in request.install.events {
+        for &event in request.events {
             let there = self.events.iter().find(|there| there.name == event);
             let was = match there {
                 Some(there) if !there.own.is_empty() => continue,
                 Some(there) => {
-                    let group = own_hook::group(request, program);
+                    let group = own_hook::group(event, request, program);
                     plan.edits.append(body, &there.list, &group, style);
                     prior(body, &there.list, undo.events.get(event))
                 }
@@ -210,19 +210,28 @@ impl<'a> Hooks<'a> {
     }
 
     /// Removes our hooks: by the record those that were added, restoring the commands of those that were there before;
-    /// without it, all of ours. Returns the index of the outermost object's member to remove.
-    pub(super) fn uninstall(&self, undo: Option<&HooksUndo>, edits: &mut Edits) -> Option<usize> {
+    /// without it, all of ours. With `keeps_places` the groups of others stay where they are. Returns the index of the
+    /// outermost object's member to remove.
+    pub(super) fn uninstall(
+        &self,
+        body: &str,
+        undo: Option<&HooksUndo>,
+        keeps_places: bool,
+        edits: &mut Edits,
+    ) -> Option<usize> {
+        let remove =
+            |event: &Event, was, edits: &mut _| event.remove_own(body, was, keeps_places, edits);
         let (at, hooks) = self.place.filter(|(_, hooks)| hooks.is_object())?;
         let mut gone = vec![false; hooks.children().len()];
         for event in &self.events {
             match undo.map(|undo| (undo, undo.events.get(&event.name))) {
                 Some((undo, None)) => event.restore(undo, edits),
-                Some((_, was)) => gone[event.index] = event.remove_own(was, edits),
-                None => gone[event.index] = event.remove_own(None, edits),
+                Some((_, was)) => gone[event.index] = remove(event, was, edits),
+                None => gone[event.index] = remove(event, None, edits),
             }
         }
         let was = kept_if_repeated(self.repeated, undo.map(|undo| &undo.hooks));
-        edits.remove(&hooks, &gone, was).then_some(at)
+        edits.remove(body, &hooks, &gone, was).then_some(at)
     }
 }
 
@@ -259,7 +268,13 @@ impl Event<'_> {
     }
 
     /// Removes ours from the list; true if the whole event must be removed.
-    fn remove_own(&self, was: Option<&Prior>, edits: &mut Edits) -> bool {
+    fn remove_own(
+        &self,
+        body: &str,
+        was: Option<&Prior>,
+        keeps_places: bool,
+        edits: &mut Edits,
+    ) -> bool {
         let groups = self.list.elements();
         let mut gone = vec![false; groups.len()];
         for own in &self.own {
@@ -273,10 +288,18 @@ impl Event<'_> {
             for own in self.own.iter().filter(|own| own.group == group) {
                 handlers_gone[own.handler] = true;
             }
-            *gone = edits.remove(&handlers, &handlers_gone, None);
+            *gone = edits.remove(body, &handlers, &handlers_gone, None);
+        }
+        if keeps_places && let Some(last) = gone.iter().rposition(|gone| !gone) {
+            // An empty group keeps the place of each that follows.
+            for (group, gone) in groups.iter().zip(&mut gone).take(last) {
+                if std::mem::take(gone) {
+                    edits.replace(group.range(), r#"{"hooks":[]}"#.to_owned());
+                }
+            }
         }
         let was = kept_if_repeated(self.repeated, was);
-        self.list.is_list() && edits.remove(&self.list, &gone, was)
+        self.list.is_list() && edits.remove(body, &self.list, &gone, was)
     }
 }
 

@@ -10,6 +10,9 @@ use std::ops::Range;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::agents::Syntax;
+
+use super::comments::blank_comments;
 use super::{BLANK, Prior, SettingsError};
 
 /// A value in its text.
@@ -289,6 +292,36 @@ pub(super) fn escape(text: &str) -> String {
     quoted.split_off(1)
 }
 
+/// The text between two children if it holds comments, without its comma; else nothing.
+fn comments_in(between: &str) -> String {
+    let plain = blank_comments(between, Syntax::JsonWithComments);
+    let mut text = between.to_owned();
+    if let Some(comma) = plain.find(',') {
+        text.remove(comma);
+    }
+    if text.trim_matches(BLANK).is_empty() {
+        text.clear();
+    }
+    text
+}
+
+/// What a container holds beside its children, if there are comments among it.
+fn around(text: &str, container: &Node, children: &[Range<usize>]) -> Option<String> {
+    let mut at = container.inner().start;
+    let mut rest = String::new();
+    let ends = children.iter().map(|child| (child.start, child.end));
+    for (start, end) in ends.chain([(container.inner().end, at)]) {
+        let gap = comments_in(&text[at..start]);
+        rest.push_str(if children.is_empty() {
+            &text[at..start]
+        } else {
+            &gap
+        });
+        at = end;
+    }
+    (!rest.is_empty() && !children.is_empty()).then_some(rest)
+}
+
 /// The indentation of what begins at `start`, if it begins its line.
 fn indentation(text: &str, start: usize) -> Option<&str> {
     let before = &text[..start];
@@ -315,6 +348,11 @@ impl Edits {
     /// between the brackets of a container without white space.
     pub(super) fn append(&mut self, text: &str, container: &Node, children: &str, style: &Style) {
         let Some(last) = container.children().pop() else {
+            if !text[container.inner()].trim_matches(BLANK).is_empty() {
+                // Comments are all that it holds.
+                let start = container.inner().start;
+                return self.replace(start..start, style.write(children, None));
+            }
             // A container that shares its line with others stays on it.
             let apart = &text[..container.start];
             let key = apart.rfind(['\n', '{', '[', ',']).map(|at| &apart[at..=at]);
@@ -332,12 +370,23 @@ impl Edits {
         self.replace(last.end..last.end, added);
     }
 
-    /// Removes the children of `container` that are `gone`, each with the comma that it came with. Returns true if the
-    /// container must be removed itself: it is then empty and was added, or this emptied it and it is unknown what it
-    /// `was`.
-    pub(super) fn remove(&mut self, container: &Node, gone: &[bool], was: Option<&Prior>) -> bool {
+    /// Removes the children of `container` that are `gone`, each with the comma that it came with; comments of the text
+    /// stay. Returns true if the container must be removed itself: it is then empty and was added, or this emptied it and
+    /// it is unknown what it `was`.
+    pub(super) fn remove(
+        &mut self,
+        text: &str,
+        container: &Node,
+        gone: &[bool],
+        was: Option<&Prior>,
+    ) -> bool {
         let any = gone.contains(&true);
+        let children = container.children();
         if !gone.contains(&false) {
+            if let Some(rest) = around(text, container, &children) {
+                self.replace(container.inner(), rest);
+                return false;
+            }
             let blank = match was {
                 Some(Prior::Empty(blank)) => blank.clone(),
                 _ => String::new(),
@@ -347,15 +396,18 @@ impl Edits {
             }
             return was == Some(&Prior::Missing) || (was.is_none() && any);
         }
-        let children = container.children();
         let mut kept = false;
         for (at, (child, &gone)) in children.iter().zip(gone).enumerate() {
             if !gone {
                 kept = true;
             } else if kept {
-                self.replace(children[at - 1].end..child.end, String::new());
+                let before = children[at - 1].end..child.start;
+                self.replace(before.clone(), comments_in(&text[before]));
+                self.replace(child.clone(), String::new());
             } else if let Some(next) = children.get(at + 1) {
-                self.replace(child.start..next.start, String::new());
+                let after = child.end..next.start;
+                self.replace(child.clone(), String::new());
+                self.replace(after.clone(), comments_in(&text[after]));
             }
         }
         false

@@ -6,9 +6,10 @@
 //!
 //! Undoing takes the text and a record: white space, which containers were added, and the commands that were replaced.
 //!
-//! Settings are read as agents read them: strict JSON, after a byte order mark; only white space counts as
+//! Settings are read as agents read them: strict JSON, or with comments where the agent allows them (`comments`), after a byte order mark; only white space counts as
 //! `{}`; of a repeated key the last counts. Where an agent would ignore what is added, installing is refused.
 
+mod comments;
 mod former;
 mod hooks;
 mod json;
@@ -19,7 +20,8 @@ mod status_line;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::agents::Install;
+use crate::agents::{Install, MergedHooks, Switch, Syntax};
+use comments::blank_comments;
 use hooks::Hooks;
 pub(crate) use hooks::{FoundHook, HooksUndo};
 use json::{Edits, Node, Style};
@@ -102,6 +104,8 @@ impl UndoRecord {
 /// What [`install`] puts in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request<'a> {
+    /// What the agent reads.
+    pub syntax: Syntax,
     /// The hooks; `None`: they are left as they are.
     pub hooks: Option<HookRequest<'a>>,
     /// The status line.
@@ -113,8 +117,10 @@ pub(crate) struct Request<'a> {
 pub(crate) struct HookRequest<'a> {
     /// The agent's name, which the hook is called with.
     pub agent: &'a str,
-    /// Which events get a hook, and how it is written.
-    pub install: &'a Install,
+    /// Which events get a hook.
+    pub events: &'a [&'a str],
+    /// How it is written.
+    pub form: &'a MergedHooks,
 }
 
 /// What [`install`] does with the status line.
@@ -180,7 +186,8 @@ pub(crate) fn install(
     record: Option<&UndoRecord>,
 ) -> Result<Installed, SettingsError> {
     let (mark, body) = split_mark(text);
-    let root = read_root(body)?;
+    let plain = blank_comments(body, request.syntax);
+    let root = read_root(&plain)?;
     let (hooks, line) = (Hooks::read(&root), StatusLine::read(&root));
     let style = Style::of(body, &root);
     let mut record = record.cloned().unwrap_or_default();
@@ -192,7 +199,8 @@ pub(crate) fn install(
     }
     let mut plan = Plan::default();
     if let Some(request) = &request.hooks {
-        hooks.check_shape(body, request.install.events)?;
+        hooks.check_shape(body, request.events)?;
+        check_keys(body, &root, request.form.only_keys)?;
         let undo = hooks.install(body, request, program, hooks_undo, &style, &mut plan);
         record.hooks = Some(undo);
     }
@@ -209,9 +217,15 @@ pub(crate) fn install(
     let new = plan.new.join(",");
     let after = if new.is_empty() {
         plan.edits.apply(body)
-    } else if is_blank(body) {
+    } else if is_blank(&plain) {
         record.root = Prior::Blank(text.to_owned());
-        style.write(&format!("{{{new}}}"), Some("")) + style.line_end
+        let object = style.write(&format!("{{{new}}}"), Some("")) + style.line_end;
+        if is_blank(body) {
+            object
+        } else {
+            // After the comments.
+            format!("{}{}{object}", body.trim_end_matches(BLANK), style.line_end)
+        }
     } else {
         plan.edits.append(body, &root, &new, &style);
         record.root = prior(body, &root, Some(&record.root));
@@ -231,19 +245,21 @@ pub(crate) fn install(
 /// The text is not JSON.
 pub(crate) fn uninstall(
     text: &str,
+    form: &MergedHooks,
     parts: Parts,
     record: Option<&UndoRecord>,
 ) -> Result<String, SettingsError> {
     let (mark, body) = split_mark(text);
-    if is_blank(body) {
+    let plain = blank_comments(body, form.syntax);
+    if is_blank(&plain) {
         return Ok(text.to_owned());
     }
-    let root = Node::read(body)?;
+    let root = Node::read(&plain)?;
     let mut edits = Edits::default();
     let mut gone_at = Vec::new();
     if parts.hooks {
         let undo = record.and_then(|record| record.hooks.as_ref());
-        gone_at.extend(Hooks::read(&root).uninstall(undo, &mut edits));
+        gone_at.extend(Hooks::read(&root).uninstall(body, undo, form.keeps_places, &mut edits));
     }
     if parts.status_line {
         let undo = record.and_then(|record| record.status_line.as_ref());
@@ -256,7 +272,7 @@ pub(crate) fn uninstall(
         // Also where what was in the object that was added has been removed by hand.
         Prior::Blank(text) if root.is_object() && !gone.contains(&false) => Ok(text.clone()),
         _ => {
-            edits.remove(&root, &gone, Some(was));
+            edits.remove(body, &root, &gone, Some(was));
             Ok(format!("{mark}{}", edits.apply(body)))
         }
     }
@@ -269,16 +285,19 @@ pub(crate) fn uninstall(
 /// The text is not JSON, or of a shape in which the agent would ignore hooks for its events.
 pub(crate) fn inspect(text: &str, install: &Install) -> Result<Inspected, SettingsError> {
     let (_, body) = split_mark(text);
-    let root = read_root(body)?;
+    let merged = install.merged();
+    let plain = blank_comments(body, merged.map_or(Syntax::Json, |merged| merged.syntax));
+    let root = read_root(&plain)?;
     let hooks = Hooks::read(&root);
     hooks.check_shape(body, install.events)?;
+    check_keys(body, &root, merged.map_or(&[], |merged| merged.only_keys))?;
     let managed_only = install.layers.as_ref();
     let managed_only = managed_only.map(|layers| layers.managed_only_key);
     let is_set = |key: &&str| root.member(key).is_some_and(|value| value.raw == "true");
     Ok(Inspected {
         found: hooks.found(),
         status_line: StatusLine::read(&root).call(),
-        disabled_by: install.disabled_key.filter(is_set),
+        disabled_by: switch(&root, install.switches),
         managed_only_by: managed_only.filter(is_set),
     })
 }
@@ -291,6 +310,30 @@ fn read_root(body: &str) -> Result<Node<'_>, SettingsError> {
     } else {
         Err(wrong(body, &root, "what the file holds", "an object"))
     }
+}
+
+/// An agent that knows only some members drops the whole file for another.
+fn check_keys(body: &str, root: &Node, only: &[&str]) -> Result<(), SettingsError> {
+    let is_unknown = |member: &json::Member| !only.is_empty() && !only.contains(&&*member.key);
+    match root.members().into_iter().find(is_unknown) {
+        Some(member) => {
+            let known = only.join("` and `");
+            let what = format!("the agent ignores a file with other members than `{known}`");
+            Err(SettingsError::at(body, member.range.start, what))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The first of the switches that is thrown.
+fn switch(root: &Node, switches: &[Switch]) -> Option<&'static str> {
+    let is_thrown = |switch: &&Switch| {
+        let mut keys = switch.key.split('.');
+        let found = keys.try_fold(*root, |node, key| node.member(key));
+        let is_value = |node: &Node| node.raw == switch.value;
+        found.is_some_and(|node| is_value(&node) || node.elements().iter().any(is_value))
+    };
+    Some(switches.iter().find(is_thrown)?.key)
 }
 
 fn is_blank(body: &str) -> bool {

@@ -3,7 +3,7 @@
 
 use super::json::{Node, quote};
 use super::{HookRequest, shell};
-use crate::agents::CommandForm;
+use crate::agents::{CommandForm, hook_command};
 
 /// What our program is called with, before the agent's name.
 const SUBCOMMAND: &str = "hook";
@@ -18,8 +18,10 @@ pub(super) struct OwnHook<'a> {
     pub(super) program: String,
     /// The list of arguments, if it is called without a shell.
     arguments: Option<Node<'a>>,
-    /// What follows the program in the command.
+    /// What follows the program in the command; in a guarded one, the words after the subcommand.
     rest: String,
+    /// The command is as [`hook_command`] writes it.
+    is_guarded: bool,
 }
 
 impl<'a> OwnHook<'a> {
@@ -31,14 +33,20 @@ impl<'a> OwnHook<'a> {
         let (kind, command) = (field("type")?.string()?, field("command")?);
         let text = command.string()?;
         let arguments = field("args");
+        let mut is_guarded = false;
         let (program, rest) = match arguments {
             Some(arguments) if arguments.elements().first()?.string()? != SUBCOMMAND => {
                 return None;
             }
             Some(_) => (text, String::new()),
             None => {
-                let call = shell::call(&text, SUBCOMMAND)?;
-                (call.program, text[call.word.end..].to_owned())
+                if let Some(guarded) = shell::guarded_call(&text) {
+                    is_guarded = true;
+                    guarded
+                } else {
+                    let call = shell::call(&text, SUBCOMMAND)?;
+                    (call.program, text[call.word.end..].to_owned())
+                }
             }
         };
         (kind == "command" && shell::is_own_program(&program)).then_some(Self {
@@ -48,6 +56,7 @@ impl<'a> OwnHook<'a> {
             program,
             arguments,
             rest,
+            is_guarded,
         })
     }
 
@@ -57,6 +66,8 @@ impl<'a> OwnHook<'a> {
             self.command.raw.to_owned()
         } else if self.arguments.is_some() {
             quote(program)
+        } else if self.is_guarded {
+            quote(&hook_command(program, &[&self.rest]))
         } else {
             quote(&format!("{}{}", shell::quote(program), self.rest))
         }
@@ -83,22 +94,27 @@ pub(super) fn own_hooks_in<'a>(list: &Node<'a>) -> Vec<OwnHook<'a>> {
 
 /// A member with an event's list, which has one hook, as JSON without white space.
 pub(super) fn event(event: &str, request: &HookRequest<'_>, program: &str) -> String {
-    format!("{}:[{}]", quote(event), group(request, program))
+    format!("{}:[{}]", quote(event), group(event, request, program))
 }
 
-/// A group with one hook, as JSON without white space: without a matcher, which is for all; not `async`, so that events
-/// arrive in order.
-pub(super) fn group(request: &HookRequest<'_>, program: &str) -> String {
-    let (agent, timeout) = (request.agent, request.install.timeout);
-    let call = match request.install.form {
+/// A group with one hook, as JSON without white space: without a matcher, which is for all; `async` only where the
+/// agent's table says so, so that events arrive in order.
+pub(super) fn group(event: &str, request: &HookRequest<'_>, program: &str) -> String {
+    let (agent, form) = (request.agent, request.form);
+    let call = match form.command {
         CommandForm::Exec => {
             let (program, agent) = (quote(program), quote(agent));
             format!(r#""command":{program},"args":["{SUBCOMMAND}",{agent}]"#)
         }
         CommandForm::Shell => {
-            let command = format!("{} {SUBCOMMAND} {agent}", shell::quote(program));
+            let command = hook_command(program, &[agent]);
             format!(r#""command":{}"#, quote(&command))
         }
     };
-    format!(r#"{{"hooks":[{{"type":"command",{call},"timeout":{timeout}}}]}}"#)
+    let name = form.name.map(|name| format!(r#""name":{},"#, quote(name)));
+    let name = name.unwrap_or_default();
+    let is_async = form.async_events.contains(&event);
+    let last = if is_async { r#","async":true"# } else { "" };
+    let timeout = form.timeout;
+    format!(r#"{{"hooks":[{{"type":"command",{name}{call},"timeout":{timeout}{last}}}]}}"#)
 }

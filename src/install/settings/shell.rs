@@ -1,10 +1,11 @@
-//! Commands of a POSIX shell: which of them call this program, and how a text is quoted as one word. `settings` is the
-//! only caller.
+//! Commands of a POSIX shell: which of them call this program. `settings` is the only caller.
 //!
-//! The crate `shlex` splits and quotes; what is added here is where a command's first word ends.
+//! The crate `shlex` splits; what is added here is where a command's first word ends.
 
 use std::ops::Range;
 use std::path::Path;
+
+pub(super) use crate::agents::quote;
 
 /// The names of our program.
 const PROGRAMS: [&str; 2] = ["agent-console", "acd"];
@@ -52,6 +53,15 @@ pub(super) fn call(text: &str, subcommand: &str) -> Option<Call> {
     })
 }
 
+/// The program that a command of [`hook_command`](crate::agents::hook_command) runs, and the words after the subcommand.
+pub(super) fn guarded_call(text: &str) -> Option<(String, String)> {
+    let after = text.strip_prefix("[ -x ")?;
+    let (program, length) = first_word(after)?;
+    let (word, rest) = after.split_at(length);
+    let words = rest.strip_prefix(&*format!(" ] || exit 0; exec {word} hook "))?;
+    Some((program, words.to_owned()))
+}
+
 /// The word that the text begins with, without its quotes, and its length with them; `None` if it has none, or its
 /// quotes do not end.
 fn first_word(text: &str) -> Option<(String, usize)> {
@@ -67,15 +77,6 @@ fn first_word(text: &str) -> Option<(String, usize)> {
             [word] => Some((word.clone(), end)),
             _ => None,
         })
-}
-
-/// The text as one word.
-pub(super) fn quote(text: &str) -> String {
-    let quoter = shlex::Quoter::new().allow_nul(true);
-    // Without NUL being refused there is no error.
-    quoter
-        .quote(text)
-        .map_or_else(|_| String::new(), Into::into)
 }
 
 #[cfg(test)]
@@ -98,6 +99,18 @@ mod tests {
             let call = call(&command, "hook").unwrap();
             assert_eq!((call.program, &command[call.rest..]), (program, " x"));
         }
+    }
+
+    #[test]
+    fn a_guarded_call_is_recognised_as_it_is_written() {
+        for program in ["/a/acd", "/a b/it's/agent-console"] {
+            let command = crate::agents::hook_command(program, &["x", "y"]);
+            let found = guarded_call(&command).unwrap();
+            assert_eq!(found, (program.to_owned(), "x y".to_owned()));
+            assert_eq!(guarded_call(&command.replace("exit 0", "exit 1")), None);
+        }
+        let two = "[ -x /a/acd ] || exit 0; exec /b/acd hook x";
+        assert_eq!(guarded_call(two), None);
     }
 
     #[test]

@@ -1,3 +1,4 @@
+mod forms;
 mod generate;
 mod parts;
 mod properties;
@@ -7,11 +8,20 @@ mod upgrade;
 
 use super::json::quote;
 use super::*;
-use crate::agents::{CommandForm, DEFAULT};
+use crate::agents::{CommandForm, DEFAULT, InstallForm};
 
-const TWO: Install = with_events(&["Stop", "PreToolUse"]);
+const TWO: &[&str] = &["Stop", "PreToolUse"];
+const FORM: MergedHooks = MergedHooks {
+    syntax: Syntax::Json,
+    command: CommandForm::Exec,
+    timeout: 5,
+    async_events: &[],
+    name: None,
+    only_keys: &[],
+    keeps_places: false,
+};
 const PROGRAM: &str = "/opt/agent-console";
-const HOOKS: Request<'_> = hooks(&TWO);
+const HOOKS: Request<'_> = hooks(TWO, &FORM);
 const ONLY_HOOKS: Parts = Parts {
     hooks: true,
     status_line: false,
@@ -21,28 +31,44 @@ const ONLY_HOOKS: Parts = Parts {
 const EVERY: &Install = &DEFAULT.install;
 const OWN_HOOKS: HookRequest<'_> = HookRequest {
     agent: DEFAULT.name,
-    install: EVERY,
+    events: EVERY.events,
+    form: &FORM,
 };
 
-const fn with_events(events: &'static [&'static str]) -> Install {
+const fn with_form(form: MergedHooks) -> Install {
     Install {
         settings: "settings.json",
-        events,
-        timeout: 5,
-        form: CommandForm::Exec,
-        disabled_key: Some("disableAllHooks"),
+        form: InstallForm::Merged(form),
+        events: TWO,
+        switches: &[Switch {
+            key: "disableAllHooks",
+            value: "true",
+        }],
         layers: None,
+        after_change: None,
+        needed: None,
     }
 }
 
-const fn hooks(install: &Install) -> Request<'_> {
+const fn hooks<'a>(events: &'a [&'a str], form: &'a MergedHooks) -> Request<'a> {
     Request {
+        syntax: form.syntax,
         hooks: Some(HookRequest {
             agent: "claude-code",
-            install,
+            events,
+            form,
         }),
         status_line: StatusLineRequest::Keep,
     }
+}
+
+/// [`super::uninstall`] for [`FORM`].
+fn uninstall(
+    text: &str,
+    parts: Parts,
+    record: Option<&UndoRecord>,
+) -> Result<String, SettingsError> {
+    super::uninstall(text, &FORM, parts, record)
 }
 
 /// `install` for the two events, and that `uninstall` undoes it.
@@ -59,18 +85,20 @@ fn installed(text: &str) -> String {
 
 #[test]
 fn an_agent_that_runs_a_shell_gets_one_command() {
-    let install = Install {
-        form: CommandForm::Shell,
+    let form = MergedHooks {
+        command: CommandForm::Shell,
         timeout: 5000,
-        ..with_events(&["Stop"])
+        name: Some("ours"),
+        async_events: &["Stop"],
+        ..FORM
     };
-    let request = hooks(&install);
+    let request = hooks(&["Stop"], &form);
     let done = super::install(r#"{"a":1}"#, &request, "/a b/acd", None).unwrap();
     assert_eq!(
         done.text,
-        r#"{"a":1,"hooks":{"Stop":[{"hooks":[{"type":"command","command":"'/a b/acd' hook claude-code","timeout":5000}]}]}}"#
+        r#"{"a":1,"hooks":{"Stop":[{"hooks":[{"type":"command","name":"ours","command":"[ -x '/a b/acd' ] || exit 0; exec '/a b/acd' hook claude-code","timeout":5000,"async":true}]}]}}"#
     );
-    let found = inspect(&done.text, &install).unwrap().found;
+    let found = inspect(&done.text, &with_form(form)).unwrap().found;
     assert_eq!(found[0].program, "/a b/acd");
     let again = super::install(&done.text, &request, "/a b/acd", Some(&done.record)).unwrap();
     assert_eq!(again, done);
@@ -201,7 +229,7 @@ fn an_empty_container_is_empty_again() {
         );
         // No hook of ours remains without the record, either.
         let bare = uninstall(&done, ONLY_HOOKS, None).unwrap();
-        assert_eq!(inspect(&bare, &TWO).unwrap().found, []);
+        assert_eq!(inspect(&bare, &with_form(FORM)).unwrap().found, []);
         assert_eq!(bare.trim_start_matches(BYTE_ORDER_MARK).trim(), "{}");
     }
 }
@@ -252,7 +280,7 @@ fn a_hook_of_ours_is_recognised_in_every_form() {
     ];
     for (handler, program) in known {
         let text = format!(r#"{{"hooks": {{"Stop": [{{"hooks": [{handler}]}}]}}}}"#);
-        let found = inspect(&text, &TWO).unwrap().found;
+        let found = inspect(&text, &with_form(FORM)).unwrap().found;
         assert_eq!(found.len(), 1, "{handler}");
         assert_eq!(found[0].program, program);
         assert_eq!(uninstall(&text, ONLY_HOOKS, None).unwrap(), "{}");
@@ -278,7 +306,11 @@ fn a_hook_of_ours_is_recognised_in_every_form() {
     ];
     for handler in foreign {
         let text = format!(r#"{{"hooks": {{"Stop": [{{"hooks": [{handler}]}}]}}}}"#);
-        assert_eq!(inspect(&text, &TWO).unwrap().found, [], "{handler}");
+        assert_eq!(
+            inspect(&text, &with_form(FORM)).unwrap().found,
+            [],
+            "{handler}"
+        );
         assert_eq!(uninstall(&text, ONLY_HOOKS, None).unwrap(), text);
     }
 }
@@ -320,8 +352,11 @@ fn a_hook_that_a_person_wrote_is_not_doubled_and_is_restored() {
 fn a_program_at_any_path_is_called_and_recognised() {
     let text = r#"{"hooks":{"Stop":[{"hooks":[{"type":"command","command":"acd hook"}]}]}}"#;
     let program = r"/it's/$HOME/acd";
-    let done = install(text, &hooks(&with_events(&["Stop"])), program, None).unwrap();
-    assert_eq!(inspect(&done.text, &TWO).unwrap().found[0].program, program);
+    let done = install(text, &hooks(&["Stop"], &FORM), program, None).unwrap();
+    assert_eq!(
+        inspect(&done.text, &with_form(FORM)).unwrap().found[0].program,
+        program
+    );
     assert_eq!(
         uninstall(&done.text, ONLY_HOOKS, Some(&done.record)).unwrap(),
         text
@@ -373,7 +408,7 @@ fn errors_name_the_line_and_column() {
     for (text, expected) in table {
         let error = install(text, &HOOKS, PROGRAM, None).unwrap_err();
         assert_eq!(error.to_string(), expected);
-        assert_eq!(inspect(text, &TWO).unwrap_err(), error);
+        assert_eq!(inspect(text, &with_form(FORM)).unwrap_err(), error);
         // What has the wrong shape holds nothing of ours.
         match uninstall(text, ONLY_HOOKS, None) {
             Ok(left) => assert_eq!(left, text),
@@ -397,7 +432,7 @@ fn disabled_hooks_are_reported() {
         (r#"{"disableAllHooks": true}"#, true),
         (r#"{"disableAllHooks": true, "disableAllHooks": 1}"#, false),
     ] {
-        let found = inspect(text, &TWO).unwrap().disabled_by;
+        let found = inspect(text, &with_form(FORM)).unwrap().disabled_by;
         assert_eq!(found, disabled.then_some("disableAllHooks"), "{text}");
     }
 }

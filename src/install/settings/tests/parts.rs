@@ -7,23 +7,26 @@ use proptest::sample::select;
 use super::super::*;
 use super::generate::{command, hand, junk, text};
 use super::properties::{body, files, is_refused};
-use super::{EVERY, OWN_HOOKS, hooks, with_events};
+use super::{EVERY, FORM, OWN_HOOKS, hooks, uninstall, with_form};
 
 const PROGRAMS: [&str; 3] = [
     "/usr/local/bin/agent-console",
     "/with blank/it's/acd",
     r#"/"/agent-console"#,
 ];
-const HOOKS: Request<'_> = hooks(EVERY);
+const HOOKS: Request<'_> = hooks(EVERY.events, &FORM);
 const LINE: Request<'_> = Request {
+    syntax: Syntax::Json,
     hooks: None,
     status_line: StatusLineRequest::Install,
 };
 const PLAIN: Request<'_> = Request {
+    syntax: Syntax::Json,
     hooks: Some(OWN_HOOKS),
     status_line: StatusLineRequest::Update,
 };
 const BOTH: Request<'_> = Request {
+    syntax: Syntax::Json,
     hooks: Some(OWN_HOOKS),
     status_line: StatusLineRequest::Install,
 };
@@ -133,11 +136,11 @@ proptest! {
         let text = with(&command);
         let plain = with(&json::quote(&json::lossy(&command).unwrap()));
         let done = install(&text, &LINE, program, None).unwrap();
-        if inspect(&text, &with_events(&[])).unwrap().status_line.is_none() {
+        if inspect(&text, &with_form(FORM)).unwrap().status_line.is_none() {
             prop_assert_eq!(&uninstall(&done.text, FIRST_LINE, None).unwrap(), &plain);
         }
         prop_assert_eq!(&uninstall(&done.text, FIRST_LINE, Some(&done.record)).unwrap(), &text);
-        prop_assert!(inspect(&done.text, &with_events(&[])).unwrap().status_line.is_some());
+        prop_assert!(inspect(&done.text, &with_form(FORM)).unwrap().status_line.is_some());
     }
 
     #[test]

@@ -4,12 +4,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::*;
-use super::EVERY;
 use super::generate::{Doc, Hand, group, hand, junk, text};
+use super::{EVERY, FORM, uninstall};
 use super::{ONLY_HOOKS, hooks, schema};
 
 const PROGRAM: &str = "/usr/local/bin/agent-console";
-const HOOKS: Request<'_> = hooks(EVERY);
+const HOOKS: Request<'_> = hooks(EVERY.events, &FORM);
 
 fn of_hooks(record: &UndoRecord) -> &HooksUndo {
     record.hooks.as_ref().unwrap()

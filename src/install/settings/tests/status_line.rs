@@ -3,6 +3,7 @@
 use super::*;
 
 const LINE: Request<'_> = Request {
+    syntax: Syntax::Json,
     hooks: None,
     status_line: StatusLineRequest::Install,
 };
@@ -157,7 +158,7 @@ fn a_command_that_does_not_begin_with_our_call_is_wrapped_like_any_other() {
         r#""true && acd statusline""#,
     ] {
         let text = with(command);
-        assert_eq!(inspect(&text, &with_events(&[])).unwrap().status_line, None);
+        assert_eq!(inspect(&text, &with_form(FORM)).unwrap().status_line, None);
         for program in [PROGRAM, "/a b/acd"] {
             let done = install(&text, &LINE, program, None).unwrap();
             assert!(done.text.contains(" statusline -- sh -c "), "{}", done.text);
@@ -196,7 +197,7 @@ fn a_call_that_was_edited_since_is_undone_as_far_as_possible() {
         let text = done.text.replace(own, edited);
         let undone = uninstall(&text, ONLY_LINE, Some(&done.record)).unwrap();
         assert_eq!(undone, line.replace("~/bin/line", left));
-        let still = inspect(&undone, &with_events(&[])).unwrap().status_line;
+        let still = inspect(&undone, &with_form(FORM)).unwrap().status_line;
         assert_eq!(still.is_some(), left.starts_with("/opt/agent-console"));
         assert!(still.is_none_or(|call| !call.removable));
     }
@@ -231,7 +232,7 @@ fn what_claude_code_would_refuse_is_refused_with_its_place() {
         // It does not prevent hooks, and there is nothing to uninstall.
         install(&text, &HOOKS, PROGRAM, None).unwrap();
         assert_eq!(uninstall(&text, ONLY_LINE, None).unwrap(), text);
-        assert_eq!(inspect(&text, &TWO).unwrap().status_line, None);
+        assert_eq!(inspect(&text, &with_form(FORM)).unwrap().status_line, None);
     }
     let text =
         r#"{"statusLine": 5, "statusLine": {"type": "x", "type": "command", "command": "a"}}"#;

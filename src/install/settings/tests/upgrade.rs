@@ -26,6 +26,7 @@ impl Earlier {
     fn request(&self) -> Request<'static> {
         let parts = self.parts();
         Request {
+            syntax: Syntax::Json,
             hooks: parts.hooks.then_some(OWN_HOOKS),
             status_line: if parts.status_line {
                 StatusLineRequest::Install
