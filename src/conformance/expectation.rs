@@ -30,8 +30,9 @@ use serde_json::Value;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Expectation {
     /// For people.
-    #[serde(rename = "about")]
-    _about: String,
+    pub(crate) about: String,
+    /// The agent's, with which the run was recorded.
+    pub(crate) version: String,
     /// In the order of their time for each process.
     pub(crate) steps: Vec<Step>,
     /// By recorded process id.

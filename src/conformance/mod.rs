@@ -5,6 +5,8 @@
 //! `*.expected.json` beside it. `tests/it/traces.rs` replays one recording of each agent in real time, from the same
 //! files and by the same comparison.
 
+mod deciding;
+mod document;
 mod expectation;
 mod order;
 mod recording;
@@ -21,7 +23,7 @@ use serde_json::Value;
 use self::expectation::{Expectation, follow, follow_lasting};
 use self::recording::Recording;
 use self::replay::{Replay, Sources};
-use self::scene::Scene;
+use self::scene::{LIMIT_MS, Scene};
 use self::stage::Stage;
 use crate::agents::{self, Agent};
 use crate::event::AgentEvent;
@@ -131,11 +133,34 @@ fn each_step_of_a_run_is_shown() {
     for agent in agents::ALL.iter().filter(|agent| agent.registry.is_none()) {
         for path in recordings(agent) {
             let scene = Scene::read(&path);
-            let (_, wrong) = scene.judge(&Stage::play(agent, &scene));
+            let (frames, _) = Stage::play(agent, &scene);
+            let (_, wrong) = scene.judge(&frames);
             failures.extend(wrong.into_iter().map(|why| format!("{} {why}", agent.name)));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The comparison itself: what comes late, and what asks for a person at the wrong moments, is found.
+#[test]
+fn a_run_that_is_shown_otherwise_is_found_wrong() {
+    for agent in agents::ALL.iter().filter(|agent| agent.registry.is_none()) {
+        for path in recordings(agent) {
+            let scene = Scene::read(&path);
+            let (frames, _) = Stage::play(agent, &scene);
+            let late: Vec<_> = frames
+                .iter()
+                .map(|(at, sessions)| (at + 2 * LIMIT_MS, sessions.clone()))
+                .collect();
+            assert!(!scene.judge(&late).1.is_empty(), "{} late", scene.name);
+            let mut inverted = frames;
+            for session in inverted.iter_mut().flat_map(|(_, sessions)| sessions) {
+                session["attention"] = (session["attention"] != true).into();
+            }
+            let (_, wrong) = scene.judge(&inverted);
+            assert!(!wrong.is_empty(), "{} attention", scene.name);
+        }
+    }
 }
 
 /// Hooks that were never installed: the statuses that last.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::deciding::Deciding;
 use super::expectation::Change;
 use super::interpret;
 use super::recording::{Entry, Fact, ProcessEvent, Recording, process_event};
@@ -53,6 +54,7 @@ pub(super) struct Replay {
     /// What was published.
     changes: Vec<Change>,
     replies: Vec<Value>,
+    pub(super) deciding: Deciding,
 }
 
 impl Replay {
@@ -77,6 +79,7 @@ impl Replay {
             watched: BTreeSet::new(),
             changes: Vec::new(),
             replies: Vec::new(),
+            deciding: Deciding::default(),
         }
     }
 
@@ -217,10 +220,12 @@ impl Replay {
         assert_eq!(line["method"], "session.changed", "{line}");
         let seq = self.changes.len() as u64 + 1;
         assert_eq!(line["params"]["seq"], seq, "{line}");
+        let session = line["params"]["session"].take();
+        self.deciding.note(&mut self.core, self.now, &session);
         self.changes.push(Change {
             at: Duration::from_millis(self.now.uptime_ms),
             seq,
-            session: line["params"]["session"].take(),
+            session,
         });
     }
 

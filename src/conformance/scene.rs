@@ -30,9 +30,8 @@ const SHORT_MS: u64 = 300;
 
 /// One line of a recording.
 #[derive(Debug, Deserialize)]
-pub(super) struct Line {
+pub(super) struct Fact {
     pub(super) ms: u64,
-    pub(super) mark: Option<String>,
     pub(super) hook: Option<Value>,
     pub(super) event: Option<String>,
     pub(super) pid: Option<u32>,
@@ -82,10 +81,10 @@ pub(super) struct Step {
     process: usize,
     ms: u64,
     until: u64,
-    what: String,
+    pub(super) what: String,
     /// The statuses that are right, with what is waited for.
     #[serde(default)]
-    shown: Vec<String>,
+    pub(super) shown: Vec<String>,
     /// The statuses that are wrong at any time.
     #[serde(default)]
     never: Vec<String>,
@@ -112,7 +111,7 @@ pub(super) struct Step {
 #[derive(Debug)]
 pub(super) struct Scene {
     pub(super) name: String,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<Fact>,
     pub(super) expected: Expected,
 }
 
@@ -120,8 +119,9 @@ pub(super) struct Scene {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Expected {
-    #[serde(rename = "about")]
-    _about: String,
+    pub(super) about: String,
+    /// The agent's, with which the run was recorded.
+    pub(super) version: String,
     pub(super) processes: Vec<Process>,
     pub(super) engine_exited: Option<u64>,
     pub(super) steps: Vec<Step>,
@@ -137,7 +137,7 @@ impl Scene {
             let path = path.with_extension(ending);
             fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         };
-        let mut lines: Vec<Line> = text("jsonl")
+        let mut lines: Vec<Fact> = text("jsonl")
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
@@ -223,10 +223,7 @@ impl Scene {
         let hit = view.iter().position(|(_, why, _)| why.is_none());
         let outcome = match hit {
             None => Err(format!("never shown: {}", course())),
-            Some(hit) if is_short => {
-                let _ = hit;
-                Ok(())
-            }
+            Some(_) if is_short => Ok(()),
             Some(hit) if view[hit].0 > LIMIT_MS => Err(format!("late: {}", course())),
             Some(_) if view.last().is_some_and(|(_, why, _)| why.is_some()) => {
                 Err(format!("lost: {}", course()))
@@ -236,7 +233,7 @@ impl Scene {
             }
             Some(_) => Ok(()),
         };
-        if step.unknowable.as_deref() != Some("dark") {
+        if step.unknowable.is_none() {
             let at = hit.filter(|_| is_short).unwrap_or(view.len() - 1);
             if let Some(session) = self.shown(step.process, view[at].2, step.until) {
                 *base = Some(session.clone());
@@ -256,8 +253,8 @@ impl Scene {
                 .iter()
                 .any(|known| pid == Some(u64::from(*known)))
         };
-        let is_id = |session: &Value| session["session_id"].as_str() == id && id.is_some();
-        let mine = |session: &&Value| is_pid(session) || (process.shared && is_id(session));
+        let has_id = |session: &Value| session["session_id"].as_str() == id && id.is_some();
+        let mine = |session: &&Value| is_pid(session) || (process.shared && has_id(session));
         let mut mine: Vec<_> = sessions.iter().filter(mine).collect();
         if mine.len() > 1 {
             let open: Vec<_> = mine
@@ -268,7 +265,7 @@ impl Scene {
             let of_id = |some: &[&'a Value]| -> Vec<&'a Value> {
                 some.iter()
                     .copied()
-                    .filter(|session| is_id(session))
+                    .filter(|session| has_id(session))
                     .collect()
             };
             mine = match open.len() {
@@ -314,6 +311,9 @@ impl Scene {
             && !(attention && is_closed)
         {
             bad.push(format!("attention {}", session["attention"]));
+        }
+        if self.expected.processes[step.process].run && session["attention"] == true {
+            bad.push("attention without a person".to_owned());
         }
         let counts = |field: &str| session[field].as_u64().unwrap_or(0) > 0;
         if step

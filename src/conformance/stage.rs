@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::scene::{Frame, Line, Scene};
+use super::deciding::Deciding;
+use super::scene::{Fact, Frame, Scene};
 use crate::agents::Agent;
 use crate::agents::files::{FileChange, FileReader, FileRequest, RunningProcess, System};
 use crate::codec::{self, Id, Request};
@@ -27,6 +28,9 @@ const TAIL_MS: u64 = 5000;
 /// The start time of every process of a recording: no pid comes twice.
 const PROCESS_START: u64 = 300_000;
 
+/// Which names in a directory a reader asks for.
+type IsWanted = fn(&OsStr) -> bool;
+
 /// A replay under way.
 pub(super) struct Stage<'a> {
     agent: &'static Agent,
@@ -36,7 +40,7 @@ pub(super) struct Stage<'a> {
     reader: Option<Box<dyn FileReader>>,
     config_dir: PathBuf,
     /// What the reader has asked for.
-    directories: Vec<(PathBuf, fn(&OsStr) -> bool)>,
+    directories: Vec<(PathBuf, IsWanted)>,
     whole: BTreeSet<PathBuf>,
     growing: BTreeSet<PathBuf>,
     /// The files that exist, below the configuration directory.
@@ -47,11 +51,12 @@ pub(super) struct Stage<'a> {
     gone: BTreeSet<u32>,
     sessions: BTreeMap<String, Value>,
     frames: Vec<Frame>,
+    deciding: Deciding,
 }
 
 impl<'a> Stage<'a> {
-    /// Replays all of it; what a subscriber had, and when.
-    pub(super) fn play(agent: &'static Agent, scene: &'a Scene) -> Vec<Frame> {
+    /// Replays all of it: what a subscriber had, and when; what decided each status.
+    pub(super) fn play(agent: &'static Agent, scene: &'a Scene) -> (Vec<Frame>, Deciding) {
         let settings = Settings {
             idle_timeout_ms: None,
             history: 256,
@@ -79,6 +84,7 @@ impl<'a> Stage<'a> {
             gone: BTreeSet::new(),
             sessions: BTreeMap::new(),
             frames: vec![(0, Vec::new())],
+            deciding: Deciding::default(),
         };
         stage.handle(Input::Request {
             client: CLIENT,
@@ -111,10 +117,10 @@ impl<'a> Stage<'a> {
         }
         stage.engine_exit(u64::MAX);
         stage.wait_until(stage.now.uptime_ms + TAIL_MS);
-        stage.frames
+        (stage.frames, stage.deciding)
     }
 
-    fn take(&mut self, line: &Line) {
+    fn take(&mut self, line: &Fact) {
         if let Some(payload) = &line.hook {
             self.hook(line, payload);
         } else if let (Some(path), Some(text)) = (&line.path, &line.line) {
@@ -149,7 +155,7 @@ impl<'a> Stage<'a> {
         json!({"$set": changed.collect::<serde_json::Map<_, Value>>()})
     }
 
-    fn hook(&mut self, line: &Line, payload: &Value) {
+    fn hook(&mut self, line: &Fact, payload: &Value) {
         let events = self.agent.install.events;
         let name = line
             .event
@@ -343,6 +349,7 @@ impl<'a> Stage<'a> {
         }
         let session = line["params"]["session"].take();
         let key = session["key"].as_str().unwrap().to_owned();
+        self.deciding.note(&mut self.core, self.now, &session);
         self.sessions.insert(key, session);
         true
     }

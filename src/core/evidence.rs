@@ -123,6 +123,12 @@ impl EvidenceLog {
         });
     }
 
+    /// The last piece of evidence that this rule took in.
+    pub(crate) fn last_by(&self, rule: Rule) -> Option<(EvidenceKind, Cow<'static, str>)> {
+        let entry = self.entries.iter().rfind(|entry| entry.rule == rule)?;
+        Some((entry.kind, entry.what.clone()))
+    }
+
     fn last_decided(&self) -> Option<usize> {
         self.entries.iter().rposition(|entry| entry.decided)
     }

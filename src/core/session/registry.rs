@@ -130,14 +130,20 @@ impl Session {
         true
     }
 
-    /// Applies what follows from the registry's silence until [`Self::timeout_at`]. False if nothing does.
+    /// Applies what follows from the registry's silence, or from an end that has lasted, until [`Self::timeout_at`]. False if nothing does.
     pub(super) fn handle_turn_timeout(&mut self) -> bool {
         let Some((at, rule)) = self.turns.handle_timeout(self.timing) else {
             return false;
         };
-        let last = self.evidence.registry.as_ref();
-        let what = last.map_or("silence".into(), |last| last.what.clone());
-        self.log_evidence(at, EvidenceKind::Registry, what, rule);
+        let (kind, what) = match &self.evidence.registry {
+            Some(last) => (EvidenceKind::Registry, last.what.clone()),
+            None => self
+                .evidence
+                .log
+                .last_by(Rule::TurnEndSettles)
+                .unwrap_or((EvidenceKind::Registry, "silence".into())),
+        };
+        self.log_evidence(at, kind, what, rule);
         true
     }
 

@@ -1,0 +1,186 @@
+//! The part of `docs/agents.md` that follows from the table of agents and from the recordings.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use super::deciding::Deciding;
+use super::expectation::Expectation;
+use super::recording::Recording;
+use super::replay::Replay;
+use super::scene::Scene;
+use super::stage::Stage;
+use super::{ALL_SOURCES, recordings};
+use crate::agents::{self, Agent};
+use crate::os::environment::variable;
+
+const BEGIN: &str = "<!-- begin: from the recordings -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// One recording of an agent.
+struct Run {
+    name: String,
+    about: String,
+    steps: usize,
+}
+
+/// A step that no source shows.
+struct Silent {
+    run: String,
+    what: String,
+    shown: String,
+    why: String,
+}
+
+/// What the recordings of one agent show.
+#[derive(Default)]
+struct Earned {
+    versions: BTreeSet<String>,
+    runs: Vec<Run>,
+    silent: Vec<Silent>,
+    deciding: Deciding,
+}
+
+impl Earned {
+    fn of(agent: &'static Agent) -> Self {
+        let mut earned = Self::default();
+        for path in recordings(agent) {
+            if agent.registry.is_some() {
+                earned.add_with_registry(agent, &path);
+            } else {
+                earned.add(agent, &path);
+            }
+        }
+        earned
+    }
+
+    fn add_with_registry(&mut self, agent: &'static Agent, path: &Path) {
+        let recording = Recording::read(path);
+        let expectation = Expectation::read(path);
+        self.deciding
+            .add(Replay::of(agent, &recording, ALL_SOURCES).deciding);
+        self.runs.push(Run {
+            name: recording.name,
+            about: expectation.about,
+            steps: expectation.steps.len(),
+        });
+        self.versions.insert(expectation.version);
+    }
+
+    fn add(&mut self, agent: &'static Agent, path: &Path) {
+        let scene = Scene::read(path);
+        self.deciding.add(Stage::play(agent, &scene).1);
+        for step in &scene.expected.steps {
+            if let Some(why) = &step.unknowable {
+                self.silent.push(Silent {
+                    run: scene.name.clone(),
+                    what: step.what.clone(),
+                    shown: step.shown.join(", "),
+                    why: why.clone(),
+                });
+            }
+        }
+        self.runs.push(Run {
+            name: scene.name,
+            about: scene.expected.about,
+            steps: scene.expected.steps.len(),
+        });
+        self.versions.insert(scene.expected.version);
+    }
+
+    fn steps(&self) -> usize {
+        self.runs.iter().map(|run| run.steps).sum()
+    }
+}
+
+/// A row of a table.
+fn row(cells: &[&str]) -> String {
+    let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
+fn generated() -> String {
+    let all: Vec<_> = agents::ALL
+        .iter()
+        .map(|agent| (*agent, Earned::of(agent)))
+        .collect();
+    let mut text = String::from(
+        "\n| agent | name | recorded with | runs | steps | shown by no source |\n|---|---|---|---|---|---|\n",
+    );
+    for (agent, earned) in &all {
+        let versions: Vec<_> = earned.versions.iter().map(String::as_str).collect();
+        text += &row(&[
+            agent.title,
+            &format!("`{}`", agent.name),
+            &versions.join(", "),
+            &earned.runs.len().to_string(),
+            &earned.steps().to_string(),
+            &earned.silent.len().to_string(),
+        ]);
+    }
+    for (agent, earned) in &all {
+        describe(&mut text, agent, earned);
+    }
+    text.push('\n');
+    text
+}
+
+fn describe(text: &mut String, agent: &Agent, earned: &Earned) {
+    let _ = write!(
+        text,
+        "\n### {}\n\n| status | shown by |\n|---|---|\n",
+        agent.title
+    );
+    for (status, kinds) in &earned.deciding.of {
+        let kinds: Vec<_> = kinds
+            .iter()
+            .map(|(kind, said)| {
+                let said: Vec<_> = said.iter().map(|what| format!("`{what}`")).collect();
+                format!("{kind}: {}", said.join(", "))
+            })
+            .collect();
+        *text += &row(&[&status.replace('/', ": "), &kinds.join("; ")]);
+    }
+    if !earned.silent.is_empty() {
+        *text += "\n| shown by no source, in | what happened | the terminal shows | why |\n|---|---|---|---|\n";
+        for silent in &earned.silent {
+            *text += &row(&[
+                &silent.run,
+                &silent.what,
+                &silent.shown.replace('/', ": "),
+                &silent.why,
+            ]);
+        }
+    }
+    *text += "\n| run | steps | what happens |\n|---|---|---|\n";
+    for run in &earned.runs {
+        *text += &row(&[&run.name, &run.steps.to_string(), &run.about]);
+    }
+}
+
+/// `UPDATE_SNAPSHOTS=1` rewrites the part between the two comments; read it before you commit.
+#[test]
+fn the_documentation_of_the_agents_is_what_the_recordings_show() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/agents.md");
+    let kept = fs::read_to_string(&path).unwrap();
+    let (before, rest) = kept.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    for agent in agents::ALL {
+        let entry = format!("- **{}**:", agent.title);
+        assert!(
+            after.contains(&entry),
+            "what is not tried of {}",
+            agent.title
+        );
+    }
+    let current = format!("{before}{BEGIN}{}{END}{after}", generated());
+    if variable("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, &current).unwrap();
+    } else {
+        assert!(
+            current == kept,
+            "docs/agents.md is not what the recordings show; UPDATE_SNAPSHOTS=1 writes it"
+        );
+    }
+}
