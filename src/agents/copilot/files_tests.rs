@@ -315,6 +315,21 @@ fn interrupts_and_errors_are_read_from_the_log() {
         error: "the service failed".into(),
     });
     assert_eq!(line(&mut files, "a", &error), [("a".to_owned(), 7, failed)]);
+    // The hook of the last attempt is later: nothing is tried again before the next prompt.
+    let attempt = json!({"sessionId": "a", "error": {"message": "500"}});
+    let attempted = |files: &mut Files| hook(files, 7, 2100, "errorOccurred", &attempt).kind;
+    assert_eq!(attempted(&mut files), EventKind::Noted);
+    hook(
+        &mut files,
+        7,
+        2200,
+        "userPromptSubmitted",
+        &json!({"sessionId": "a", "prompt": "again"}),
+    );
+    assert!(matches!(
+        attempted(&mut files),
+        EventKind::Turn(TurnEvent::Retrying { .. })
+    ));
     // Neither another session's, nor one that is not followed, nor what is no line.
     assert_eq!(line(&mut files, "b", &abort), []);
     assert_eq!(line(&mut files, "a", &json!(["abort"])), []);

@@ -6,6 +6,8 @@ mod events;
 mod files;
 mod log;
 mod payload;
+mod process;
+mod session;
 
 use serde_json::{Map, Value, json};
 

@@ -1,0 +1,56 @@
+//! Which process holds a session of Copilot CLI, by its lock or by the process table. Called by [`super::files`].
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use super::super::files::System;
+use super::{is_program, is_prompt_mode};
+use crate::event::ReportedProcess;
+
+/// The process that holds a session: that of its lock; without a lock, unless `only_locks`, the newest one in a terminal
+/// that holds no other session.
+pub(super) fn find_process(
+    directory: &Path,
+    bound: &[ReportedProcess],
+    only_locks: bool,
+    system: &dyn System,
+) -> Option<ReportedProcess> {
+    let names = system.names(directory);
+    let locks: Vec<_> = names.iter().filter_map(|name| lock_pid(name)).collect();
+    if !locks.is_empty() || only_locks {
+        return locks.into_iter().find_map(|pid| process_of(pid, system));
+    }
+    let running = system.processes_of(is_program);
+    // The package's launcher waits for the program.
+    let is_launcher = |pid: u32| running.iter().any(|other| other.info.parent == pid);
+    running
+        .iter()
+        .filter(|it| !is_launcher(it.info.id.pid) && !is_prompt_mode(&it.arguments))
+        .filter(|it| !it.info.zombie)
+        .map(|it| reported(it.info.id.pid, it.info.id.start, system))
+        .find(|process| !bound.contains(process))
+}
+
+/// The process id in a lock's name: `inuse.4321.lock`.
+fn lock_pid(name: &OsStr) -> Option<u32> {
+    let name = name.to_str()?.strip_prefix("inuse.")?;
+    name.strip_suffix(".lock")?.parse().ok()
+}
+
+fn process_of(pid: u32, system: &dyn System) -> Option<ReportedProcess> {
+    let found = system.process(pid).filter(|found| !found.zombie)?;
+    Some(reported(pid, found.id.start, system))
+}
+
+fn reported(pid: u32, start: u64, system: &dyn System) -> ReportedProcess {
+    ReportedProcess {
+        pid,
+        start: Some(start),
+        namespace: system.namespace(),
+    }
+}
+
+/// False for a process of another pid namespace, too.
+pub(super) fn is_alive(process: ReportedProcess, system: &dyn System) -> bool {
+    process_of(process.pid, system) == Some(process)
+}
