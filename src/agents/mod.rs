@@ -12,6 +12,7 @@ pub(crate) mod files;
 mod gemini;
 mod hook_command;
 mod limit_window;
+mod neutral;
 mod opencode;
 mod report;
 mod tolerant;
@@ -84,6 +85,9 @@ pub struct ConfigDir {
 /// The value of a variable of the environment.
 pub(crate) type Variables<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 
+/// Whether a person attends a session, by the hook's environment and the first arguments of the agent's process.
+pub(crate) type IsAttended = fn(&Variables<'_>, &[String]) -> Option<bool>;
+
 /// How the hook's process finds the agent.
 #[derive(Debug)]
 pub struct HookProcess {
@@ -99,7 +103,7 @@ pub struct HookProcess {
     pub attended_variable: Option<&'static str>,
     /// Without that variable: whether a person does, by the hook's environment and the first arguments of the agent's
     /// process; `None`: not known.
-    pub(crate) is_attended: Option<fn(&Variables<'_>, &[String]) -> Option<bool>>,
+    pub(crate) is_attended: Option<IsAttended>,
     /// Whether a process of the agent serves sessions of several terminals, by its first arguments. What it knows of a
     /// terminal is not the session's.
     pub is_shared: Option<fn(&[String]) -> bool>,

@@ -1,19 +1,20 @@
 //! Converts the parameters of a `session.report` to a [`Report`]. Called by the daemon's connections.
 
-use super::find;
+use super::{find, neutral};
 use crate::event::{ProcessRole, Report, ReportedProcess, Source, Timing};
 use crate::protocol::{PATH_LIMIT, ReportParams, Terminal};
 
-/// Converts a report and its event; the event of an unknown agent is dropped. A pid of 0, an empty terminal, a path
+/// Converts a report and its event; that of an agent that is not in the table is a neutral one. A pid of 0, an empty terminal, a path
 /// that is too long and a limit that cannot be count as absent.
 #[must_use]
 pub(crate) fn interpret(params: ReportParams<'_>) -> Report {
     let process = params.pid.filter(|&pid| pid != 0);
     let agent = find(&params.agent);
     let at = params.at;
-    let event = agent
-        .zip(params.event)
-        .and_then(|(agent, event)| (agent.interpret)(event.get(), at));
+    let event = params.event.and_then(|event| match agent {
+        Some(agent) => (agent.interpret)(event.get(), at),
+        None => neutral::event(event.get()),
+    });
     let event = event.map(|mut event| {
         event.limits.retain(|limit| limit.is_possible(at));
         event

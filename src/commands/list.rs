@@ -5,6 +5,7 @@ use std::io::Write;
 
 use clap::Args;
 
+use super::agent_filter::AgentFilter;
 use crate::client::Client;
 use crate::format::status::{Counts, DisplayStatus, attention_order};
 use crate::format::{self, Cell, Column, Cut, StdoutStyle};
@@ -17,6 +18,8 @@ pub(super) struct Options {
     /// List closed sessions, too
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    agent: AgentFilter,
     /// Print a JSON array of session records
     #[arg(long)]
     json: bool,
@@ -50,6 +53,7 @@ pub(super) fn run(
         client.call::<_, ListResult<'static>>("session.list", &ListParams { include_closed })
     };
     let ListResult { mut sessions } = fetch(options.all)?;
+    sessions.retain(|session| options.agent.keeps(session));
     if options.json {
         format::json(out, &sessions)?;
         return Ok(());

@@ -2,6 +2,7 @@
 //!
 //! This file owns the grammar of the command line and starts the command.
 
+mod agent_filter;
 mod args;
 mod bar;
 mod completions;
@@ -9,6 +10,7 @@ pub(crate) mod config;
 mod demo;
 mod diff;
 mod doctor;
+mod event;
 mod exit;
 mod explain;
 mod get;
@@ -141,6 +143,9 @@ enum Command {
     /// Set a session's status from a script
     #[command(after_help = report::EXAMPLES)]
     Report(report::Options),
+    /// Send events of an agent of your own from standard input to the daemon
+    #[command(after_help = event::EXAMPLES)]
+    Event(event::Options),
     /// Remove a session from the daemon's memory
     #[command(after_help = remove::EXAMPLES)]
     Remove(OneSession),
@@ -262,6 +267,7 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
         Command::Statusline(_) => Ok(()),
         Command::Usage(options) => usage::run(&options, &mut connect()?, out),
         Command::Report(options) => report::run(&options, &mut connect()?, out),
+        Command::Event(options) => event::run(&options, &mut connect()?, out),
         Command::Remove(session) => remove::run(&session, &mut connect()?, out),
         Command::Stop(options) => stop::run(&options, connect()?, out),
         Command::Config { command } => match command {

@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::bail;
 use clap::Args;
 
+use super::agent_filter::AgentFilter;
 use super::place;
 use crate::client::Client;
 use crate::format::status::attention_order;
@@ -15,6 +16,8 @@ use crate::protocol::{ListParams, ListResult, SessionRecord};
 /// The options of `next`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
+    #[command(flatten)]
+    agent: AgentFilter,
     /// Print the session's record as JSON
     #[arg(long)]
     json: bool,
@@ -38,7 +41,7 @@ pub(super) fn run(
     let ListResult { sessions } = client.call::<_, ListResult<'static>>("session.list", &params)?;
     let Some(session) = sessions
         .into_iter()
-        .filter(|session| session.attention)
+        .filter(|session| session.attention && options.agent.keeps(session))
         .min_by(attention_order)
     else {
         bail!("no session needs you");

@@ -50,6 +50,11 @@ pub(super) fn run(options: &install::Options, out: &mut impl Write) -> anyhow::R
 fn notes(parts: install::Parts, left: &hooks::State) -> Vec<String> {
     let settings = left.settings.display();
     let mut notes = Vec::new();
+    if parts.hooks && left.own_file == Some(hooks::OwnFileState::Edited) {
+        notes.push(format!(
+            "{settings} was edited, so it stays; remove it by hand"
+        ));
+    }
     if parts.hooks {
         notes.extend(left.programs.iter().map(|program| {
             let program = program.display();

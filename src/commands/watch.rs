@@ -12,6 +12,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
+use super::agent_filter::AgentFilter;
 use crate::client::subscription::{self, LOST, subscribe_forever};
 use crate::client::{Client, Update};
 use crate::format::status::{DisplayStatus, attention_order};
@@ -22,6 +23,8 @@ use crate::protocol::{Notification, SessionRecord, Snapshot, Status};
 /// The options of `watch`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
+    #[command(flatten)]
+    agent: AgentFilter,
     /// Print one JSON object per line: first the snapshot, then each event
     #[arg(long)]
     json: bool,
@@ -46,10 +49,14 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
     };
     let mut failure = None;
     let mut lost = false;
+    let mut filter = options.agent.updates();
     subscribe_forever(Client::connect(socket)?, socket, |event| {
         let done = match event {
             subscription::Event::Update(update) => {
                 lost = false;
+                let Some(update) = filter.apply(update) else {
+                    return ControlFlow::Continue(());
+                };
                 if options.json {
                     json(&update, out)
                 } else {

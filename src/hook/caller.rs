@@ -27,6 +27,7 @@ const SHELLS: &[&str] = &[
 const OTHER_AGENTS: &[&str] = &[
     "grok",
     "devin",
+    "codex",
     "qwen",
     "cursor",
     "cursor-agent",

@@ -162,25 +162,34 @@ fn params_of(
     config_dir: Option<PathBuf>,
     at: u64,
 ) -> ReportParams<'static> {
+    let shared = agent.hook.is_shared;
+    let is_shared = shared.is_some_and(|is_shared| is_shared(&process::first_arguments(pid)));
+    let params = params_of_process(agent.name, pid, at);
+    ReportParams {
+        attended: attended(agent, pid),
+        shared: is_shared.then_some(true),
+        terminal: params.terminal.filter(|_| !is_shared),
+        config_dir: config_dir.map(|directory| path_text(directory.as_os_str())),
+        ..params
+    }
+}
+
+/// What this process knows of the process of an agent of this name, and of the terminal that both are in.
+pub(crate) fn params_of_process(agent: &str, pid: u32, at: u64) -> ReportParams<'static> {
     let found = process::inspect(pid).ok();
     let tty = found.as_ref().and_then(|found| found.tty.as_deref());
-    let is_shared = agent
-        .hook
-        .is_shared
-        .map(|is_shared| is_shared(&process::first_arguments(pid)));
-    let is_shared = is_shared.unwrap_or_default();
     ReportParams {
-        agent: agent.name.into(),
+        agent: agent.to_owned().into(),
         at,
         pid: Some(pid),
         process_start: found.as_ref().map(|found| found.id.start),
         pid_namespace: process::namespace(),
-        attended: attended(agent, pid),
-        shared: is_shared.then_some(true),
+        attended: None,
+        shared: None,
         terminal: Some(terminal(tty, variable))
-            .filter(|terminal| !is_shared && *terminal != Terminal::default())
+            .filter(|terminal| *terminal != Terminal::default())
             .map(Box::new),
-        config_dir: config_dir.map(|directory| path_text(directory.as_os_str())),
+        config_dir: None,
         event: None,
     }
 }

@@ -334,9 +334,7 @@ impl Files {
         let before = read(&self.settings)?;
         let (undo_before, earlier) = self.read_record()?;
         let after = self.own_contents(program);
-        if self.own_file_state(before.as_deref(), &earlier, after.as_deref())
-            == OwnFileState::Edited
-        {
+        if own_file_state(before.as_deref(), &earlier, after.as_deref()) == OwnFileState::Edited {
             bail!(
                 "{} was edited or is not this program's; move it away and try again",
                 self.settings.display()
@@ -364,31 +362,12 @@ impl Files {
         Ok(changes)
     }
 
-    fn own_file_state(
-        &self,
-        found: Option<&[u8]>,
-        undo: &UndoFile,
-        expected: Option<&[u8]>,
-    ) -> OwnFileState {
-        let Some(found) = found else {
-            return OwnFileState::Missing;
-        };
-        let written = undo.own_file.as_ref();
-        if expected == Some(found) {
-            OwnFileState::Current
-        } else if written.is_some_and(|written| written.checksum == checksum(found)) {
-            OwnFileState::Outdated
-        } else {
-            OwnFileState::Edited
-        }
-    }
-
     fn plan_own_removal(&self) -> anyhow::Result<Vec<Change>> {
         let before = read(&self.settings)?;
         let (undo_before, undo) = self.read_record()?;
         let expected = super::program::path().ok();
         let expected = expected.and_then(|program| self.own_contents(program.to_str()?));
-        let state = self.own_file_state(before.as_deref(), &undo, expected.as_deref());
+        let state = own_file_state(before.as_deref(), &undo, expected.as_deref());
         let after = before.clone().filter(|_| state == OwnFileState::Edited);
         let mut changes = vec![change(&self.settings, before, after, undo.made_directories)];
         if let Some(path) = &self.record {
@@ -411,13 +390,14 @@ impl Files {
         let program = written.or(own);
         let text = program.as_deref().and_then(Path::to_str);
         let expected = text.and_then(|program| self.own_contents(program));
-        let own_file = self.own_file_state(found.as_deref(), &undo, expected.as_deref());
+        let own_file = own_file_state(found.as_deref(), &undo, expected.as_deref());
         let is_there = matches!(own_file, OwnFileState::Current | OwnFileState::Outdated);
         Ok(State {
             settings: self.settings.clone(),
-            missing: match is_there {
-                true => Vec::new(),
-                false => self.install.events.to_vec(),
+            missing: if is_there {
+                Vec::new()
+            } else {
+                self.install.events.to_vec()
             },
             programs: program.into_iter().filter(|_| is_there).collect(),
             status_line: None,
@@ -507,6 +487,21 @@ impl Files {
             .and_then(|bytes| serde_json::from_slice(bytes).ok())
             .filter(|undo: &UndoFile| undo.version == VERSION);
         Ok((bytes, undo.unwrap_or_default()))
+    }
+}
+
+/// What `found` is, of which `undo` has the record and which `install` would now write as `expected`.
+fn own_file_state(found: Option<&[u8]>, undo: &UndoFile, expected: Option<&[u8]>) -> OwnFileState {
+    let Some(found) = found else {
+        return OwnFileState::Missing;
+    };
+    let written = undo.own_file.as_ref();
+    if expected == Some(found) {
+        OwnFileState::Current
+    } else if written.is_some_and(|written| written.checksum == checksum(found)) {
+        OwnFileState::Outdated
+    } else {
+        OwnFileState::Edited
     }
 }
 

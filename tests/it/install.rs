@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::reexec::{self, this_test};
 use crate::support::{Place, broken_pipe, program, service, until};
 
+mod agents;
 mod home;
 mod places;
 #[cfg(target_os = "linux")]

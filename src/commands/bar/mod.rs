@@ -18,6 +18,7 @@ use clap::Args;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use self::line::{Format, line};
+use super::agent_filter::AgentFilter;
 use crate::client::mirror::Mirror;
 use crate::client::subscription::{self, subscribe_forever};
 use crate::client::{Client, ClientError};
@@ -33,6 +34,8 @@ pub(super) struct Options {
     /// The format of the line
     #[arg(long, value_name = "BAR", default_value = "plain")]
     format: Format,
+    #[command(flatten)]
+    agent: AgentFilter,
     /// Print another line whenever it changes, until the bar closes the pipe
     #[arg(long)]
     follow: bool,
@@ -50,7 +53,7 @@ Examples:
 
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     if options.follow {
-        return print_changes(options.format, socket, out);
+        return print_changes(options, socket, out);
     }
     let (state, failure) = match fetch(socket) {
         Ok(state) => (Some(state), None),
@@ -58,7 +61,10 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
         Err(ClientError::NoDaemon { .. }) => (None, None),
         Err(error) => (None, Some(error)),
     };
-    let sessions = state.as_ref().map(|(list, _)| list.sessions.iter());
+    let sessions = state.as_ref().map(|(list, _)| {
+        let sessions = list.sessions.iter();
+        sessions.filter(|session| options.agent.keeps(session))
+    });
     let usage = state.as_ref().and_then(|(_, usage)| usage.as_ref());
     writeln!(out, "{}", line(options.format, sessions, usage))?;
     failure.map_or(Ok(()), |error| Err(error.into()))
@@ -84,7 +90,7 @@ enum Event {
     Closed,
 }
 
-fn print_changes(format: Format, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+fn print_changes(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let (sender, events) = mpsc::channel();
     let closed = sender.clone();
     thread::spawn(move || {
@@ -92,7 +98,8 @@ fn print_changes(format: Format, socket: &Path, out: &mut impl Write) -> anyhow:
         let _ = closed.send(Event::Closed);
     });
     let socket = socket.to_path_buf();
-    thread::spawn(move || send_lines(format, &socket, &sender));
+    let (format, agent) = (options.format, options.agent.clone());
+    thread::spawn(move || send_lines(format, &agent, &socket, &sender));
     let mut shown = None;
     let mut last_error = String::new();
     for event in events {
@@ -125,7 +132,7 @@ fn wait_until_closed() {
 }
 
 /// Sends a line for each update, for ever: a bar whose command exits starts it again at once, or never.
-fn send_lines(format: Format, socket: &Path, events: &Sender<Event>) {
+fn send_lines(format: Format, agent: &AgentFilter, socket: &Path, events: &Sender<Event>) {
     let send = |event| match events.send(event) {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
@@ -142,7 +149,7 @@ fn send_lines(format: Format, socket: &Path, events: &Sender<Event>) {
                     mirror.apply(update);
                     send(Event::Line(line(
                         format,
-                        Some(mirror.sessions()),
+                        Some(mirror.sessions().filter(|session| agent.keeps(session))),
                         mirror.usage(),
                     )))
                 }

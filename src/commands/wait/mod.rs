@@ -17,6 +17,7 @@ use clap::{Args, ValueEnum};
 use thiserror::Error;
 
 use self::condition::{Target, Verdict, Wait};
+use super::agent_filter::AgentFilter;
 use crate::client::subscription::{self, LOST, subscribe_forever};
 use crate::client::{Client, ClientError, start_hint};
 use crate::format;
@@ -35,6 +36,8 @@ pub(super) struct Options {
     /// Wait until all of the sessions are in the state at the same time; without SESSION all that are open now
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    agent: AgentFilter,
     /// The state to wait for
     #[arg(long = "for", value_name = "WHAT", default_value = "attention")]
     what: What,
@@ -96,6 +99,7 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
     let mut wait = Wait::new(options.what, target(options, &mut client)?);
     let events = subscribe(client, socket);
     let mut lost = false;
+    let mut filter = options.agent.updates();
     loop {
         let event = match deadline {
             // Not before the first snapshot: a state that holds already counts, however short the time.
@@ -115,6 +119,9 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
         match event {
             Some(Event::Subscription(subscription::Event::Update(update))) => {
                 lost = false;
+                let Some(update) = filter.apply(update) else {
+                    continue;
+                };
                 wait.apply(update);
                 match wait.verdict() {
                     Verdict::Pending => {}

@@ -186,8 +186,8 @@ pub(crate) fn install(
     record: Option<&UndoRecord>,
 ) -> Result<Installed, SettingsError> {
     let (mark, body) = split_mark(text);
-    let plain = blank_comments(body, request.syntax);
-    let root = read_root(&plain)?;
+    let json = blank_comments(body, request.syntax);
+    let root = read_root(&json)?;
     let (hooks, line) = (Hooks::read(&root), StatusLine::read(&root));
     let style = Style::of(body, &root);
     let mut record = record.cloned().unwrap_or_default();
@@ -217,7 +217,7 @@ pub(crate) fn install(
     let new = plan.new.join(",");
     let after = if new.is_empty() {
         plan.edits.apply(body)
-    } else if is_blank(&plain) {
+    } else if is_blank(&json) {
         record.root = Prior::Blank(text.to_owned());
         let object = style.write(&format!("{{{new}}}"), Some("")) + style.line_end;
         if is_blank(body) {
@@ -250,11 +250,11 @@ pub(crate) fn uninstall(
     record: Option<&UndoRecord>,
 ) -> Result<String, SettingsError> {
     let (mark, body) = split_mark(text);
-    let plain = blank_comments(body, form.syntax);
-    if is_blank(&plain) {
+    let json = blank_comments(body, form.syntax);
+    if is_blank(&json) {
         return Ok(text.to_owned());
     }
-    let root = Node::read(&plain)?;
+    let root = Node::read(&json)?;
     let mut edits = Edits::default();
     let mut gone_at = Vec::new();
     if parts.hooks {
@@ -286,8 +286,8 @@ pub(crate) fn uninstall(
 pub(crate) fn inspect(text: &str, install: &Install) -> Result<Inspected, SettingsError> {
     let (_, body) = split_mark(text);
     let merged = install.merged();
-    let plain = blank_comments(body, merged.map_or(Syntax::Json, |merged| merged.syntax));
-    let root = read_root(&plain)?;
+    let json = blank_comments(body, merged.map_or(Syntax::Json, |merged| merged.syntax));
+    let root = read_root(&json)?;
     let hooks = Hooks::read(&root);
     hooks.check_shape(body, install.events)?;
     check_keys(body, &root, merged.map_or(&[], |merged| merged.only_keys))?;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::generate::text;
+use super::properties::files;
 use super::*;
 
 const COMMENTED: MergedHooks = MergedHooks {
@@ -62,6 +63,8 @@ fn string_length(text: &str) -> usize {
 }
 
 proptest! {
+    #![proptest_config(files(1_000))]
+
     #[test]
     fn settings_with_comments_are_as_before_after_install_and_uninstall(
         text in text(), seed in any::<u64>(),
