@@ -21,6 +21,7 @@
 // one that needs the standard library's Linux parts.
 #[cfg(target_os = "linux")]
 mod activation;
+mod agent_files;
 mod background;
 mod bad_input;
 mod bar;
