@@ -176,7 +176,10 @@ fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
     });
     let state = states.iter().find(|(name, _)| *name == agent.name);
     let state = state.map_or(HookState::Missing, |(_, state)| *state);
-    let figures = latency::measure(program, agent.name);
+    // Only an agent that names its process by a variable can be stood for.
+    let is_named = agent.hook.pid_variable.is_some();
+    let stand_in = if is_named { agent } else { agents::DEFAULT };
+    let figures = latency::measure(program, stand_in.name);
     checks.push(latency::evaluate(&figures, state));
     for (agent, directory) in if present.is_empty() {
         &absent
