@@ -84,8 +84,10 @@ pub(super) fn run(
         ..parts
     };
     let places = options.places(hooks::install_dirs);
-    if parts.in_settings().is_some() && places.len() > 1 {
-        writeln!(out, "{}", format::sanitize(&found(&places)))?;
+    if parts.in_settings().is_some()
+        && let Some(found) = found(&places)
+    {
+        writeln!(out, "{found}")?;
     }
     let changed = options.carry_out(
         parts,
@@ -105,11 +107,11 @@ pub(super) fn run(
     Ok(())
 }
 
-/// The agents whose settings are changed.
-fn found(places: &[Place]) -> String {
+/// The agents whose settings are changed, if there are several.
+fn found(places: &[Place]) -> Option<String> {
     let mut titles: Vec<_> = places.iter().map(|(agent, _)| agent.title).collect();
     titles.dedup();
-    format!("agents: {}", titles.join(", "))
+    (titles.len() > 1).then(|| format!("agents: {}", titles.join(", ")))
 }
 
 /// What a person must know after the hooks at these places have changed.
