@@ -6,6 +6,7 @@
 
 mod allow_list;
 mod claude_code;
+mod codex;
 pub(crate) mod config_dirs;
 mod copilot;
 pub(crate) mod files;
@@ -289,7 +290,13 @@ pub(crate) struct OwnFileValues<'a> {
 pub(crate) type OwnFile = fn(&OwnFileValues<'_>) -> String;
 
 /// Every agent.
-pub(crate) const ALL: &[&Agent] = &[DEFAULT, &copilot::AGENT, &gemini::AGENT, &opencode::AGENT];
+pub(crate) const ALL: &[&Agent] = &[
+    DEFAULT,
+    &codex::AGENT,
+    &copilot::AGENT,
+    &gemini::AGENT,
+    &opencode::AGENT,
+];
 
 /// What only the command line needs of each agent. Separate from [`ALL`], which the service uses: unreferenced code is
 /// not linked, so `agent-consoled` has neither HTTP nor TLS.

@@ -79,7 +79,7 @@ impl<'a> Stage<'a> {
             whole: BTreeSet::new(),
             growing: BTreeSet::new(),
             files: BTreeMap::new(),
-            engines: BTreeSet::new(),
+            engines: engines(scene),
             watched: BTreeSet::new(),
             gone: BTreeSet::new(),
             sessions: BTreeMap::new(),
@@ -172,9 +172,6 @@ impl<'a> Stage<'a> {
         let mut is_terminals = |pid: u32| processes.any(|one| one.pids.contains(&pid));
         let pid = line.pid.unwrap_or(0);
         let is_shared = !is_terminals(pid);
-        if is_shared {
-            self.engines.insert(pid);
-        }
         let mut report = Report {
             agent: self.agent.name.into(),
             at,
@@ -354,6 +351,25 @@ impl<'a> Stage<'a> {
         true
     }
 
+    /// The command line of a process, as the recorder has marked its start.
+    fn arguments(&self, pid: u32) -> Vec<String> {
+        let mut processes = self.scene.expected.processes.iter();
+        let started = processes
+            .find(|one| one.pids.contains(&pid))
+            .map(|one| one.started);
+        let marks = self
+            .scene
+            .lines
+            .iter()
+            .filter(|line| Some(line.ms) == started);
+        let mut commands = marks.filter_map(|line| {
+            let mark = line.mark.as_deref()?;
+            mark.strip_prefix("start: ").or(mark.strip_prefix("run: "))
+        });
+        let command = commands.next().unwrap_or_default();
+        command.split_whitespace().map(str::to_owned).collect()
+    }
+
     /// The processes of terminals that run now, newest first.
     fn running(&self) -> Vec<u32> {
         let processes = self.scene.expected.processes.iter().rev();
@@ -383,14 +399,22 @@ impl System for Stage<'_> {
         (!self.gone.contains(&pid)).then(|| process_info(pid))
     }
 
-    fn processes_of(&self, _program: fn(&[String], &[String]) -> bool) -> Vec<RunningProcess> {
-        let running = self.running().into_iter();
-        let process = |pid| RunningProcess {
-            info: process_info(pid),
-            arguments: vec![self.agent.program.to_owned()],
-            cwd: None,
-        };
-        running.map(process).collect()
+    fn processes_of(&self, program: fn(&[String], &[String]) -> bool) -> Vec<RunningProcess> {
+        let terminals = self
+            .running()
+            .into_iter()
+            .map(|pid| (pid, self.arguments(pid)));
+        let server = vec![self.agent.program.to_owned(), "app-server".to_owned()];
+        let engines = self.engines.iter().map(|pid| (*pid, server.clone()));
+        let names = [self.agent.program.to_owned()];
+        let all = terminals.chain(engines);
+        all.filter(|(_, arguments)| program(&names, arguments))
+            .map(|(pid, arguments)| RunningProcess {
+                info: process_info(pid),
+                arguments,
+                cwd: None,
+            })
+            .collect()
     }
 
     fn names(&self, directory: &Path) -> Vec<Box<OsStr>> {
@@ -399,6 +423,15 @@ impl System for Stage<'_> {
         here.filter_map(|file| Some(file.file_name()?.into()))
             .collect()
     }
+}
+
+/// The processes with hooks that no person has started.
+fn engines(scene: &Scene) -> BTreeSet<u32> {
+    let processes = &scene.expected.processes;
+    let is_known = |pid: &u32| processes.iter().any(|one| one.pids.contains(pid));
+    let hooks = scene.lines.iter().filter(|line| line.hook.is_some());
+    let pids = hooks.filter_map(|line| line.pid);
+    pids.filter(|pid| !is_known(pid)).collect()
 }
 
 fn process_id(pid: u32) -> ProcessId {

@@ -13,6 +13,8 @@ pub(crate) struct LocalTime {
     pub month: u8,
     /// 0 to 6, from Sunday.
     pub weekday: u8,
+    /// Of the calendar.
+    pub year: i32,
 }
 
 /// The local time at `seconds` since the epoch; `None` for a year that the system cannot name.
@@ -36,5 +38,6 @@ pub(crate) fn local_time(seconds: u64) -> Option<LocalTime> {
         day: part(parts.tm_mday)?,
         month: part(parts.tm_mon + 1)?,
         weekday: part(parts.tm_wday)?,
+        year: parts.tm_year + 1900,
     })
 }

@@ -128,6 +128,7 @@ mod tests {
             hour: part(time.hour()),
             day: part(time.day()),
             month: part(time.month()),
+            year: 1970,
             weekday: part(time.weekday().num_days_from_sunday()),
         })
     }

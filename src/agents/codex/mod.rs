@@ -1,0 +1,162 @@
+//! Codex CLI: its hooks, its lock files and its rollouts, as observed with 0.171.0.
+//!
+//! Pure. A terminal's Codex either runs its conversations itself, or is a client of one app server that runs those of all
+//! terminals. Other modules use [`AGENT`].
+
+mod events;
+mod files;
+mod payload;
+mod rollout;
+
+use super::tolerant::{filter, object};
+use super::{Agent, CommandForm, ConfigDir, HookProcess, Install, Variables};
+use crate::event::{AgentEvent, Timing};
+use payload::Payload;
+
+const PROGRAM: &str = "codex";
+
+/// Codex CLI's entry in the table of agents.
+pub(super) static AGENT: Agent = Agent {
+    name: "codex",
+    title: "Codex CLI",
+    program: PROGRAM,
+    config_dir: ConfigDir {
+        variable: "CODEX_HOME",
+        below_variable: "",
+        below_home: ".codex",
+    },
+    hook: HookProcess {
+        // It sets no variable.
+        pid_variable: None,
+        mark_variable: None,
+        variable_prefix: "CODEX",
+        is_program,
+        attended_variable: None,
+        is_attended: Some(is_attended),
+    },
+    filter: |payload, _| filter::<Payload>(payload),
+    interpret,
+    registry: None,
+    timing: Timing {
+        settle_ms: 0,
+        settle_next_ms: 0,
+        settle_task_ms: 0,
+        // A hook comes within 30 ms of the line of the rollout, or on a busy machine within 0.3 s (0.171.0).
+        race_ms: 500,
+        confirm_ms: 0,
+        overdue_ms: 0,
+        // A queued prompt's turn begins 0.05 to 0.15 s after the end of the one before it (0.171.0).
+        settle_end_ms: 200,
+    },
+    files: Some(|| Box::new(files::Files::default())),
+    status_line: None,
+    limits: None,
+    install: Install {
+        settings: "hooks.json",
+        events: EVENTS,
+        // Seconds; more than 3 are cut to that for `SessionEnd`.
+        timeout: 3,
+        form: CommandForm::Shell,
+        disabled_key: None,
+        layers: None,
+    },
+    resume,
+    model_label: |model| model,
+};
+
+/// The events that say something about a session's status. `PreModelRequest` adds nothing to `PostModelRequest`, which is
+/// the only one of a failed request.
+const EVENTS: &[&str] = &[
+    "SessionStart",
+    "SessionEnd",
+    "UserPromptSubmit",
+    "PreToolUse",
+    "PostToolUse",
+    "PermissionRequest",
+    "Interrupt",
+    "Stop",
+    "SubagentStart",
+    "SubagentStop",
+    "PreCompact",
+    "PostCompact",
+    "PostModelRequest",
+];
+
+/// Converts a hook's payload; `None` if it is none.
+fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {
+    events::event(&object(payload.as_bytes()).ok()?)
+}
+
+/// A native program, which the npm package's script starts or becomes.
+fn is_program(names: &[String], arguments: &[String]) -> bool {
+    let is_script = |argument: &String| {
+        argument.contains("/@openai/codex/") || argument.ends_with("/bin/codex.js")
+    };
+    names.iter().any(|name| name == PROGRAM) || arguments.iter().any(is_script)
+}
+
+/// True for the app server that runs the conversations of all terminals.
+fn is_engine(names: &[String], arguments: &[String]) -> bool {
+    is_program(names, arguments) && arguments.iter().any(|argument| argument == "app-server")
+}
+
+/// True for a Codex that a person may sit at.
+fn is_terminal(names: &[String], arguments: &[String]) -> bool {
+    is_program(names, arguments) && !is_engine(names, arguments) && !is_run(arguments)
+}
+
+/// `codex exec` runs once and asks no person.
+fn is_run(arguments: &[String]) -> bool {
+    let words = arguments.iter().skip(1);
+    let mut words = words.filter(|word| !word.contains('/') && !word.starts_with('-'));
+    matches!(words.next().map(String::as_str), Some("exec" | "e"))
+}
+
+fn is_attended(_variable: &Variables<'_>, arguments: &[String]) -> Option<bool> {
+    Some(!is_run(arguments))
+}
+
+fn resume(session_id: &str) -> Vec<String> {
+    [PROGRAM, "resume", session_id].map(Into::into).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    #[test]
+    fn the_app_server_is_no_terminal() {
+        let names = texts(&["codex"]);
+        let server = texts(&[
+            "/home/dev/.codex/packages/bin/codex",
+            "app-server",
+            "--listen",
+            "unix",
+        ]);
+        assert!(is_engine(&names, &server));
+        assert!(!is_terminal(&names, &server));
+        assert!(is_terminal(&names, &texts(&["codex", "resume", "--last"])));
+        assert!(!is_terminal(&names, &texts(&["codex", "exec", "hello"])));
+    }
+
+    #[test]
+    fn a_run_without_a_person_is_known_by_its_command() {
+        let none = |_: &str| -> Option<std::ffi::OsString> { None };
+        let attended = |arguments: &[&str]| is_attended(&none, &texts(arguments));
+        assert_eq!(attended(&["/opt/bin/codex"]), Some(true));
+        assert_eq!(attended(&["codex", "exec"]), Some(false));
+        assert_eq!(
+            attended(&["node", "/opt/bin/codex.js", "--json", "exec", "x"]),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn a_conversation_is_resumed_by_its_id() {
+        assert_eq!(resume("0b1c"), ["codex", "resume", "0b1c"]);
+    }
+}
