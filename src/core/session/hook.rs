@@ -50,7 +50,8 @@ impl Session {
             self.log_evidence(report.at, kind, name, Rule::OtherConversation);
             return true;
         }
-        let attended = report.attended.or(event.attended).unwrap_or(self.attended);
+        let reported_attended = report.attended.or(event.attended);
+        let attended = reported_attended.unwrap_or(self.attended);
         if is_older_than(last) {
             // It still happened. What it says of the present (directory, mode, conversation) a newer one has said.
             if self.ended.is_some() {
@@ -76,7 +77,7 @@ impl Session {
             self.scripted = None;
         }
         self.set_processes(processes);
-        self.attended = attended;
+        self.attended = reported_attended.unwrap_or(self.attended);
         let former = self.identity.id.clone();
         let event = self.describe(report, event, prompts);
         let rule = if event.kind == EventKind::SessionSeen {
@@ -143,7 +144,11 @@ impl Session {
         description.context_percent = event.context_percent.or(description.context_percent);
         description.cost_usd = event.cost_usd.or(description.cost_usd);
         let is_newest = report.source == Source::Hook || report.at >= self.identity.id_at;
-        if is_newest && !matches!(event.kind, EventKind::Noted | EventKind::Unknown) {
+        // Several conversations of a process may end at once.
+        let ends =
+            matches!(event.kind, EventKind::SessionEnded { .. }) && self.identity.id.is_some();
+        let says = !ends && !matches!(event.kind, EventKind::Noted | EventKind::Unknown);
+        if is_newest && says {
             self.identity.id_at = report.at;
             if self.set_session_id(event.session_id.take()) {
                 // The title was about another conversation.

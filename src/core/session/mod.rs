@@ -464,6 +464,7 @@ impl Session {
     fn reopen(&mut self) {
         if self.ended.take().is_some() {
             self.client = Client::Unknown;
+            self.attended = true;
         }
         self.evidence.process = None;
         self.registry_removed = false;
