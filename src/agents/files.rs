@@ -28,8 +28,8 @@ pub(crate) trait FileReader: Debug {
 /// What a reader asks of the daemon.
 #[derive(Debug)]
 pub(crate) enum FileRequest {
-    /// Watch this directory for files whose names are wanted: [`FileChange::Appeared`], [`FileChange::Removed`],
-    /// [`FileChange::Closed`]. It need not exist yet. Files that are there already have appeared.
+    /// Watch this directory for files whose names are wanted: [`FileChange::Appeared`], [`FileChange::Removed`].
+    /// It need not exist yet. Files that are there already have appeared.
     Directory {
         /// Absolute.
         path: PathBuf,
@@ -59,8 +59,6 @@ pub(crate) enum LinesFrom {
     Beginning,
     /// With the first line that is written from now on.
     End,
-    /// With the first whole line among the last 64 KiB.
-    Tail,
 }
 
 /// What has happened to a file.
@@ -70,8 +68,6 @@ pub(crate) enum FileChange<'a> {
     Appeared(&'a Path),
     /// It is no longer there.
     Removed(&'a Path),
-    /// A process that could write to it has closed it, perhaps by its end.
-    Closed(&'a Path),
     /// What a file holds now, at most 64 KiB, perhaps half-written: then another change follows.
     Contents(&'a Path, &'a [u8]),
     /// A whole line, at most 1 MiB, without its end. A longer one is left out.

@@ -83,6 +83,9 @@ pub struct ConfigDir {
     pub below_home: &'static str,
 }
 
+/// Whether a person attends the session, by the hook's environment and the first arguments of the agent's process.
+pub(crate) type IsAttended = fn(&Variables<'_>, &[String]) -> bool;
+
 /// The value of a variable of the environment.
 pub(crate) type Variables<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 
@@ -102,8 +105,7 @@ pub struct HookProcess {
     pub is_program: fn(&[String], &[String]) -> bool,
     /// The variable that is `1` where a person attends the session and `0` where none does.
     pub attended_variable: Option<&'static str>,
-    /// Without that variable: whether a person does, by the hook's environment and the first arguments of the agent's
-    /// process; `None`: not known.
+    /// Without that variable: whether a person does.
     pub(crate) is_attended: Option<IsAttended>,
     /// Whether a process of the agent serves sessions of several terminals, by its first arguments. What it knows of a
     /// terminal is not the session's.

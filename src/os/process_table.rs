@@ -157,9 +157,9 @@ mod tests {
         let is_it = |_: &[String], arguments: &[String]| {
             arguments.iter().any(|argument| argument == "98765.25")
         };
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let end = crate::os::clock::monotonic() + std::time::Duration::from_secs(30);
         // Between fork and exec the child has this process's arguments.
-        while find(is_it).is_empty() && std::time::Instant::now() < end {
+        while find(is_it).is_empty() && crate::os::clock::monotonic() < end {
             std::thread::yield_now();
         }
         let found = find(is_it);

@@ -77,7 +77,7 @@ fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
     let id = || payload.tool_use_id.one_line(NAME_LIMIT);
     let asks = payload.tool_name.get() == Some(ASK);
     Some(match name {
-        "UserPromptSubmit" if is_subagent => TurnEvent::SubagentStarted,
+        "SubagentStart" | "UserPromptSubmit" if is_subagent => TurnEvent::SubagentStarted,
         // A prompt that is typed while a turn runs joins it; one that is queued is reported when its turn begins.
         "UserPromptSubmit" => TurnEvent::PromptSubmitted {
             text: payload.prompt.one_line(TEXT_LIMIT),
@@ -105,11 +105,9 @@ fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
         // The answer of a turn that proposes a plan is the plan.
         "Stop" if payload.last_assistant_message.get().is_none() => plan(),
         "Stop" => TurnEvent::Ended { remaining: None },
-        "SubagentStart" if is_subagent => TurnEvent::SubagentStarted,
         "SubagentStop" if is_subagent => TurnEvent::SubagentEnded,
-        "PreCompact" => TurnEvent::Active,
         "PostCompact" if payload.trigger.get() == Some("manual") => TurnEvent::Compacted,
-        "PostCompact" => TurnEvent::Active,
+        "PreCompact" | "PostCompact" => TurnEvent::Active,
         "PostModelRequest" if payload.status.get() == Some("failed") => TurnEvent::Retrying {
             error: failure(payload.error.get().unwrap_or_default()).into(),
         },

@@ -47,6 +47,16 @@ struct Call {
     runs_on: bool,
 }
 
+/// What a turn comes to.
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Answer,
+    /// A plan, which a person is asked to accept.
+    Plan,
+    /// A shorter conversation.
+    Compaction,
+}
+
 /// One conversation.
 #[derive(Debug)]
 struct Thread {
@@ -62,10 +72,8 @@ struct Thread {
     /// The turn that runs, or ran last.
     turn: Option<Box<str>>,
     calls: Vec<Call>,
-    /// The turn has proposed a plan.
-    has_plan: bool,
-    /// The turn was a compaction.
-    has_compacted: bool,
+    /// What the turn has come to.
+    outcome: Outcome,
     /// It is a subagent's: the conversation that has spawned it reports it.
     is_subagent: bool,
 }
@@ -113,7 +121,7 @@ impl FileReader for Files {
                     .map(|(thread, line)| thread.read(&line, at));
                 reports.map_or_else(Vec::new, requests)
             }
-            FileChange::Removed(_) | FileChange::Closed(_) | FileChange::Contents(..) => Vec::new(),
+            FileChange::Removed(_) | FileChange::Contents(..) => Vec::new(),
         }
     }
 
@@ -303,8 +311,7 @@ impl Thread {
             is_attended: None,
             turn: None,
             calls: Vec::new(),
-            has_plan: false,
-            has_compacted: false,
+            outcome: Outcome::Answer,
             is_subagent: false,
         }
     }
@@ -387,8 +394,7 @@ impl Thread {
         Some(match payload.kind.get()? {
             "task_started" => {
                 self.turn = turn.map(Into::into);
-                self.has_plan = false;
-                self.has_compacted = false;
+                self.outcome = Outcome::Answer;
                 let begun = TurnEvent::PromptSubmitted {
                     text: None,
                     origin: PromptOrigin::PersonNow,
@@ -430,11 +436,11 @@ impl Thread {
             }
             "item_completed" => match payload.item.0.kind.get()? {
                 "Plan" => {
-                    self.has_plan = true;
+                    self.outcome = Outcome::Plan;
                     return None;
                 }
                 "ContextCompaction" => {
-                    self.has_compacted = true;
+                    self.outcome = Outcome::Compaction;
                     return None;
                 }
                 "CommandExecution" => {
@@ -463,12 +469,12 @@ impl Thread {
             TurnEvent::Failed {
                 error: failure(error).into(),
             }
-        } else if self.has_plan {
-            plan()
-        } else if self.has_compacted {
-            TurnEvent::Compacted
         } else {
-            TurnEvent::Ended { remaining: None }
+            match self.outcome {
+                Outcome::Answer => TurnEvent::Ended { remaining: None },
+                Outcome::Plan => plan(),
+                Outcome::Compaction => TurnEvent::Compacted,
+            }
         }
     }
 

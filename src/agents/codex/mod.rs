@@ -9,7 +9,10 @@ mod payload;
 mod rollout;
 
 use super::tolerant::{filter, object};
-use super::{Agent, CommandForm, ConfigDir, HookProcess, Install, Variables};
+use super::{
+    Agent, CommandForm, ConfigDir, HookProcess, Install, InstallForm, MergedHooks, Syntax,
+    Variables,
+};
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
 
@@ -33,6 +36,7 @@ pub(super) static AGENT: Agent = Agent {
         is_program,
         attended_variable: None,
         is_attended: Some(is_attended),
+        is_shared: Some(|arguments| arguments.iter().any(|argument| argument == "app-server")),
     },
     filter: |payload, _| filter::<Payload>(payload),
     interpret,
@@ -53,12 +57,26 @@ pub(super) static AGENT: Agent = Agent {
     limits: None,
     install: Install {
         settings: "hooks.json",
+        form: InstallForm::Merged(MergedHooks {
+            // One comment, and the file is dropped whole.
+            syntax: Syntax::Json,
+            command: CommandForm::Shell,
+            // Seconds; more than 3 are cut to that for `SessionEnd`, with a warning.
+            timeout: 3,
+            // It comes with each request to the model, and its order does not matter.
+            async_events: &["PostModelRequest"],
+            name: None,
+            only_keys: &["description", "hooks"],
+            // A person's trust is kept by event, group and place.
+            keeps_places: true,
+        }),
         events: EVENTS,
-        // Seconds; more than 3 are cut to that for `SessionEnd`.
-        timeout: 3,
-        form: CommandForm::Shell,
-        disabled_key: None,
+        switches: &[],
         layers: None,
+        after_change: Some(
+            "Codex runs no hook that you have not trusted: start it once and choose `Trust all`, or review them with `/hooks`",
+        ),
+        needed: None,
     },
     resume,
     model_label: |model| model,
@@ -112,8 +130,8 @@ fn is_run(arguments: &[String]) -> bool {
     matches!(words.next().map(String::as_str), Some("exec" | "e"))
 }
 
-fn is_attended(_variable: &Variables<'_>, arguments: &[String]) -> Option<bool> {
-    Some(!is_run(arguments))
+fn is_attended(_variable: &Variables<'_>, arguments: &[String]) -> bool {
+    !is_run(arguments)
 }
 
 fn resume(session_id: &str) -> Vec<String> {
@@ -147,12 +165,15 @@ mod tests {
     fn a_run_without_a_person_is_known_by_its_command() {
         let none = |_: &str| -> Option<std::ffi::OsString> { None };
         let attended = |arguments: &[&str]| is_attended(&none, &texts(arguments));
-        assert_eq!(attended(&["/opt/bin/codex"]), Some(true));
-        assert_eq!(attended(&["codex", "exec"]), Some(false));
-        assert_eq!(
-            attended(&["node", "/opt/bin/codex.js", "--json", "exec", "x"]),
-            Some(false)
-        );
+        assert!(attended(&["/opt/bin/codex"]));
+        assert!(!attended(&["codex", "exec"]));
+        assert!(!attended(&[
+            "node",
+            "/opt/bin/codex.js",
+            "--json",
+            "exec",
+            "x"
+        ]));
     }
 
     #[test]

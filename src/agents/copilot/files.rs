@@ -62,8 +62,7 @@ impl FileReader for Files {
             FileChange::Contents(..)
             | FileChange::Line(..)
             | FileChange::Appeared(_)
-            | FileChange::Removed(_)
-            | FileChange::Closed(_) => Vec::new(),
+            | FileChange::Removed(_) => Vec::new(),
         }
     }
 

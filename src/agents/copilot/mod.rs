@@ -123,8 +123,8 @@ fn is_program(names: &[String], arguments: &[String]) -> bool {
     clippy::unnecessary_wraps,
     reason = "other agents do not know it of each session"
 )]
-fn is_attended(variable: &Variables<'_>, arguments: &[String]) -> Option<bool> {
-    Some(variable("COPILOT_LOADER_PID").is_some() && !is_prompt_mode(arguments))
+fn is_attended(variable: &Variables<'_>, arguments: &[String]) -> bool {
+    variable("COPILOT_LOADER_PID").is_some() && !is_prompt_mode(arguments)
 }
 
 /// Whether the arguments are those of one prompt without a person.
@@ -179,11 +179,8 @@ mod tests {
     #[test]
     fn a_person_sits_at_a_session_in_a_terminal() {
         let with = |name: &str| (name == "COPILOT_LOADER_PID").then(|| "7".into());
-        assert_eq!(is_attended(&with, &words(&["copilot"])), Some(true));
-        assert_eq!(
-            is_attended(&with, &words(&["copilot", "-p", "x"])),
-            Some(false)
-        );
-        assert_eq!(is_attended(&|_| None, &words(&["copilot"])), Some(false));
+        assert!(is_attended(&with, &words(&["copilot"])));
+        assert!(!is_attended(&with, &words(&["copilot", "-p", "x"])));
+        assert!(!is_attended(&|_| None, &words(&["copilot"])));
     }
 }

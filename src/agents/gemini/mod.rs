@@ -113,11 +113,11 @@ fn is_program(names: &[String], arguments: &[String]) -> bool {
 }
 
 /// With a prompt on the command line it runs once and asks no person.
-fn is_attended(_variable: &Variables<'_>, arguments: &[String]) -> Option<bool> {
+fn is_attended(_variable: &Variables<'_>, arguments: &[String]) -> bool {
     let is_prompt = |argument: &String| {
         argument == "-p" || argument == "--prompt" || argument.starts_with("--prompt=")
     };
-    Some(!arguments.iter().any(is_prompt))
+    !arguments.iter().any(is_prompt)
 }
 
 fn resume(session_id: &str) -> Vec<String> {
@@ -163,12 +163,9 @@ mod tests {
             let none = |_: &str| -> Option<OsString> { None };
             is_attended(&none, &texts(arguments))
         };
-        assert_eq!(attended(&["node", "gemini.js"]), Some(true));
-        assert_eq!(attended(&["node", "gemini.js", "-p", "hello"]), Some(false));
-        assert_eq!(
-            attended(&["node", "gemini.js", "--prompt=hello"]),
-            Some(false)
-        );
+        assert!(attended(&["node", "gemini.js"]));
+        assert!(!attended(&["node", "gemini.js", "-p", "hello"]));
+        assert!(!attended(&["node", "gemini.js", "--prompt=hello"]));
     }
 
     #[test]

@@ -104,9 +104,8 @@ impl Session {
     fn is_of_former_conversation(&self, report: &Report, event: &AgentEvent) -> bool {
         let is_about_turn = match &event.kind {
             EventKind::SessionStarted | EventKind::SessionSeen => false,
-            EventKind::SessionEnded { .. } => true,
             EventKind::Turn(turn) => !matches!(turn, TurnEvent::PromptSubmitted { .. }),
-            EventKind::Noted | EventKind::Unknown => true,
+            EventKind::SessionEnded { .. } | EventKind::Noted | EventKind::Unknown => true,
         };
         let id = event.session_id.as_deref();
         report.source == Source::File

@@ -4,13 +4,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Ending, Hooks, LastTurn, MAX_MEMBERS, PendingPrompt, Phase, Reminder, Source, Turn};
+use super::{Hooks, LastTurn, MAX_MEMBERS, PendingPrompt, Phase, Reminder, Source, Turn};
 use crate::core::evidence::Rule;
-use crate::event::{PromptOrigin, RegistryStatus, Remaining, Timing, Tool, TurnEvent};
+use crate::event::{PromptOrigin, RegistryStatus, Timing, Tool, TurnEvent};
 use crate::protocol::WaitingFor;
-
-/// How late, in ms after an interrupt, the rest of the turn may come: a command may take seconds to die.
-const AFTERMATH_MS: u64 = 10_000;
 
 /// One event of a hook, with the agent that it is of.
 #[derive(Debug, Clone)]
@@ -107,30 +104,6 @@ impl Turn {
                 self.mark_active(subagent, prompt_id, at, timing);
                 Rule::Answered
             }
-            TurnEvent::IdleReminded => self.idle_reminded(at, timing),
-            TurnEvent::Compacted => {
-                self.next_or_end(at);
-                // A person who compacts the conversation has seen what it came to.
-                self.seen();
-                self.over_at = at;
-                Rule::Compacted
-            }
-            // Only the main agent's end is the turn's.
-            TurnEvent::Ended { .. } | TurnEvent::Failed { .. } | TurnEvent::Interrupted
-                if !main =>
-            {
-                self.subagent_ended(subagent, at)
-            }
-            TurnEvent::Ended { .. } if self.is_of_former_turn(prompt_id.as_deref()) => {
-                Rule::AfterTheEnd
-            }
-            TurnEvent::Ended { remaining } => {
-                if prompt_id.is_some() && prompt_id != self.prompt_id {
-                    self.drop_queued();
-                }
-                self.prompt_id = prompt_id.or(self.prompt_id.take());
-                self.ended(remaining, at, timing)
-            }
             TurnEvent::Retrying { error } => {
                 self.mark_active(subagent, prompt_id, at, timing);
                 if main {
@@ -147,53 +120,18 @@ impl Turn {
                 Rule::TaskEnded
             }
             TurnEvent::Status(status) => self.apply_registry(status, attended, at, timing),
-            TurnEvent::Interrupted => self.interrupted(at),
-            TurnEvent::Failed { error } => {
-                self.prompt_id = prompt_id.or(self.prompt_id.take());
-                self.end();
-                self.over_at = at;
-                self.last = LastTurn::Failed(error);
-                Rule::TurnFailed
+            // Only the main agent's end is the turn's.
+            TurnEvent::Ended { .. } | TurnEvent::Failed { .. } | TurnEvent::Interrupted
+                if !main =>
+            {
+                self.subagent_ended(subagent, at)
             }
+            TurnEvent::IdleReminded
+            | TurnEvent::Compacted
+            | TurnEvent::Ended { .. }
+            | TurnEvent::Failed { .. }
+            | TurnEvent::Interrupted => self.apply_end(event, prompt_id, at, timing),
         }
-    }
-
-    /// What becomes of an event of the main agent that belongs to a turn that is over; `None`: it does not.
-    fn late(&mut self, event: &TurnEvent, at: u64, timing: Timing) -> Option<Rule> {
-        let is_trace = match event {
-            TurnEvent::ToolEnded { .. }
-            | TurnEvent::BatchEnded
-            | TurnEvent::Active
-            | TurnEvent::Retrying { .. } => true,
-            TurnEvent::ToolStarted { .. } => {
-                let interrupted_at = self.interrupted_at?;
-                return (at <= interrupted_at.saturating_add(timing.race_ms))
-                    .then_some(Rule::AfterInterrupt);
-            }
-            TurnEvent::Ended { .. } | TurnEvent::Failed { .. } => false,
-            _ => return None,
-        };
-        if let Some(interrupted_at) = self.interrupted_at {
-            return (at <= interrupted_at.saturating_add(AFTERMATH_MS))
-                .then_some(Rule::AfterInterrupt);
-        }
-        let ending = self.ending.as_ref().filter(|_| is_trace)?;
-        let is_late = at <= ending.at.saturating_add(timing.race_ms);
-        is_late.then_some(Rule::AfterTheEnd)
-    }
-
-    /// A person has ended the turn, or a "No" has.
-    fn interrupted(&mut self, at: u64) -> Rule {
-        let ran = self.is_open() || !self.pending.is_empty();
-        self.interrupted_at = Some(at);
-        if !ran {
-            return Rule::AfterTheEnd;
-        }
-        self.answer_all();
-        self.end();
-        self.over_at = at;
-        self.set_last(LastTurn::Interrupted);
-        Rule::InterruptReported
     }
 
     fn prompt_submitted(
@@ -246,20 +184,6 @@ impl Turn {
         before.is_some_and(|(other, other_at)| other == hash && at <= other_at + timing.race_ms)
     }
 
-    /// True if the end of the turn of this prompt was reported, and that of a queued prompt has begun.
-    fn is_of_former_turn(&self, prompt_id: Option<&str>) -> bool {
-        prompt_id.is_some()
-            && self.prompt_id.is_none()
-            && self.former_prompt_id.as_deref() == prompt_id
-    }
-
-    /// The first turn was interrupted, which no hook reports: what ends is the one that was queued.
-    fn drop_queued(&mut self) {
-        if self.phase == Phase::RunningWithQueued {
-            self.phase = Phase::Running;
-        }
-    }
-
     fn prompted(&mut self, prompt: PendingPrompt) {
         self.reminder = Reminder::Unreported;
         self.pending.retain(|prompt| prompt.source == Source::Hook);
@@ -274,75 +198,6 @@ impl Turn {
         } else {
             self.pending.push(self.infer_prompt(None, at));
             Rule::AskReminded
-        }
-    }
-
-    /// The agent reminds of a turn's end after a minute without typing, not after an interrupt and not while a subagent
-    /// runs; but also while a monitor or a shell does (2.1.332). So it contradicts a turn, a subagent and an interrupt.
-    fn idle_reminded(&mut self, at: u64, timing: Timing) -> Rule {
-        let has_only_begun = self.worked_at == self.began_at;
-        if self.is_open() && has_only_begun && at < self.began_at + timing.race_ms {
-            return Rule::IdleLate;
-        }
-        let end_was_missed = matches!(self.last, LastTurn::Unobserved | LastTurn::Interrupted);
-        let works = self.is_open() || self.background.is_working() || !self.pending.is_empty();
-        if !works && !end_was_missed {
-            return Rule::IdleKnown;
-        }
-        self.end();
-        // A subagent whose dialog is open still runs.
-        let pending = &self.pending;
-        self.background.end_subagents(|id| {
-            pending
-                .iter()
-                .any(|prompt| prompt.subagent.as_deref() == Some(id))
-        });
-        self.over_at = at;
-        self.finish();
-        Rule::IdleReminded
-    }
-
-    fn ended(&mut self, remaining: Option<Box<Remaining>>, at: u64, timing: Timing) -> Rule {
-        if timing.settle_end_ms > 0 && self.is_open() {
-            self.answer(None);
-            self.retrying = None;
-            self.ending
-                .get_or_insert_with(|| Box::new(Ending { at, remaining }));
-            return Rule::TurnEndSettles;
-        }
-        self.end_turn(remaining, at, timing)
-    }
-
-    /// The end of the turn has lasted.
-    pub(super) fn settle_end(&mut self, timing: Timing) -> Rule {
-        match self.ending.take() {
-            Some(ending) => self.end_turn(ending.remaining, ending.at, timing),
-            None => Rule::TurnEnded,
-        }
-    }
-
-    fn end_turn(&mut self, remaining: Option<Box<Remaining>>, at: u64, timing: Timing) -> Rule {
-        let next = self.phase == Phase::RunningWithQueued;
-        if let Some(remaining) = remaining {
-            self.background.turn_ended(*remaining, at);
-        }
-        if !next {
-            self.finish();
-        }
-        self.over_at = at;
-        let subagents_go_on = self.background.is_working();
-        if !next && !subagents_go_on && self.is_registered_busy(timing) {
-            self.answer(None);
-            self.phase = Phase::Stopping;
-            return Rule::TurnEnding;
-        }
-        self.next_or_end(at);
-        if next {
-            Rule::TurnEndedNextFollows
-        } else if subagents_go_on {
-            Rule::TurnEndedSubagentsGoOn
-        } else {
-            Rule::TurnEnded
         }
     }
 
@@ -441,19 +296,6 @@ impl Turn {
             Some((RegistryStatus::Unknown, _)) | None => false,
         };
         busy_at.filter(|_| is_of_this_turn).unwrap_or(at)
-    }
-
-    /// The turn has ended at `at`, and the one that was queued begins, if any.
-    fn next_or_end(&mut self, at: u64) {
-        if self.phase == Phase::RunningWithQueued {
-            self.phase = Phase::Running;
-            self.answer(None);
-            // It has no prompt of its own, and an id not yet known.
-            self.former_prompt_id = self.prompt_id.take();
-            self.began_at = at;
-        } else {
-            self.end();
-        }
     }
 }
 

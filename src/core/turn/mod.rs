@@ -2,11 +2,12 @@
 //!
 //! Facts, not a status: whether a turn runs, which prompts are pending, which subagents run, the registry's last status.
 //! [`Turn::status`] derives the rest, so that no order of events can leave a status behind that no fact supports.
-//! [`hook`] applies what hooks report; [`registry`] what the registry says, and what follows when time passes.
+//! [`hook`] applies what hooks report, [`end`] how a turn ends; [`registry`] what the registry says, and what follows when time passes.
 //!
 //! Stamps only, no clock. Called by [`reorder`] in the order of the stamps; read by [`super::session`].
 
 mod background;
+mod end;
 mod hook;
 mod registry;
 pub(crate) mod reorder;

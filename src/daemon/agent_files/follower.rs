@@ -20,9 +20,6 @@ const TURN: usize = 256 * 1024;
 /// The longest line, in bytes.
 const MAX_LINE: usize = 1024 * 1024;
 
-/// How far before its end a file is begun with [`LinesFrom::Tail`], in bytes.
-const TAIL: u64 = 64 * 1024;
-
 /// The place in a file.
 #[derive(Debug)]
 pub(super) struct Follower {
@@ -84,7 +81,6 @@ impl Follower {
                 self.offset = match from {
                     LinesFrom::Beginning => 0,
                     LinesFrom::End => length,
-                    LinesFrom::Tail => length.saturating_sub(TAIL),
                 };
                 // The line before may not have ended.
                 self.skips = self.offset > 0 && !self.is_line_start(&mut file)?;
@@ -187,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn it_begins_at_the_end_or_with_a_whole_line_of_the_tail() {
+    fn it_begins_with_the_next_whole_line() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         append(&path, "half of a li");
@@ -195,9 +191,6 @@ mod tests {
         assert!(end.read(&path).lines.is_empty());
         append(&path, "ne\nnew\n");
         assert_eq!(texts(end.read(&path)), ["new"]);
-        append(&path, &format!("{}\nlast\n", "x".repeat(80_000)));
-        let mut tail = Follower::new(LinesFrom::Tail);
-        assert_eq!(texts(tail.read(&path)), ["last"]);
     }
 
     #[test]

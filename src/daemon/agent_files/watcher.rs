@@ -18,6 +18,7 @@ use super::inotify::Notifier;
 use super::kqueue::Notifier;
 use crate::agents::files::{FileChange, LinesFrom};
 use crate::daemon::own_file::{is_missing, open};
+use crate::os::clock;
 
 /// The most files and directories that are watched; those that were asked for first are dropped.
 const MAX_WATCHED: usize = 1024;
@@ -44,7 +45,6 @@ pub(super) struct Found {
 pub(super) enum Change {
     Appeared(PathBuf),
     Removed(PathBuf),
-    Closed(PathBuf),
     Contents(PathBuf, Vec<u8>),
     Line(PathBuf, Vec<u8>),
 }
@@ -54,7 +54,6 @@ impl Change {
         match self {
             Self::Appeared(path) => FileChange::Appeared(path),
             Self::Removed(path) => FileChange::Removed(path),
-            Self::Closed(path) => FileChange::Closed(path),
             Self::Contents(path, contents) => FileChange::Contents(path, contents),
             Self::Line(path, line) => FileChange::Line(path, line),
         }
@@ -73,6 +72,7 @@ pub(super) enum Event {
     /// A file was written to.
     Written(PathBuf),
     /// Names of this directory may have appeared or gone.
+    #[cfg(target_os = "macos")]
     Listing(PathBuf),
     /// This directory is another one by now, or gone.
     Lost(PathBuf),
@@ -242,7 +242,7 @@ impl Watcher {
                 is_due,
             } => {
                 let found = follower.read(&watched.path);
-                *read_at = Some(Instant::now());
+                *read_at = Some(clock::monotonic());
                 *is_due = found.more;
                 let line = |line| Change::Line(watched.path.clone(), line);
                 found.lines.into_iter().map(line).collect()
@@ -291,14 +291,14 @@ impl Watcher {
                     read_at,
                     is_due: true,
                     ..
-                } => Some(read_at.map_or_else(Instant::now, |at| at + PAUSE)),
+                } => Some(read_at.map_or_else(clock::monotonic, |at| at + PAUSE)),
                 _ => None,
             });
         due.min()
     }
 
     fn read_due(&mut self) -> Vec<Found> {
-        let now = Instant::now();
+        let now = clock::monotonic();
         let is_due = |watched: &Watched| match watched.kind {
             Kind::Lines {
                 read_at,
@@ -329,22 +329,14 @@ impl Watcher {
                 found.extend(self.look_below(path));
                 found
             }
-            Event::Closed(path) => {
-                let mut found: Vec<_> = self.of_directory(path, Change::Closed);
-                let whole = |watched: &Watched| {
-                    watched.path == *path && matches!(watched.kind, Kind::Whole)
-                };
-                found.extend(self.look_at(whole));
-                self.mark_due(path);
-                found
-            }
-            Event::Written(path) => {
+            Event::Closed(path) | Event::Written(path) => {
                 self.mark_due(path);
                 let whole = |watched: &Watched| {
                     watched.path == *path && matches!(watched.kind, Kind::Whole)
                 };
                 self.look_at(whole)
             }
+            #[cfg(target_os = "macos")]
             Event::Listing(path) => {
                 let here = |watched: &Watched| match watched.kind {
                     Kind::Directory { .. } => watched.path == *path,
@@ -391,22 +383,6 @@ impl Watcher {
             found.push(Found { reader, change });
         }
         found
-    }
-
-    fn of_directory(&self, path: &Path, change: impl Fn(PathBuf) -> Change) -> Vec<Found> {
-        let wants = |watched: &&Watched| match &watched.kind {
-            Kind::Directory { wanted, .. } => {
-                path.parent() == Some(&*watched.path) && path.file_name().is_some_and(*wanted)
-            }
-            Kind::Whole | Kind::Lines { .. } => false,
-        };
-        let readers = self.watched.iter().filter(wants);
-        readers
-            .map(|watched| Found {
-                reader: watched.reader,
-                change: change(path.to_owned()),
-            })
-            .collect()
     }
 
     fn mark_due(&mut self, path: &Path) {
