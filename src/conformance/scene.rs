@@ -32,6 +32,7 @@ const SHORT_MS: u64 = 300;
 #[derive(Debug, Deserialize)]
 pub(super) struct Fact {
     pub(super) ms: u64,
+    pub(super) mark: Option<String>,
     pub(super) hook: Option<Value>,
     pub(super) event: Option<String>,
     pub(super) pid: Option<u32>,

@@ -84,7 +84,7 @@ mod platform {
         (!arguments.is_empty()).then_some(arguments)
     }
 
-    /// A line of /proc/locks (proc_locks(5)): `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`. A lock of an open file
+    /// A line of `/proc/locks` (`proc_locks(5)`): `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`. A lock of an open file
     /// description has the process id -1.
     pub(super) fn lock_holder(path: &Path) -> Option<u32> {
         let metadata = fs::metadata(path).ok()?;

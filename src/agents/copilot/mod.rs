@@ -119,10 +119,6 @@ fn is_program(names: &[String], arguments: &[String]) -> bool {
 }
 
 /// Terminal sessions name their launcher; `copilot -p` does not, but may inherit the name from one.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "other agents do not know it of each session"
-)]
 fn is_attended(variable: &Variables<'_>, arguments: &[String]) -> bool {
     variable("COPILOT_LOADER_PID").is_some() && !is_prompt_mode(arguments)
 }

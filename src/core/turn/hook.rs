@@ -85,22 +85,16 @@ impl Turn {
                 tool,
             } => {
                 self.mark_active(subagent, prompt_id, at, timing);
-                if !attended {
-                    return Rule::NobodyToAsk;
-                }
-                self.prompted(PendingPrompt {
+                let asked = PendingPrompt {
                     id,
                     ..prompt(subagent, waiting_for, tool, at)
-                });
-                Rule::Asked
+                };
+                self.asked(asked, attended)
             }
             TurnEvent::AskReminded if !attended => Rule::NobodyToAsk,
             TurnEvent::AskReminded => self.ask_reminded(at),
             TurnEvent::Answered { id } => {
-                self.pending.retain(|prompt| match &id {
-                    Some(id) => prompt.id.as_ref() != Some(id),
-                    None => prompt.subagent.as_deref() != subagent,
-                });
+                self.answered(subagent, id.as_deref());
                 self.mark_active(subagent, prompt_id, at, timing);
                 Rule::Answered
             }
@@ -182,6 +176,21 @@ impl Turn {
         let hash = hasher.finish();
         let before = self.last_prompt.replace((hash, at));
         before.is_some_and(|(other, other_at)| other == hash && at <= other_at + timing.race_ms)
+    }
+
+    fn answered(&mut self, subagent: Option<&str>, id: Option<&str>) {
+        self.pending.retain(|prompt| match id {
+            Some(id) => prompt.id.as_deref() != Some(id),
+            None => prompt.subagent.as_deref() != subagent,
+        });
+    }
+
+    fn asked(&mut self, asked: PendingPrompt, attended: bool) -> Rule {
+        if !attended {
+            return Rule::NobodyToAsk;
+        }
+        self.prompted(asked);
+        Rule::Asked
     }
 
     fn prompted(&mut self, prompt: PendingPrompt) {
