@@ -89,9 +89,6 @@ pub(crate) type IsAttended = fn(&Variables<'_>, &[String]) -> bool;
 /// The value of a variable of the environment.
 pub(crate) type Variables<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 
-/// Whether a person attends a session, by the hook's environment and the first arguments of the agent's process.
-pub(crate) type IsAttended = fn(&Variables<'_>, &[String]) -> Option<bool>;
-
 /// How the hook's process finds the agent.
 #[derive(Debug)]
 pub struct HookProcess {

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::watcher::Event;
+use super::changes::Event;
 use crate::daemon::reactor::register;
 
 /// Room for 15 events with the longest names there can be, and for many more real ones.

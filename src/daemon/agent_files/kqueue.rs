@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::watcher::Event;
+use super::changes::Event;
 use crate::daemon::agent_registry::kqueue::{add, new_queue};
 use crate::daemon::reactor::register;
 

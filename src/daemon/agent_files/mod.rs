@@ -4,6 +4,7 @@
 //! Which files matter and what they mean is `agents/`'s; how they are watched, [`watcher`]'s. What a reader reports goes
 //! to the core as [`Input::Observed`](crate::core::Input::Observed). Called by the loop.
 
+mod changes;
 mod follower;
 #[cfg(target_os = "linux")]
 mod inotify;

@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::changes::Event;
 use super::follower::Follower;
 #[cfg(target_os = "linux")]
 use super::inotify::Notifier;
@@ -58,26 +59,6 @@ impl Change {
             Self::Line(path, line) => FileChange::Line(path, line),
         }
     }
-}
-
-/// What has happened, as the kernel reports it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event {
-    /// A name has appeared in a directory, or another file has it now.
-    Appeared(PathBuf),
-    /// A name is gone.
-    Removed(PathBuf),
-    /// A file was closed that was open for writing.
-    Closed(PathBuf),
-    /// A file was written to.
-    Written(PathBuf),
-    /// Names of this directory may have appeared or gone.
-    #[cfg(target_os = "macos")]
-    Listing(PathBuf),
-    /// This directory is another one by now, or gone.
-    Lost(PathBuf),
-    /// Events were lost.
-    Overflow,
 }
 
 /// What a reader watches at a path.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 
 /// How long something that must happen may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn any(_name: &OsStr) -> bool {
     true
