@@ -272,7 +272,7 @@ pub struct Layers {
 pub enum CommandForm {
     /// A program and its arguments, run without a shell.
     Exec,
-    /// One text, run by a shell: [`hook_command`].
+    /// One text, run by a shell: [`hook_command()`].
     Shell,
 }
 

@@ -27,7 +27,6 @@ const SHELLS: &[&str] = &[
 const OTHER_AGENTS: &[&str] = &[
     "grok",
     "devin",
-    "codex",
     "qwen",
     "cursor",
     "cursor-agent",

@@ -58,7 +58,7 @@ impl Program {
     }
 
     /// Runs the steps: the program must end soon and well, and print nothing.
-    fn run(&self, mut command: Command, steps: &Value) {
+    fn run(mut command: Command, steps: &Value) {
         let start = monotonic();
         let mut child = command
             .spawn()
@@ -102,7 +102,7 @@ impl Program {
                 }
             }
         });
-        self.run(self.command(&self.socket(), words), steps);
+        Self::run(self.command(&self.socket(), words), steps);
         done.send(()).unwrap();
         let text = reader.join().unwrap();
         fs::remove_file(self.socket()).unwrap();
@@ -407,20 +407,20 @@ fn whatever_the_socket_is_the_program_goes_on() {
         json!([{"init": "/w"}, created("ses_1", None), status("ses_1", "busy"), {"dispose": 0}]);
     let socket = program.socket();
     // None, a relative one, a file, a directory.
-    program.run(program.command(&socket, &[]), &steps);
-    program.run(program.command(Path::new("s"), &[]), &steps);
+    Program::run(program.command(&socket, &[]), &steps);
+    Program::run(program.command(Path::new("s"), &[]), &steps);
     fs::write(&socket, "").unwrap();
-    program.run(program.command(&socket, &[]), &steps);
+    Program::run(program.command(&socket, &[]), &steps);
     fs::remove_file(&socket).unwrap();
-    program.run(program.command(program.directory.path(), &[]), &steps);
+    Program::run(program.command(program.directory.path(), &[]), &steps);
     // One whose daemon neither accepts nor reads.
     let listener = UnixListener::bind(&socket).unwrap();
-    program.run(program.command(&socket, &[]), &steps);
+    Program::run(program.command(&socket, &[]), &steps);
     let waits_for_nothing = json!([{"init": "/w"}, status("ses_1", "busy"), {"leave": true}]);
-    program.run(program.command(&socket, &[]), &waits_for_nothing);
+    Program::run(program.command(&socket, &[]), &waits_for_nothing);
     // One that its daemon has left behind.
     drop(listener);
-    program.run(program.command(&socket, &[]), &steps);
+    Program::run(program.command(&socket, &[]), &steps);
 }
 
 #[cfg(target_os = "linux")]
@@ -429,7 +429,7 @@ fn another_users_socket_gets_nothing() {
     let program = Program::new();
     let listener = UnixListener::bind(program.socket()).unwrap();
     std::os::unix::fs::chown(program.socket(), Some(4711), None).expect("these tests run as root");
-    program.run(
+    Program::run(
         program.command(&program.socket(), &[]),
         &json!([{"init": "/w"}, status("ses_1", "busy"), {"dispose": 0}]),
     );
@@ -481,7 +481,7 @@ fn the_daemon_understands_what_the_plugin_sends() {
     let place = Place::new();
     let _daemon = place.daemon();
     let program = Program::new();
-    program.run(
+    Program::run(
         program.command(&place.socket(), &[]),
         &json!([{"init": "/w"}, created("ses_1", None), prompt("ses_1", "msg_1"), status("ses_1", "busy"),
             {"dispose": 0}]),

@@ -31,7 +31,9 @@ const RECORDINGS: [&str; 1] = ["src/agents/claude_code/traces/clear"];
 fn each(check: fn(&Recording, &Expectation)) {
     for path in RECORDINGS {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-        check(&Recording::read(&path), &Expectation::read(&path));
+        let expectation = Expectation::read(&path);
+        println!("{} ({})", expectation.about, expectation.version);
+        check(&Recording::read(&path), &expectation);
     }
 }
 

@@ -14,7 +14,7 @@ const REMOVAL_DELAY_MS: u64 = 1000;
 
 impl Session {
     /// Applies an entry of the agent's registry; false if it has nothing new. `update` is where the entry is from, with
-    /// the stamps of `entry` not later than now. `prompts` and `now` as for [`Self::apply_hook`].
+    /// the stamps of `entry` not later than now. `prompts` and `now` as for [`Self::apply_report`].
     pub(crate) fn apply_registry(
         &mut self,
         update: &RegistryUpdate,
