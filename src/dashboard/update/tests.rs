@@ -190,7 +190,7 @@ fn only_a_shell_safe_id_becomes_a_command() {
         ),
         (json!({"agent": "claude-code", "session_id": ""}), None),
         (json!({"agent": "claude-code"}), None),
-        (json!({"agent": "codex", "session_id": "1b2c"}), None),
+        (json!({"agent": "another", "session_id": "1b2c"}), None),
     ];
     for (mut session, command) in cases {
         session["key"] = "one".into();

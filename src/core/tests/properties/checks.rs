@@ -64,7 +64,9 @@ impl Driver {
         let watched: BTreeSet<_> = sessions
             .values()
             .filter(|was| !was.closed)
-            .filter_map(|was| was.watched.map(|process| (process.pid, process.start)))
+            .flat_map(|was| was.watches)
+            .flatten()
+            .map(|process| (process.pid, process.start))
             .collect();
         assert_eq!(
             self.watched, watched,

@@ -14,7 +14,7 @@ use crate::core::{AttentionRules, Settings};
 use crate::event::{
     AgentEvent, BackgroundTask, EventKind, ProcessRole, PromptOrigin, RegistryEntry,
     RegistryStatus, RegistryUpdate, Remaining, Report, ReportedProcess, Schedule, Source, TaskKind,
-    Tool, TurnEvent,
+    Timing, Tool, TurnEvent,
 };
 use crate::limits::{Account, FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::process::ProcessId;
@@ -134,6 +134,25 @@ fn turn_event() -> impl Strategy<Value = TurnEvent> {
         }),
         1 => Just(TurnEvent::AskReminded),
         1 => Just(TurnEvent::Answered { id: None }),
+        1 => name(&["r1", "r2"]).prop_map(|id| TurnEvent::Answered { id }),
+        1 => name(&["r1", "r2"]).prop_map(|id| TurnEvent::Asked {
+            id,
+            waiting_for: WaitingFor::Permission,
+            tool: Some(bash()),
+        }),
+        2 => Just(TurnEvent::PromptSubmitted {
+            text: None,
+            origin: PromptOrigin::PersonNow,
+        }),
+        2 => Just(TurnEvent::Interrupted),
+        1 => Just(TurnEvent::Retrying { error: "rate limited".into() }),
+        1 => select(&["b1", "b2"]).prop_map(|id| TurnEvent::TaskStarted(BackgroundTask {
+            id: id.into(),
+            kind: TaskKind::Shell,
+        })),
+        1 => select(&["b1", "b2"]).prop_map(|id| TurnEvent::TaskEnded(id.into())),
+        1 => select(&[RegistryStatus::Busy, RegistryStatus::Idle]).prop_map(TurnEvent::Status),
+        1 => Just(TurnEvent::Ended { remaining: None }),
         1 => Just(TurnEvent::Compacted),
         1 => Just(TurnEvent::IdleReminded),
         3 => (ids, tasks, schedules).prop_map(|(ids, tasks, schedules)| {
@@ -150,6 +169,7 @@ fn turn_event() -> impl Strategy<Value = TurnEvent> {
 fn event_kind() -> impl Strategy<Value = EventKind> {
     prop_oneof![
         2 => Just(EventKind::SessionStarted),
+        2 => Just(EventKind::SessionSeen),
         2 => any::<bool>().prop_map(|process_goes_on| EventKind::SessionEnded {
             reason: if process_goes_on { "clear" } else { "other" }.into(),
             process_goes_on,
@@ -286,6 +306,11 @@ fn reported_process() -> impl Strategy<Value = Option<ReportedProcess>> {
 /// A report, stamped up to a second early or late, or far in the future. The stamp is relative; the driver adds the
 /// current time.
 fn report() -> impl Strategy<Value = Ask> {
+    let how = (
+        select(&[Source::Hook, Source::File]),
+        prop::option::weighted(0.3, prop::option::of(reported_process())),
+        prop::sample::select(vec![0, 300]),
+    );
     (
         stamp(),
         reported_process(),
@@ -293,10 +318,15 @@ fn report() -> impl Strategy<Value = Ask> {
         prop::option::weighted(0.95, agent_event()),
         select(&["claude-code", "codex"]),
         account(),
+        how,
     )
-        .prop_map(|(stamp, process, attended, event, agent, account)| {
-            Ask::Report(Box::new(Report {
-                timing: agents::DEFAULT.timing,
+        .prop_map(|(stamp, process, attended, event, agent, account, how)| {
+            let (source, shared, settle_end_ms) = how;
+            let report = Box::new(Report {
+                timing: Timing {
+                    settle_end_ms,
+                    ..agents::DEFAULT.timing
+                },
                 agent: agent.into(),
                 at: stamp.cast_unsigned(),
                 process,
@@ -304,10 +334,19 @@ fn report() -> impl Strategy<Value = Ask> {
                 terminal: None,
                 config_dir: Some("/home/dev/.claude".into()),
                 account,
-                source: Source::Hook,
-                role: ProcessRole::Own,
+                source,
+                role: match shared {
+                    None => ProcessRole::Own,
+                    Some(client) => ProcessRole::Shared {
+                        client: client.flatten(),
+                    },
+                },
                 event,
-            }))
+            });
+            match source {
+                Source::Hook => Ask::Report(report),
+                Source::File => Ask::Observed(report),
+            }
         })
 }
 
@@ -470,6 +509,8 @@ pub(super) fn ops() -> impl Strategy<Value = Vec<Op>> {
 #[derive(Debug, Clone)]
 pub(super) enum Ask {
     Report(Box<Report>),
+    /// Of a file: no client sends it.
+    Observed(Box<Report>),
     /// With the process that its pid belongs to.
     Set(Box<SetParams>, Option<ProcessId>),
     Status,

@@ -41,6 +41,7 @@ struct Before {
     touched_ms: u64,
     closed: bool,
     watched: Option<ProcessId>,
+    watches: [Option<ProcessId>; 2],
 }
 
 /// Does what the daemon's event loop does, and keeps a model of what must hold.
@@ -265,6 +266,14 @@ impl Driver {
     }
 
     fn ask(&mut self, place: usize, with_id: bool, ask: Ask) {
+        let ask = match ask {
+            Ask::Observed(mut report) => {
+                let now = self.core.now.unix_ms;
+                report.at = now.saturating_add_signed(report.at.cast_signed());
+                return self.step(Input::Observed(report), &[]);
+            }
+            ask => ask,
+        };
         let Some(client) = self.client(place) else {
             return;
         };
@@ -288,6 +297,7 @@ impl Driver {
                 report.at = now.saturating_add_signed(report.at.cast_signed());
                 Input::Reported { client, id, report }
             }
+            Ask::Observed(report) => Input::Observed(report),
             Ask::Set(params, process) => Input::Set {
                 client,
                 id,
@@ -356,6 +366,7 @@ impl Driver {
                 touched_ms: session.touched_ms(),
                 closed: session.is_closed(),
                 watched: session.watched_while_open(),
+                watches: session.watches(),
             };
             (session.key().into(), was)
         });
