@@ -184,3 +184,173 @@ impl Turn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::HookEvent;
+    use super::*;
+    use crate::event::{PromptOrigin, Tool};
+    use crate::protocol::{Status, WaitingFor};
+
+    const TIMING: Timing = Timing {
+        settle_ms: 0,
+        settle_next_ms: 0,
+        settle_task_ms: 0,
+        race_ms: 500,
+        confirm_ms: 0,
+        overdue_ms: 0,
+        settle_end_ms: 300,
+    };
+
+    fn prompted() -> TurnEvent {
+        TurnEvent::PromptSubmitted {
+            text: None,
+            origin: PromptOrigin::PersonNow,
+        }
+    }
+
+    fn ended() -> TurnEvent {
+        TurnEvent::Ended { remaining: None }
+    }
+
+    fn failed() -> TurnEvent {
+        TurnEvent::Failed {
+            error: "rate limited".into(),
+        }
+    }
+
+    fn tool() -> Tool {
+        Tool {
+            name: "Bash".into(),
+            detail: None,
+        }
+    }
+
+    fn asked(id: &str) -> TurnEvent {
+        TurnEvent::Asked {
+            id: Some(id.into()),
+            waiting_for: WaitingFor::Permission,
+            tool: Some(tool()),
+        }
+    }
+
+    fn answered(id: &str) -> TurnEvent {
+        TurnEvent::Answered {
+            id: Some(id.into()),
+        }
+    }
+
+    /// The status, and whether a person is needed, at `at`, after these events of the main agent with their stamps.
+    fn after(events: &[(u64, TurnEvent)], at: u64) -> (Status, bool) {
+        let mut turn = Turn::default();
+        for (at, event) in events.iter().cloned() {
+            turn.handle_timeout(at, TIMING);
+            let hook = HookEvent {
+                event,
+                subagent: None,
+                prompt_id: None,
+                attended: true,
+            };
+            turn.apply_hook(hook, at, TIMING);
+        }
+        turn.handle_timeout(at, TIMING);
+        (turn.status().0, turn.needs_person(true))
+    }
+
+    #[test]
+    fn an_end_counts_once_it_has_lasted() {
+        let events = [(0, prompted()), (1000, ended())];
+        assert_eq!(after(&events, 1200), (Status::Working, false));
+        assert_eq!(after(&events, 1300), (Status::Idle, true));
+    }
+
+    #[test]
+    fn the_turn_of_a_queued_prompt_follows_without_attention() {
+        let events = [(0, prompted()), (1000, ended()), (1200, prompted())];
+        assert_eq!(after(&events, 5000), (Status::Working, false));
+    }
+
+    #[test]
+    fn what_comes_of_a_turn_after_its_interrupt_changes_nothing() {
+        let late = [
+            ended(),
+            failed(),
+            TurnEvent::ToolEnded { tool: tool() },
+            TurnEvent::Active,
+            TurnEvent::Retrying {
+                error: "rate limited".into(),
+            },
+        ];
+        for event in late {
+            let events = [
+                (0, prompted()),
+                (1000, TurnEvent::Interrupted),
+                (3500, event.clone()),
+            ];
+            assert_eq!(after(&events, 60_000), (Status::Idle, false), "{event:?}");
+        }
+        let events = [
+            (0, prompted()),
+            (1000, TurnEvent::Interrupted),
+            (2000, prompted()),
+            (3000, ended()),
+        ];
+        assert_eq!(after(&events, 60_000), (Status::Idle, true));
+    }
+
+    #[test]
+    fn an_interrupt_ends_what_has_not_settled() {
+        let events = [
+            (0, prompted()),
+            (1000, ended()),
+            (1100, TurnEvent::Interrupted),
+        ];
+        assert_eq!(after(&events, 60_000), (Status::Idle, false));
+    }
+
+    #[test]
+    fn a_failure_beats_the_end_of_its_turn() {
+        let before = [(0, prompted()), (950, failed()), (1000, ended())];
+        let behind = [(0, prompted()), (1000, ended()), (1150, failed())];
+        for events in [before, behind] {
+            assert_eq!(after(&events, 60_000), (Status::Error, true));
+        }
+    }
+
+    #[test]
+    fn each_request_is_answered_by_its_id() {
+        let two = [(0, prompted()), (10, asked("a")), (20, asked("b"))];
+        let one = [&two[..], &[(30, answered("a"))]].concat();
+        let none = [&one[..], &[(40, answered("b"))]].concat();
+        assert_eq!(after(&one, 100).0, Status::Waiting);
+        assert_eq!(after(&none, 100).0, Status::Working);
+        // The end of another call answers none of them.
+        let other = [
+            &two[..],
+            &[(
+                30,
+                TurnEvent::ToolEnded {
+                    tool: Tool {
+                        name: "Bash".into(),
+                        detail: Some("ls".into()),
+                    },
+                },
+            )],
+        ]
+        .concat();
+        assert_eq!(after(&other, 100).0, Status::Waiting);
+    }
+
+    #[test]
+    fn a_plan_is_asked_for_after_the_end() {
+        let plan = TurnEvent::Asked {
+            id: None,
+            waiting_for: WaitingFor::Plan,
+            tool: None,
+        };
+        let events = [(0, prompted()), (1000, plan)];
+        assert_eq!(after(&events, 60_000).0, Status::Waiting);
+        let accepted = [&events[..], &[(70_000, prompted())]].concat();
+        assert_eq!(after(&accepted, 71_000).0, Status::Working);
+    }
+}

@@ -73,8 +73,14 @@ const TRIED: &[(&str, &str, usize, &str)] = &[
     (
         "hooks.rs",
         "INSTALL",
-        5,
+        7,
         "hooks_that_are_missing_or_call_something_else_are_installed",
+    ),
+    (
+        "hooks.rs",
+        "format!(\"mv",
+        1,
+        "a_file_of_the_installers_own_is_written_anew",
     ),
     (
         "hooks.rs",

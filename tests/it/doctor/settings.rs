@@ -236,3 +236,32 @@ fn a_status_line_that_was_replaced_is_noted() {
     let settings = fs::read_to_string(fixture.settings()).unwrap();
     assert!(settings.contains("\"~/new.sh\""), "{settings}");
 }
+
+/// Of an agent whose hooks are in a file of their own.
+#[test]
+fn a_file_of_the_installers_own_is_written_anew() {
+    let fixture = Fixture::hooked();
+    let directory = fixture.0.path().join("home/.copilot");
+    fs::create_dir(&directory).unwrap();
+    fixture.sh("agent-console install --hooks");
+    let file = directory.join("hooks/agent-console.json");
+    let check = || {
+        let output = fixture.doctor(&["--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let is_it = |check: &&serde_json::Value| {
+            check["name"] == "hooks" && check["what"].as_str().unwrap().contains(".copilot")
+        };
+        checks.iter().find(is_it).unwrap().clone()
+    };
+    assert_eq!(check()["level"], "ok", "{}", check());
+    let written = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    fixture.sh(check()["fix"].as_str().unwrap());
+    assert_eq!(fs::read_to_string(&file).unwrap(), written);
+    fs::write(&file, written.replace("timeoutSec", "timeout")).unwrap();
+    assert_eq!(check()["level"], "wrong", "{}", check());
+    fixture.sh(check()["fix"].as_str().unwrap());
+    assert_eq!(fs::read_to_string(&file).unwrap(), written);
+    assert_eq!(check()["level"], "ok", "{}", check());
+}
