@@ -6,10 +6,12 @@ use std::path::PathBuf;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// A name has appeared in a directory, or another file has it now.
+    #[cfg(target_os = "linux")]
     Appeared(PathBuf),
     /// A name is gone.
     Removed(PathBuf),
     /// A file was closed that was open for writing.
+    #[cfg(target_os = "linux")]
     Closed(PathBuf),
     /// A file was written to.
     Written(PathBuf),
@@ -19,5 +21,6 @@ pub(super) enum Event {
     /// This directory is another one by now, or gone.
     Lost(PathBuf),
     /// Events were lost.
+    #[cfg(target_os = "linux")]
     Overflow,
 }

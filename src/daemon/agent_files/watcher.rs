@@ -296,6 +296,7 @@ impl Watcher {
 
     fn apply(&mut self, event: &Event) -> Vec<Found> {
         match event {
+            #[cfg(target_os = "linux")]
             Event::Appeared(path) => {
                 let mut found = self.named(path, true);
                 // A directory on the way to what is watched, or a file that is watched itself.
@@ -310,13 +311,9 @@ impl Watcher {
                 found.extend(self.look_below(path));
                 found
             }
-            Event::Closed(path) | Event::Written(path) => {
-                self.mark_due(path);
-                let whole = |watched: &Watched| {
-                    watched.path == *path && matches!(watched.kind, Kind::Whole)
-                };
-                self.look_at(whole)
-            }
+            #[cfg(target_os = "linux")]
+            Event::Closed(path) => self.written(path),
+            Event::Written(path) => self.written(path),
             #[cfg(target_os = "macos")]
             Event::Listing(path) => {
                 let here = |watched: &Watched| match watched.kind {
@@ -333,11 +330,18 @@ impl Watcher {
                 }
                 self.look_below(path)
             }
+            #[cfg(target_os = "linux")]
             Event::Overflow => {
                 tracing::debug!("events of files were lost: everything is read again");
                 self.watch_again(|_| true)
             }
         }
+    }
+
+    /// A file was written to.
+    fn written(&mut self, path: &Path) -> Vec<Found> {
+        self.mark_due(path);
+        self.look_at(|watched| watched.path == *path && matches!(watched.kind, Kind::Whole))
     }
 
     /// A name has appeared in a watched directory, or is gone.
