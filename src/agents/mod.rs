@@ -47,10 +47,6 @@ pub struct Agent {
     pub config_dir: ConfigDir,
     /// How its hook process finds the agent.
     pub hook: HookProcess,
-    /// Reduces the hook's payload to what may leave the agent's process. The second argument is the event's name from the
-    /// hook's command line, for agents whose payload has none. Runs in the hook. Fails if the payload is not exactly one
-    /// JSON object.
-    pub filter: fn(&[u8], Option<&str>) -> serde_json::Result<Box<RawValue>>,
     /// Converts a filtered payload of an event that happened at this time, in ms since the epoch; `None` if it is no
     /// event. Runs in the daemon.
     pub interpret: fn(&str, u64) -> Option<AgentEvent>,
@@ -297,6 +293,40 @@ pub(crate) const ALL: &[&Agent] = &[
     &opencode::AGENT,
 ];
 
+/// Reduces a hook's payload to what may leave the agent's process. The second argument is the event's name from the hook's
+/// command line, for agents whose payload has none. Fails if the payload is not exactly one JSON object.
+type Filter = fn(&[u8], Option<&str>) -> serde_json::Result<Box<RawValue>>;
+
+/// What only the hook needs of each agent. Separate from [`ALL`], which the service uses: what writes the payloads again is
+/// not linked into it.
+const FILTERS: &[(&Agent, Filter)] = &[
+    (&claude_code::AGENT, claude_code::filter_payload),
+    (&codex::AGENT, codex::filter_payload),
+    (&copilot::AGENT, copilot::filter_payload),
+    (&gemini::AGENT, gemini::filter_payload),
+    (&opencode::AGENT, opencode::filter_payload),
+];
+
+impl Agent {
+    /// Reduces a hook's payload to what may leave the agent's process; `event` is the event's name from the hook's command
+    /// line. Runs in the hook.
+    ///
+    /// # Errors
+    ///
+    /// The payload is not exactly one JSON object.
+    pub(crate) fn filter(
+        &self,
+        payload: &[u8],
+        event: Option<&str>,
+    ) -> serde_json::Result<Box<RawValue>> {
+        let own = FILTERS.iter().find(|(agent, _)| agent.name == self.name);
+        match own {
+            Some((_, filter)) => filter(payload, event),
+            None => Err(serde::de::Error::custom("no agent of the table")),
+        }
+    }
+}
+
 /// What only the command line needs of each agent. Separate from [`ALL`], which the service uses: unreferenced code is
 /// not linked, so `agent-consoled` has neither HTTP nor TLS.
 const EXTRAS: &[(&Agent, &Extras)] = &[(&claude_code::AGENT, &claude_code::EXTRAS)];
@@ -405,7 +435,7 @@ mod tests {
     fn a_filter_keeps_nothing_of_an_unknown_field() {
         let payload = br#"{"unknown":"secret","unknown":{"cwd":"secret"},"secret":["secret"]}"#;
         for agent in ALL {
-            let kept = (agent.filter)(payload, None).unwrap();
+            let kept = agent.filter(payload, None).unwrap();
             assert_eq!(kept.get(), "{}", "{}", agent.name);
         }
     }

@@ -30,7 +30,7 @@ use crate::event::AgentEvent;
 
 /// What the payload of a hook that ran at `at` means, on the way that it takes.
 fn interpret(agent: &Agent, payload: &Value, at: u64) -> AgentEvent {
-    let filtered = (agent.filter)(payload.to_string().as_bytes(), None);
+    let filtered = agent.filter(payload.to_string().as_bytes(), None);
     let filtered = filtered.unwrap_or_else(|error| panic!("filtered out ({error}): {payload}"));
     let event = (agent.interpret)(filtered.get(), at);
     event.unwrap_or_else(|| panic!("not understood: {filtered}"))

@@ -165,7 +165,9 @@ impl<'a> Stage<'a> {
             return;
         }
         let at = EPOCH + line.ms;
-        let filtered = (self.agent.filter)(payload.to_string().as_bytes(), line.event.as_deref());
+        let filtered = self
+            .agent
+            .filter(payload.to_string().as_bytes(), line.event.as_deref());
         let filtered = filtered.unwrap_or_else(|error| panic!("filtered out ({error}): {payload}"));
         let event = (self.agent.interpret)(filtered.get(), at);
         let mut processes = self.scene.expected.processes.iter();

@@ -77,7 +77,7 @@ pub fn run(agent: &str, event: Option<&str>, socket: Option<&Path>) {
         // Before the input: the agent may be gone when that ends.
         let params = params(agent, at)?;
         let payload = input::read_object(&mut Stdin);
-        Some((params, (agent.filter)(payload.object(), event).ok()))
+        Some((params, agent.filter(payload.object(), event).ok()))
     });
     deadline::begin_send();
     if let Some((params, event)) = report {
@@ -90,7 +90,7 @@ pub fn run(agent: &str, event: Option<&str>, socket: Option<&Path>) {
 /// Reports an event that the caller has read, to the same daemon as [`run`] would; gives up after `timeout`.
 pub fn report(agent: &Agent, socket: Option<&Path>, payload: &[u8], timeout: Duration) {
     if let Some(params) = params(agent, clock::unix_ms()) {
-        let event = (agent.filter)(payload, None).ok();
+        let event = agent.filter(payload, None).ok();
         send(params, event.as_deref(), socket, timeout);
     }
 }

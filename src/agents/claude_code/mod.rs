@@ -12,6 +12,8 @@ mod registry;
 mod schedule;
 mod status_line;
 
+use serde_json::value::RawValue;
+
 use super::tolerant::{filter, object};
 use super::{
     Agent, CommandForm, ConfigDir, Extras, HookProcess, Install, InstallForm, Layers, LimitWindow,
@@ -46,7 +48,6 @@ pub(super) static AGENT: Agent = Agent {
         is_attended: None,
         is_shared: None,
     },
-    filter: |payload, _| filter::<Payload>(payload),
     interpret,
     registry: Some(Registry {
         directory: "sessions",
@@ -158,6 +159,14 @@ const EVENTS: &[&str] = &[
     "StopFailure",
     "SessionEnd",
 ];
+
+/// Reduces a payload to the allow-list.
+pub(super) fn filter_payload(
+    payload: &[u8],
+    _event: Option<&str>,
+) -> serde_json::Result<Box<RawValue>> {
+    filter::<Payload>(payload)
+}
 
 /// Converts a payload of a hook or of the status line, which happened at `at`; `None` if it is neither.
 fn interpret(payload: &str, at: u64) -> Option<AgentEvent> {

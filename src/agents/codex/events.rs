@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn read(payload: &Value) -> AgentEvent {
-        let filtered = (AGENT.filter)(payload.to_string().as_bytes(), None).unwrap();
+        let filtered = AGENT.filter(payload.to_string().as_bytes(), None).unwrap();
         (AGENT.interpret)(filtered.get(), 0).unwrap()
     }
 
@@ -242,7 +242,7 @@ mod tests {
     fn no_answer_and_no_output_leave_the_process() {
         let payload = json!({"hook_event_name": "Stop", "last_assistant_message": "a long secret answer",
             "tool_response": "a long secret answer"});
-        let filtered = (AGENT.filter)(payload.to_string().as_bytes(), None).unwrap();
+        let filtered = AGENT.filter(payload.to_string().as_bytes(), None).unwrap();
         assert!(!filtered.get().contains("secret"), "{filtered}");
     }
 

@@ -8,6 +8,8 @@ mod files;
 mod payload;
 mod rollout;
 
+use serde_json::value::RawValue;
+
 use super::tolerant::{filter, object};
 use super::{
     Agent, CommandForm, ConfigDir, HookProcess, Install, InstallForm, MergedHooks, Syntax,
@@ -38,7 +40,6 @@ pub(super) static AGENT: Agent = Agent {
         is_attended: Some(is_attended),
         is_shared: Some(|arguments| arguments.iter().any(|argument| argument == "app-server")),
     },
-    filter: |payload, _| filter::<Payload>(payload),
     interpret,
     registry: None,
     timing: Timing {
@@ -99,6 +100,14 @@ const EVENTS: &[&str] = &[
     "PostCompact",
     "PostModelRequest",
 ];
+
+/// Reduces a payload to the allow-list.
+pub(super) fn filter_payload(
+    payload: &[u8],
+    _event: Option<&str>,
+) -> serde_json::Result<Box<RawValue>> {
+    filter::<Payload>(payload)
+}
 
 /// Converts a hook's payload; `None` if it is none.
 fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {

@@ -16,6 +16,7 @@ use super::{
     Agent, ConfigDir, HookProcess, Install, InstallForm, OwnFileValues, Variables, hook_command,
 };
 use crate::event::{AgentEvent, Timing};
+pub(super) use payload::filter as filter_payload;
 
 const PROGRAM: &str = "copilot";
 
@@ -41,7 +42,6 @@ pub(super) static AGENT: Agent = Agent {
         is_attended: Some(is_attended),
         is_shared: None,
     },
-    filter: payload::filter,
     interpret,
     registry: None,
     files: Some(|| Box::new(files::Files::default())),

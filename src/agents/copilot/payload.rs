@@ -60,7 +60,10 @@ allow_list! {
 /// # Errors
 ///
 /// `payload` is not exactly one object.
-pub(super) fn filter(payload: &[u8], event: Option<&str>) -> serde_json::Result<Box<RawValue>> {
+pub(in crate::agents) fn filter(
+    payload: &[u8],
+    event: Option<&str>,
+) -> serde_json::Result<Box<RawValue>> {
     let kept = tolerant::filter::<Payload>(payload)?;
     let Some(event) = event else {
         return Ok(kept);

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     fn read(payload: &Value) -> AgentEvent {
-        let filtered = (AGENT.filter)(payload.to_string().as_bytes(), None).unwrap();
+        let filtered = AGENT.filter(payload.to_string().as_bytes(), None).unwrap();
         (AGENT.interpret)(filtered.get(), 0).unwrap()
     }
 
@@ -204,7 +204,7 @@ mod tests {
         let payload = json!({"hook_event_name": "AfterTool", "tool_name": "run_shell_command",
             "tool_input": {"command": "ls"}, "tool_response": {"llmContent": "secret", "returnDisplay": "secret"},
             "prompt_response": "secret"});
-        let filtered = (AGENT.filter)(payload.to_string().as_bytes(), None).unwrap();
+        let filtered = AGENT.filter(payload.to_string().as_bytes(), None).unwrap();
         assert!(!filtered.get().contains("secret"), "{filtered}");
     }
 }

@@ -6,6 +6,8 @@ mod events;
 mod files;
 mod payload;
 
+use serde_json::value::RawValue;
+
 use super::tolerant::{filter, object};
 use super::{
     Agent, CommandForm, ConfigDir, HookProcess, Install, InstallForm, MergedHooks, Switch, Syntax,
@@ -36,7 +38,6 @@ pub(super) static AGENT: Agent = Agent {
         is_attended: Some(is_attended),
         is_shared: None,
     },
-    filter: |payload, _| filter::<Payload>(payload),
     interpret,
     registry: None,
     timing: Timing {
@@ -96,6 +97,14 @@ const EVENTS: &[&str] = &[
     "AfterTool",
     "Notification",
 ];
+
+/// Reduces a payload to the allow-list.
+pub(super) fn filter_payload(
+    payload: &[u8],
+    _event: Option<&str>,
+) -> serde_json::Result<Box<RawValue>> {
+    filter::<Payload>(payload)
+}
 
 /// Converts a hook's payload; `None` if it is none.
 fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {

@@ -8,6 +8,8 @@ mod payload;
 
 use serde_json::Value;
 
+use serde_json::value::RawValue;
+
 use super::tolerant::{filter, object};
 use super::{Agent, ConfigDir, HookProcess, Install, InstallForm, OwnFileValues};
 use crate::event::{AgentEvent, Timing};
@@ -34,7 +36,6 @@ pub(super) static AGENT: Agent = Agent {
         is_attended: None,
         is_shared: None,
     },
-    filter: |payload, _| filter::<Payload>(payload),
     interpret,
     registry: None,
     // The events of a process come in order and from one source: only a late end of an interrupted turn is waited for.
@@ -78,6 +79,14 @@ pub(super) fn plugin_file(values: &OwnFileValues<'_>) -> String {
         &format!("const CONFIGURED_SOCKET = {socket}"),
         1,
     )
+}
+
+/// Reduces a payload to the allow-list.
+pub(super) fn filter_payload(
+    payload: &[u8],
+    _event: Option<&str>,
+) -> serde_json::Result<Box<RawValue>> {
+    filter::<Payload>(payload)
 }
 
 /// Converts an event of the plugin; `None` if it is none.

@@ -93,7 +93,7 @@ fn input_that_fails_is_input_that_ends() {
     let received = read_object(&mut input);
     assert!(received.ended);
     assert_eq!(received.object(), b"{\"cwd\"");
-    assert!((agents::DEFAULT.filter)(received.object(), None).is_err());
+    assert!(agents::DEFAULT.filter(received.object(), None).is_err());
 }
 
 #[test]
