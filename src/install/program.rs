@@ -156,7 +156,10 @@ mod tests {
         let service = at("bin/agent-consoled");
         let write = |version: &str| {
             let script = format!("#!/bin/sh\necho agent-consoled {version}\n");
-            fs::write(at("new"), script).unwrap();
+            fs::write(at("text"), script).unwrap();
+            // What is open for writing here, and in a child that another test starts, cannot be run.
+            let copied = Command::new("cp").args([at("text"), at("new")]).status();
+            assert!(copied.unwrap().success());
             fs::set_permissions(at("new"), fs::Permissions::from_mode(0o755)).unwrap();
             fs::rename(at("new"), &service).unwrap();
         };

@@ -20,22 +20,14 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use self::fixture::Fixture;
-use crate::support::Place;
+use crate::support::{PROMPT, Place, write_program};
 #[cfg(target_os = "linux")]
-use crate::support::service;
+use crate::support::{copy, service};
 
 const NAMES: [&str; 11] = [
     "programs", "service", "socket", "daemon", "notices", "config", "log", "hooks", "latency",
     "registry", "sessions",
 ];
-
-/// By a process of its own: a program that is open for writing here, and in whatever another test is just starting, can't
-/// be run.
-#[track_caller]
-pub fn copy(from: &Path, to: &Path) {
-    let copied = Command::new("cp").arg(from).arg(to).status();
-    assert!(copied.unwrap().success());
-}
 
 /// What was printed fits the exit status.
 #[track_caller]
@@ -134,8 +126,7 @@ fn a_program_without_its_service_is_noted_and_one_of_another_version_is_wrong() 
     );
     assert_eq!(named(&report, "daemon")["level"], "ok", "{report}");
 
-    fs::write(fixture.service(), "#!/bin/sh\necho agent-consoled 0.0.9\n").unwrap();
-    fs::set_permissions(fixture.service(), Permissions::from_mode(0o755)).unwrap();
+    write_program(&fixture.service(), "#!/bin/sh\necho agent-consoled 0.0.9\n");
     let report = fixture.run_checks();
     let check = named(&report, "programs");
     assert_eq!(check["level"], "wrong", "{check}");
@@ -205,7 +196,7 @@ fn a_daemon_that_hangs_is_replaced_and_not_waited_for() {
     daemon.signal("STOP");
     let began = Instant::now();
     let report = fixture.run_checks();
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < PROMPT);
     assert_eq!(named(&report, "daemon")["level"], "wrong");
     let fix = format!(
         "kill -9 {} && sleep 1 && agent-console daemon --daemonize",
@@ -301,7 +292,7 @@ fn one_that_never_comes_to_an_end_is_not_waited_for() {
     fs::set_permissions(fixture.0.socket(), Permissions::from_mode(0o600)).unwrap();
     let began = Instant::now();
     let report = fixture.run_checks();
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < PROMPT);
     let check = named(&report, "daemon");
     assert_eq!(check["what"], "it does not answer within 2 s", "{report}");
 }

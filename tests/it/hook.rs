@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 #[cfg(target_os = "linux")]
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fs, process};
 
 use agent_console::os::clock::{monotonic, unix_ms};
@@ -19,9 +19,12 @@ use agent_console::os::process::{inspect, namespace};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+#[cfg(target_os = "linux")]
+use crate::support::copy;
 use crate::support::{PATIENCE, program, until};
 
-/// The promise is 100 ms; a busy machine may take longer to start and reap a process at all.
+/// The promise is 100 ms; a busy machine may take longer to start and reap a process at all. A hook that waited for a
+/// daemon would take two seconds.
 const SOON: Duration = Duration::from_secs(1);
 
 /// A stand-in for the daemon.
@@ -84,12 +87,10 @@ fn hook(arguments: &[&str], socket: &Path) -> Command {
     command
 }
 
-/// Waits for the hook: it must have succeeded, soon, and said nothing.
-fn finish(mut child: Child, start: Instant) {
+/// Waits for the hook: it must have succeeded, and said nothing.
+fn finish(mut child: Child) {
     let status = until("the hook to end", || child.try_wait().unwrap());
-    let took = start.elapsed();
     assert!(status.success(), "{status}");
-    assert!(took < SOON, "{took:?}");
     let mut said = String::new();
     if let Some(mut stdout) = child.stdout.take() {
         stdout.read_to_string(&mut said).unwrap();
@@ -102,10 +103,19 @@ fn finish(mut child: Child, start: Instant) {
 
 /// Runs the hook with `input`, which it must take to the end.
 fn run(mut command: Command, input: &[u8]) {
-    let start = monotonic();
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
-    finish(child, start);
+    finish(child);
+}
+
+/// The same, and it ends soon: on a busy machine at one of several tries.
+#[track_caller]
+fn run_soon(command: impl Fn() -> Command, input: &[u8]) {
+    until("a hook that ends in time", || {
+        let start = monotonic();
+        run(command(), input);
+        (start.elapsed() < SOON).then_some(())
+    });
 }
 
 /// The hook events of a recorded run, with the agent's process id and whether a person sat there.
@@ -316,15 +326,13 @@ fn an_event_is_reported_as_soon_as_it_is_whole() {
         br#"{"hook_event_name":"Stop"}{"hook_event_name":"PreToolUse"}"#,
         b"{\"hook_event_name\":\"Stop\"} garbage \xff",
     ] {
-        let start = monotonic();
         let mut child = hook(&[], &daemon.socket()).spawn().unwrap();
         let mut pipe = child.stdin.take().unwrap();
         pipe.write_all(input).unwrap();
         let report = daemon.report();
-        assert!(start.elapsed() < SOON);
         assert_eq!(report["event"], json!({"hook_event_name": "Stop"}));
         pipe.write_all(&vec![b'\n'; 300_000]).unwrap();
-        finish(child, start);
+        finish(child);
     }
 }
 
@@ -338,7 +346,7 @@ fn the_writer_can_write_long_after_the_event() {
     let mut pipe = child.stdin.take().unwrap();
     pipe.write_all(br#"{"hook_event_name":"Stop"}"#).unwrap();
     daemon.report();
-    finish(child, start);
+    finish(child);
     while start.elapsed() < Duration::from_millis(2500) {
         pipe.write_all(&vec![b'\n'; 100_000]).unwrap();
         thread::sleep(Duration::from_millis(250));
@@ -389,7 +397,7 @@ fn a_hook_that_another_program_runs_does_nothing() {
 fn an_agent_without_variables_is_known_by_its_program() {
     let daemon = StandIn::new();
     let claude = daemon.directory.path().join("claude");
-    fs::copy("/bin/sh", &claude).unwrap();
+    copy(Path::new("/bin/sh"), &claude);
     let mut agent = Command::new(&claude);
     agent
         .args(["-c", r#"sh -c '"$0" hook --socket "$1"; :' "$0" "$1"; :"#])
@@ -400,13 +408,12 @@ fn an_agent_without_variables_is_known_by_its_program() {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let start = monotonic();
     let mut agent = agent.spawn().unwrap();
     let pid = agent.id();
     let mut input = agent.stdin.take().unwrap();
     input.write_all(br#"{"hook_event_name":"Stop"}"#).unwrap();
     drop(input);
-    finish(agent, start);
+    finish(agent);
     let report = daemon.report();
     assert_eq!(report["pid"], pid);
     assert_eq!(report["event"], json!({"hook_event_name": "Stop"}));
@@ -518,16 +525,17 @@ fn without_a_daemon_nothing_happens() {
     let directory = tempfile::tempdir().unwrap();
     let payload = br#"{"hook_event_name":"Stop"}"#;
     let path = |name| directory.path().join(name);
-    run(hook(&[], &path("none")), payload);
+    let nothing_happens = |socket: &Path| run_soon(|| hook(&[], socket), payload);
+    nothing_happens(&path("none"));
 
     drop(UnixListener::bind(path("stale")).unwrap());
-    run(hook(&[], &path("stale")), payload);
+    nothing_happens(&path("stale"));
 
     fs::write(path("file"), "").unwrap();
-    run(hook(&[], &path("file")), payload);
-    run(hook(&[], &path("file/below")), payload);
-    run(hook(&[], directory.path()), payload);
-    run(hook(&[], &path(&"long".repeat(1000))), payload);
+    nothing_happens(&path("file"));
+    nothing_happens(&path("file/below"));
+    nothing_happens(directory.path());
+    nothing_happens(&path(&"long".repeat(1000)));
 }
 
 #[cfg(target_os = "linux")]
@@ -551,7 +559,7 @@ fn a_socket_that_another_user_planted_gets_nothing() {
         }
     });
     let listener = planted.join().unwrap();
-    run(hook(&[], &path), br#"{"hook_event_name":"Stop"}"#);
+    run_soon(|| hook(&[], &path), br#"{"hook_event_name":"Stop"}"#);
     let (mut client, _) = listener.accept().unwrap();
     assert_eq!(client.read(&mut [0]).unwrap(), 0);
 }
@@ -572,13 +580,12 @@ fn closed_descriptors_do_no_harm() {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let start = monotonic();
         let mut child = shell.spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
         // Where it is closed, nothing reads this.
         let _ = input.write_all(b"{\"hook_event_name\":\"Stop\"}");
         drop(input);
-        finish(child, start);
+        finish(child);
         let report = daemon.report();
         let read = !redirections.contains('<');
         assert_eq!(report.contains_key("event"), read, "{redirections}");

@@ -13,13 +13,10 @@ use agent_console::os::clock::{monotonic, unix_ms};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use crate::support::{PATIENCE, Place};
+use crate::support::{PATIENCE, PROMPT, Place};
 
 const PLUGIN: &str = include_str!("../../src/agents/opencode/plugin.js");
 const DRIVER: &str = include_str!("opencode/driver.mjs");
-
-/// The plugin gives its program back sooner; a busy machine takes as long to start Node.js.
-const SOON: Duration = Duration::from_secs(10);
 
 /// Where the plugin lies, and a socket.
 struct Program {
@@ -78,7 +75,7 @@ impl Program {
         let said =
             String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
         assert!(status.success() && said.is_empty(), "{status}: {said}");
-        assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+        assert!(start.elapsed() < PROMPT, "{:?}", start.elapsed());
     }
 
     /// The parameters of the reports that arrive while the steps run.

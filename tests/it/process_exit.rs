@@ -13,10 +13,7 @@ use agent_console::os::process::{self, ProcessId};
 use serde_json::{Value, json};
 
 use crate::reexec::{self, this_test};
-use crate::support::{Daemon, Place, Sleeper, Wire, program, until};
-
-/// Far above what it takes, which is printed: about a millisecond.
-const PROMPT: Duration = Duration::from_secs(5);
+use crate::support::{Daemon, PROMPT, Place, Sleeper, Wire, program, until};
 
 /// A daemon that exits once it is idle, and the dashboard that keeps it until then.
 struct Fixture {
@@ -157,6 +154,9 @@ fn a_hook_that_outlives_its_agent_does_not_bring_it_back() {
         json!({"hook_event_name": "UserPromptSubmit", "session_id": "known", "prompt": "x"});
     fixture.place.hook(agent.pid(), true, &prompt.to_string());
     fixture.place.hook(unknown.pid(), true, &event("unknown"));
+    until("the three reports", || {
+        (fixture.place.json(&["status", "--json"])["reports"] == 3).then_some(())
+    });
     let listed = || fixture.place.json(&["list", "--json"]);
     until("both to be closed", || {
         (listed() == json!([])).then_some(())

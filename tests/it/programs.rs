@@ -1,16 +1,15 @@
 //! The three programs: the command becomes the service that lies beside it, does without one, and is never mixed with
 //! another version.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::json;
 
-use crate::doctor::copy;
-use crate::support::{Place, executable, program, service, until};
+use crate::support::{Place, copy, executable, program, service, until, write_program};
 
 /// A directory of the place with copies of these programs.
 fn copies(place: &Place, programs: &[&Path]) -> PathBuf {
@@ -89,8 +88,7 @@ fn the_program_serves_itself_where_the_service_cannot_be_started() {
         let place = Place::new();
         let directory = copies(&place, &[program()]);
         let broken = directory.join("agent-consoled");
-        fs::write(&broken, contents).unwrap();
-        fs::set_permissions(&broken, Permissions::from_mode(0o755)).unwrap();
+        write_program(&broken, contents);
         let own = directory.join("agent-console");
         let daemon = place.start(command(&place, &own, &["daemon"]));
         assert_eq!(executable(daemon.pid()), own);

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// How long anything may take before a test gives up: generous, because it is only ever waited for in failure.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long what needs no wait may take: far above what it takes on a busy machine, below [`PATIENCE`].
+pub const PROMPT: Duration = Duration::from_secs(20);
 
 /// Tries until `probe` gives something.
 ///
@@ -37,6 +40,29 @@ pub fn program() -> &'static Path {
 /// The service's program, which lies beside it.
 pub fn service() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_agent-consoled"))
+}
+
+/// Copies a program that is run afterwards. By a process of its own: a file that is open for writing here, and so in
+/// whatever another test is just starting, can't be run (ETXTBSY).
+#[track_caller]
+pub fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status();
+    assert!(copied.unwrap().success());
+}
+
+/// Writes a program that is run afterwards, as [`copy`] does.
+#[track_caller]
+pub fn write_program(path: &Path, text: &str) {
+    let mut shell = Command::new("sh")
+        .args(["-c", r#"cat >"$0" && chmod 755 "$0""#])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = shell.stdin.take().unwrap();
+    input.write_all(text.as_bytes()).unwrap();
+    drop(input);
+    assert!(shell.wait().unwrap().success());
 }
 
 /// The file that a process runs.
@@ -390,11 +416,10 @@ impl Bystanders {
         }
     }
 
-    /// The client is answered, and the dashboard receives its change and all changes before it, within seconds.
+    /// The client is answered, and the dashboard receives its change and all changes before it, without a wait for the
+    /// bad client.
     #[track_caller]
     pub fn are_served(&mut self) {
-        // Far above what it takes, far below what anything that waits for the bad client would.
-        const PROMPT: Duration = Duration::from_secs(5);
         let began = Instant::now();
         self.marks += 1;
         let mark = format!("mark {}", self.marks);
@@ -440,10 +465,11 @@ pub fn broken_pipe() -> std::io::PipeWriter {
 }
 
 impl Daemon {
-    /// Its resident memory in KiB.
+    /// The memory that it has for itself, in KiB: neither its program's file, of which the kernel keeps what it likes,
+    /// nor does it matter what was swapped out.
     #[track_caller]
-    pub fn resident(&self) -> u64 {
-        self.number("VmRSS")
+    pub fn memory(&self) -> u64 {
+        self.number("RssAnon") + self.number("VmSwap")
     }
 
     /// A number of its `/proc/PID/status`.

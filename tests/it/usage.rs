@@ -28,8 +28,8 @@ pub const TOKEN: &str = "sk-ant-oat01-test-uGh7Xw0c";
 /// How every such token begins.
 const SECRET: &str = "sk-ant";
 
-/// Far above what it takes to end a child, far below what it takes to give up by itself.
-const PROMPT: Duration = Duration::from_secs(5);
+/// Far above what it takes to end a child, below the 15 s after which a fetch is given up.
+const PROMPT: Duration = Duration::from_secs(10);
 
 /// A user with credentials, and the service that they are for.
 struct Fixture {

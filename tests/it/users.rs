@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::reexec::{self, this_test};
-use crate::support::{PATIENCE, Place, Sleeper, program, until};
+use crate::support::{PATIENCE, Place, Sleeper, copy, program, until};
 
 const OWNER: u32 = 4711;
 const OTHER: u32 = 4712;
@@ -25,7 +25,7 @@ fn common_place() -> Place {
     let place = Place::new();
     fs::set_permissions(place.path(), Permissions::from_mode(0o1777)).unwrap();
     chown(place.path().join("home"), Some(OWNER), Some(OWNER)).unwrap();
-    fs::copy(program(), place.path().join("agent-console")).unwrap();
+    copy(program(), &place.path().join("agent-console"));
     place
 }
 
@@ -49,7 +49,10 @@ fn become_user(place: &Place, uid: u32, program: &str, arguments: &[&str]) -> Co
 
 /// The second half of `test` as a user without any privilege.
 fn again_as(place: &Place, uid: u32, test: &str) -> Command {
-    fs::copy(std::env::current_exe().unwrap(), place.path().join("again")).unwrap();
+    copy(
+        &std::env::current_exe().unwrap(),
+        &place.path().join("again"),
+    );
     let mut command = become_user(place, uid, "again", &[]);
     reexec::second_half(&mut command, test, place.socket().to_str().unwrap());
     command

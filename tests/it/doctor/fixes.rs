@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::fixture::Fixture;
 use super::{Permissions, PermissionsExt, as_user, named, report};
-use crate::support::{Sleeper, until};
+use crate::support::{Sleeper, until, write_program};
 
 /// Cannot be run by a test: the reason.
 const NOT_TRIED: &str = "not tried: ";
@@ -323,8 +323,7 @@ fn a_hook_that_does_not_report_is_installed_anew() {
         ("#!/bin/sh\nexit 1\n", "the hook cannot be run"),
         ("#!/bin/sh\n", "20 of 20 reports did not arrive"),
     ] {
-        fs::write(&wrapper, script).unwrap();
-        fs::set_permissions(&wrapper, Permissions::from_mode(0o755)).unwrap();
+        write_program(&wrapper, script);
         let own = fixture.program();
         let text = settings.replace(own.to_str().unwrap(), wrapper.to_str().unwrap());
         fs::write(fixture.settings(), text).unwrap();
@@ -393,8 +392,7 @@ fn a_session_without_hooks_is_resumed_or_gets_them() {
     let claude = fixture.0.path().join("bin/claude");
     let script = "#!/bin/sh
 printf '{\"hook_event_name\":\"UserPromptSubmit\",\"session_id\":\"%s\"}' \"$2\" | agent-console hook claude-code\n";
-    fs::write(&claude, script).unwrap();
-    fs::set_permissions(&claude, Permissions::from_mode(0o755)).unwrap();
+    write_program(&claude, script);
     drop(agent);
     fixture.sh(&fix);
     until("the session to be right", || {

@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use super::{copy, named, report};
-use crate::support::{Daemon, Place, program, service, until};
+use super::{named, report};
+use crate::support::{Daemon, Place, copy, program, service, until};
 
 /// A home in which Claude Code has run, with a copy of the program that may be replaced.
 pub struct Fixture(pub Place);

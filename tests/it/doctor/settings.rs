@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::json;
 
 use super::fixture::Fixture;
-use super::{copy, named};
-use crate::support::{program, until};
+use super::named;
+use crate::support::{copy, program, until};
 
 #[test]
 fn hooks_that_are_missing_or_call_something_else_are_installed() {

@@ -77,7 +77,7 @@ fn an_agent_works_on_when_the_program_is_gone() {
     let bin = place.path().join("bin it's");
     fs::create_dir(&bin).unwrap();
     let copy = bin.join("agent-console");
-    fs::copy(program(), &copy).unwrap();
+    crate::support::copy(program(), &copy);
     let named = place.command(["install", "--hooks"]);
     let variables = named.get_envs();
     let installed = Command::new(&copy)

@@ -5,8 +5,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ExitStatus};
 
 use super::*;
-use crate::doctor::copy;
-use crate::support::Sleeper;
+use crate::support::{Sleeper, copy, write_program};
 
 const PAYLOAD: &str = r#"{"session_id":"s","model":{"id":"opus"}}"#;
 
@@ -300,12 +299,10 @@ fn every_command_shows_the_same_with_our_call_and_after_it() {
     let file = settings(&place);
     let bin = place.path().join("home/bin");
     fs::create_dir(&bin).unwrap();
-    fs::write(
-        bin.join("line"),
+    write_program(
+        &bin.join("line"),
         "#!/bin/sh\nprintf '%s|' \"$@\"; cat; exit 4\n",
-    )
-    .unwrap();
-    fs::set_permissions(bin.join("line"), Permissions::from_mode(0o755)).unwrap();
+    );
     for command in COMMANDS {
         let text = json!({"statusLine": {"type": "command", "command": command}}).to_string();
         fs::write(&file, &text).unwrap();

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::machine::{Machine, SERVICE, SOCKET, SOCKET_PATH, beside_a_manager};
-use crate::doctor::{copy, named, report};
+use crate::doctor::{named, report};
 use crate::reexec::this_test;
-use crate::support::until;
+use crate::support::{copy, until};
 
 /// As a person types it, with the program in the `PATH`.
 #[track_caller]
@@ -55,12 +55,9 @@ fn fixes(machine: &Machine, name: &str, part: &str, fix: &str) {
 
 #[track_caller]
 fn is_right(machine: &Machine) {
-    let mut last = Value::Null;
-    let right = (0..20).any(|_| {
-        last = run_checks(machine);
-        last["ok"] == true
+    until("doctor to find all right", || {
+        (run_checks(machine)["ok"] == true).then_some(())
     });
-    assert!(right, "{last}");
 }
 
 #[test]
