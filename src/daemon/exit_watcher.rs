@@ -150,7 +150,7 @@ mod tests {
     }
 
     async fn next(reports: &mut UnboundedReceiver<ProcessId>) -> ProcessId {
-        tokio::time::timeout(Duration::from_secs(10), reports.recv())
+        tokio::time::timeout(Duration::from_mins(1), reports.recv())
             .await
             .expect("a report")
             .unwrap()

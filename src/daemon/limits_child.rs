@@ -267,7 +267,7 @@ mod tests {
             let output = child.stdout.take().unwrap();
             let slot = RefCell::new(Some(ChildGuard(child)));
             let fetched = fetch(output, &slot);
-            let fetched = tokio::time::timeout(Duration::from_secs(20), fetched).await;
+            let fetched = tokio::time::timeout(Duration::from_mins(1), fetched).await;
             assert!(slot.borrow().is_none());
             fetched.expect("its end")
         })

@@ -149,6 +149,12 @@ impl InTmux {
         Some(found.1.to_owned())
     }
 
+    /// The command that leads there. A busy tmux may not answer in time.
+    #[track_caller]
+    fn way(&self, inside: Option<&str>) -> String {
+        until("the way there", || self.next(inside, "go there"))
+    }
+
     /// What each client shows: its session and pane, by its terminal.
     fn clients(&self) -> Vec<(String, String, String)> {
         let format = "#{client_tty} #{session_name} #{pane_id}";
@@ -190,7 +196,7 @@ fn the_printed_command_selects_the_sessions_terminal() {
     it.report(&it.terminal());
 
     // From outside: a new client, on that very pane.
-    let way = it.next(None, "go there").unwrap();
+    let way = it.way(None);
     assert!(way.contains(" attach-session -t "), "{way}");
     let command = format!("env -u TMUX TERM=xterm {way}");
     outer.run(&["new-session", "-d", "-s", "outside", &command]);
@@ -208,7 +214,7 @@ fn the_printed_command_selects_the_sessions_terminal() {
         &attach(&it.tmux, "desk"),
     ]);
     let (client, ..) = until("the client", || it.clients().into_iter().next());
-    let way = it.next(Some("desk"), "go there").unwrap();
+    let way = it.way(Some("desk"));
     assert!(
         way.contains(&format!(" switch-client -c {client} -t ")),
         "{way}"
@@ -233,7 +239,7 @@ fn the_printed_command_moves_no_other_client() {
     let undisturbed = (other, "work".to_owned(), first_pane);
 
     // Asked in another session than the one that the other client shows, and typed there.
-    let way = it.next(Some("desk"), "go there").unwrap();
+    let way = it.way(Some("desk"));
     it.tmux.run(&["send-keys", "-t", "desk", &way, "Enter"]);
     let (view, shown) = it.shows("go-");
     assert_eq!(shown, it.pane);
@@ -247,7 +253,7 @@ fn the_printed_command_moves_no_other_client() {
     });
 
     // From outside.
-    let way = it.next(None, "go there").unwrap();
+    let way = it.way(None);
     let command = format!("env -u TMUX TERM=xterm {way}");
     outer.run(&["new-session", "-d", "-s", "c", &command]);
     until("the new client on the pane", || {
@@ -289,8 +295,10 @@ fn a_place_that_tmux_does_not_confirm_is_not_offered() {
     ] {
         it.report(&terminal);
         assert_eq!(it.next(None, "go there"), None);
-        let note = it.next(None, "note").unwrap();
-        assert!(note.contains(why), "{note}");
+        until(why, || {
+            let note = it.next(None, "note").unwrap();
+            note.contains(why).then_some(())
+        });
     }
     let true_one = it.terminal();
     it.tmux.run(&["kill-server"]);

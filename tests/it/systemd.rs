@@ -150,7 +150,7 @@ fn the_watchdog_ends_a_hung_daemon_and_the_next_client_is_served() {
         // No core dump: it would land in the user's home.
         machine.drop_in(
             SERVICE,
-            "[Service]\nWatchdogSec=1s\nTimeoutAbortSec=200ms\nLimitCORE=0\n",
+            "[Service]\nWatchdogSec=4s\nTimeoutAbortSec=200ms\nLimitCORE=0\n",
         );
         machine.enable();
         let pid = machine.json(&["status", "--json"])["pid"].to_string();

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -17,6 +18,8 @@ pub struct PseudoTerminal {
 impl PseudoTerminal {
     pub fn open() -> Self {
         let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        // No other test's child may have it.
+        fcntl_setfd(&person, FdFlags::CLOEXEC).unwrap();
         grantpt(&person).unwrap();
         unlockpt(&person).unwrap();
         let size = Winsize {
@@ -35,7 +38,7 @@ impl PseudoTerminal {
 
     /// The end that a program holds, opened once more.
     pub fn program_end(&self) -> OwnedFd {
-        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         rustix::fs::open(&*self.name, flags, Mode::empty()).unwrap()
     }
 }

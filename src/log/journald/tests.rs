@@ -176,12 +176,12 @@ fn a_journald_that_hangs_is_waited_for_once() {
     let waited = fill(&journal, &health);
     assert!(waited >= WAIT / 2, "{waited:?}");
     assert!(health.take().unwrap().contains("does not keep up"));
-    // Twenty waits would take four seconds.
+    // So many waits would take forty seconds.
     let began = clock::monotonic();
-    for _ in 0..20 {
+    for _ in 0..200 {
         timed(&journal);
     }
-    assert!(began.elapsed() < WAIT * 10, "{:?}", began.elapsed());
+    assert!(began.elapsed() < WAIT * 100, "{:?}", began.elapsed());
 
     // Entries arrive again as soon as there is room, long ones too.
     assert!(journald.receive_all() > 0);
@@ -197,22 +197,31 @@ fn a_burst_waits_for_a_journald_that_reads() {
     let journald = Journald::start();
     let (journal, health) = journald.layer();
     fill(&journal, &health);
-    journald.receive_all();
-    // As if the wait in vain were long ago.
-    *journal.full_at.lock().unwrap() = clock::monotonic().checked_sub(NO_WAIT);
-    timed(&journal);
-    journald.receive_all();
-
     let burst = 2000;
-    std::thread::scope(|scope| {
-        let sender = scope.spawn(|| (0..burst).for_each(|_| journal.send(b"MESSAGE=event\n")));
-        let mut received = 0;
-        while !sender.is_finished() {
-            received += journald.receive_all();
+    loop {
+        journald.receive_all();
+        // As if the wait in vain were long ago.
+        *journal.full_at.lock().unwrap() = clock::monotonic().checked_sub(NO_WAIT);
+        timed(&journal);
+        journald.receive_all();
+
+        let (received, paused) = std::thread::scope(|scope| {
+            let sender = scope.spawn(|| (0..burst).for_each(|_| journal.send(b"MESSAGE=event\n")));
+            let (mut received, mut paused) = (0, Duration::ZERO);
+            let mut read_at = clock::monotonic();
+            while !sender.is_finished() {
+                received += journald.receive_all();
+                paused = paused.max(read_at.elapsed());
+                read_at = clock::monotonic();
+            }
+            (received + journald.receive_all(), paused)
+        });
+        if received == burst {
+            break;
         }
-        received += journald.receive_all();
-        assert_eq!(received, burst);
-    });
+        // On a busy machine this one may itself not have read for too long.
+        assert!(paused > WAIT / 2, "{received} of {burst}");
+    }
 }
 
 #[test]
@@ -220,7 +229,8 @@ fn a_journald_that_is_gone_is_reported_and_a_new_one_is_found() {
     let journald = Journald::start();
     let (journal, health) = journald.layer();
     std::fs::remove_file(&journald.path).unwrap();
-    let waited = timed(&journal);
+    // On a busy machine any one of them may take long.
+    let waited = (0..20).map(|_| timed(&journal)).min().unwrap();
     assert!(waited < WAIT, "{waited:?}");
     assert!(
         health

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::machine::{SERVICE, beside_a_manager};
 use crate::reexec::this_test;
+use crate::support::until;
 use crate::usage::{TOKEN, credentials, limits};
 use crate::usage_server::Service;
 use crate::usage_server::trust::{TestCa, write_trusting};
@@ -35,8 +36,10 @@ fn the_sandbox_lets_the_service_be_asked() {
         let group = machine.property(SERVICE, "ControlGroup");
         let processes = fs::read_to_string(format!("/sys/fs/cgroup{group}/cgroup.procs")).unwrap();
         assert_eq!(processes.trim_end(), machine.property(SERVICE, "MainPID"));
-        let said = format!("{:?}", machine.journal(&[]));
-        assert!(said.contains("a dashboard has subscribed"), "{said}");
+        let said = until("the log", || {
+            let said = format!("{:?}", machine.journal(&[]));
+            said.contains("a dashboard has subscribed").then_some(said)
+        });
         assert!(!said.contains(TOKEN), "{said}");
     });
 }

@@ -347,6 +347,8 @@ fn the_token_is_in_no_argument() {
 pub(super) fn refusing_proxy() -> (OwnedFd, String) {
     use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
     let taken = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    // No other test's child may have it.
+    rustix::io::fcntl_setfd(&taken, rustix::io::FdFlags::CLOEXEC).unwrap();
     bind(&taken, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     // Bound and not listening: the port is reserved, and refuses connections.
     let address = SocketAddr::try_from(getsockname(&taken).unwrap()).unwrap();

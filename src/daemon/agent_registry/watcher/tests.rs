@@ -83,7 +83,7 @@ impl Fixture {
     }
 
     async fn next(&mut self) -> (u32, Option<String>) {
-        let change = tokio::time::timeout(Duration::from_secs(10), self.changes.recv())
+        let change = tokio::time::timeout(Duration::from_mins(1), self.changes.recv())
             .await
             .expect("a change")
             .unwrap();
