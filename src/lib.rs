@@ -40,6 +40,9 @@ mod limits;
 mod log;
 pub mod os;
 pub mod protocol;
+#[cfg(test)]
+#[path = "../tests/shared/reexec.rs"]
+mod reexec;
 
 use std::process::ExitCode;
 

@@ -176,17 +176,13 @@ impl Drop for Readiness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reexec::{self, this_test};
     use std::process::{Command, Stdio};
 
-    /// Runs in a process of its own, which forks: what the child does is in the environment.
-    #[test]
-    #[ignore = "started by other tests, since it forks"]
-    fn forked() {
-        #[expect(clippy::disallowed_methods, reason = "set by the test that started it")]
-        let read = |name| std::env::var(name);
-        let Ok(role) = read("DAEMONIZE_TEST_ROLE") else {
-            return;
-        };
+    /// The part of the tests below that runs in a process of its own, since it forks: what the child does, and a file
+    /// for its report.
+    fn forked(argument: &str) {
+        let (role, report_to) = argument.split_once(' ').unwrap();
         print!("printed before");
         let readiness = match daemonize().unwrap() {
             Fork::Parent(startup) => {
@@ -198,7 +194,7 @@ mod tests {
             }
             Fork::Child(readiness) => readiness,
         };
-        match role.as_str() {
+        match role {
             "ready" => {
                 println!("not to be seen");
                 let pid = rustix::process::getpid();
@@ -211,7 +207,7 @@ mod tests {
                     umask.bits(),
                     [0, 1, 2].map(|fd| std::fs::read_link(format!("/dev/fd/{fd}")).ok()),
                 );
-                std::fs::write(read("DAEMONIZE_TEST_REPORT").unwrap(), report).unwrap();
+                std::fs::write(report_to, report).unwrap();
                 readiness.ready();
             }
             "failed" => readiness.failed(&"the socket is taken\nby another"),
@@ -225,12 +221,10 @@ mod tests {
         std::process::exit(3);
     }
 
-    fn fork(role: &str, report: &std::path::Path) -> String {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "daemon::daemonize::tests::forked"])
-            .args(["--ignored", "--nocapture", "--test-threads=1"])
-            .env("DAEMONIZE_TEST_ROLE", role)
-            .env("DAEMONIZE_TEST_REPORT", report)
+    fn fork(this: &str, role: &str, report: &std::path::Path) -> String {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let argument = format!("{role} {}", report.display());
+        let output = reexec::second_half(&mut command, this, &argument)
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -243,9 +237,12 @@ mod tests {
 
     #[test]
     fn the_parent_leaves_once_the_child_is_ready() {
+        if let Some(argument) = reexec::argument() {
+            return forked(&argument);
+        }
         let directory = tempfile::tempdir().unwrap();
         let report = directory.path().join("report");
-        let result = fork("ready", &report);
+        let result = fork(this_test!(), "ready", &report);
         let pid = result.strip_prefix("ok ").unwrap().lines().next().unwrap();
         let report = std::fs::read_to_string(report).unwrap();
         let null = "Some(\"/dev/null\")";
@@ -260,20 +257,30 @@ mod tests {
 
     #[test]
     fn the_parent_prints_the_childs_reason() {
-        let result = fork("failed", std::path::Path::new("/nonexistent"));
+        if let Some(argument) = reexec::argument() {
+            return forked(&argument);
+        }
+        let result = fork(this_test!(), "failed", std::path::Path::new("/nonexistent"));
         assert!(
             result.starts_with("error the socket is taken\nby another\n"),
             "{result}"
         );
-        let result = fork("silent", std::path::Path::new("/nonexistent"));
+        let result = fork(this_test!(), "silent", std::path::Path::new("/nonexistent"));
         assert!(result.contains("without saying why"), "{result}");
     }
 
     #[test]
     fn the_parent_prints_how_the_child_died() {
-        let result = fork("killed", std::path::Path::new("/nonexistent"));
+        if let Some(argument) = reexec::argument() {
+            return forked(&argument);
+        }
+        let result = fork(this_test!(), "killed", std::path::Path::new("/nonexistent"));
         assert!(result.contains("was killed by signal 9"), "{result}");
-        let result = fork("forgets", std::path::Path::new("/nonexistent"));
+        let result = fork(
+            this_test!(),
+            "forgets",
+            std::path::Path::new("/nonexistent"),
+        );
         assert!(result.contains("ended with exit status 3"), "{result}");
     }
 }

@@ -48,6 +48,7 @@ mod protocol;
 #[path = "../shared/pseudo_terminal.rs"]
 mod pseudo_terminal;
 #[cfg(any(target_os = "linux", clippy))]
+#[path = "../shared/reexec.rs"]
 mod reexec;
 #[cfg(any(target_os = "linux", clippy))]
 mod registry;

@@ -4,6 +4,7 @@ use super::tests::{SOON, place};
 use super::*;
 use crate::daemon::listener::launchd::SOCKET_NAME;
 use crate::daemon::listener::launchd::stand_in::{activate_socket, start_job};
+use crate::reexec::{self, this_test};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
@@ -11,17 +12,12 @@ use std::process::{Command, Stdio};
 
 /// The part of the tests below that runs in a process of its own, in the environment that they made for it. It prints
 /// what came of it.
-#[test]
-#[ignore = "started by other tests, with the environment of a service manager"]
-fn activated() {
+fn activated(fallback: &str) {
     #[expect(
         clippy::disallowed_methods,
         reason = "set by the test that started this process"
     )]
     let read = |name| std::env::var_os(name);
-    let Some(fallback) = read("LISTENER_TEST_FALLBACK") else {
-        return;
-    };
     let job = read("LISTENER_TEST_LAUNCHD");
     if let Some(path) = &job {
         start_job(SOCKET_NAME, vec![UnixListener::bind(path).unwrap().into()]);
@@ -30,7 +26,7 @@ fn activated() {
     for variable in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
         assert_eq!(read(variable), None);
     }
-    match activation.and_then(|activation| acquire(activation, Path::new(&fallback))) {
+    match activation.and_then(|activation| acquire(activation, Path::new(fallback))) {
         Ok(listener) => {
             let flags = rustix::io::fcntl_getfd(&listener).unwrap();
             assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
@@ -49,29 +45,19 @@ fn activated() {
     }
 }
 
-/// The arguments with which the test binary runs [`activated`].
-const ACTIVATED: [&str; 5] = [
-    "--exact",
-    "daemon::listener::activation_tests::activated",
-    "--ignored",
-    "--nocapture",
-    "--test-threads=1",
-];
-
-/// Runs [`activated`] with `socket` as its descriptor 3 and the variables that `environment` (of a shell) sets.
-fn activate(socket: impl Into<OwnedFd>, environment: &str, fallback: &Path) -> String {
-    let output = Command::new("sh")
+/// Runs the second half of `test` with `socket` as its descriptor 3 and the variables that `environment` (of a shell)
+/// sets.
+fn activate(test: &str, socket: impl Into<OwnedFd>, environment: &str, fallback: &Path) -> String {
+    let mut shell = Command::new("sh");
+    shell
         .arg("-c")
         .arg(format!(
             "exec 3<&0 </dev/null; {environment} exec \"$0\" \"$@\""
         ))
         .arg(std::env::current_exe().unwrap())
-        .args(ACTIVATED)
-        .env("LISTENER_TEST_FALLBACK", fallback)
-        .stdin(Stdio::from(socket.into()))
-        .output()
-        .unwrap();
-    result(&output)
+        .stdin(Stdio::from(socket.into()));
+    let output = reexec::second_half(&mut shell, test, fallback.to_str().unwrap()).output();
+    result(&output.unwrap())
 }
 
 fn result(output: &std::process::Output) -> String {
@@ -85,10 +71,15 @@ fn result(output: &std::process::Output) -> String {
 
 #[test]
 fn systemds_environment_is_obeyed() {
+    if let Some(fallback) = reexec::argument() {
+        return activated(&fallback);
+    }
     let (directory, path) = place();
     let fallback = directory.path().join("fallback");
     let socket = UnixListener::bind(&path).unwrap();
-    let run = |environment: &str| activate(socket.try_clone().unwrap(), environment, &fallback);
+    let this = this_test!();
+    let run =
+        |environment: &str| activate(this, socket.try_clone().unwrap(), environment, &fallback);
 
     let served = format!("systemd {} true", path.display());
     for names in [
@@ -126,40 +117,48 @@ fn systemds_environment_is_obeyed() {
 
     // Not a socket: /dev/null; and a stream socket that is not bound.
     let null = fs::File::open("/dev/null").unwrap();
-    let result = activate(null, "LISTEN_FDS=1 LISTEN_PID=$$", &fallback);
+    let result = activate(this, null, "LISTEN_FDS=1 LISTEN_PID=$$", &fallback);
     assert!(result.contains("is not a socket"), "{result}");
     let stream = UnixStream::pair().unwrap().0;
-    let result = activate(stream, "LISTEN_FDS=1 LISTEN_PID=$$", &fallback);
+    let result = activate(this, stream, "LISTEN_FDS=1 LISTEN_PID=$$", &fallback);
     assert!(result.contains("does not listen"), "{result}");
 }
 
 #[test]
 fn launchds_socket_is_found_where_systemd_passes_none() {
+    if let Some(fallback) = reexec::argument() {
+        return activated(&fallback);
+    }
     let (directory, path) = place();
     let fallback = directory.path().join("fallback");
     let null = || fs::File::open("/dev/null").unwrap();
     let job = format!("LISTENER_TEST_LAUNCHD='{}'", path.display());
-    let result = activate(null(), &job, &fallback);
+    let result = activate(this_test!(), null(), &job, &fallback);
     assert_eq!(result, format!("launchd {} false", path.display()));
     assert!(path.exists());
-    let result = activate(null(), "", &fallback);
+    let result = activate(this_test!(), null(), "", &fallback);
     assert_eq!(result, format!("self-bound {} false", fallback.display()));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn systemd_socket_activate_starts_it() {
+    if let Some(fallback) = reexec::argument() {
+        return activated(&fallback);
+    }
     let (directory, path) = place();
-    let mut activator = Command::new("systemd-socket-activate")
+    let mut activator = Command::new("systemd-socket-activate");
+    activator
         .arg("--listen")
         .arg(&path)
-        .arg("--setenv=LISTENER_TEST_FALLBACK")
+        .arg(format!("--setenv={}", reexec::ARGUMENT))
         .arg(std::env::current_exe().unwrap())
-        .args(ACTIVATED)
-        .env("LISTENER_TEST_FALLBACK", directory.path().join("fallback"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(Stdio::piped());
+    let fallback = directory.path().join("fallback");
+    reexec::second_half(&mut activator, this_test!(), fallback.to_str().unwrap());
+    let mut activator = activator
         .spawn()
         .expect("systemd-socket-activate(1) of the package systemd is needed");
     let deadline = clock::monotonic() + SOON;
