@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -42,6 +43,19 @@ impl Demo {
 
     fn processes(&self) -> Vec<String> {
         processes_of(&self.files())
+    }
+
+    /// Its private daemon.
+    #[track_caller]
+    fn daemon(&self) -> Pid {
+        let is_daemon = |pid: &&String| {
+            let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let program = command.split('\0').next().unwrap_or_default();
+            program.ends_with("/agent-consoled")
+        };
+        let processes = self.processes();
+        let pid = processes.iter().find(is_daemon).expect("the daemon");
+        Pid::from_raw(pid.parse().unwrap()).unwrap()
     }
 
     /// Waits for its end: nothing of it is left. Gives its exit code.
@@ -134,17 +148,26 @@ fn a_demo_whose_daemon_dies_says_so() {
     let mut demo = Demo::start("5", |_| {});
     let mut lines = demo.output();
     assert!(lines.any(|line| line.unwrap().contains("working")));
-    let is_daemon = |pid: &&String| {
-        let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let program = command.split('\0').next().unwrap_or_default();
-        program.ends_with("/agent-consoled")
-    };
-    let processes = demo.processes();
-    let pid = processes.iter().find(is_daemon).expect("the daemon");
-    kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    kill_process(demo.daemon(), Signal::KILL).unwrap();
     let said = std::io::read_to_string(demo.child.stderr.take().unwrap()).unwrap();
     assert!(said.contains("the private daemon has ended"), "{said}");
     assert_eq!(demo.ended(), Some(1));
+}
+
+#[test]
+fn the_end_is_shown_when_the_daemon_is_slow() {
+    let mut demo = Demo::start("50", |_| {});
+    let mut lines = demo.output();
+    assert!(lines.any(|line| line.unwrap().contains("working")));
+    let daemon = demo.daemon();
+    kill_process(daemon, Signal::STOP).unwrap();
+    assert!(lines.any(|line| line.unwrap().contains("the person types /exit")));
+    // How slow it is.
+    std::thread::sleep(Duration::from_millis(500));
+    kill_process(daemon, Signal::CONT).unwrap();
+    assert!(lines.any(|line| line.unwrap().contains("closed")));
+    drop(lines);
+    assert_eq!(demo.ended(), Some(0));
 }
 
 #[test]

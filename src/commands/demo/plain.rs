@@ -13,7 +13,10 @@ use crate::agents;
 use crate::client::Update;
 use crate::format;
 use crate::os::clock;
-use crate::protocol::Notification;
+use crate::protocol::{Notification, Status};
+
+/// The longest wait for the session's end after the last step.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// What wakes the runner.
 enum Event {
@@ -34,6 +37,7 @@ pub(super) fn run(speed: f64, out: &mut impl Write) -> anyhow::Result<()> {
         began: clock::monotonic(),
         speed,
         last: String::new(),
+        is_closed: false,
         out,
     };
     writeln!(
@@ -79,7 +83,11 @@ fn play(
         }
         step.run(sandbox.directory(), &agent)?;
     }
-    output.show_until(clock::monotonic() + Duration::from_millis(300), events)
+    let end = clock::monotonic() + LIMIT;
+    while !output.is_closed && clock::monotonic() < end {
+        output.show_until(clock::monotonic() + Duration::from_millis(20), events)?;
+    }
+    Ok(())
 }
 
 /// What is shown, each line with the time in the recording.
@@ -88,6 +96,8 @@ struct Output<'a, W> {
     speed: f64,
     /// What the session was last shown to be.
     last: String,
+    /// Whether the session was last shown to be closed.
+    is_closed: bool,
     out: &'a mut W,
 }
 
@@ -104,6 +114,7 @@ impl<W: Write> Output<'_, W> {
             match events.recv_timeout(due.saturating_duration_since(clock::monotonic())) {
                 Ok(Event::Updated(update)) => {
                     if let Update::Notification(Notification::SessionChanged(changed)) = *update {
+                        self.is_closed = changed.session.status == Status::Closed;
                         let status = format::status(&changed.session);
                         let text =
                             format!("{status:<19}  {}", format::summary(&changed.session, None));
