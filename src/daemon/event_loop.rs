@@ -25,17 +25,18 @@ use super::clients::Clients;
 use super::connection::ConnectionEvent;
 use super::exit_watcher::ExitWatcher;
 use super::limits_child::Fetcher;
-use super::listener::{Listener, Origin};
+use super::listener::Listener;
 use super::ready::{acceptable, at, listen, tick};
 use super::sd_notify;
 use super::settings::settings;
 use super::signals::{SignalEvent, Signals};
 use crate::config::Config;
 use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now};
-use crate::event::Report;
 use crate::log::LogControl;
 use crate::os::{clock, memory, process};
 use crate::protocol::NoticeCode;
+
+mod draining;
 
 /// How many events one turn takes at most: enough to coalesce a burst, few enough that the first answer does not wait long.
 const TURN: usize = 128;
@@ -152,7 +153,7 @@ impl EventLoop {
                 () = acceptable(self.listening.as_ref()) => self.accept(),
                 Some(process) = self.exited.recv() => self.handle(Input::ProcessExited(process)),
                 Some(sighting) = self.registries.next() => self.registry_changed(sighting),
-                report = self.files.next() => self.observe(report),
+                () = self.files.changed() => ControlFlow::Continue,
                 Some((account, fetched)) = self.fetcher.next() => {
                     let account = self.accounts.current(&account);
                     let flow = self.handle(Input::LimitsFetched(account, fetched));
@@ -167,6 +168,10 @@ impl EventLoop {
                     sd_notify::alive();
                     self.handle(Input::Watchdog)
                 }
+            };
+            let flow = match flow {
+                ControlFlow::Continue => self.observe(),
+                exit @ ControlFlow::Exit { .. } => exit,
             };
             let flow = match flow {
                 ControlFlow::Continue => self.end_turn(),
@@ -190,9 +195,7 @@ impl EventLoop {
                 any = true;
             }
         }
-        while let Some(report) = self.files.try_next() {
-            self.observe(report);
-        }
+        self.observe();
     }
 
     /// After each input: reports a failure of the log, accepts again where it had stopped, publishes what changed, closes
@@ -352,10 +355,16 @@ impl EventLoop {
         }
     }
 
-    /// What an agent's own files report.
-    fn observe(&mut self, mut report: Report) -> ControlFlow {
-        self.accounts.resolve_report(&mut report);
-        self.handle(Input::Observed(Box::new(report)))
+    /// What agents' own files have reported.
+    fn observe(&mut self) -> ControlFlow {
+        while let Some(mut report) = self.files.try_next() {
+            self.accounts.resolve_report(&mut report);
+            if let exit @ ControlFlow::Exit { .. } = self.handle(Input::Observed(Box::new(report)))
+            {
+                return exit;
+            }
+        }
+        ControlFlow::Continue
     }
 
     fn handle_events(&mut self, events: &mut Vec<ConnectionEvent>) -> ControlFlow {
@@ -462,62 +471,6 @@ impl EventLoop {
         let flow = self.handle(Input::Reloaded(outcome));
         sd_notify::ready(&self.serving());
         flow
-    }
-
-    fn drain(&mut self, for_good: bool) {
-        if for_good {
-            sd_notify::stopping("stopping");
-        }
-        // Connections in a service manager's queue start the next daemon; our own queue is emptied in the next turns.
-        self.listening = None;
-        self.listener.retire();
-        self.draining_since = Some(clock::monotonic());
-    }
-
-    fn resume(&mut self) {
-        self.draining_since = None;
-        let again = self.listener.resume().map_err(anyhow::Error::from);
-        match again.and_then(|()| Ok(listen(&self.listener)?)) {
-            Ok(listening) => self.listening = Some(listening),
-            // No new client can connect. The connected ones are served until the daemon is idle again and exits.
-            Err(error) => tracing::warn!(
-                "cannot listen again, so no new client can connect until the daemon is restarted: {error}"
-            ),
-        }
-        tracing::info!("not idle any more: the daemon stays");
-    }
-
-    /// True if every accepted client has been served and nothing is left to read.
-    fn is_drained(&mut self) -> bool {
-        if self.listener.origin() == Origin::SelfBound {
-            self.accept();
-        }
-        self.events.is_empty() && self.clients.are_drained()
-    }
-
-    fn drained(&mut self) -> ControlFlow {
-        // The grace period is used up: the core now exits, or it resumes.
-        self.draining_since = None;
-        self.handle(Input::Drained)
-    }
-
-    /// Sends what is unsent, until [`GRACE`] is over or a second signal arrives.
-    async fn leave(mut self, flush: bool) {
-        sd_notify::stopping("stopped");
-        tracing::info!(flush, "leaving");
-        let end = clock::monotonic() + GRACE;
-        while flush && self.clients.any_blocked() {
-            tokio::select! {
-                Some(event) = self.events.recv() => match event {
-                    ConnectionEvent::Writable(client) => self.clients.unblocked(client),
-                    ConnectionEvent::Ended(client) => self.clients.close_when_sent(client),
-                    ConnectionEvent::Gone(client) => self.clients.remove(client),
-                    ConnectionEvent::Received(..) => {}
-                },
-                _ = self.signals.next() => break,
-                () = at(Some(end)) => break,
-            }
-        }
     }
 
     fn serving(&self) -> String {

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::agents::files::LinesFrom;
 use crate::daemon::own_file::open;
@@ -20,13 +21,16 @@ const TURN: usize = 256 * 1024;
 /// The longest line, in bytes.
 const MAX_LINE: usize = 1024 * 1024;
 
+/// The device, the inode, and when the file was made, where the file system says: an inode that is free is used again.
+type Identity = (u64, u64, Option<SystemTime>);
+
 /// The place in a file.
 #[derive(Debug)]
 pub(super) struct Follower {
     /// Where to begin, until the file was read once.
     from: Option<LinesFrom>,
-    /// The device and inode of the file that was read.
-    file: Option<(u64, u64)>,
+    /// The file that was read.
+    file: Option<Identity>,
     offset: u64,
     /// The beginning of a line.
     partial: Vec<u8>,
@@ -73,7 +77,7 @@ impl Follower {
     fn try_read(&mut self, path: &Path) -> io::Result<Lines> {
         let mut file = open(path)?;
         let metadata = file.metadata()?;
-        let identity = (metadata.dev(), metadata.ino());
+        let identity = (metadata.dev(), metadata.ino(), metadata.created().ok());
         let length = metadata.len();
         match self.from.take() {
             Some(from) => {
@@ -113,7 +117,7 @@ impl Follower {
         Ok(found)
     }
 
-    fn begin_anew(&mut self, file: Option<(u64, u64)>) {
+    fn begin_anew(&mut self, file: Option<Identity>) {
         self.file = file;
         self.offset = 0;
         self.partial = Vec::new();
@@ -210,6 +214,26 @@ mod tests {
         assert!(follower.read(&path).lines.is_empty());
         append(&path, "back\n");
         assert_eq!(texts(follower.read(&path)), ["back"]);
+    }
+
+    #[test]
+    fn a_file_that_was_made_again_is_another_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut follower = Follower::new(LinesFrom::Beginning);
+        for round in ["one\n", "two\n", "six\n"] {
+            append(&path, round);
+            assert_eq!(texts(follower.read(&path)), [round.trim()]);
+            let made = fs::metadata(&path).unwrap().created().unwrap();
+            // The kernel's clock for files goes in steps.
+            loop {
+                fs::remove_file(&path).unwrap();
+                append(&path, "");
+                if fs::metadata(&path).unwrap().created().unwrap() != made {
+                    break;
+                }
+            }
+        }
     }
 
     #[test]

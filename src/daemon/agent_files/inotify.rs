@@ -1,6 +1,6 @@
 //! What happens to files, by inotify(7): Linux. One instance for all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::future::pending;
 use std::io;
@@ -31,8 +31,11 @@ const DIRECTORY: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE_SELF)
     .union(WatchFlags::ONLYDIR);
 
-/// The closing of a file is reported by its directory.
-const FILE: WatchFlags = WatchFlags::MODIFY.union(WatchFlags::DONT_FOLLOW);
+/// Reported once, so that an agent that writes word by word does not wake the daemon for each. The closing of a file is
+/// reported by its directory.
+const FILE: WatchFlags = WatchFlags::MODIFY
+    .union(WatchFlags::DONT_FOLLOW)
+    .union(WatchFlags::ONESHOT);
 
 /// The path leads to another directory by now.
 const LOST: ReadFlags = ReadFlags::MOVE_SELF
@@ -44,9 +47,12 @@ const LOST: ReadFlags = ReadFlags::MOVE_SELF
 #[derive(Debug)]
 pub(super) struct Notifier {
     instance: AsyncFd<OwnedFd>,
-    directories: HashMap<i32, PathBuf>,
-    files: HashMap<i32, PathBuf>,
+    directories: Paths,
+    files: Paths,
 }
+
+/// The paths of each watch: the kernel gives all paths of one directory or file the same.
+type Paths = HashMap<i32, BTreeSet<PathBuf>>;
 
 impl Notifier {
     pub(super) fn new() -> io::Result<Self> {
@@ -61,23 +67,35 @@ impl Notifier {
     /// Reports what happens to the names in this directory, and to itself.
     pub(super) fn watch_directory(&mut self, path: &Path) -> io::Result<()> {
         let watch = add_watch(self.instance.get_ref(), path, DIRECTORY)?;
-        self.directories.insert(watch, path.to_owned());
+        name_watch(&mut self.directories, watch, path);
         Ok(())
     }
 
-    /// Reports when this file is written to.
+    /// Reports when this file is next written to.
     pub(super) fn watch_file(&mut self, path: &Path) -> io::Result<()> {
         let watch = add_watch(self.instance.get_ref(), path, FILE)?;
-        self.files.insert(watch, path.to_owned());
+        name_watch(&mut self.files, watch, path);
         Ok(())
+    }
+
+    /// Ends the watches of directories that are not kept.
+    pub(super) fn retain_directories(&mut self, keeps: impl Fn(&Path) -> bool) {
+        retain(self.instance.get_ref(), &mut self.directories, keeps);
     }
 
     pub(super) fn forget_directory(&mut self, path: &Path) {
-        forget(self.instance.get_ref(), &mut self.directories, path);
+        self.retain_directories(|watched| watched != path);
     }
 
     pub(super) fn forget_file(&mut self, path: &Path) {
-        forget(self.instance.get_ref(), &mut self.files, path);
+        retain(self.instance.get_ref(), &mut self.files, |watched| {
+            watched != path
+        });
+    }
+
+    #[cfg(test)]
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        self.directories.values().flatten().cloned().collect()
     }
 
     /// The next events.
@@ -113,21 +131,19 @@ impl Notifier {
                 .map(|name| OsStr::from_bytes(name.to_bytes()));
             if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
                 events.push(Event::Overflow);
-            } else if let Some(directory) = self.directories.get(&watch) {
-                if flags.intersects(LOST) {
-                    events.push(Event::Lost(directory.clone()));
-                } else if let Some(path) = name.map(|name| directory.join(name)) {
-                    events.extend(named(flags, path));
-                }
-            } else if let Some(path) = self.files.get(&watch) {
-                if flags.contains(ReadFlags::IGNORED) {
-                    self.files.remove(&watch);
-                } else if flags.contains(ReadFlags::MODIFY) {
-                    let event = Event::Written(path.clone());
-                    if events.last() != Some(&event) {
-                        events.push(event);
+            } else if let Some(directories) = self.directories.get(&watch) {
+                for directory in directories {
+                    if flags.intersects(LOST) {
+                        events.push(Event::Lost(directory.clone()));
+                    } else if let Some(name) = name {
+                        events.extend(named(flags, directory.join(name)));
                     }
                 }
+            } else if flags.contains(ReadFlags::MODIFY) {
+                let files = self.files.remove(&watch).into_iter().flatten();
+                events.extend(files.map(Event::Written));
+            } else if flags.contains(ReadFlags::IGNORED) {
+                self.files.remove(&watch);
             }
         }
     }
@@ -145,11 +161,21 @@ fn named(flags: ReadFlags, path: PathBuf) -> Option<Event> {
     }
 }
 
-fn forget(instance: &OwnedFd, watches: &mut HashMap<i32, PathBuf>, path: &Path) {
-    let found = watches.iter().find(|(_, watched)| *watched == path);
-    if let Some(watch) = found.map(|(watch, _)| *watch) {
-        watches.remove(&watch);
-        // The kernel may have removed it.
-        let _ = remove_watch(instance, watch);
+/// The path leads to this watch now, and to no other.
+fn name_watch(watches: &mut Paths, watch: i32, path: &Path) {
+    for (_, paths) in watches.iter_mut().filter(|(other, _)| **other != watch) {
+        paths.remove(path);
     }
+    watches.entry(watch).or_default().insert(path.to_owned());
+}
+
+fn retain(instance: &OwnedFd, watches: &mut Paths, keeps: impl Fn(&Path) -> bool) {
+    watches.retain(|watch, paths| {
+        paths.retain(|path| keeps(path));
+        if paths.is_empty() {
+            // The kernel may have removed it.
+            let _ = remove_watch(instance, *watch);
+        }
+        !paths.is_empty()
+    });
 }

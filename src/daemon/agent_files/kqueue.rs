@@ -56,13 +56,23 @@ impl Notifier {
         Ok(())
     }
 
-    /// Reports when this file is written to.
+    /// Reports when this file is next written to.
     pub(super) fn watch_file(&mut self, path: &Path) -> io::Result<()> {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let watch = self.add(path, flags, FILE)?;
         // Another file may have the name by now.
         self.files.insert(path.to_owned(), watch);
         Ok(())
+    }
+
+    /// Ends the watches of directories that are not kept.
+    pub(super) fn retain_directories(&mut self, keeps: impl Fn(&Path) -> bool) {
+        self.directories.retain(|path, _| keeps(path));
+    }
+
+    #[cfg(test)]
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        self.directories.keys().cloned().collect()
     }
 
     pub(super) fn forget_directory(&mut self, path: &Path) {
@@ -120,6 +130,8 @@ impl Notifier {
                             Event::Listing(path)
                         });
                     } else if let Some(path) = named(&self.files) {
+                        // Reported once, so that an agent that writes word by word does not wake the daemon for each.
+                        self.files.remove(&path);
                         found.push(if flags.intersects(LOST) {
                             Event::Removed(path)
                         } else {

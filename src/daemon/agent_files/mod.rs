@@ -110,15 +110,10 @@ impl AgentFiles {
         self.reports.pop_front()
     }
 
-    /// The next report.
-    pub(super) async fn next(&mut self) -> Report {
-        loop {
-            if let Some(report) = self.reports.pop_front() {
-                return report;
-            }
-            let found = self.watcher.next().await;
-            self.take(found);
-        }
+    /// Waits for a change and reads it, a bounded piece; [`Self::try_next`] has what was reported then.
+    pub(super) async fn changed(&mut self) {
+        let found = self.watcher.next().await;
+        self.take(found);
     }
 
     fn take(&mut self, found: Vec<Found>) {

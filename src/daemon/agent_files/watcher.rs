@@ -21,8 +21,14 @@ use crate::agents::files::{FileChange, LinesFrom};
 use crate::daemon::own_file::{is_missing, open};
 use crate::os::clock;
 
-/// The most files and directories that are watched; those that were asked for first are dropped.
+/// The most files and directories that are watched; of the files, the one that changed longest ago is dropped.
 const MAX_WATCHED: usize = 1024;
+
+/// The most growing files among them.
+const MAX_GROWING: usize = 256;
+
+/// How often the way to a path is walked again because it has changed meanwhile.
+const MAX_WALKS: usize = 16;
 
 /// The longest file that is read whole, in bytes.
 const MAX_WHOLE: u64 = 64 * 1024;
@@ -30,7 +36,7 @@ const MAX_WHOLE: u64 = 64 * 1024;
 /// The most names that are read of a directory.
 const MAX_NAMES: usize = 4096;
 
-/// How long the next read of a growing file waits after one, so that an agent that writes word by word does not cost a
+/// How long the next read of a file waits after one, so that an agent that writes word by word does not cost a
 /// read for each.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -70,13 +76,7 @@ enum Kind {
         names: BTreeSet<PathBuf>,
     },
     Whole,
-    Lines {
-        follower: Follower,
-        /// When it was read last.
-        read_at: Option<Instant>,
-        /// It was written to since.
-        is_due: bool,
-    },
+    Lines(Follower),
 }
 
 #[derive(Debug)]
@@ -84,6 +84,22 @@ struct Watched {
     reader: usize,
     path: PathBuf,
     kind: Kind,
+    /// The directory that the kernel watches for it: its own, or the nearest one above it that is there.
+    directory: Option<PathBuf>,
+    /// When it was read last.
+    read_at: Option<Instant>,
+    /// When it is read next; `None`: it was not written to since.
+    due: Option<Instant>,
+    /// When something was last found in it.
+    changed_at: Instant,
+}
+
+impl Watched {
+    fn written(&mut self) {
+        let now = clock::monotonic();
+        let earliest = self.read_at.map_or(now, |at| at + PAUSE);
+        self.due.get_or_insert(earliest.max(now));
+    }
 }
 
 /// All that is watched.
@@ -126,12 +142,7 @@ impl Watcher {
 
     /// Follows a file; what it holds already is found as far as `from` says.
     pub(super) fn lines(&mut self, reader: usize, path: PathBuf, from: LinesFrom) -> Vec<Found> {
-        let kind = Kind::Lines {
-            follower: Follower::new(from),
-            read_at: None,
-            is_due: false,
-        };
-        self.add(reader, path, kind)
+        self.add(reader, path, Kind::Lines(Follower::new(from)))
     }
 
     /// Ends the watch of this path for this reader.
@@ -147,65 +158,81 @@ impl Watcher {
                 && watched.path == path
                 && std::mem::discriminant(&watched.kind) == std::mem::discriminant(&kind)
         };
-        if !path.is_absolute() || self.watched.iter().any(is_same) {
+        if !path.is_absolute() || self.watched.iter().any(is_same) || !self.make_room(&kind) {
             return Vec::new();
         }
-        if self.watched.len() == MAX_WATCHED {
-            let dropped = self.watched.remove(0).path;
-            tracing::warn!(
-                "too many files of agents are watched; {} is dropped",
-                dropped.display()
-            );
-            self.release(&dropped);
-        }
-        self.watched.push(Watched { reader, path, kind });
+        self.watched.push(Watched {
+            reader,
+            path,
+            kind,
+            directory: None,
+            read_at: None,
+            due: None,
+            changed_at: clock::monotonic(),
+        });
         let last = self.watched.len() - 1;
         self.watch(last);
+        self.release_directories();
         self.look(last)
     }
 
-    /// Has the kernel watch what a path needs.
+    /// Drops a file if there are too many; false if there is none to drop. Directories stay: they say which files begin.
+    fn make_room(&mut self, kind: &Kind) -> bool {
+        let is_growing = |watched: &Watched| matches!(watched.kind, Kind::Lines(_));
+        let growing = self.watched.iter().filter(|one| is_growing(one)).count();
+        let only_growing = matches!(kind, Kind::Lines(_)) && growing >= MAX_GROWING;
+        if !only_growing && self.watched.len() < MAX_WATCHED {
+            return true;
+        }
+        let may_go = |watched: &Watched| match watched.kind {
+            Kind::Directory { .. } => false,
+            Kind::Whole => !only_growing,
+            Kind::Lines(_) => true,
+        };
+        let files = self.watched.iter().enumerate();
+        let files = files.filter(|(_, watched)| may_go(watched));
+        let Some((oldest, _)) = files.min_by_key(|(_, watched)| watched.changed_at) else {
+            tracing::warn!("too many directories of agents are watched");
+            return false;
+        };
+        let dropped = self.watched.remove(oldest).path;
+        tracing::debug!(
+            "too many files of agents are watched; {} is dropped",
+            dropped.display()
+        );
+        self.release(&dropped);
+        true
+    }
+
+    /// Has the kernel watch the directory that a path needs.
     fn watch(&mut self, place: usize) {
-        let (Some(notifier), Some(watched)) = (&mut self.notifier, self.watched.get(place)) else {
+        let (Some(notifier), Some(watched)) = (&mut self.notifier, self.watched.get_mut(place))
+        else {
             return;
         };
-        let is_directory = matches!(watched.kind, Kind::Directory { .. });
-        let directory = if is_directory {
+        let directory = if matches!(watched.kind, Kind::Directory { .. }) {
             Some(&*watched.path)
         } else {
             watched.path.parent()
         };
-        let mut missing = directory;
-        while let Some(directory) = missing {
-            match notifier.watch_directory(directory) {
-                Ok(()) => break,
-                Err(error) if is_missing(&error) => missing = directory.parent(),
-                Err(error) => {
-                    tracing::debug!("cannot watch {}: {error}", directory.display());
-                    break;
-                }
-            }
-        }
-        if matches!(watched.kind, Kind::Lines { .. } | Kind::Whole)
-            && let Err(error) = notifier.watch_file(&watched.path)
-            && !is_missing(&error)
-        {
-            tracing::debug!("cannot watch {}: {error}", watched.path.display());
-        }
+        watched.directory = directory.and_then(|directory| watch_nearest(notifier, directory));
     }
 
     /// Ends the kernel's watches that nothing needs any more.
     fn release(&mut self, path: &Path) {
-        let is_needed = |directory: &Path| {
-            let below = |watched: &Watched| watched.path.starts_with(directory);
-            self.watched.iter().any(below)
-        };
-        if let Some(notifier) = &mut self.notifier {
+        let is_needed = self.watched.iter().any(|watched| watched.path == path);
+        if let Some(notifier) = self.notifier.as_mut().filter(|_| !is_needed) {
             notifier.forget_file(path);
-            let unneeded = path.ancestors().filter(|directory| !is_needed(directory));
-            for directory in unneeded {
-                notifier.forget_directory(directory);
-            }
+        }
+        self.release_directories();
+    }
+
+    fn release_directories(&mut self) {
+        let directories = self.watched.iter();
+        let directories = directories.filter_map(|watched| watched.directory.as_deref());
+        let needed: BTreeSet<_> = directories.collect();
+        if let Some(notifier) = &mut self.notifier {
+            notifier.retain_directories(|directory| needed.contains(directory));
         }
     }
 
@@ -214,84 +241,63 @@ impl Watcher {
         let Some(watched) = self.watched.get_mut(place) else {
             return Vec::new();
         };
+        // Before the read: what is written after it is reported.
+        if let Some(notifier) = &mut self.notifier {
+            watch_file(notifier, watched);
+        }
+        let now = clock::monotonic();
+        watched.read_at = Some(now);
+        watched.due = None;
         let changes = match &mut watched.kind {
             Kind::Directory { wanted, names } => list(&watched.path, *wanted, names),
             Kind::Whole => contents(&watched.path),
-            Kind::Lines {
-                follower,
-                read_at,
-                is_due,
-            } => {
+            Kind::Lines(follower) => {
                 let found = follower.read(&watched.path);
-                *read_at = Some(clock::monotonic());
-                *is_due = found.more;
+                watched.due = found.more.then_some(now);
                 let line = |line| Change::Line(watched.path.clone(), line);
                 found.lines.into_iter().map(line).collect()
             }
         };
+        if !changes.is_empty() {
+            watched.changed_at = now;
+        }
         let reader = watched.reader;
         let found = |change| Found { reader, change };
         changes.into_iter().map(found).collect()
     }
 
-    /// The next changes. Dropped before it ends, it loses none.
+    /// The next changes: those of one file, or of the names that have come and gone; there may be none. Dropped before it
+    /// ends, it loses none.
     pub(super) async fn next(&mut self) -> Vec<Found> {
-        loop {
-            let due = self.next_due();
-            let Some(notifier) = &mut self.notifier else {
-                return pending().await;
-            };
-            let pause = async {
-                match due {
-                    Some(due) => tokio::time::sleep_until(due.into()).await,
-                    None => pending().await,
-                }
-            };
-            let events = tokio::select! {
-                events = notifier.next() => events,
-                () = pause => Vec::new(),
-            };
-            let mut found = Vec::new();
-            for event in events {
-                found.extend(self.apply(&event));
-            }
-            found.extend(self.read_due());
-            if !found.is_empty() {
-                return found;
-            }
-        }
-    }
-
-    /// When a growing file that was written to is read.
-    fn next_due(&self) -> Option<Instant> {
-        let due = self
-            .watched
-            .iter()
-            .filter_map(|watched| match watched.kind {
-                Kind::Lines {
-                    read_at,
-                    is_due: true,
-                    ..
-                } => Some(read_at.map_or_else(clock::monotonic, |at| at + PAUSE)),
-                _ => None,
-            });
-        due.min()
-    }
-
-    fn read_due(&mut self) -> Vec<Found> {
-        let now = clock::monotonic();
-        let is_due = |watched: &Watched| match watched.kind {
-            Kind::Lines {
-                read_at,
-                is_due: true,
-                ..
-            } => read_at.is_none_or(|at| at + PAUSE <= now),
-            _ => false,
+        let due = self.next_due();
+        let Some(notifier) = &mut self.notifier else {
+            return pending().await;
         };
-        let due: Vec<_> = (0..self.watched.len())
-            .filter(|place| self.watched.get(*place).is_some_and(is_due))
-            .collect();
-        due.into_iter().flat_map(|place| self.look(place)).collect()
+        let pause = async {
+            match due {
+                Some((due, place)) => {
+                    if due > clock::monotonic() {
+                        tokio::time::sleep_until(due.into()).await;
+                    }
+                    place
+                }
+                None => pending().await,
+            }
+        };
+        let events = tokio::select! {
+            events = notifier.next() => events,
+            place = pause => return self.look(place),
+        };
+        let found = events.iter().flat_map(|event| self.apply(event)).collect();
+        self.release_directories();
+        found
+    }
+
+    /// Which file is read next, and when.
+    fn next_due(&self) -> Option<(Instant, usize)> {
+        let files = self.watched.iter().enumerate();
+        let due = files.filter_map(|(place, watched)| Some((watched.due?, place)));
+        due.min()
     }
 
     fn apply(&mut self, event: &Event) -> Vec<Found> {
@@ -340,8 +346,7 @@ impl Watcher {
 
     /// A file was written to.
     fn written(&mut self, path: &Path) -> Vec<Found> {
-        self.mark_due(path);
-        self.look_at(|watched| watched.path == *path && matches!(watched.kind, Kind::Whole))
+        self.read_soon(|watched| watched.path == *path)
     }
 
     /// A name has appeared in a watched directory, or is gone.
@@ -370,14 +375,6 @@ impl Watcher {
         found
     }
 
-    fn mark_due(&mut self, path: &Path) {
-        for watched in self.watched.iter_mut().filter(|one| one.path == *path) {
-            if let Kind::Lines { is_due, .. } = &mut watched.kind {
-                *is_due = true;
-            }
-        }
-    }
-
     /// Watches and looks at everything at this path and below it again.
     fn look_below(&mut self, path: &Path) -> Vec<Found> {
         self.watch_again(|watched| watched.path.starts_with(path))
@@ -389,18 +386,60 @@ impl Watcher {
                 self.watch(place);
             }
         }
-        self.look_at(which)
+        self.read_soon(which)
     }
 
-    fn look_at(&mut self, which: impl Fn(&Watched) -> bool) -> Vec<Found> {
+    /// Lists directories; files are read one at a time, by [`Self::next`].
+    fn read_soon(&mut self, which: impl Fn(&Watched) -> bool) -> Vec<Found> {
         let mut found = Vec::new();
         for place in 0..self.watched.len() {
-            if self.watched.get(place).is_some_and(&which) {
-                found.extend(self.look(place));
+            match self.watched.get_mut(place) {
+                Some(watched) if which(watched) => match watched.kind {
+                    Kind::Directory { .. } => found.extend(self.look(place)),
+                    Kind::Whole | Kind::Lines(_) => watched.written(),
+                },
+                _ => {}
             }
         }
         found
     }
+}
+
+/// Has the kernel report the next write to a file.
+fn watch_file(notifier: &mut Notifier, watched: &Watched) {
+    if matches!(watched.kind, Kind::Lines(_) | Kind::Whole)
+        && let Err(error) = notifier.watch_file(&watched.path)
+        && !is_missing(&error)
+    {
+        tracing::debug!("cannot watch {}: {error}", watched.path.display());
+    }
+}
+
+/// Has the kernel watch a directory, or the nearest one above it that is there; which one it is.
+fn watch_nearest(notifier: &mut Notifier, directory: &Path) -> Option<PathBuf> {
+    let mut nearest = None;
+    for _ in 0..MAX_WALKS {
+        let mut below: Option<&Path> = None;
+        nearest = None;
+        for ancestor in directory.ancestors() {
+            match notifier.watch_directory(ancestor) {
+                Ok(()) => {
+                    nearest = Some(ancestor.to_owned());
+                    break;
+                }
+                Err(error) if is_missing(&error) => below = Some(ancestor),
+                Err(error) => {
+                    tracing::debug!("cannot watch {}: {error}", ancestor.display());
+                    break;
+                }
+            }
+        }
+        // It may have come before the one above was watched.
+        if !below.is_some_and(Path::is_dir) {
+            break;
+        }
+    }
+    nearest
 }
 
 /// How the names of a directory differ from those that are known.

@@ -44,6 +44,16 @@ fn on_loop(test: impl AsyncFnOnce()) {
     runtime.block_on(timely).expect("it waits in vain");
 }
 
+/// The next changes, one at least.
+async fn some(watcher: &mut Watcher) -> Vec<Found> {
+    loop {
+        let found = watcher.next().await;
+        if !found.is_empty() {
+            return found;
+        }
+    }
+}
+
 /// Waits until all of these have come, in any order among others.
 async fn until(watcher: &mut Watcher, expected: &[&str]) {
     let mut missing: Vec<_> = expected.iter().map(|one| (*one).to_owned()).collect();
@@ -162,7 +172,7 @@ fn what_is_forgotten_is_not_reported() {
         watcher.forget(0, &one);
         append(&one, "not wanted\n");
         append(&two, "wanted\n");
-        let found = watcher.next().await;
+        let found = some(&mut watcher).await;
         assert_eq!(
             found.iter().map(words).collect::<Vec<_>>(),
             ["line two wanted"]
@@ -182,5 +192,145 @@ fn a_path_that_is_asked_for_twice_is_read_once() {
             1
         );
         assert!(watcher.lines(0, path, LinesFrom::Beginning).is_empty());
+    });
+}
+
+#[test]
+fn a_directory_is_watched_by_each_of_its_paths() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().join("real");
+        let link = directory.path().join("link");
+        fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let mut watcher = Watcher::new();
+        watcher.directory(0, real.clone(), any);
+        watcher.directory(1, link, any);
+        fs::write(real.join("new"), "").unwrap();
+        let mut readers = std::collections::BTreeSet::new();
+        while readers.len() < 2 {
+            readers.extend(watcher.next().await.iter().map(|found| found.reader));
+        }
+    });
+}
+
+#[test]
+fn a_directory_above_is_watched_only_until_the_one_below_is_there() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let below = directory.path().join("below");
+        let mut watcher = Watcher::new();
+        watcher.directory(0, below.clone(), any);
+        fs::create_dir(&below).unwrap();
+        fs::write(below.join("new"), "").unwrap();
+        until(&mut watcher, &["appeared new"]).await;
+        assert_eq!(watcher.notifier.as_ref().unwrap().directories(), [below]);
+    });
+}
+
+#[test]
+fn of_too_many_growing_files_the_one_that_changed_longest_ago_is_dropped() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |number: usize| directory.path().join(format!("{number}.log"));
+        let mut watcher = Watcher::new();
+        watcher.directory(0, directory.path().to_owned(), any);
+        for number in 0..300 {
+            append(&path(number), "old\n");
+            watcher.lines(0, path(number), LinesFrom::End);
+            if number == 200 {
+                append(&path(0), "alive\n");
+                until(&mut watcher, &["line 0.log alive"]).await;
+            }
+        }
+        append(&path(1), "not read\n");
+        append(&path(299), "newest\n");
+        append(&path(0), "still\n");
+        fs::write(directory.path().join("last"), "").unwrap();
+        let mut seen = Vec::new();
+        while !["line 299.log newest", "line 0.log still", "appeared last"]
+            .iter()
+            .all(|one| seen.iter().any(|found| found == one))
+        {
+            seen.extend(watcher.next().await.iter().map(words));
+        }
+        assert!(!seen.contains(&"line 1.log not read".to_owned()));
+    });
+}
+
+#[test]
+fn a_busy_file_wakes_the_daemon_a_bounded_number_of_times() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        append(&path, "");
+        let mut watcher = Watcher::new();
+        watcher.lines(0, path.clone(), LinesFrom::End);
+        let began = clock::monotonic();
+        let writer = std::thread::spawn(move || {
+            let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+            for number in 0..2000 {
+                writeln!(file, "{number}").unwrap();
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        });
+        let (mut turns, mut lines) = (0, 0);
+        while lines < 2000 {
+            lines += watcher.next().await.len();
+            turns += 1;
+        }
+        let pauses = began.elapsed().as_millis() / PAUSE.as_millis() + 1;
+        writer.join().unwrap();
+        // The event and the read after the pause, and the closing at the end.
+        assert!(turns <= 2 * pauses + 4, "{turns} turns in {pauses} pauses");
+    });
+}
+
+#[test]
+fn what_is_at_rest_wakes_nothing() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        append(&path, "one\n");
+        let mut watcher = Watcher::new();
+        watcher.directory(0, directory.path().to_owned(), any);
+        watcher.whole(0, path.clone());
+        watcher.lines(0, path.clone(), LinesFrom::End);
+        append(&path, "two\n");
+        until(&mut watcher, &["line log two"]).await;
+        // Until all that the write has caused is read.
+        let quiet = Duration::from_millis(500);
+        while tokio::time::timeout(quiet, watcher.next()).await.is_ok() {}
+        assert!(watcher.next_due().is_none());
+    });
+}
+
+/// A kqueue does not report the closing of a file.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_end_of_a_process_closes_its_file() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "exec 3>\"$0\"; printf held >&3; exec sleep 1000"])
+            .arg(&path)
+            .spawn()
+            .unwrap();
+        let mut watcher = Watcher::new();
+        let there = watcher.whole(0, path);
+        if !there
+            .iter()
+            .any(|found| words(found) == "contents state held")
+        {
+            until(&mut watcher, &["contents state held"]).await;
+        }
+        while tokio::time::timeout(Duration::from_millis(200), watcher.next())
+            .await
+            .is_ok()
+        {}
+        child.kill().unwrap();
+        child.wait().unwrap();
+        until(&mut watcher, &["contents state held"]).await;
     });
 }

@@ -1,0 +1,67 @@
+//! How the loop ends: it accepts no new connection, serves the accepted ones, and leaves. Called by the loop.
+
+use super::{ControlFlow, EventLoop, GRACE};
+use crate::core::Input;
+use crate::daemon::connection::ConnectionEvent;
+use crate::daemon::listener::Origin;
+use crate::daemon::ready::{at, listen};
+use crate::daemon::sd_notify;
+use crate::os::clock;
+
+impl EventLoop {
+    pub(super) fn drain(&mut self, for_good: bool) {
+        if for_good {
+            sd_notify::stopping("stopping");
+        }
+        // Connections in a service manager's queue start the next daemon; our own queue is emptied in the next turns.
+        self.listening = None;
+        self.listener.retire();
+        self.draining_since = Some(clock::monotonic());
+    }
+
+    pub(super) fn resume(&mut self) {
+        self.draining_since = None;
+        let again = self.listener.resume().map_err(anyhow::Error::from);
+        match again.and_then(|()| Ok(listen(&self.listener)?)) {
+            Ok(listening) => self.listening = Some(listening),
+            // No new client can connect. The connected ones are served until the daemon is idle again and exits.
+            Err(error) => tracing::warn!(
+                "cannot listen again, so no new client can connect until the daemon is restarted: {error}"
+            ),
+        }
+        tracing::info!("not idle any more: the daemon stays");
+    }
+
+    /// True if every accepted client has been served and nothing is left to read.
+    pub(super) fn is_drained(&mut self) -> bool {
+        if self.listener.origin() == Origin::SelfBound {
+            self.accept();
+        }
+        self.events.is_empty() && self.clients.are_drained()
+    }
+
+    pub(super) fn drained(&mut self) -> ControlFlow {
+        // The grace period is used up: the core now exits, or it resumes.
+        self.draining_since = None;
+        self.handle(Input::Drained)
+    }
+
+    /// Sends what is unsent, until [`GRACE`] is over or a second signal arrives.
+    pub(super) async fn leave(mut self, flush: bool) {
+        sd_notify::stopping("stopped");
+        tracing::info!(flush, "leaving");
+        let end = clock::monotonic() + GRACE;
+        while flush && self.clients.any_blocked() {
+            tokio::select! {
+                Some(event) = self.events.recv() => match event {
+                    ConnectionEvent::Writable(client) => self.clients.unblocked(client),
+                    ConnectionEvent::Ended(client) => self.clients.close_when_sent(client),
+                    ConnectionEvent::Gone(client) => self.clients.remove(client),
+                    ConnectionEvent::Received(..) => {}
+                },
+                _ = self.signals.next() => break,
+                () = at(Some(end)) => break,
+            }
+        }
+    }
+}
