@@ -236,7 +236,7 @@ impl Files {
             event.cwd = cwd.and_then(|cwd| Some(cwd.to_str()?.into()));
         }
         let mut found = requests(vec![report]);
-        found.extend(thread.rollouts());
+        found.extend(thread.find_rollout(at, system));
         found
     }
 
@@ -263,8 +263,8 @@ impl Files {
     }
 
     fn rollout_appeared(&mut self, path: &Path) -> Vec<FileRequest> {
-        let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
-        let of = |thread: &&mut Thread| name.ends_with(&*thread.id);
+        let name = path.file_name().unwrap_or_default();
+        let of = |thread: &&mut Thread| is_rollout_of(name, &thread.id);
         let thread = self.threads.iter_mut().find(of);
         thread.map_or_else(Vec::new, |thread| {
             thread.follow(path.to_owned(), LinesFrom::Beginning)
@@ -353,18 +353,34 @@ impl Thread {
         former.into_iter().chain([lines]).collect()
     }
 
-    /// Waits for its rollout, which a hook names only once hooks are trusted: it is made with the first prompt, in a
-    /// directory of the day.
-    fn rollouts(&self) -> Option<FileRequest> {
-        let day = crate::os::local_time::local_time(began_at(&self.id)? / 1000)?;
-        let path = self
+    /// Finds its rollout, which a hook names only once hooks are trusted: it is made with the first prompt, in a
+    /// directory of the day. What a conversation that is resumed has written before is not read again.
+    fn find_rollout(&mut self, at: u64, system: &dyn System) -> Vec<FileRequest> {
+        let Some(began) = began_at(&self.id) else {
+            return Vec::new();
+        };
+        let Some(day) = crate::os::local_time::local_time(began / 1000) else {
+            return Vec::new();
+        };
+        let directory = self
             .config_dir
             .join("sessions")
             .join(format!("{:04}/{:02}/{:02}", day.year, day.month, day.day));
-        Some(FileRequest::Directory {
-            path,
-            wanted: is_rollout_name,
-        })
+        let names = system.names(&directory);
+        let is_own = |name: &&OsStr| is_rollout_name(name) && is_rollout_of(name, &self.id);
+        let Some(name) = names.iter().map(AsRef::as_ref).find(is_own) else {
+            return vec![FileRequest::Directory {
+                path: directory,
+                wanted: is_rollout_name,
+            }];
+        };
+        let is_new = at.saturating_sub(began) <= LATE_MS;
+        let from = if is_new {
+            LinesFrom::Beginning
+        } else {
+            LinesFrom::End
+        };
+        self.follow(directory.join(name), from)
     }
 
     /// What a line of the rollout says.
@@ -569,6 +585,11 @@ fn is_lock_name(name: &OsStr) -> bool {
 fn is_rollout_name(name: &OsStr) -> bool {
     let name = name.to_str().unwrap_or_default();
     name.starts_with("rollout-") && Path::new(name).extension() == Some(OsStr::new("jsonl"))
+}
+
+fn is_rollout_of(name: &OsStr, id: &str) -> bool {
+    let stem = Path::new(name).file_stem().and_then(OsStr::to_str);
+    stem.is_some_and(|stem| stem.ends_with(id))
 }
 
 fn is_rollout(path: &Path, sessions: &Path) -> bool {

@@ -148,6 +148,9 @@ fn resume(session_id: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod files_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
