@@ -48,13 +48,15 @@ struct Call {
 }
 
 /// What a turn comes to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Outcome {
     Answer,
     /// A plan, which a person is asked to accept.
     Plan,
     /// A shorter conversation.
     Compaction,
+    /// An error. The hook of the last request may be later.
+    Failure,
 }
 
 /// One conversation.
@@ -153,6 +155,13 @@ impl FileReader for Files {
         thread.is_attended = if is_shared { None } else { report.attended };
         if let Some(client) = client {
             thread.attach(&client, system);
+        }
+        if thread.outcome == Outcome::Failure {
+            if is_prompt {
+                thread.outcome = Outcome::Answer;
+            } else if let Some(event) = report.event.as_mut().filter(|event| is_retry(event)) {
+                event.kind = EventKind::Noted;
+            }
         }
         if is_shared {
             report.role = ProcessRole::Shared {
@@ -474,23 +483,21 @@ impl Thread {
     }
 
     /// The turn has ended.
-    fn ended(&self, payload: &Payload) -> TurnEvent {
+    fn ended(&mut self, payload: &Payload) -> TurnEvent {
         let error = &payload.error.0;
-        let kind = error.codex_error_info.get();
-        if let Some(error) = kind
-            .filter(|kind| *kind != "other")
-            .or(error.message.get())
-            .or(kind)
-        {
-            TurnEvent::Failed {
-                error: failure(error).into(),
-            }
-        } else {
-            match self.outcome {
-                Outcome::Answer => TurnEvent::Ended { remaining: None },
+        // The kind of a refused request may be that of its connection: its status is in the message.
+        let parts = [error.codex_error_info.get(), error.message.get()];
+        let error = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        if error.is_empty() {
+            return match self.outcome {
+                Outcome::Answer | Outcome::Failure => TurnEvent::Ended { remaining: None },
                 Outcome::Plan => plan(),
                 Outcome::Compaction => TurnEvent::Compacted,
-            }
+            };
+        }
+        self.outcome = Outcome::Failure;
+        TurnEvent::Failed {
+            error: failure(&error).into(),
         }
     }
 
@@ -542,6 +549,11 @@ impl Thread {
             }),
         }
     }
+}
+
+/// True if the main agent tries a request again.
+fn is_retry(event: &AgentEvent) -> bool {
+    event.subagent.is_none() && matches!(event.kind, EventKind::Turn(TurnEvent::Retrying { .. }))
 }
 
 fn requests(reports: Vec<Report>) -> Vec<FileRequest> {

@@ -1,11 +1,14 @@
-//! What the reader makes of rollouts that are there before it is asked, as Codex CLI 0.171.0 writes them.
+//! What the reader makes of rollouts and of hooks that come late, as Codex CLI 0.171.0 was seen to write them.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::super::files::{FileChange, FileReader, FileRequest, LinesFrom, RunningProcess, System};
+use serde_json::{Value, json};
+
+use super::AGENT;
 use super::files::Files;
-use crate::event::{EventKind, ReportedProcess};
+use crate::event::{EventKind, ProcessRole, Report, ReportedProcess, Source, TurnEvent};
 use crate::os::process::{ProcessId, ProcessInfo};
 
 const HOME: &str = "/h/.codex";
@@ -142,4 +145,62 @@ fn the_first_turn_of_a_prompt_on_the_command_line_is_read_from_its_beginning() {
         matches!(&*followed, [(_, LinesFrom::Beginning)]),
         "{followed:?}"
     );
+}
+
+/// What becomes of a hook.
+fn hook(files: &mut Files, payload: &Value) -> EventKind {
+    let mut report = Report {
+        agent: AGENT.name.into(),
+        at: BEGAN,
+        process: Machine::default().lock_holder(Path::new(HOME)),
+        attended: Some(true),
+        terminal: None,
+        config_dir: Some(HOME.into()),
+        account: None,
+        timing: AGENT.timing,
+        source: Source::Hook,
+        role: ProcessRole::Own,
+        event: (AGENT.interpret)(&payload.to_string(), BEGAN),
+    };
+    files.reported(&mut report, &Machine::default());
+    report.event.unwrap().kind
+}
+
+/// What a line of the rollout is reported as.
+fn line(files: &mut Files, payload: &Value) -> Vec<EventKind> {
+    let path = Path::new(HOME).join("sessions/2026/11/27").join(rollout());
+    let line = json!({"type": "event_msg", "payload": payload}).to_string();
+    let requests = files.read(
+        FileChange::Line(&path, line.as_bytes()),
+        BEGAN,
+        &Machine::default(),
+    );
+    let kinds = requests.into_iter().filter_map(|request| match request {
+        FileRequest::Report(report) => report.event.map(|event| event.kind),
+        _ => None,
+    });
+    kinds.collect()
+}
+
+#[test]
+fn a_failure_outlasts_the_hook_of_its_last_request() {
+    let mut files = Files::default();
+    let transcript = format!("{HOME}/sessions/2026/11/27/{}", rollout());
+    let prompt = json!({"hook_event_name": "UserPromptSubmit", "session_id": ID, "prompt": "x",
+        "transcript_path": transcript});
+    let failed = json!({"hook_event_name": "PostModelRequest", "session_id": ID, "status": "failed",
+        "error": "unexpected status 401 Unauthorized"});
+    let retries = |kind: &EventKind| matches!(kind, EventKind::Turn(TurnEvent::Retrying { .. }));
+    hook(&mut files, &prompt);
+    assert!(retries(&hook(&mut files, &failed)));
+    let refused = json!({"type": "task_complete", "error": {"message": "unexpected status 401 Unauthorized",
+        "codex_error_info": {"http_connection_failed": {"http_status_code": 401}}}});
+    let failure = EventKind::Turn(TurnEvent::Failed {
+        error: "authentication failed".into(),
+    });
+    assert_eq!(line(&mut files, &refused), [failure]);
+    // It is asynchronous, and was seen 11 ms later than the line.
+    assert_eq!(hook(&mut files, &failed), EventKind::Noted);
+    hook(&mut files, &prompt);
+    assert!(retries(&hook(&mut files, &failed)));
 }

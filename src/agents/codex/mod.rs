@@ -50,8 +50,9 @@ pub(super) static AGENT: Agent = Agent {
         race_ms: 500,
         confirm_ms: 0,
         overdue_ms: 0,
-        // A queued prompt's turn begins 0.05 to 0.15 s after the end of the one before it (0.171.0).
-        settle_end_ms: 200,
+        // A queued prompt's turn begins 0.05 to 0.15 s after the end of the one before it, or with slow hooks 0.22 s
+        // (0.171.0).
+        settle_end_ms: 400,
     },
     files: Some(|| Box::new(files::Files::default())),
     status_line: None,
