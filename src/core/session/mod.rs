@@ -1,11 +1,12 @@
 //! One session: what is known of it, and how each kind of evidence changes that.
 //!
 //! The status is never stored: it follows from the facts, so that no path can leave it behind. Each kind of evidence
-//! has a file: [`hook`], [`registry`], [`script`], [`exit`]; [`record`] makes the protocol's record. No IO, no clock, no
+//! has a file: [`hook`], [`registry`], [`script`], [`exit`]; [`processes`] has what is watched, [`record`] makes the protocol's record. No IO, no clock, no
 //! serialising: times are arguments. Called by [`super::Core`] and [`super::sessions`] only.
 
 mod exit;
 mod hook;
+mod processes;
 mod record;
 mod registry;
 mod script;
@@ -14,58 +15,17 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use self::processes::Client;
+pub(crate) use self::processes::{Process, Processes};
 use super::evidence::{Evidence, Rule};
 use super::turn::reorder::ReorderBuffer;
 use super::{Now, Settings};
-use crate::event::{ReportedProcess, Timing};
+use crate::event::Timing;
 use crate::limits::Account;
-use crate::os::process::ProcessId;
 use crate::protocol::{EndReason, EvidenceKind, Status, Terminal, Transition, WaitingFor};
 
 /// How many former ids a key keeps: enough to find a session by the id it had before the last few `/clear`.
 const PREVIOUS_IDS: usize = 8;
-
-/// A process and whether the daemon can see it die.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Process {
-    pub(crate) pid: u32,
-    pub(crate) start: Option<u64>,
-    /// The process to watch; `None` if it can't be: in another pid namespace, or without a start time.
-    pub(crate) watched: Option<ProcessId>,
-}
-
-impl Process {
-    /// A process that an agent has reported; `own_namespace` is the daemon's.
-    pub(crate) fn of(process: ReportedProcess, own_namespace: Option<u64>) -> Self {
-        // A pid of another namespace is another process here, or none.
-        let is_here = process.namespace == own_namespace;
-        Self {
-            pid: process.pid,
-            start: process.start,
-            watched: process.id().filter(|_| is_here),
-        }
-    }
-}
-
-/// The processes of a report.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Processes {
-    /// The one that runs the conversation.
-    pub(crate) process: Option<Process>,
-    /// The one of the terminal through which a person sees the session, where that is another.
-    pub(crate) client: Option<Process>,
-}
-
-/// The process of the terminal through which a person sees a session that another process runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Client {
-    /// There is none, or it is not known.
-    #[default]
-    Unknown,
-    Attached(Process),
-    /// It has ended while a turn ran: the session ends with the turn.
-    Gone,
-}
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,38 +231,6 @@ impl Session {
         self.ended.as_ref().map(|ended| ended.at)
     }
 
-    /// The process that a person deals with, if its exit is seen, while the session is open.
-    pub(crate) fn watched_while_open(&self) -> Option<ProcessId> {
-        let [process, client] = self.watches();
-        client.or(process)
-    }
-
-    /// The processes whose exits are watched, while it is open: the one that runs it, and its client's.
-    pub(crate) fn watches(&self) -> [Option<ProcessId>; 2] {
-        if self.ended.is_some() {
-            return [None, None];
-        }
-        let watched = |process: Process| process.watched;
-        let client = match self.client {
-            Client::Attached(client) => Some(client),
-            Client::Unknown | Client::Gone => None,
-        };
-        [self.process.and_then(watched), client.and_then(watched)]
-    }
-
-    /// The process that a person deals with: the client's, where another one runs the conversation.
-    fn shown_process(&self) -> Option<Process> {
-        match self.client {
-            Client::Attached(client) => Some(client),
-            Client::Unknown | Client::Gone => self.process,
-        }
-    }
-
-    /// True if it is open and has no process whose exit would close it.
-    pub(crate) fn is_unwatched(&self) -> bool {
-        self.ended.is_none() && self.watched_while_open().is_none()
-    }
-
     /// When a source last gave a sign of it, in ms of the daemon's uptime.
     pub(crate) fn touched_ms(&self) -> u64 {
         self.sign.uptime_ms
@@ -372,17 +300,6 @@ impl Session {
         self.key().starts_with(prefix) || id.is_some_and(|id| id.starts_with(prefix))
     }
 
-    /// This process can't be watched after all.
-    pub(crate) fn unwatch(&mut self, unwatchable: ProcessId) {
-        let client = match &mut self.client {
-            Client::Attached(client) => Some(client),
-            Client::Unknown | Client::Gone => None,
-        };
-        for process in self.process.iter_mut().chain(client) {
-            process.watched = process.watched.filter(|watched| *watched != unwatchable);
-        }
-    }
-
     /// The name of the account that it draws on.
     pub(crate) fn account(&self) -> Option<&str> {
         let account = self.description.account.as_ref()?;
@@ -445,20 +362,6 @@ impl Session {
         committed.waiting_for = waiting_for;
         committed.since = at;
         is_sign
-    }
-
-    /// Its processes, as far as they were reported. Whether another one is stopped is not known.
-    fn set_processes(&mut self, processes: Processes) {
-        let before = self.watched_while_open();
-        if let Some(process) = processes.process {
-            self.process = Some(process);
-        }
-        if let Some(client) = processes.client {
-            self.client = Client::Attached(client);
-        }
-        if self.watched_while_open() != before {
-            self.stopped_since = None;
-        }
     }
 
     fn reopen(&mut self) {

@@ -11,74 +11,105 @@ use crate::event::{Remaining, Timing, TurnEvent};
 const AFTERMATH_MS: u64 = 10_000;
 
 impl Turn {
-    /// Applies an event of the main agent that ends a turn.
-    pub(super) fn apply_end(
+    /// The agent has made the conversation shorter.
+    pub(super) fn compacted(&mut self, at: u64) -> Rule {
+        self.next_or_end(at);
+        // A person who compacts the conversation has seen what it came to.
+        self.seen();
+        self.over_at = at;
+        Rule::Compacted
+    }
+
+    /// The main agent has come to an end.
+    pub(super) fn ended(
         &mut self,
-        event: TurnEvent,
+        remaining: Option<Box<Remaining>>,
         prompt_id: Option<Box<str>>,
         at: u64,
         timing: Timing,
     ) -> Rule {
-        match event {
-            TurnEvent::IdleReminded => self.idle_reminded(at, timing),
-            TurnEvent::Compacted => {
-                self.next_or_end(at);
-                // A person who compacts the conversation has seen what it came to.
-                self.seen();
-                self.over_at = at;
-                Rule::Compacted
-            }
-            TurnEvent::Ended { .. } if self.is_of_former_turn(prompt_id.as_deref()) => {
-                Rule::AfterTheEnd
-            }
-            TurnEvent::Ended { remaining } => {
-                if prompt_id.is_some() && prompt_id != self.prompt_id {
-                    self.drop_queued();
-                }
-                self.prompt_id = prompt_id.or(self.prompt_id.take());
-                self.ended(remaining, at, timing)
-            }
-            TurnEvent::Interrupted => self.interrupted(at),
-            TurnEvent::Failed { error } => {
-                self.prompt_id = prompt_id.or(self.prompt_id.take());
-                self.end();
-                self.over_at = at;
-                self.last = LastTurn::Failed(error);
-                Rule::TurnFailed
-            }
-            _ => Rule::Noted,
+        if self.is_of_former_turn(prompt_id.as_deref()) {
+            return Rule::AfterTheEnd;
         }
+        if prompt_id.is_some() && prompt_id != self.prompt_id {
+            self.drop_queued();
+        }
+        self.prompt_id = prompt_id.or(self.prompt_id.take());
+        if timing.settle_end_ms > 0 && self.is_open() {
+            self.answer(None);
+            self.retrying = None;
+            self.ending
+                .get_or_insert_with(|| Box::new(Ending { at, remaining }));
+            return Rule::TurnEndSettles;
+        }
+        self.end_turn(remaining, at, timing)
+    }
+
+    /// The turn has ended in an error.
+    pub(super) fn failed(&mut self, error: Box<str>, prompt_id: Option<Box<str>>, at: u64) -> Rule {
+        self.prompt_id = prompt_id.or(self.prompt_id.take());
+        self.end();
+        self.over_at = at;
+        self.last = LastTurn::Failed(error);
+        Rule::TurnFailed
     }
 
     /// What becomes of an event of the main agent that belongs to a turn that is over; `None`: it does not.
-    pub(super) fn late(&mut self, event: &TurnEvent, at: u64, timing: Timing) -> Option<Rule> {
-        let is_trace = match event {
+    pub(super) fn late(
+        &mut self,
+        event: &TurnEvent,
+        prompt_id: Option<&str>,
+        at: u64,
+        timing: Timing,
+    ) -> Option<Rule> {
+        // (after an interrupt, after an end or a failure): for how long, in ms, it may be late.
+        let (interrupt_ms, end_ms) = match event {
             TurnEvent::ToolEnded { .. }
             | TurnEvent::BatchEnded
             | TurnEvent::Active
-            | TurnEvent::Retrying { .. } => true,
-            TurnEvent::ToolStarted { .. } => {
-                let interrupted_at = self.interrupted_at?;
-                return (at <= interrupted_at.saturating_add(timing.race_ms))
-                    .then_some(Rule::AfterInterrupt);
-            }
-            TurnEvent::Ended { .. } | TurnEvent::Failed { .. } => false,
-            _ => return None,
+            | TurnEvent::Retrying { .. } => (AFTERMATH_MS, Some(timing.race_ms)),
+            TurnEvent::Ended { .. } | TurnEvent::Failed { .. } => (AFTERMATH_MS, None),
+            TurnEvent::ToolStarted { .. } => (timing.race_ms, None),
+            TurnEvent::PromptSubmitted { .. }
+            | TurnEvent::SubagentStarted
+            | TurnEvent::SubagentEnded
+            | TurnEvent::Asked { .. }
+            | TurnEvent::AskReminded
+            | TurnEvent::Answered { .. }
+            | TurnEvent::TaskStarted(_)
+            | TurnEvent::TaskEnded(_)
+            | TurnEvent::Status(_)
+            | TurnEvent::Compacted
+            | TurnEvent::IdleReminded
+            | TurnEvent::Interrupted => return None,
         };
         if let Some(interrupted_at) = self.interrupted_at {
-            return (at <= interrupted_at.saturating_add(AFTERMATH_MS))
-                .then_some(Rule::AfterInterrupt);
+            let is_late = at <= interrupted_at.saturating_add(interrupt_ms);
+            return is_late.then_some(Rule::AfterInterrupt);
         }
-        let ending = self.ending.as_ref().filter(|_| is_trace)?;
-        let is_late = at <= ending.at.saturating_add(timing.race_ms);
+        let is_of_another = prompt_id.is_some() && prompt_id != self.prompt_id.as_deref();
+        let over_at = match (&self.ending, &self.last) {
+            _ if is_of_another => None,
+            (Some(ending), _) => Some(ending.at),
+            (None, LastTurn::Failed(_)) => Some(self.over_at),
+            (
+                None,
+                LastTurn::Unobserved | LastTurn::Seen | LastTurn::Interrupted | LastTurn::Unseen,
+            ) => None,
+        };
+        let is_late = at <= over_at?.saturating_add(end_ms?);
         is_late.then_some(Rule::AfterTheEnd)
     }
 
     /// A person has ended the turn, or a "No" has.
-    fn interrupted(&mut self, at: u64) -> Rule {
+    pub(super) fn interrupted(&mut self, at: u64) -> Rule {
         let ran = self.is_open() || !self.pending.is_empty();
         self.interrupted_at = Some(at);
         if !ran {
+            if self.last == LastTurn::Unseen {
+                // Its end was reported first. A person who interrupts has seen what it came to.
+                self.last = LastTurn::Interrupted;
+            }
             return Rule::AfterTheEnd;
         }
         self.answer_all();
@@ -104,7 +135,7 @@ impl Turn {
 
     /// The agent reminds of a turn's end after a minute without typing, not after an interrupt and not while a subagent
     /// runs; but also while a monitor or a shell does (2.1.332). So it contradicts a turn, a subagent and an interrupt.
-    fn idle_reminded(&mut self, at: u64, timing: Timing) -> Rule {
+    pub(super) fn idle_reminded(&mut self, at: u64, timing: Timing) -> Rule {
         let has_only_begun = self.worked_at == self.began_at;
         if self.is_open() && has_only_begun && at < self.began_at + timing.race_ms {
             return Rule::IdleLate;
@@ -125,17 +156,6 @@ impl Turn {
         self.over_at = at;
         self.finish();
         Rule::IdleReminded
-    }
-
-    fn ended(&mut self, remaining: Option<Box<Remaining>>, at: u64, timing: Timing) -> Rule {
-        if timing.settle_end_ms > 0 && self.is_open() {
-            self.answer(None);
-            self.retrying = None;
-            self.ending
-                .get_or_insert_with(|| Box::new(Ending { at, remaining }));
-            return Rule::TurnEndSettles;
-        }
-        self.end_turn(remaining, at, timing)
     }
 
     /// The end of the turn has lasted.
@@ -352,5 +372,72 @@ mod tests {
         assert_eq!(after(&events, 60_000).0, Status::Waiting);
         let accepted = [&events[..], &[(70_000, prompted())]].concat();
         assert_eq!(after(&accepted, 71_000).0, Status::Working);
+    }
+
+    #[test]
+    fn a_failure_outlasts_the_traces_of_its_turn() {
+        let retrying = TurnEvent::Retrying {
+            error: "rate limited".into(),
+        };
+        let ended = TurnEvent::ToolEnded { tool: tool() };
+        for event in [TurnEvent::Active, TurnEvent::BatchEnded, ended, retrying] {
+            let failure = [(0, prompted()), (1000, failed())];
+            let late = [&failure[..], &[(1500, event.clone())]].concat();
+            assert_eq!(after(&late, 60_000), (Status::Error, true), "{event:?}");
+            let next = [&failure[..], &[(1501, event.clone())]].concat();
+            assert_eq!(after(&next, 60_000).0, Status::Working, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn the_answer_to_a_plan_after_the_end_begins_no_turn() {
+        for asked_at in [1100, 2000] {
+            let plan = TurnEvent::Asked {
+                id: Some("p".into()),
+                waiting_for: WaitingFor::Plan,
+                tool: None,
+            };
+            let asked = [(0, prompted()), (1000, ended()), (asked_at, plan)];
+            assert_eq!(after(&asked, 60_000).0, Status::Waiting);
+            let left = [&asked[..], &[(3000, answered("p"))]].concat();
+            assert_eq!(after(&left, 60_000), (Status::Idle, false));
+            let accepted = [&left[..], &[(3100, prompted())]].concat();
+            assert_eq!(after(&accepted, 60_000).0, Status::Working);
+        }
+    }
+
+    #[test]
+    fn a_permission_after_the_end_shows_that_another_turn_runs() {
+        let events = [(0, prompted()), (1000, ended()), (2000, asked("a"))];
+        assert_eq!(after(&events, 60_000).0, Status::Waiting);
+        let answered = [&events[..], &[(3000, answered("a"))]].concat();
+        assert_eq!(after(&answered, 60_000).0, Status::Working);
+    }
+
+    #[test]
+    fn a_tool_shows_that_another_turn_runs_after_an_interrupt() {
+        let started = |at| {
+            let started = TurnEvent::ToolStarted {
+                tool: tool(),
+                asks_for: WaitingFor::Permission,
+            };
+            [
+                (0, prompted()),
+                (1000, TurnEvent::Interrupted),
+                (at, started),
+            ]
+        };
+        assert_eq!(after(&started(1500), 3000).0, Status::Idle);
+        assert_eq!(after(&started(2000), 3000).0, Status::Working);
+    }
+
+    #[test]
+    fn a_person_who_interrupts_has_seen_the_end_that_was_reported_before() {
+        let events = [
+            (0, prompted()),
+            (1000, ended()),
+            (1400, TurnEvent::Interrupted),
+        ];
+        assert_eq!(after(&events, 3000), (Status::Idle, false));
     }
 }

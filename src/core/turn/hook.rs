@@ -37,7 +37,7 @@ impl Turn {
         {
             return Rule::AfterTheEnd;
         }
-        if main && let Some(rule) = self.late(&event, at, timing) {
+        if main && let Some(rule) = self.late(&event, prompt_id.as_deref(), at, timing) {
             return rule;
         }
         match event {
@@ -63,15 +63,8 @@ impl Turn {
                 }
                 Rule::BatchEnded
             }
-            TurnEvent::Active => {
-                // A text may be shown just after the end of its turn, and opens no other.
-                let is_over = matches!(self.phase, Phase::Idle | Phase::Stopping);
-                if !main || (is_over && prompt_id.is_some() && prompt_id == self.prompt_id) {
-                    return Rule::AfterTheEnd;
-                }
-                self.begin(prompt_id, at, timing);
-                Rule::Active
-            }
+            TurnEvent::Active if !main => Rule::AfterTheEnd,
+            TurnEvent::Active => self.active(prompt_id, at, timing),
             TurnEvent::SubagentStarted => {
                 if let Some(id) = subagent {
                     self.background.subagent_runs(id);
@@ -84,7 +77,9 @@ impl Turn {
                 waiting_for,
                 tool,
             } => {
-                self.mark_active(subagent, prompt_id, at, timing);
+                if !(main && self.asks_after_end(waiting_for, timing)) {
+                    self.mark_active(subagent, prompt_id, at, timing);
+                }
                 let asked = PendingPrompt {
                     id,
                     ..prompt(subagent, waiting_for, tool, at)
@@ -94,8 +89,10 @@ impl Turn {
             TurnEvent::AskReminded if !attended => Rule::NobodyToAsk,
             TurnEvent::AskReminded => self.ask_reminded(at),
             TurnEvent::Answered { id } => {
+                if !self.answers_result(id.as_deref()) {
+                    self.mark_active(subagent, prompt_id, at, timing);
+                }
                 self.answered(subagent, id.as_deref());
-                self.mark_active(subagent, prompt_id, at, timing);
                 Rule::Answered
             }
             TurnEvent::Retrying { error } => {
@@ -120,11 +117,11 @@ impl Turn {
             {
                 self.subagent_ended(subagent, at)
             }
-            TurnEvent::IdleReminded
-            | TurnEvent::Compacted
-            | TurnEvent::Ended { .. }
-            | TurnEvent::Failed { .. }
-            | TurnEvent::Interrupted => self.apply_end(event, prompt_id, at, timing),
+            TurnEvent::IdleReminded => self.idle_reminded(at, timing),
+            TurnEvent::Compacted => self.compacted(at),
+            TurnEvent::Ended { remaining } => self.ended(remaining, prompt_id, at, timing),
+            TurnEvent::Failed { error } => self.failed(error, prompt_id, at),
+            TurnEvent::Interrupted => self.interrupted(at),
         }
     }
 
@@ -168,6 +165,17 @@ impl Turn {
         }
     }
 
+    /// The main agent shows a text.
+    fn active(&mut self, prompt_id: Option<Box<str>>, at: u64, timing: Timing) -> Rule {
+        // A text may be shown just after the end of its turn, and opens no other.
+        let is_over = matches!(self.phase, Phase::Idle | Phase::Stopping);
+        if is_over && prompt_id.is_some() && prompt_id == self.prompt_id {
+            return Rule::AfterTheEnd;
+        }
+        self.begin(prompt_id, at, timing);
+        Rule::Active
+    }
+
     /// True if the same prompt was reported just before: a hook that is registered twice runs twice, and a person does
     /// not type a prompt again as fast.
     fn is_repeated(&mut self, text: Option<&str>, at: u64, timing: Timing) -> bool {
@@ -183,6 +191,30 @@ impl Turn {
             Some(id) => prompt.id.as_deref() != Some(id),
             None => prompt.subagent.as_deref() != subagent,
         });
+    }
+
+    /// True if this is asked of what a turn came to, such as a plan, and not by a turn: none that is known runs. An end
+    /// that has not lasted yet counts.
+    fn asks_after_end(&mut self, waiting_for: WaitingFor, timing: Timing) -> bool {
+        let is_over = self.ending.is_some() || (!self.is_open() && self.over_at > 0);
+        let is_result = waiting_for == WaitingFor::Plan && is_over;
+        if is_result {
+            self.settle_end(timing);
+        }
+        is_result
+    }
+
+    /// True if this answers what was asked after the end of a turn: what the answer starts is reported on its own. A
+    /// person who answers has seen what the turn came to.
+    fn answers_result(&mut self, id: Option<&str>) -> bool {
+        let is_it = |prompt: &PendingPrompt| id.is_none() || prompt.id.as_deref() == id;
+        let asked = self.pending.iter().find(|prompt| is_it(prompt));
+        let is_plan = asked.is_some_and(|prompt| prompt.waiting_for == WaitingFor::Plan);
+        let is_result = is_plan && !self.is_open();
+        if is_result {
+            self.seen();
+        }
+        is_result
     }
 
     fn asked(&mut self, asked: PendingPrompt, attended: bool) -> Rule {

@@ -1,0 +1,108 @@
+//! The processes of a session: the one that runs the conversation, and the one of the terminal that shows it.
+//!
+//! Which of them is watched; what their exits mean is in [`super::exit`].
+
+use super::Session;
+use crate::event::ReportedProcess;
+use crate::os::process::ProcessId;
+
+/// A process and whether the daemon can see it die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) start: Option<u64>,
+    /// The process to watch; `None` if it can't be: in another pid namespace, or without a start time.
+    pub(crate) watched: Option<ProcessId>,
+}
+
+impl Process {
+    /// A process that an agent has reported; `own_namespace` is the daemon's.
+    pub(crate) fn of(process: ReportedProcess, own_namespace: Option<u64>) -> Self {
+        // A pid of another namespace is another process here, or none.
+        let is_here = process.namespace == own_namespace;
+        Self {
+            pid: process.pid,
+            start: process.start,
+            watched: process.id().filter(|_| is_here),
+        }
+    }
+}
+
+/// The processes of a report.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Processes {
+    /// The one that runs the conversation.
+    pub(crate) process: Option<Process>,
+    /// The one of the terminal through which a person sees the session, where that is another.
+    pub(crate) client: Option<Process>,
+}
+
+/// The process of the terminal through which a person sees a session that another process runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Client {
+    /// There is none, or it is not known.
+    #[default]
+    Unknown,
+    Attached(Process),
+    /// It has ended while a turn ran: the session ends with the turn.
+    Gone,
+}
+
+impl Session {
+    /// The process that a person deals with, if its exit is seen, while the session is open.
+    pub(crate) fn watched_while_open(&self) -> Option<ProcessId> {
+        let [process, client] = self.watches();
+        client.or(process)
+    }
+
+    /// The processes whose exits are watched, while it is open: the one that runs it, and its client's.
+    pub(crate) fn watches(&self) -> [Option<ProcessId>; 2] {
+        if self.ended.is_some() {
+            return [None, None];
+        }
+        let watched = |process: Process| process.watched;
+        let client = match self.client {
+            Client::Attached(client) => Some(client),
+            Client::Unknown | Client::Gone => None,
+        };
+        [self.process.and_then(watched), client.and_then(watched)]
+    }
+
+    /// The process that a person deals with: the client's, where another one runs the conversation.
+    pub(super) fn shown_process(&self) -> Option<Process> {
+        match self.client {
+            Client::Attached(client) => Some(client),
+            Client::Unknown | Client::Gone => self.process,
+        }
+    }
+
+    /// True if it is open and has no process whose exit would close it.
+    pub(crate) fn is_unwatched(&self) -> bool {
+        self.ended.is_none() && self.watched_while_open().is_none()
+    }
+
+    /// This process can't be watched after all.
+    pub(crate) fn unwatch(&mut self, unwatchable: ProcessId) {
+        let client = match &mut self.client {
+            Client::Attached(client) => Some(client),
+            Client::Unknown | Client::Gone => None,
+        };
+        for process in self.process.iter_mut().chain(client) {
+            process.watched = process.watched.filter(|watched| *watched != unwatchable);
+        }
+    }
+
+    /// Its processes, as far as they were reported. Whether another one is stopped is not known.
+    pub(super) fn set_processes(&mut self, processes: Processes) {
+        let before = self.watched_while_open();
+        if let Some(process) = processes.process {
+            self.process = Some(process);
+        }
+        if let Some(client) = processes.client {
+            self.client = Client::Attached(client);
+        }
+        if self.watched_while_open() != before {
+            self.stopped_since = None;
+        }
+    }
+}
