@@ -41,6 +41,8 @@ pub struct Agent {
     pub name: &'static str,
     /// For people, such as `Codex CLI`.
     pub title: &'static str,
+    /// For people where there is little room: two capital letters.
+    pub sign: &'static str,
     /// The program that people start.
     pub program: &'static str,
     /// Where its configuration is.
@@ -412,11 +414,12 @@ mod tests {
     }
 
     #[test]
-    fn no_two_agents_share_a_name_a_title_or_a_configuration_directory() {
+    fn no_two_agents_share_a_name_a_title_a_sign_or_a_configuration_directory() {
         for (index, agent) in ALL.iter().enumerate() {
             for other in &ALL[..index] {
                 assert_ne!(agent.name, other.name);
                 assert_ne!(agent.title, other.title);
+                assert_ne!(agent.sign, other.sign);
                 assert_ne!(
                     agent.config_dir.variable, other.config_dir.variable,
                     "{}",
@@ -428,6 +431,15 @@ mod tests {
                     agent.name
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_sign_is_two_capital_letters() {
+        for agent in ALL {
+            let is_capital = |byte: u8| byte.is_ascii_uppercase();
+            assert_eq!(agent.sign.len(), 2, "{}", agent.name);
+            assert!(agent.sign.bytes().all(is_capital), "{}", agent.name);
         }
     }
 

@@ -27,17 +27,22 @@ pub(super) struct Options {
 
 /// Shown below `--help`.
 pub(super) const EXAMPLES: &str =
-    "The sessions that need a person come first, marked with `!`, then those at work.
+    "The sessions that need a person come first, marked with `!`, then those at work. Where there are several agents, each
+row has the sign of its agent.
 
 Examples:
   agent-console list                                 list the open sessions
   agent-console list --all                           list closed sessions, too
   agent-console list --json | jq -r '.[].cwd'        for a script; the oldest session first";
 
+/// From this width on an agent's name is beside its sign.
+const NAMED: usize = 100;
+
 /// The columns. On a narrow terminal the directory is dropped first, then the summary, then the time.
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     Column::WHOLE,
     Column::WHOLE.drop_priority(2),
+    Column::WHOLE,
     // The width of a key that is made of a process.
     Column::cut(Cut::End, 18),
     Column::cut(Cut::Start, 12).drop_priority(0),
@@ -87,9 +92,20 @@ fn hint(closed: usize) -> String {
 }
 
 fn page(sessions: &[SessionRecord<'_>], now: u64, stdout: StdoutStyle) -> String {
-    let header = ["  STATUS", "FOR", "KEY", "DIRECTORY", "ABOUT"];
+    let is_named = stdout.columns.is_none_or(|columns| columns >= NAMED);
+    let agent = (format::agent_names(sessions).len() > 1).then_some(if is_named {
+        format::signed_agent as fn(&str) -> String
+    } else {
+        format::agent_sign
+    });
+    let heading = match agent {
+        Some(_) if is_named => "AGENT",
+        Some(_) => "AG",
+        None => "",
+    };
+    let header = ["  STATUS", "FOR", heading, "KEY", "DIRECTORY", "ABOUT"];
     let mut rows = vec![header.map(Cell::from).to_vec()];
-    rows.extend(sessions.iter().map(|session| row(session, now)));
+    rows.extend(sessions.iter().map(|session| row(session, agent, now)));
     let mut page = format::render(&COLUMNS, &rows, stdout);
     if stdout.terminal && sessions.len() > 1 {
         let counts = format!("  {}", Counts::of(sessions).words());
@@ -99,15 +115,50 @@ fn page(sessions: &[SessionRecord<'_>], now: u64, stdout: StdoutStyle) -> String
     page
 }
 
-fn row(session: &SessionRecord<'_>, now: u64) -> Vec<Cell> {
+/// `agent`: how the session's agent is shown, if it is.
+fn row(session: &SessionRecord<'_>, agent: Option<fn(&str) -> String>, now: u64) -> Vec<Cell> {
     vec![
         Cell {
             text: format!("{} {}", format::marker(session), format::status(session)),
             style: DisplayStatus::of(session).sgr(),
         },
         format::ago(session.since, now).into(),
+        agent
+            .map_or_else(String::new, |shown| shown(&session.agent))
+            .into(),
         format::sanitize(&session.key).into(),
         format::directory(session).into(),
         format::summary(session, Some(now)).into(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_have_the_agent_where_there_are_several() {
+        let session = |agent: &str| -> SessionRecord<'static> {
+            let record = serde_json::json!({"key": format!("of-{agent}"), "agent": agent, "status": "idle",
+                "since": 0, "started_at": 0});
+            serde_json::from_value(record).unwrap()
+        };
+        let sessions = ["codex", "make", "codex"].map(session);
+        let shown = |sessions: &[SessionRecord<'static>], columns| {
+            let stdout = StdoutStyle {
+                columns,
+                ..StdoutStyle::default()
+            };
+            page(sessions, 0, stdout)
+        };
+        assert_eq!(
+            shown(&sessions[..2], None),
+            "  STATUS  FOR  AGENT         KEY       DIRECTORY  ABOUT\n\
+             \x20 idle    0s   CX Codex CLI  of-codex  -\n\
+             \x20 idle    0s   ma make       of-make   -\n"
+        );
+        assert!(shown(&sessions[..2], Some(80)).contains("0s   CX  of-codex"));
+        let alone = shown(&sessions[..1], None);
+        assert!(!alone.contains("AG") && !alone.contains("CX"), "{alone}");
+    }
 }

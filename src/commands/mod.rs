@@ -66,6 +66,7 @@ const DASHBOARD_EXAMPLES: &str = "The last line shows the most useful keys, `?` 
 
 Examples:
   agent-console                           the same, on a terminal
+  agent-console dashboard --agent codex   at first only Codex CLI's sessions
   agent-console demo                      the same, with recorded agents
   tmux split-window -h agent-console dashboard";
 
@@ -112,7 +113,11 @@ enum Command {
     },
     /// Show every session, full-screen; the default command on a terminal
     #[command(after_help = DASHBOARD_EXAMPLES)]
-    Dashboard,
+    Dashboard {
+        /// Only sessions of this agent, until `a` chooses another
+        #[arg(long, value_name = "NAME")]
+        agent: Option<String>,
+    },
     /// List the sessions
     #[command(after_help = list::EXAMPLES)]
     List(list::Options),
@@ -255,7 +260,9 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
             hook::run(&agent, event.as_deref(), socket.as_deref());
             Ok(())
         }
-        Command::Dashboard => dashboard::run(&socket_path(socket.as_deref())?.path),
+        Command::Dashboard { agent } => {
+            dashboard::run(&socket_path(socket.as_deref())?.path, agent)
+        }
         Command::List(options) => list::run(&options, &mut connect()?, out),
         Command::Get(session) => get::run(&session, &mut connect()?, out),
         Command::Explain(session) => explain::run(&session, &mut connect()?, out),

@@ -39,6 +39,7 @@ pub(super) fn run(
         include_closed: false,
     };
     let ListResult { sessions } = client.call::<_, ListResult<'static>>("session.list", &params)?;
+    let has_several = format::agent_names(&sessions).len() > 1;
     let Some(session) = sessions
         .into_iter()
         .filter(|session| session.attention && options.agent.keeps(session))
@@ -52,13 +53,24 @@ pub(super) fn run(
         write!(
             out,
             "{}",
-            format::table(&rows(&session, clock::unix_ms(), StdoutStyle::detect()))
+            format::table(&rows(
+                &session,
+                has_several,
+                clock::unix_ms(),
+                StdoutStyle::detect()
+            ))
         )?;
     }
     Ok(())
 }
 
-fn rows(session: &SessionRecord<'_>, now: u64, stdout: StdoutStyle) -> Vec<Vec<String>> {
+/// `has_several`: sessions of several agents are there.
+fn rows(
+    session: &SessionRecord<'_>,
+    has_several: bool,
+    now: u64,
+    stdout: StdoutStyle,
+) -> Vec<Vec<String>> {
     const FIELDS: [(&str, Field); 5] = [
         ("key", Field::Key),
         ("status", Field::Status),
@@ -67,6 +79,9 @@ fn rows(session: &SessionRecord<'_>, now: u64, stdout: StdoutStyle) -> Vec<Vec<S
         ("title", Field::Title),
     ];
     let mut rows: Vec<_> = format::fields(&FIELDS, session, now).collect();
+    if has_several {
+        rows.insert(1, ("agent", format::signed_agent(&session.agent)));
+    }
     if session.cwd.is_some() {
         rows.push(("directory", format::directory(session)));
     }

@@ -1,7 +1,8 @@
 //! Which columns the list has at which width, and their text. Pure.
 //!
 //! The columns that a person acts on are always there: the status, its age and its reason. At 40 columns these are all;
-//! the title appears at 64, and at 80 only the model and the agent's name are missing.
+//! the title appears at 64, and at 80 only the model and the agent's name are missing. Agents are shown only where there
+//! are several.
 
 use std::path::Path;
 
@@ -18,6 +19,8 @@ pub(super) enum Content {
     Status,
     /// How long the status has lasted.
     For,
+    /// The agent's sign.
+    Sign,
     /// The reason of the status.
     Why,
     /// The session's title.
@@ -30,7 +33,7 @@ pub(super) enum Content {
     Running,
     /// The model.
     Model,
-    /// The agent.
+    /// The agent's name.
     Agent,
 }
 
@@ -47,6 +50,7 @@ impl Content {
         match self {
             Self::Status => "  STATUS",
             Self::For => "FOR",
+            Self::Sign => "AG",
             Self::Why => "WHY",
             Self::Title => "TITLE",
             Self::Directory => "DIRECTORY",
@@ -62,10 +66,16 @@ impl Content {
         matches!(self, Self::For | Self::Context | Self::Running)
     }
 
+    /// Shown only where there are several agents.
+    const fn is_of_agent(self) -> bool {
+        matches!(self, Self::Sign | Self::Agent)
+    }
+
     /// The least width of the list at which the column is shown.
     const fn from(self) -> usize {
         match self {
             Self::Status | Self::For | Self::Why => 0,
+            Self::Sign => 30,
             Self::Directory => 50,
             Self::Title => 64,
             Self::Context => 72,
@@ -80,6 +90,7 @@ impl Content {
         match self {
             Self::Status => Size::Fixed(10),
             Self::For | Self::Running => Size::Fixed(3),
+            Self::Sign => Size::Fixed(format::SIGN_WIDTH),
             Self::Context => Size::Fixed(4),
             Self::Model => Size::Fixed(14),
             Self::Agent => Size::Fixed(11),
@@ -95,9 +106,10 @@ enum Size {
 }
 
 /// In the order of the list.
-const ALL: [Content; 9] = [
+const ALL: [Content; 10] = [
     Content::Status,
     Content::For,
+    Content::Sign,
     Content::Why,
     Content::Title,
     Content::Directory,
@@ -107,9 +119,10 @@ const ALL: [Content; 9] = [
     Content::Agent,
 ];
 
-/// The columns of a list of this width; together they fill it.
-pub(super) fn columns(width: usize) -> Vec<Column> {
-    let shown: Vec<_> = ALL.into_iter().filter(|one| one.from() <= width).collect();
+/// The columns of a list of this width; together they fill it. `has_several`: there are sessions of several agents.
+pub(super) fn columns(width: usize, has_several: bool) -> Vec<Column> {
+    let is_shown = |one: &Content| one.from() <= width && (has_several || !one.is_of_agent());
+    let shown: Vec<_> = ALL.into_iter().filter(is_shown).collect();
     let mut left = width.saturating_sub(GAP * (shown.len() - 1));
     let mut shares = 0;
     for content in &shown {
@@ -175,6 +188,7 @@ pub(super) fn cell(
             .unwrap_or_default(),
         Content::Running => running(session),
         Content::Model => format::model(session),
+        Content::Sign => format::agent_sign(&session.agent),
         Content::Agent => format::sanitize(&session.agent),
     };
     format::truncate(&whole, column.width).into_owned()
@@ -195,22 +209,26 @@ mod tests {
 
     #[test]
     fn columns_fill_any_width_and_drop_one_by_one() {
-        let mut before = 0;
-        for width in 40..=200 {
-            let columns = columns(width);
-            let (edge, last) = edges(&columns).last().unwrap();
-            assert_eq!(edge + last.width, width, "{columns:?}");
-            assert!(
-                columns.iter().all(|column| column.width >= 3),
-                "{columns:?}"
-            );
-            assert!(columns.len() >= before && columns.len() <= before.max(2) + 1);
-            before = columns.len();
+        for (has_several, least) in [(false, 3), (true, 4)] {
+            let mut before = least;
+            for width in 40..=200 {
+                let columns = columns(width, has_several);
+                let (edge, last) = edges(&columns).last().unwrap();
+                assert_eq!(edge + last.width, width, "{columns:?}");
+                assert!(
+                    columns.iter().all(|column| column.width >= 2),
+                    "{columns:?}"
+                );
+                assert!(columns.len() >= before && columns.len() <= before + 1);
+                before = columns.len();
+            }
+            let of_agents = ALL.iter().filter(|one| one.is_of_agent()).count();
+            let left_out = if has_several { 0 } else { of_agents };
+            assert_eq!(before, ALL.len() - left_out);
         }
-        assert_eq!(before, ALL.len());
         // Too narrow for anything is no reason to fail.
-        for width in 0..40 {
-            assert_eq!(columns(width).len(), 3);
+        for width in 0..30 {
+            assert_eq!(columns(width, true).len(), 3);
         }
     }
 }

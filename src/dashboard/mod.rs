@@ -69,12 +69,13 @@ enum Message {
     InputFailed(io::Error),
 }
 
-/// Shows the sessions of the daemon at `socket` until a person quits or a signal ends it.
+/// Shows the sessions of the daemon at `socket` until a person quits or a signal ends it; at first only those of `agent`,
+/// if that is given.
 ///
 /// # Errors
 ///
 /// There is no terminal, or it fails.
-pub fn run(socket: &Path) -> anyhow::Result<()> {
+pub fn run(socket: &Path, agent: Option<String>) -> anyhow::Result<()> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         bail!(
             "the dashboard needs a terminal; `agent-console list` and `agent-console watch` do without"
@@ -90,7 +91,8 @@ pub fn run(socket: &Path) -> anyhow::Result<()> {
     catch_signals(sender.clone()).context("catching signals")?;
     let mut screen = Screen::open().context("taking the terminal")?;
     let home = variable("HOME").and_then(|home| home.into_string().ok());
-    let model = Model::new(format::is_coloured(), home, screen.size()?);
+    let mut model = Model::new(format::is_coloured(), home, screen.size()?);
+    model.agent = agent;
     let (wake, woken) = mpsc::channel();
     let (requests, received) = mpsc::channel();
     start(sender.clone(), socket, move |socket, send| {

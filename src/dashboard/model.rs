@@ -99,6 +99,10 @@ pub(crate) struct Model {
     pub(super) offset: usize,
     pub(super) show_closed: bool,
     pub(super) filter: String,
+    /// Only sessions of the agent of this name are shown.
+    pub(super) agent: Option<String>,
+    /// The names of the agents whose sessions are there, whatever the filters.
+    agents: Vec<String>,
     /// The detail of the selected session is open.
     pub(super) detail: bool,
     /// The number of the detail's first line on the screen.
@@ -129,6 +133,8 @@ impl Model {
             offset: 0,
             show_closed: false,
             filter: String::new(),
+            agent: None,
+            agents: Vec::new(),
             detail: false,
             scroll: 0,
             evidence: Evidence::default(),
@@ -142,7 +148,14 @@ impl Model {
         if !std::mem::take(&mut self.stale) {
             return;
         }
-        self.counts = Counts::of(self.mirror.sessions());
+        let is_there =
+            |session: &&SessionRecord<'_>| self.show_closed || session.status != Status::Closed;
+        self.agents = format::agent_names(self.mirror.sessions().filter(is_there));
+        let is_of_agent = |session: &&SessionRecord<'_>| {
+            let agent = self.agent.as_deref();
+            agent.is_none_or(|agent| *session.agent == *agent)
+        };
+        self.counts = Counts::of(self.mirror.sessions().filter(is_of_agent));
         let words: Vec<_> = self
             .filter
             .split_whitespace()
@@ -151,7 +164,8 @@ impl Model {
         let mut shown: Vec<_> = self
             .mirror
             .sessions()
-            .filter(|session| self.show_closed || session.status != Status::Closed)
+            .filter(is_there)
+            .filter(is_of_agent)
             .filter(|session| matches(session, &words))
             .collect();
         shown.sort_by(|a, b| attention_order(a, b));
@@ -167,6 +181,24 @@ impl Model {
     pub(super) fn refresh(&mut self) {
         self.stale = true;
         self.rebuild_rows();
+    }
+
+    /// Whether sessions of several agents are there.
+    pub(super) fn has_several_agents(&self) -> bool {
+        self.agents.len() > 1
+    }
+
+    /// Shows the sessions of the next agent alone; after the last agent, those of all.
+    pub(super) fn show_next_agent(&mut self) {
+        let next = match &self.agent {
+            None => Some(0),
+            Some(agent) => {
+                let place = self.agents.iter().position(|one| one == agent);
+                place.map(|place| place + 1)
+            }
+        };
+        self.agent = next.and_then(|next| self.agents.get(next).cloned());
+        self.refresh();
     }
 
     /// Selects the row of this number, or the last one, and scrolls it into view.

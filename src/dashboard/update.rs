@@ -273,6 +273,7 @@ fn on_list_key(model: &mut Model, key: KeyEvent) -> Option<Action> {
             model.show_closed = !model.show_closed;
             model.refresh();
         }
+        KeyCode::Char('a') => choose_agent(model),
         KeyCode::Char('d') => return remove(model),
         KeyCode::Char('y') => return copy(model),
         _ => {}
@@ -303,12 +304,24 @@ fn scroll_detail(model: &mut Model, by: isize) {
     model.scroll = model.scroll.saturating_add_signed(by);
 }
 
-/// Closes the detail, else drops the filter, else dismisses the notice.
+/// Shows one agent's sessions, then the next one's, then all. With one agent there is nothing to choose.
+fn choose_agent(model: &mut Model) {
+    if model.has_several_agents() || model.agent.is_some() {
+        model.show_next_agent();
+        set_detail(model, model.detail);
+    } else {
+        model.set_status("all sessions are of one agent".into());
+    }
+}
+
+/// Closes the detail, else drops the filter by words, then that by agent, else dismisses the notice.
 fn back(model: &mut Model) {
     if model.detail {
         set_detail(model, false);
     } else if !model.filter.is_empty() {
         model.filter.clear();
+        model.refresh();
+    } else if model.agent.take().is_some() {
         model.refresh();
     } else {
         model.dismiss_notice();

@@ -1,6 +1,7 @@
 //! How things look to people: harmless text, durations, tables, one table of colours; and JSON for scripts. Used by every
 //! command, the dashboard and the service's program.
 
+mod agent;
 mod duration;
 mod error;
 mod json;
@@ -12,6 +13,7 @@ mod stdout;
 mod table;
 mod text;
 
+pub(crate) use self::agent::{SIGN_WIDTH, agent_names, agent_sign, agent_title, signed_agent};
 pub(crate) use self::duration::{ago, duration, next_ago_change, precise, remaining};
 pub(crate) use self::error::{error_text, print_error};
 pub(crate) use self::json::json;

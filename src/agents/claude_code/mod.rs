@@ -37,6 +37,7 @@ const HOUR_MS: u64 = 3_600_000;
 pub(super) static AGENT: Agent = Agent {
     name: "claude-code",
     title: "Claude Code",
+    sign: "CC",
     program: PROGRAM,
     config_dir: CONFIG_DIR,
     hook: HookProcess {

@@ -24,6 +24,7 @@ const PROGRAM: &str = "codex";
 pub(super) static AGENT: Agent = Agent {
     name: "codex",
     title: "Codex CLI",
+    sign: "CX",
     program: PROGRAM,
     config_dir: ConfigDir {
         variable: "CODEX_HOME",

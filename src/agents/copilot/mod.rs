@@ -27,6 +27,7 @@ const NEVER_MS: u64 = 365 * 86_400_000;
 pub(super) static AGENT: Agent = Agent {
     name: "copilot",
     title: "Copilot CLI",
+    sign: "CP",
     program: PROGRAM,
     config_dir: ConfigDir {
         variable: "COPILOT_HOME",

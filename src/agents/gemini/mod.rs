@@ -22,6 +22,7 @@ const PROGRAM: &str = "gemini";
 pub(super) static AGENT: Agent = Agent {
     name: "gemini",
     title: "Gemini CLI",
+    sign: "GM",
     program: PROGRAM,
     // The variable stands for the home.
     config_dir: ConfigDir {

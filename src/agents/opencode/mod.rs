@@ -21,6 +21,7 @@ const PROGRAM: &str = "opencode";
 pub(super) static AGENT: Agent = Agent {
     name: "opencode",
     title: "opencode",
+    sign: "OC",
     program: PROGRAM,
     config_dir: ConfigDir {
         variable: "OPENCODE_CONFIG_DIR",

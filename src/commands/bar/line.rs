@@ -1,7 +1,8 @@
 //! A bar's line, in each bar's own format. Pure.
 //!
-//! Only Waybar's tooltip and `json` hold text from agents. The rest consists of fixed words, numbers and names of accounts
-//! without special characters, so it cannot hold markup that a bar would interpret.
+//! Only Waybar's tooltip and `json` hold text from agents. The rest consists of fixed words, numbers, names of accounts
+//! without special characters and signs of agents, which are letters and digits, so it cannot hold markup that a bar would
+//! interpret.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -52,8 +53,50 @@ const fn rgb(status: DisplayStatus) -> &'static str {
     }
 }
 
+/// The most signs of agents behind a count.
+const MAX_SIGNS: usize = 3;
+
+/// How many sessions there are of a status.
+struct Part {
+    count: usize,
+    status: DisplayStatus,
+    /// Whose sessions need a person, where there are several agents: ` (CC, CX)`.
+    agents: String,
+}
+
+impl Part {
+    /// `2 waiting (CC, CX)`
+    fn words(&self) -> String {
+        format!("{} {}{}", self.count, self.status.word(), self.agents)
+    }
+}
+
+/// The signs of the agents whose sessions have this status, if a person needs them.
+fn signs(sessions: &[&SessionRecord<'_>], status: DisplayStatus) -> String {
+    if !status.needs_person() {
+        return String::new();
+    }
+    let of_status = sessions.iter().copied();
+    let of_status = of_status.filter(|session| DisplayStatus::of(session) == status);
+    let names = format::agent_names(of_status);
+    let mut signs: Vec<_> = names
+        .iter()
+        .map(|name| format::agent_sign(name))
+        .filter(|sign| sign.chars().all(char::is_alphanumeric))
+        .collect();
+    if signs.len() > MAX_SIGNS {
+        signs.truncate(MAX_SIGNS);
+        signs.push("…".into());
+    }
+    if signs.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", signs.join(", "))
+}
+
 /// The counts above 0, the most urgent first. Idle sessions count only if there are no others.
-fn parts(counts: Counts) -> Vec<(usize, DisplayStatus)> {
+fn parts(sessions: &[&SessionRecord<'_>], counts: Counts) -> Vec<Part> {
+    let has_several = format::agent_names(sessions.iter().copied()).len() > 1;
     let mut parts = vec![
         (counts.waiting, DisplayStatus::Waiting),
         (counts.failed, DisplayStatus::Failed),
@@ -65,7 +108,16 @@ fn parts(counts: Counts) -> Vec<(usize, DisplayStatus)> {
     if parts.is_empty() && counts.idle > 0 {
         parts.push((counts.idle, DisplayStatus::Idle));
     }
-    parts
+    let part = |(count, status)| Part {
+        count,
+        status,
+        agents: if has_several {
+            signs(sessions, status)
+        } else {
+            String::new()
+        },
+    };
+    parts.into_iter().map(part).collect()
 }
 
 /// The line for these sessions, without its line feed; `None` means that no daemon answers. If there are sessions, the
@@ -80,7 +132,7 @@ pub(super) fn line<'a>(
     let mut sessions: Vec<_> = sessions.into_iter().flatten().filter(live).collect();
     sessions.sort_by(|a, b| attention_order(a, b));
     let counts = Counts::of(sessions.iter().copied());
-    let parts = parts(counts);
+    let parts = parts(&sessions, counts);
     let accounts = usage.map_or_else(Vec::new, format::accounts);
     let windows = || {
         accounts.iter().flat_map(|(account, usage)| {
@@ -98,42 +150,42 @@ pub(super) fn line<'a>(
                 None => format!("{name} {used:.0} %"),
             }
         });
-    let joined = |piece: fn(usize, DisplayStatus) -> String| {
-        let pieces = parts.iter().map(|(count, status)| piece(*count, *status));
+    let joined = |piece: fn(&Part) -> String| {
+        let pieces = parts.iter().map(piece);
         let pieces: Vec<_> = pieces.chain(limit.clone()).collect();
         pieces.join(" · ")
     };
-    let words = || joined(|count, status| format!("{count} {}", status.word()));
-    let first = parts.first().copied();
+    let words = || joined(Part::words);
+    let first = parts.first();
     match format {
         Format::Plain => words(),
-        Format::Tmux => joined(|count, status| match tmux_style(status) {
-            Some(style) => format!("#[{style}] {count} {} #[default]", status.word()),
-            None => format!("{count} {}", status.word()),
+        Format::Tmux => joined(|part| match tmux_style(part.status) {
+            Some(style) => format!("#[{style}] {} #[default]", part.words()),
+            None => part.words(),
         }),
-        Format::Polybar => joined(|count, status| {
-            format!("%{{F#{}}}{count} {}%{{F-}}", rgb(status), status.word())
-        }),
+        Format::Polybar => {
+            joined(|part| format!("%{{F#{}}}{}%{{F-}}", rgb(part.status), part.words()))
+        }
         Format::Sketchybar => match first {
-            Some((_, status)) => {
+            Some(part) => {
                 format!(
                     "drawing=on label=\"{}\" label.color=0xff{}",
                     words(),
-                    rgb(status)
+                    rgb(part.status)
                 )
             }
             None => "drawing=off label=\"\"".into(),
         },
         Format::I3blocks => text(&I3blocks {
             full_text: words(),
-            short_text: first.map_or_else(String::new, |(count, status)| {
-                format!("{count} {}", status.word())
+            short_text: first.map_or_else(String::new, |part| {
+                format!("{} {}", part.count, part.status.word())
             }),
-            color: first.map(|(_, status)| format!("#{}", rgb(status))),
+            color: first.map(|part| format!("#{}", rgb(part.status))),
         }),
         Format::Waybar => {
             let class = match first {
-                Some((_, status)) => status.word(),
+                Some(part) => part.status.word(),
                 None if connected => "none",
                 None => "off",
             };
@@ -257,10 +309,11 @@ fn text(value: &impl Serialize) -> String {
 
 /// A row for each session, the most urgent first, in Pango's markup.
 fn tooltip(sessions: &[&SessionRecord<'_>]) -> String {
+    let has_several = format::agent_names(sessions.iter().copied()).len() > 1;
     let mut rows: Vec<_> = sessions
         .iter()
         .take(TOOLTIP_ROWS)
-        .map(|session| row(session))
+        .map(|session| row(session, has_several))
         .collect();
     if sessions.len() > TOOLTIP_ROWS {
         rows.push(format!("and {} more", sessions.len() - TOOLTIP_ROWS));
@@ -268,8 +321,8 @@ fn tooltip(sessions: &[&SessionRecord<'_>]) -> String {
     rows.join("\n")
 }
 
-/// Status, name and summary; the summary only if it differs from the name.
-fn row(session: &SessionRecord<'_>) -> String {
+/// Status, name and summary; the summary only if it differs from the name. The agent's sign is first if it is wanted.
+fn row(session: &SessionRecord<'_>, is_signed: bool) -> String {
     let name = session
         .title
         .as_deref()
@@ -284,6 +337,9 @@ fn row(session: &SessionRecord<'_>) -> String {
     let name = format::sanitize(name);
     let summary = format::summary(session, None);
     let mut row = format!("{}  {}", format::status(session), name);
+    if is_signed {
+        row = format!("{}  {row}", format::agent_sign(&session.agent));
+    }
     if !summary.is_empty() && summary != name {
         row = format!("{row}  {summary}");
     }

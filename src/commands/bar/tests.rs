@@ -64,6 +64,29 @@ fn each_bar_gets_its_own_format() {
 }
 
 #[test]
+fn where_there_are_several_agents_their_signs_say_whose_sessions_need_a_person() {
+    let mut sessions = some();
+    sessions[1].agent = "codex".into();
+    sessions[4].agent = "#[fg=red]".into();
+    sessions[5].agent = "%{F-}".into();
+    assert_eq!(
+        of(Format::Plain, &sessions),
+        "1 waiting (CX) · 1 failed (f) · 1 finished (fr) · 1 working"
+    );
+    let waybar: Value = serde_json::from_str(&of(Format::Waybar, &sessions)).unwrap();
+    let tooltip = waybar["tooltip"].as_str().unwrap();
+    assert!(tooltip.contains("CC  working  shop"), "{tooltip}");
+    let many: Vec<_> = ["codex", "gemini", "make", "opencode", "copilot"]
+        .into_iter()
+        .map(|agent| {
+            let fields = json!({"status": "waiting", "attention": true, "agent": agent});
+            session(agent, fields)
+        })
+        .collect();
+    assert_eq!(of(Format::Plain, &many), "5 waiting (CX, CP, GM, …)");
+}
+
+#[test]
 fn waybars_tooltip_escapes_text_from_agents() {
     let output: Value = serde_json::from_str(&of(Format::Waybar, &some())).unwrap();
     assert_eq!(

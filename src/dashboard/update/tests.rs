@@ -40,6 +40,50 @@ fn closed_sessions_are_shown_on_demand() {
 }
 
 #[test]
+fn a_key_shows_the_sessions_of_one_agent_after_another() {
+    let mut model = model(
+        (80, 24),
+        &json!([
+            {"key": "a", "status": "working", "since": 1000},
+            {"key": "b", "status": "working", "since": 2000, "agent": "make"},
+            {"key": "c", "status": "idle", "since": 3000, "agent": "codex"},
+        ]),
+    );
+    assert_eq!(model.rows, ["a", "b", "c"]);
+    for rows in [&["a"][..], &["c"], &["b"], &["a", "b", "c"]] {
+        press(&mut model, "a");
+        assert_eq!(model.rows, rows);
+        assert_eq!(model.counts.working + model.counts.idle, rows.len());
+    }
+    press(&mut model, "a a");
+    assert_eq!(selected(&model), "c");
+    // Its last session has gone: the choice stays until a person makes another.
+    changed(
+        &mut model,
+        &json!({"key": "c", "status": "closed", "agent": "codex"}),
+    );
+    assert!(model.rows.is_empty());
+    press(&mut model, "a");
+    assert_eq!(model.rows, ["a", "b"]);
+    press(&mut model, "a esc");
+    assert_eq!(model.rows, ["a", "b"]);
+}
+
+#[test]
+fn with_one_agent_there_is_none_to_choose() {
+    let mut model = three();
+    press(&mut model, "a");
+    assert_eq!(model.rows, ["asks", "works"]);
+    assert_eq!(model.status(), Some("all sessions are of one agent"));
+    // It was chosen on the command line, and may be left.
+    model.agent = Some("codex".into());
+    model.refresh();
+    assert!(model.rows.is_empty());
+    press(&mut model, "a");
+    assert_eq!(model.rows, ["asks", "works"]);
+}
+
+#[test]
 fn keys_move_the_selection_and_stop_at_the_ends() {
     let many: Vec<_> = (0..100)
         .map(|number| json!({"key": format!("{number:02}"), "status": "working", "since": number}))

@@ -72,7 +72,8 @@ impl Page<'_> {
 
     fn fields(&mut self) {
         const TITLE: [(&str, Field); 1] = [("title", Field::Title)];
-        const AGENT: [(&str, Field); 2] = [("agent", Field::AgentProcess), ("model", Field::Model)];
+        const AGENT: [(&str, Field); 1] = [("agent", Field::AgentProcess)];
+        const MODEL: [(&str, Field); 1] = [("model", Field::Model)];
         const STATE: [(&str, Field); 4] = [
             ("cost", Field::Cost),
             ("account", Field::Account),
@@ -88,7 +89,14 @@ impl Page<'_> {
         let began = session.start_cwd.as_deref();
         let began = began.filter(|_| session.start_cwd != session.cwd);
         self.field("began in", began.map(directory));
-        self.rows(&AGENT);
+        if self.model.has_several_agents() {
+            let agent = Field::AgentProcess.value(session, self.model.now);
+            let sign = format::agent_sign(&session.agent);
+            self.field("agent", Some(format!("{sign} {agent}")));
+        } else {
+            self.rows(&AGENT);
+        }
+        self.rows(&MODEL);
         self.field(
             "context",
             session.context_percent.map(format::context_gauge),

@@ -1,4 +1,5 @@
-//! The first line: how many sessions are in each status, and the limits of each account.
+//! The first line: the agent if only one's sessions are shown, how many sessions are in each status, and the limits of
+//! each account.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -36,8 +37,18 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         .iter()
         .map(|(status, count)| status.word().len() + count.to_string().len() + 5)
         .sum();
-    let roomy = roomy < usize::from(area.width);
+    let left = usize::from(area.width) * if model.agent.is_some() { 2 } else { 3 } / 3;
+    let roomy = roomy < left;
     let mut line = Line::default();
+    if let Some(agent) = &model.agent {
+        // The name is cut where the counts leave no room for it.
+        let text = format!(" {}:", format::signed_agent(agent));
+        let room = usize::from(area.width) / 3;
+        line.push_span(Span::styled(
+            format::truncate(&text, room).into_owned(),
+            STRONG,
+        ));
+    }
     for (status, count) in counts {
         let text = if roomy {
             format!(" {} {count} {} ", status.symbol(), status.word())
@@ -49,7 +60,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         }
         line.push_span(Span::styled(text, theme(model).status(status)));
     }
-    if line.spans.is_empty() {
+    if line.spans.len() == usize::from(model.agent.is_some()) {
         line.push_span(Span::styled(
             match model.connection {
                 ConnectionState::Connecting => " connecting …",

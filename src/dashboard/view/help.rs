@@ -12,7 +12,7 @@ use crate::dashboard::model::{Mode, Model};
 use crate::format;
 
 /// The help page: keys, and what they do.
-const HELP: [(&str, &str); 15] = [
+const HELP: [(&str, &str); 16] = [
     ("↑ ↓  k j", "choose a session"),
     ("Home End  g G", "choose the first or the last"),
     ("PgUp PgDn", "move by a page; in the detail: scroll"),
@@ -21,10 +21,11 @@ const HELP: [(&str, &str); 15] = [
         "/",
         "filter, by any word shown; Enter keeps it, Esc drops it",
     ),
+    ("a", "show one agent's sessions, the next one's, all"),
     ("c", "show or hide closed sessions"),
     ("d", "forget the session; asks if it is still open"),
     ("y", "copy the command that resumes it (OSC 52)"),
-    ("Esc", "close the detail, drop the filter, dismiss a notice"),
+    ("Esc", "close the detail, drop a filter, dismiss a notice"),
     ("Ctrl-L", "redraw the screen"),
     ("Ctrl-Z", "suspend; `fg` resumes"),
     ("q  Ctrl-C", "quit"),
@@ -91,15 +92,20 @@ pub(super) fn footer(model: &Model, area: Rect, buffer: &mut Buffer) {
                     "closed"
                 };
                 let found = matches(model);
-                let filter = if model.filter.is_empty() {
-                    None
-                } else {
-                    Some([("/", &*found), ("Esc", "all")])
-                };
-                let mut first: Vec<_> = filter.into_iter().flatten().collect();
+                let is_filtered = !model.filter.is_empty();
+                let mut first = Vec::new();
+                if is_filtered {
+                    first.push(("/", &*found));
+                }
+                if is_filtered || model.agent.is_some() {
+                    first.push(("Esc", "all"));
+                }
                 first.extend([("↑↓", "choose"), ("Enter", "open")]);
-                if filter.is_none() {
+                if !is_filtered {
                     first.push(("/", "filter"));
+                }
+                if model.has_several_agents() || model.agent.is_some() {
+                    first.push(("a", "agent"));
                 }
                 first.extend([("c", closed), ("y", "copy"), ("d", "forget")]);
                 keys(&first, &[("?", "help"), ("q", "quit")], width)

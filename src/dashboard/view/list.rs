@@ -15,7 +15,7 @@ use crate::protocol::SessionRecord;
 pub(super) fn draw(model: &Model, headings: Rect, rows: Rect, buffer: &mut Buffer) {
     // The mark of the selected row at the left, a blank at the right.
     let width = usize::from(rows.width).saturating_sub(2);
-    let columns = columns(width);
+    let columns = columns(width, model.has_several_agents());
     let titled = columns
         .iter()
         .any(|column| column.content == Content::Title);
@@ -45,7 +45,7 @@ pub(super) fn draw(model: &Model, headings: Rect, rows: Rect, buffer: &mut Buffe
         for (edge, column) in edges(&columns) {
             let text = cell(column, session, model.home(), model.now, titled);
             let style = match column.content {
-                Content::Why | Content::For | Content::Status => base,
+                Content::Why | Content::For | Content::Sign | Content::Status => base,
                 _ if selected => base,
                 _ => FAINT,
             };

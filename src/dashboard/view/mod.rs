@@ -163,6 +163,18 @@ fn empty_list(model: &Model, area: Rect, buffer: &mut Buffer) {
                 agents::DEFAULT.title
             )),
         ]
+    } else if let (true, Some(agent)) = (model.filter.is_empty(), &model.agent) {
+        vec![
+            line(&format!(
+                "No open sessions of {}.",
+                format::agent_title(agent)
+            )),
+            Line::default(),
+            Line::from(vec![
+                Span::styled("  Esc", STRONG),
+                Span::raw("  shows those of all agents"),
+            ]),
+        ]
     } else if model.filter.is_empty() {
         vec![
             line("No open sessions."),
