@@ -5,13 +5,16 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::deciding::Deciding;
 use super::expectation::Expectation;
 use super::recording::Recording;
 use super::replay::Replay;
+use super::said::{self, Said};
 use super::scene::Scene;
 use super::stage::Stage;
-use super::{ALL_SOURCES, recordings};
+use super::{ALL_SOURCES, interpret, recordings};
 use crate::agents::{self, Agent};
 use crate::os::environment::variable;
 
@@ -40,6 +43,7 @@ struct Earned {
     runs: Vec<Run>,
     silent: Vec<Silent>,
     deciding: Deciding,
+    said: Said,
 }
 
 impl Earned {
@@ -58,8 +62,14 @@ impl Earned {
     fn add_with_registry(&mut self, agent: &'static Agent, path: &Path) {
         let recording = Recording::read(path);
         let expectation = Expectation::read(path);
-        self.deciding
-            .add(Replay::of(agent, &recording, ALL_SOURCES).deciding);
+        let replay = Replay::of(agent, &recording, ALL_SOURCES);
+        for session in replay.published() {
+            self.said.note(session);
+        }
+        self.deciding.add(replay.deciding);
+        for payload in status_lines(path) {
+            self.said.note_status_line(&interpret(agent, &payload, 0));
+        }
         self.runs.push(Run {
             name: recording.name,
             about: expectation.about,
@@ -70,7 +80,11 @@ impl Earned {
 
     fn add(&mut self, agent: &'static Agent, path: &Path) {
         let scene = Scene::read(path);
-        self.deciding.add(Stage::play(agent, &scene).1);
+        let (frames, deciding) = Stage::play(agent, &scene);
+        for session in frames.iter().flat_map(|(_, sessions)| sessions) {
+            self.said.note(session);
+        }
+        self.deciding.add(deciding);
         for step in &scene.expected.steps {
             if let Some(why) = &step.unknowable {
                 self.silent.push(Silent {
@@ -92,6 +106,16 @@ impl Earned {
     fn steps(&self) -> usize {
         self.runs.iter().map(|run| run.steps).sum()
     }
+}
+
+/// What a recorded agent gave to the command of its status line.
+fn status_lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path.with_extension("jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines
+        .map(|mut line: Value| line["statusline"].take())
+        .filter(Value::is_object)
+        .collect()
 }
 
 /// A row of a table.
@@ -118,6 +142,15 @@ fn generated() -> String {
             &earned.steps().to_string(),
             &earned.silent.len().to_string(),
         ]);
+    }
+    text += "\n### What a session says\n\n";
+    let said: Vec<_> = all
+        .iter()
+        .map(|(agent, earned)| (*agent, &earned.said))
+        .collect();
+    for cells in said::rows(&said) {
+        let cells: Vec<_> = cells.iter().map(String::as_str).collect();
+        text += &row(&cells);
     }
     for (agent, earned) in &all {
         describe(&mut text, agent, earned);

@@ -11,6 +11,7 @@ mod expectation;
 mod order;
 mod recording;
 mod replay;
+mod said;
 mod scene;
 mod stage;
 

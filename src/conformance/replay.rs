@@ -129,6 +129,11 @@ impl Replay {
         }
     }
 
+    /// Each record that was published.
+    pub(super) fn published(&self) -> impl Iterator<Item = &Value> {
+        self.changes.iter().map(|change| &change.session)
+    }
+
     /// What was published of the process that stands for a recorded one.
     pub(super) fn of_process(&self, recorded: u64) -> Vec<&Change> {
         let pid = self.processes[self.roles[&recorded]].id.pid;
