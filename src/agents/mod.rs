@@ -1,6 +1,6 @@
 //! Everything that is specific to an agent: one folder per agent, and one entry in [`ALL`].
 //!
-//! Data and pure functions; no IO except in an agent's `limits` and in `config_dirs`. `hook` filters events with it, the
+//! Data and pure functions; no IO except in an agent's `limits` and `trust`, and in `config_dirs`. `hook` filters events with it, the
 //! daemon interprets them and reads registries, `install` and `doctor` take the settings from it. An agent's own terms
 //! reach the core only as evidence.
 
@@ -17,6 +17,7 @@ mod neutral;
 mod opencode;
 mod report;
 mod tolerant;
+mod trust;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -30,6 +31,7 @@ pub(crate) use self::hook_command::{hook_command, quote};
 pub(crate) use self::limit_window::LimitWindow;
 pub(crate) use self::report::interpret;
 pub(crate) use self::tolerant::Text;
+pub(crate) use self::trust::{Trust, TrustChange, TrustCounts, TrustError, TrustQuery};
 use crate::event::{AgentEvent, RegistryEntry, ReportedProcess, Timing};
 use crate::limits::{FetchOutcome, Limit, Login};
 use crate::os::process::ProcessId;
@@ -369,6 +371,16 @@ const OWN_FILES: &[(&Agent, OwnFile)] = &[
 pub(crate) fn own_file(agent: &Agent) -> Option<OwnFile> {
     let (_, contents) = OWN_FILES.iter().find(|(of, _)| of.name == agent.name)?;
     Some(*contents)
+}
+
+/// The agents that keep a person's trust in hooks; not linked into the service, as [`EXTRAS`].
+const TRUSTS: &[(&Agent, &Trust)] = &[(&codex::AGENT, &codex::TRUST)];
+
+/// How this agent keeps a person's trust in hooks, if it does.
+#[must_use]
+pub(crate) fn trust(agent: &Agent) -> Option<&'static Trust> {
+    let (_, trust) = TRUSTS.iter().find(|(of, _)| of.name == agent.name)?;
+    Some(trust)
 }
 
 /// What only the command line needs of this agent.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
-use super::diff;
+use super::{diff, trust};
 use crate::agents::{self, Agent};
 use crate::config::variable;
 use crate::format;
@@ -34,6 +34,16 @@ pub(super) struct Options {
     /// Change nothing: show the differences, and the commands that would run
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+/// What `install` is called with.
+#[derive(Debug, Clone, Args)]
+pub(super) struct InstallOptions {
+    #[command(flatten)]
+    pub(super) options: Options,
+    /// Have agents that run only trusted hooks trust these, and no others
+    #[arg(long)]
+    trust: bool,
 }
 
 /// The parts that are named; any of them together.
@@ -61,10 +71,11 @@ Examples:
   agent-console install                service and hooks
   agent-console install --statusline   the status line, which shows context, cost and the account's limits
   agent-console install --hooks        hooks alone, to start the daemon by hand
+  agent-console install --trust        service and hooks; agents that run only trusted hooks trust these at once
   agent-console uninstall              takes away what it put there, and nothing else";
 
 pub(super) fn run(
-    options: &Options,
+    InstallOptions { options, trust }: &InstallOptions,
     socket: Option<&Path>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
@@ -89,18 +100,39 @@ pub(super) fn run(
     {
         writeln!(out, "{found}")?;
     }
-    let changed = options.carry_out(
+    if *trust && !hooks {
+        bail!("--trust is for hooks: add --hooks");
+    }
+    let carried_out = options.carry_out(
         parts,
         &places,
         out,
         || service::plan_install(&program, socket),
         |agent, directory| hooks::plan_install(agent, directory, &program, hooks, status_line),
-    )?;
+    );
+    let mut lines = Vec::new();
+    let trusted = if *trust {
+        trust::grant(&places, &program, options.dry_run, &mut lines)
+    } else {
+        Ok(())
+    };
+    let written = lines
+        .iter()
+        .try_for_each(|line| writeln!(out, "{}", format::sanitize(line)));
+    let changed = match (carried_out, trusted) {
+        (Ok(changed), Ok(())) => changed,
+        (Ok(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
+        (Err(error), Err(earlier)) => {
+            print_error(&earlier);
+            return Err(error);
+        }
+    };
+    written?;
     if hooks {
         for note in silences(&places) {
             writeln!(out, "{}", format::sanitize(&format!("note: {note}")))?;
         }
-        for note in notes(&changed) {
+        for note in notes(&changed, *trust) {
             writeln!(out, "note: {note}")?;
         }
     }
@@ -114,11 +146,13 @@ fn found(places: &[Place]) -> Option<String> {
     (titles.len() > 1).then(|| format!("agents: {}", titles.join(", ")))
 }
 
-/// What a person must know after the hooks at these places have changed.
-fn notes(changed: &[Place]) -> Vec<&'static str> {
+/// What a person must know after the hooks at these places have changed; `trusted`: the agents trust them.
+fn notes(changed: &[Place], trusted: bool) -> Vec<String> {
     let of = |(agent, directory): &Place| {
         let lacking = hooks::lacking(agent, directory);
-        [agent.install.after_change, lacking].into_iter().flatten()
+        let known = [agent.install.after_change, lacking].into_iter().flatten();
+        let trust = trust::note(agent).filter(|_| !trusted);
+        known.map(str::to_owned).chain(trust)
     };
     let mut notes: Vec<_> = changed.iter().flat_map(of).collect();
     notes.dedup();

@@ -24,6 +24,7 @@ mod report;
 mod status;
 mod statusline;
 mod stop;
+mod trust;
 mod uninstall;
 mod usage;
 mod wait;
@@ -165,7 +166,7 @@ enum Command {
     },
     /// Install the service files, the agents' hooks and the status line
     #[command(after_help = install::EXAMPLES)]
-    Install(install::Options),
+    Install(install::InstallOptions),
     /// Remove what `install` has installed
     #[command(after_help = uninstall::EXAMPLES)]
     Uninstall(install::Options),

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::install;
+use super::{install, trust};
 use crate::format;
 use crate::install::{hooks, service, settings};
 
@@ -30,7 +30,17 @@ pub(super) fn run(options: &install::Options, out: &mut impl Write) -> anyhow::R
     };
     let places = options.places(|agent, _| hooks::uninstall_dirs(agent));
     let settings = |agent, directory: &Path| hooks::plan_uninstall(agent, directory, in_settings);
+    let mut lines = Vec::new();
+    if parts.hooks {
+        // First: an agent lists only hooks that are there.
+        lines = trust::revoke(&places, options.dry_run);
+    }
+    // A closed pipe does not stop the work.
+    let written = lines
+        .iter()
+        .try_for_each(|line| writeln!(out, "{}", format::sanitize(line)));
     options.carry_out(parts, &places, out, service::plan_uninstall, settings)?;
+    written?;
     if options.dry_run || !(parts.hooks || parts.statusline) {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::fix::{edit, quote};
 use super::programs::own_programs;
-use super::{Check, Level, within};
+use super::{Check, Level, trust, within};
 use crate::agents::Agent;
 use crate::config::variable;
 use crate::format::error_text;
@@ -60,6 +60,8 @@ pub(super) struct Probe {
     pub(super) refusal: Option<(PathBuf, String)>,
     /// What happens because the agent lacks something that it needs for its hooks.
     pub(super) lacking: Option<&'static str>,
+    /// What the agent says of a person's trust, if it wants that and everything else is in place.
+    pub(super) trust: Option<trust::Answer>,
     pub(super) seen: Seen,
 }
 
@@ -123,12 +125,27 @@ pub(super) fn probe(agent: &'static Agent, directory: &Path, projects: &[PathBuf
         },
     };
     let refusal = file::refusal(&directory.join(agent.install.settings));
+    let trust = match &seen {
+        Seen::Settings {
+            state, programs, ..
+        } if state.missing.is_empty() && all_this(programs) => {
+            trust::probe(agent, directory, state)
+        }
+        Seen::Settings { .. } | Seen::Broken { .. } => None,
+    };
     Probe {
         agent,
         refusal: refusal.map(|(path, why)| (path, why.to_string())),
         lacking: hooks::lacking(agent, directory),
+        trust,
         seen,
     }
+}
+
+/// There are hooks, and each calls this program.
+fn all_this(programs: &[(PathBuf, Called)]) -> bool {
+    let all = programs.iter().all(|(_, called)| *called == Called::This);
+    all && !programs.is_empty()
 }
 
 fn strays(layers: &[Layer]) -> Vec<(PathBuf, PathBuf, Called)> {
@@ -225,7 +242,7 @@ pub(super) fn evaluate(probe: &Probe) -> Check {
         return check;
     };
     // Each of the two would fail.
-    if fix.starts_with(INSTALL) || fix.starts_with(INSTALL_STATUS_LINE) {
+    if [INSTALL, INSTALL_STATUS_LINE].contains(&&**fix) {
         let path = path.display();
         check.what = format!(
             "{}; {path} cannot be written ({why}): make the change that `{fix} --dry-run` shows, or where that file is generated",
@@ -313,11 +330,11 @@ fn evaluate_settings(probe: &Probe) -> Check {
     }
     let why = match status_line {
         Some((_, Called::This)) | None => {
-            let check = all_right(state, layers);
-            return match probe.lacking {
-                Some(why) => Check::note(NAME, format!("{}; {why}", check.what)),
-                None => check,
-            };
+            let mut check = all_right(state, layers);
+            if let Some(why) = probe.lacking {
+                check = Check::note(NAME, format!("{}; {why}", check.what));
+            }
+            return trust::evaluate(check, probe.agent, probe.trust.as_ref());
         }
         Some((path, Called::Nothing)) => format!("{}, which cannot be run", quote(path)),
         Some((path, Called::Other)) => format!("{}, which is not this program", quote(path)),

@@ -9,14 +9,15 @@
 //! | `config` | is the file right, is it the one the daemon reads? |
 //! | `log` | does the log reach its place? |
 //! | `hooks` | do the agents call this program? |
+//! | `trust` | do agents that want a person's trust run them? |
 //! | `latency` | what does that cost them? |
 //! | `registry` | can the agents' own registry be read? |
 //! | `sessions` | which of those that run have silent hooks? |
 //!
 //! Each file probes first, then evaluates what it saw, which is pure; what several need of the socket and the daemon is in
 //! `probe`, the commands that fix are in `fix`. Every question stands on its own, so that one that has no answer costs no
-//! other, and nothing here waits longer than [`LIMIT`] for anything. Changes nothing, except that its connection starts the
-//! daemon where a manager holds the socket, which is what shows that it would. Called by `commands::doctor`, which prints;
+//! other, and nothing here waits longer than [`LIMIT`] for anything but an agent's word on trust. Changes nothing, except
+//! that its connection starts the daemon where a manager holds the socket, which is what shows that it would. Called by `commands::doctor`, which prints;
 //! texts from outside are cleaned there.
 
 mod config;
@@ -31,6 +32,7 @@ mod registry;
 mod service;
 mod sessions;
 mod socket;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::checksum::checksum;
 use super::file::{Change, missing_directories, read};
+use super::program::in_path;
 use super::settings::{
     self, HookRequest, Parts, Request, SettingsError, StatusLineCall, StatusLineRequest, UndoRecord,
 };
 use crate::agents::{self, Agent, Install, OwnFileValues};
 use crate::config::{Config, DEFAULT_SOCKET, variable, xdg_base};
-use crate::os::program::is_program;
 
 /// The version of the record; another version's is ignored.
 const VERSION: u32 = 1;
@@ -113,7 +113,7 @@ pub(crate) fn install_dirs(agent: &Agent, is_named: bool) -> Vec<PathBuf> {
     let is_first = |directory: &Path| first.as_deref() == Some(directory);
     let mut directories = all;
     directories.retain(|directory| directory.exists() || is_set && is_first(directory));
-    if directories.is_empty() && (is_named || is_in_path(agent.program)) {
+    if directories.is_empty() && (is_named || in_path(agent.program).is_some()) {
         directories.extend(first);
     }
     directories
@@ -136,12 +136,6 @@ pub(crate) fn uninstall_dirs(agent: &Agent) -> Vec<PathBuf> {
     });
     extend(&mut directories, recorded);
     directories
-}
-
-fn is_in_path(name: &str) -> bool {
-    let search = variable("PATH").unwrap_or_default();
-    std::env::split_paths(&search)
-        .any(|directory| directory.is_absolute() && is_program(&directory.join(name)))
 }
 
 /// Plans the change that puts the hooks, if `hooks`, and the status line, if the agent has one, calling `program`, into

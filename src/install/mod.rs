@@ -5,6 +5,7 @@
 //! | [`mod@file`] | one file's change: planned, shown as a diff, carried out atomically |
 //! | [`settings`] | an agent's settings as text: what is ours in, what is ours out; pure |
 //! | [`hooks`] | which files that concerns, and what is remembered to undo it byte for byte |
+//! | [`trust`] | the trust in hooks that some agents want from a person: asked for, given, taken back through the agent |
 //! | [`layers`] | other settings that count for an agent, and whether they keep its hooks from running |
 //! | [`plan`] | files and commands, in order; how the service stands |
 //! | [`service`] | which manager there is, and its plan |
@@ -28,3 +29,4 @@ pub(crate) mod settings;
 pub(crate) mod socket;
 pub(crate) mod stamp;
 pub(crate) mod systemd;
+pub(crate) mod trust;

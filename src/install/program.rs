@@ -28,6 +28,15 @@ pub(crate) fn path() -> anyhow::Result<PathBuf> {
     Ok(choose(running, variable("PATH").as_deref()))
 }
 
+/// The program of this name in `PATH`. Directories there that depend on the current one do not count.
+#[must_use]
+pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
+    let search = variable("PATH")?;
+    let directories = std::env::split_paths(&search).filter(|directory| directory.is_absolute());
+    let mut programs = directories.map(|directory| directory.join(name));
+    programs.find(|program| is_program(program))
+}
+
 /// What the service's files start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServiceProgram {

@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::reexec::{self, this_test};
-use crate::support::{Place, broken_pipe, program, service, until};
+use crate::support::{Place, broken_pipe, program, service, until, write_codex};
 
 mod agents;
 mod home;
@@ -19,6 +19,7 @@ mod places;
 #[cfg(target_os = "linux")]
 mod socket;
 mod status_line;
+mod trust;
 mod units;
 
 use home::{as_user, listing};

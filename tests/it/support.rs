@@ -65,6 +65,18 @@ pub fn write_program(path: &Path, text: &str) {
     assert!(shell.wait().unwrap().success());
 }
 
+/// A stand-in for Codex in this directory of programs: its app server, which keeps a person's trust in hooks.
+#[track_caller]
+pub fn write_codex(programs: &Path) {
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/stand_in/codex-app-server.py"
+    );
+    let call = "app-server --listen stdio://";
+    let text = format!("#!/bin/sh\n[ \"$*\" = '{call}' ] && exec python3 '{script}'\n");
+    write_program(&programs.join("codex"), &text);
+}
+
 /// The file that a process runs.
 #[cfg(target_os = "linux")]
 #[track_caller]

@@ -1,12 +1,14 @@
 //! Codex CLI: its hooks, its lock files and its rollouts, as observed with 0.171.0.
 //!
-//! Pure. A terminal's Codex either runs its conversations itself, or is a client of one app server that runs those of all
+//! Pure, except for what asks Codex for a person's trust in hooks. A terminal's Codex either runs its conversations itself, or is a client of one app server that runs those of all
 //! terminals. Other modules use [`AGENT`].
 
+mod app_server;
 mod events;
 mod files;
 mod payload;
 mod rollout;
+mod trust;
 
 use serde_json::value::RawValue;
 
@@ -17,6 +19,7 @@ use super::{
 };
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
+pub(super) use trust::TRUST;
 
 const PROGRAM: &str = "codex";
 
@@ -76,9 +79,7 @@ pub(super) static AGENT: Agent = Agent {
         events: EVENTS,
         switches: &[],
         layers: None,
-        after_change: Some(
-            "Codex runs no hook that you have not trusted: start it once and choose `Trust all`, or review them with `/hooks`",
-        ),
+        after_change: None,
         needed: None,
     },
     resume,

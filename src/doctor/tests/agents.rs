@@ -20,6 +20,7 @@ fn every_event_calls_this_program_or_the_installer_is_named() {
         agent: DEFAULT,
         refusal: None,
         lacking: None,
+        trust: None,
         seen,
     };
     let evaluate_all =

@@ -196,6 +196,12 @@ const TRIED: &[(&str, &str, usize, &str)] = &[
         1,
         "a_socket_open_to_others_is_closed",
     ),
+    (
+        "trust.rs",
+        "INSTALL_TRUST",
+        1,
+        "hooks_that_the_agent_does_not_trust_are_trusted",
+    ),
 ];
 
 /// Every file below `directory` whose name ends in `.rs`.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::fixture::Fixture;
 use super::named;
-use crate::support::{copy, program, until};
+use crate::support::{copy, program, until, write_codex};
 
 #[test]
 fn hooks_that_are_missing_or_call_something_else_are_installed() {
@@ -264,4 +264,55 @@ fn a_file_of_the_installers_own_is_written_anew() {
     fixture.sh(check()["fix"].as_str().unwrap());
     assert_eq!(fs::read_to_string(&file).unwrap(), written);
     assert_eq!(check()["level"], "ok", "{}", check());
+}
+
+/// Of an agent that runs only hooks that a person trusts.
+#[test]
+fn hooks_that_the_agent_does_not_trust_are_trusted() {
+    let fixture = Fixture::hooked();
+    let directory = fixture.0.path().join("home/.codex");
+    fs::create_dir(&directory).unwrap();
+    write_codex(&fixture.0.path().join("bin"));
+    fixture.sh("agent-console install --hooks");
+    let check = || {
+        let output = fixture.doctor(&["--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let is_it = |check: &&serde_json::Value| {
+            check["name"] == "hooks" && check["what"].as_str().unwrap().contains(".codex")
+        };
+        checks.iter().find(is_it).unwrap().clone()
+    };
+    let is = |level: &str, what: &str| {
+        let check = check();
+        assert_eq!(check["level"], level, "{check}");
+        assert!(check["what"].as_str().unwrap().contains(what), "{check}");
+        check
+    };
+    let untrusted = is("wrong", "Codex CLI does not trust 13 of 13 hooks");
+    assert_eq!(untrusted["fix"], "agent-console install --hooks --trust");
+    fixture.sh(untrusted["fix"].as_str().unwrap());
+    is("ok", "and Codex CLI trusts all 13 hooks");
+
+    let file = directory.join("hooks.json");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(
+        &file,
+        text.replacen("\"timeout\"", "\"more\": 1, \"timeout\"", 1),
+    )
+    .unwrap();
+    let changed = "does not trust 1 of 13 hooks, 1 of them changed since you did";
+    let fix = is("wrong", changed)["fix"].clone();
+    fixture.sh(fix.as_str().unwrap());
+    is("ok", "trusts all 13 hooks");
+
+    for (mode, what) in [
+        ("off", "13 of 13 hooks are switched off in Codex CLI"),
+        ("ends", "is not known: `codex app-server` ended"),
+        ("silent", "did not answer within 5 s"),
+    ] {
+        fs::write(directory.join("mode"), mode).unwrap();
+        let check = is("note", what);
+        assert_eq!(check.get("fix"), None, "{check}");
+    }
 }
