@@ -3,7 +3,7 @@
 use super::*;
 
 /// What people have in an agent's configuration directory; `None`: no such file.
-const AGENTS: [(&str, &str, Option<&str>); 4] = [
+const AGENTS: [(&str, &str, Option<&str>); 5] = [
     (".claude", "settings.json", Some(SETTINGS[1])),
     (
         ".gemini",
@@ -12,6 +12,7 @@ const AGENTS: [(&str, &str, Option<&str>); 4] = [
     ),
     (".copilot", "hooks/agent-console.json", None),
     (".config/opencode", "plugins/agent-console.js", None),
+    (".codex", "hooks.json", None),
 ];
 
 /// A place whose home has the directory of each agent.
@@ -39,7 +40,13 @@ fn every_agent_that_is_there_gets_its_hooks_and_loses_them() {
     place.ok(&["install", "--hooks", "--dry-run"]);
     assert_eq!(listing(place.path()), before);
     let said = place.ok(&["install", "--hooks"]);
-    for title in ["Claude Code", "Gemini CLI", "Copilot CLI", "opencode"] {
+    for title in [
+        "Claude Code",
+        "Gemini CLI",
+        "Copilot CLI",
+        "opencode",
+        "Codex CLI",
+    ] {
         assert!(said.lines().next().unwrap().contains(title), "{said}");
     }
     for agent in 0..AGENTS.len() {
@@ -93,7 +100,11 @@ fn an_agent_works_on_when_the_program_is_gone() {
             fs::remove_file(&copy).unwrap();
         }
         let mut ran = 0;
-        for (agent, shell, key) in [(1, "bash", "command"), (2, "bash", "bash")] {
+        for (agent, shell, key) in [
+            (1, "bash", "command"),
+            (2, "bash", "bash"),
+            (4, "sh", "command"),
+        ] {
             // As the agent reads it, without the comments.
             let text = fs::read_to_string(file(&place, agent)).unwrap();
             let text = text.replace("// theme", "").replace(", /* last */", "");
@@ -113,7 +124,7 @@ fn an_agent_works_on_when_the_program_is_gone() {
                 ran += 1;
             }
         }
-        assert!(ran > 15, "{ran}");
+        assert!(ran > 28, "{ran}");
     }
 }
 
