@@ -180,11 +180,14 @@ pub enum TurnEvent {
         /// About which tool; `None`: about none.
         tool: Option<Tool>,
     },
-    /// A reminder that it waits for a person, without what for.
-    AskReminded,
+    /// A reminder that it waits for a person, without about which tool.
+    AskReminded {
+        /// `None`: it does not say what for.
+        waiting_for: Option<WaitingFor>,
+    },
     /// A person has answered, and the turn goes on.
     Answered {
-        /// The agent's id of the request; `None`: all that this agent or subagent has asked without a tool.
+        /// The agent's id of the request; `None`: all that this agent or subagent has asked.
         id: Option<Box<str>>,
     },
     /// A request to the model has failed, and is tried again.

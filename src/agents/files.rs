@@ -1,4 +1,4 @@
-//! What reads an agent's own files: transcripts, locks, states. In general terms, the same for every agent.
+//! What reads an agent's own files: transcripts, locks, states, sockets. In general terms, the same for every agent.
 //!
 //! A [`FileReader`] is an agent's: it decides which files matter and what a change of one means, and does no IO. The
 //! daemon watches the files for it, hands in each change as a [`FileChange`], and carries out the [`FileRequest`]s that
@@ -46,7 +46,15 @@ pub(crate) enum FileRequest {
         /// Where to begin if the file exists already.
         from: LinesFrom,
     },
-    /// Watch this directory or file no longer.
+    /// Connect to this socket, which speaks the WebSocket protocol (RFC 6455), and send these messages:
+    /// [`FileChange::Message`], [`FileChange::Disconnected`]. Once connected, a second request changes nothing.
+    Connect {
+        /// Absolute.
+        path: PathBuf,
+        /// What is sent first.
+        greeting: Vec<String>,
+    },
+    /// Watch this directory or file no longer, or end the connection to this socket.
     Forget(PathBuf),
     /// Hand this to the core.
     Report(Box<Report>),
@@ -72,6 +80,10 @@ pub(crate) enum FileChange<'a> {
     Contents(&'a Path, &'a [u8]),
     /// A whole line, at most 1 MiB, without its end. A longer one is left out.
     Line(&'a Path, &'a [u8]),
+    /// A text from a socket, at most 1 MiB.
+    Message(&'a [u8]),
+    /// There is no connection to a socket, or none any more.
+    Disconnected(&'a Path),
 }
 
 /// What the operating system knows, at the moment of the question.

@@ -7,6 +7,7 @@
 //! | `mark` | what the person, or the recorder, did |
 //! | `hook` | the payload of a hook or the event of a plugin, of the process `pid`; `event`: its name, where the payload has none; `attended` |
 //! | `path`, `line` | a new line of a file |
+//! | `path`, `message` | a message of a socket |
 //! | `path`, `change`, `text` | a file was made or replaced (`create`, `to`) or removed (`delete`); its text, if it was read |
 //!
 //! `NAME.expected.json` is written down from what was done, never from what the daemon makes of it. A step holds from
@@ -40,6 +41,7 @@ pub(super) struct Fact {
     pub(super) attended: Option<bool>,
     pub(super) path: Option<String>,
     pub(super) line: Option<Value>,
+    pub(super) message: Option<Value>,
     pub(super) change: Option<String>,
     pub(super) text: Option<String>,
 }
@@ -124,6 +126,8 @@ pub(super) struct Expected {
     /// The agent's, with which the run was recorded.
     pub(super) version: String,
     pub(super) processes: Vec<Process>,
+    /// The program of the processes that run others' conversations, below the configuration directory.
+    pub(super) engine: Option<String>,
     pub(super) engine_exited: Option<u64>,
     pub(super) steps: Vec<Step>,
 }

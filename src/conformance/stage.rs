@@ -43,6 +43,7 @@ pub(super) struct Stage<'a> {
     directories: Vec<(PathBuf, IsWanted)>,
     whole: BTreeSet<PathBuf>,
     growing: BTreeSet<PathBuf>,
+    connected: BTreeSet<PathBuf>,
     /// The files that exist, below the configuration directory.
     files: BTreeMap<PathBuf, Option<String>>,
     /// Processes that run conversations of others' terminals.
@@ -78,6 +79,7 @@ impl<'a> Stage<'a> {
             directories: Vec::new(),
             whole: BTreeSet::new(),
             growing: BTreeSet::new(),
+            connected: BTreeSet::new(),
             files: BTreeMap::new(),
             engines: engines(scene),
             watched: BTreeSet::new(),
@@ -132,6 +134,11 @@ impl<'a> Stage<'a> {
                 .cloned();
             if let Some(path) = followed {
                 self.changed(FileChange::Line(&path, text.as_bytes()));
+            }
+        } else if let (Some(path), Some(message)) = (&line.path, &line.message) {
+            let path = self.config_dir.join(path);
+            if self.connected.contains(&path) {
+                self.changed(FileChange::Message(message.to_string().as_bytes()));
             }
         } else if let (Some(path), Some(change)) = (&line.path, &line.change) {
             self.file(path, change, line.text.as_deref());
@@ -255,7 +262,9 @@ impl<'a> Stage<'a> {
                     }
                 }
                 FileRequest::Lines { path, .. } => _ = self.growing.insert(path),
+                FileRequest::Connect { path, .. } => _ = self.connected.insert(path),
                 FileRequest::Forget(path) => {
+                    self.connected.remove(&path);
                     self.growing.remove(&path);
                     self.whole.remove(&path);
                     self.directories.retain(|(directory, _)| *directory != path);
@@ -406,7 +415,12 @@ impl System for Stage<'_> {
             .running()
             .into_iter()
             .map(|pid| (pid, self.arguments(pid)));
-        let server = vec![self.agent.program.to_owned(), "app-server".to_owned()];
+        let engine = self.scene.expected.engine.as_deref();
+        let engine = self.config_dir.join(engine.unwrap_or(self.agent.program));
+        let server = vec![
+            engine.to_string_lossy().into_owned(),
+            "app-server".to_owned(),
+        ];
         let engines = self.engines.iter().map(|pid| (*pid, server.clone()));
         let names = [self.agent.program.to_owned()];
         let all = terminals.chain(engines);

@@ -147,7 +147,7 @@ fn turn_event(name: &str, payload: &Payload, at: u64) -> Option<TurnEvent> {
                 | "agent_needs_input"
                 | "elicitation_dialog"
                 | "elicitation_url_dialog",
-            ) => TurnEvent::AskReminded,
+            ) => TurnEvent::AskReminded { waiting_for: None },
             Some("idle_prompt") => TurnEvent::IdleReminded,
             _ => return None,
         },

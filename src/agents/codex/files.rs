@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::files::{FileChange, FileReader, FileRequest, LinesFrom, RunningProcess, System};
 use super::super::tolerant::object;
+use super::control::Control;
 use super::events::{failure, plan};
 use super::rollout::{Line, Payload};
 use super::{AGENT, is_engine, is_terminal};
@@ -87,6 +88,7 @@ pub(super) struct Files {
     threads: Vec<Thread>,
     /// Whether these processes are app servers.
     processes: Vec<(ReportedProcess, bool)>,
+    control: Control,
 }
 
 impl FileReader for Files {
@@ -123,6 +125,11 @@ impl FileReader for Files {
                     .map(|(thread, line)| thread.read(&line, at));
                 reports.map_or_else(Vec::new, requests)
             }
+            FileChange::Message(text) => self.said(text, at),
+            FileChange::Disconnected(path) => {
+                self.control.disconnected(path);
+                Vec::new()
+            }
             FileChange::Removed(_) | FileChange::Contents(..) => Vec::new(),
         }
     }
@@ -138,6 +145,9 @@ impl FileReader for Files {
             event.kind,
             EventKind::SessionSeen | EventKind::Turn(TurnEvent::PromptSubmitted { .. })
         );
+        if let Some(subagent) = &event.subagent {
+            self.control.has_subagent(&id, subagent);
+        }
         let transcript = event.transcript.as_deref().map(PathBuf::from);
         let config_dir = report.config_dir.as_deref().map(PathBuf::from);
         let is_shared = report
@@ -173,7 +183,11 @@ impl FileReader for Files {
         }
         let own = config_dir.map(|directory| directory.join("sessions"));
         let rollout = transcript.filter(|path| own.is_some_and(|own| is_rollout(path, &own)));
-        rollout.map_or_else(Vec::new, |path| thread.follow(path, LinesFrom::End))
+        let mut found = rollout.map_or_else(Vec::new, |path| thread.follow(path, LinesFrom::End));
+        if is_shared && is_prompt {
+            found.extend(self.listen(place, system));
+        }
+        found
     }
 }
 
@@ -246,7 +260,40 @@ impl Files {
         }
         let mut found = requests(vec![report]);
         found.extend(thread.find_rollout(at, system));
+        if is_shared {
+            found.extend(self.listen(place, system));
+        }
         found
+    }
+
+    /// Connects to the app server that runs this conversation, unless that is done.
+    fn listen(&mut self, place: usize, system: &dyn System) -> Option<FileRequest> {
+        let thread = self.threads.get(place)?;
+        if !self.control.lacks(&thread.config_dir) {
+            return None;
+        }
+        let engines = system.processes_of(is_engine);
+        let runs_it = |one: &&RunningProcess| {
+            Some(one.info.id) == thread.process.and_then(ReportedProcess::id)
+        };
+        let engine = engines.iter().find(runs_it)?;
+        self.control.connect(&thread.config_dir, engine)
+    }
+
+    /// The app server has said something.
+    fn said(&mut self, text: &[u8], at: u64) -> Vec<FileRequest> {
+        let Some(said) = self.control.read(text) else {
+            return Vec::new();
+        };
+        let thread = self.threads.iter().find(|thread| thread.id == said.thread);
+        let report = thread.map(|thread| {
+            let mut report = thread.report(at, said.name, EventKind::Turn(said.event));
+            if let Some(event) = &mut report.event {
+                event.subagent = said.subagent;
+            }
+            report
+        });
+        requests(report.into_iter().collect())
     }
 
     /// A conversation was left.
@@ -268,6 +315,11 @@ impl Files {
             found = requests(vec![thread.report(at, "lock: removed", ended)]);
         }
         found.extend(thread.rollout.map(FileRequest::Forget));
+        let directory = &thread.config_dir;
+        let is_used = |other: &Thread| other.is_shared && other.config_dir == *directory;
+        if !self.threads.iter().any(is_used) {
+            found.extend(self.control.leave(directory));
+        }
         found
     }
 

@@ -4,6 +4,7 @@
 //! terminals. Other modules use [`AGENT`].
 
 mod app_server;
+mod control;
 mod events;
 mod files;
 mod payload;

@@ -109,7 +109,9 @@ fn turn_event(name: &str, payload: &Payload) -> Option<TurnEvent> {
                 waiting_for: WaitingFor::Permission,
                 tool: payload.message.get().map(described),
             },
-            Some("elicitation_dialog") => TurnEvent::AskReminded,
+            Some("elicitation_dialog") => TurnEvent::AskReminded {
+                waiting_for: Some(WaitingFor::Answer),
+            },
             _ => return None,
         },
         _ => return None,

@@ -61,6 +61,8 @@ impl FileReader for Files {
             }
             FileChange::Contents(..)
             | FileChange::Line(..)
+            | FileChange::Message(_)
+            | FileChange::Disconnected(_)
             | FileChange::Appeared(_)
             | FileChange::Removed(_) => Vec::new(),
         }

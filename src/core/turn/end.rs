@@ -69,13 +69,13 @@ impl Turn {
             | TurnEvent::Active
             | TurnEvent::Retrying { .. } => (AFTERMATH_MS, Some(timing.race_ms)),
             TurnEvent::Ended { .. } | TurnEvent::Failed { .. } => (AFTERMATH_MS, None),
+            TurnEvent::Answered { .. } => (timing.race_ms, Some(timing.race_ms)),
             TurnEvent::ToolStarted { .. } => (timing.race_ms, None),
             TurnEvent::PromptSubmitted { .. }
             | TurnEvent::SubagentStarted
             | TurnEvent::SubagentEnded
             | TurnEvent::Asked { .. }
-            | TurnEvent::AskReminded
-            | TurnEvent::Answered { .. }
+            | TurnEvent::AskReminded { .. }
             | TurnEvent::TaskStarted(_)
             | TurnEvent::TaskEnded(_)
             | TurnEvent::Status(_)

@@ -86,8 +86,8 @@ impl Turn {
                 };
                 self.asked(asked, attended)
             }
-            TurnEvent::AskReminded if !attended => Rule::NobodyToAsk,
-            TurnEvent::AskReminded => self.ask_reminded(at),
+            TurnEvent::AskReminded { .. } if !attended => Rule::NobodyToAsk,
+            TurnEvent::AskReminded { waiting_for } => self.ask_reminded(waiting_for, at),
             TurnEvent::Answered { id } => {
                 if !self.answers_result(id.as_deref()) {
                     self.mark_active(subagent, prompt_id, at, timing);
@@ -231,13 +231,13 @@ impl Turn {
         put(&mut self.pending, prompt);
     }
 
-    fn ask_reminded(&mut self, at: u64) -> Rule {
+    fn ask_reminded(&mut self, waiting_for: Option<WaitingFor>, at: u64) -> Rule {
         if !self.pending.is_empty() {
             Rule::ReminderKnown
         } else if self.reminder == Reminder::Closed && self.tool_calls.is_empty() {
             Rule::ReminderLate
         } else {
-            self.pending.push(self.infer_prompt(None, at));
+            self.pending.push(self.infer_prompt(waiting_for, at));
             Rule::AskReminded
         }
     }
@@ -353,7 +353,7 @@ fn shows_work(event: &TurnEvent) -> Option<bool> {
         | TurnEvent::Answered { .. } => Some(false),
         TurnEvent::PromptSubmitted { .. }
         | TurnEvent::SubagentEnded
-        | TurnEvent::AskReminded
+        | TurnEvent::AskReminded { .. }
         | TurnEvent::Compacted
         | TurnEvent::IdleReminded
         | TurnEvent::Interrupted

@@ -1,8 +1,9 @@
 //! The files of agents' own that say what their hooks do not: passes each change to the agent's [`FileReader`], and carries
 //! out what it asks for.
 //!
-//! Which files matter and what they mean is `agents/`'s; how they are watched, [`watcher`]'s. What a reader reports goes
-//! to the core as [`Input::Observed`](crate::core::Input::Observed). Called by the loop.
+//! Which files matter and what they mean is `agents/`'s; how they are watched, [`watcher`]'s, and how sockets are read,
+//! [`sockets`]'. What a reader reports goes to the core as [`Input::Observed`](crate::core::Input::Observed). Called by
+//! the loop.
 
 mod changes;
 mod follower;
@@ -10,12 +11,14 @@ mod follower;
 mod inotify;
 #[cfg(target_os = "macos")]
 mod kqueue;
+mod sockets;
 mod system;
 mod watcher;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use self::sockets::Sockets;
 use self::system::ProcessTable;
 use self::watcher::{Found, Watcher};
 use crate::agents::config_dirs::{config_dirs, is_same_directory};
@@ -41,6 +44,7 @@ struct Reader {
 pub(super) struct AgentFiles {
     readers: Vec<Reader>,
     watcher: Watcher,
+    sockets: Sockets,
     /// What the core has not been given yet.
     reports: VecDeque<Report>,
 }
@@ -58,6 +62,7 @@ impl AgentFiles {
         let mut files = Self {
             readers: with_files.collect(),
             watcher: Watcher::new(),
+            sockets: Sockets::default(),
             reports: VecDeque::new(),
         };
         files.open_configured(config);
@@ -112,7 +117,10 @@ impl AgentFiles {
 
     /// Waits for a change and reads it, a bounded piece; [`Self::try_next`] has what was reported then.
     pub(super) async fn changed(&mut self) {
-        let found = self.watcher.next().await;
+        let found = tokio::select! {
+            found = self.watcher.next() => found,
+            found = self.sockets.next() => found,
+        };
         self.take(found);
     }
 
@@ -144,8 +152,12 @@ impl AgentFiles {
                 }
                 FileRequest::Whole(path) => self.watcher.whole(place, path),
                 FileRequest::Lines { path, from } => self.watcher.lines(place, path, from),
+                FileRequest::Connect { path, greeting } => {
+                    self.sockets.connect(place, path, greeting)
+                }
                 FileRequest::Forget(path) => {
                     self.watcher.forget(place, &path);
+                    self.sockets.forget(place, &path);
                     Vec::new()
                 }
                 FileRequest::Report(report) => {

@@ -54,6 +54,8 @@ pub(super) enum Change {
     Removed(PathBuf),
     Contents(PathBuf, Vec<u8>),
     Line(PathBuf, Vec<u8>),
+    Message(Vec<u8>),
+    Disconnected(PathBuf),
 }
 
 impl Change {
@@ -63,6 +65,8 @@ impl Change {
             Self::Removed(path) => FileChange::Removed(path),
             Self::Contents(path, contents) => FileChange::Contents(path, contents),
             Self::Line(path, line) => FileChange::Line(path, line),
+            Self::Message(text) => FileChange::Message(text),
+            Self::Disconnected(path) => FileChange::Disconnected(path),
         }
     }
 }

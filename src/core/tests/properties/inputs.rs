@@ -132,7 +132,7 @@ fn turn_event() -> impl Strategy<Value = TurnEvent> {
             waiting_for,
             tool: (waiting_for == WaitingFor::Permission).then(bash),
         }),
-        1 => Just(TurnEvent::AskReminded),
+        1 => Just(TurnEvent::AskReminded { waiting_for: None }),
         1 => Just(TurnEvent::Answered { id: None }),
         1 => name(&["r1", "r2"]).prop_map(|id| TurnEvent::Answered { id }),
         1 => name(&["r1", "r2"]).prop_map(|id| TurnEvent::Asked {

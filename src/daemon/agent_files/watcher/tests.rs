@@ -31,6 +31,7 @@ fn words(found: &Found) -> String {
         Change::Removed(path) => format!("removed {}", name(path)),
         Change::Contents(path, contents) => format!("contents {} {}", name(path), text(contents)),
         Change::Line(path, line) => format!("line {} {}", name(path), text(line)),
+        Change::Message(_) | Change::Disconnected(_) => panic!("{found:?}"),
     }
 }
 
