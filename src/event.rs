@@ -119,6 +119,30 @@ pub struct AgentEvent {
     pub kind: EventKind,
 }
 
+impl AgentEvent {
+    /// An event of which nothing else is known.
+    #[must_use]
+    pub fn new(name: impl Into<Cow<'static, str>>, kind: EventKind) -> Self {
+        Self {
+            name: name.into(),
+            session_id: None,
+            cwd: None,
+            permission_mode: None,
+            model: None,
+            title: None,
+            subagent: None,
+            prompt_id: None,
+            context_percent: None,
+            cost_usd: None,
+            limits: Vec::new(),
+            attended: None,
+            transcript: None,
+            question: None,
+            kind,
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventKind {

@@ -15,9 +15,13 @@ mod hook_command;
 mod limit_window;
 mod neutral;
 mod opencode;
+mod prompt_mode;
+mod question;
 mod report;
 mod tolerant;
+mod tool_input;
 mod trust;
+mod turn_failure;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;

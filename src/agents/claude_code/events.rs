@@ -4,7 +4,9 @@
 
 use std::borrow::Cow;
 
-use super::payload::{Payload, Question};
+use super::super::question;
+use super::super::turn_failure::turn_failure;
+use super::payload::Payload;
 use super::prompt;
 use super::schedule;
 use crate::event::{
@@ -12,7 +14,7 @@ use crate::event::{
     TurnEvent,
 };
 use crate::os::local_time::local_time;
-use crate::protocol::{NAME_LIMIT, QUESTION_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
+use crate::protocol::{NAME_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
 
 /// The names of all hook events of 2.1.330, from its published types and documentation.
 const KNOWN: &[&str] = &[
@@ -153,7 +155,7 @@ fn turn_event(name: &str, payload: &Payload, at: u64) -> Option<TurnEvent> {
         },
         "Stop" => turn_ended(payload, at),
         "StopFailure" => TurnEvent::Failed {
-            error: failure(payload.error.get()),
+            error: turn_failure(payload.error.get()),
         },
         _ => return None,
     })
@@ -207,73 +209,16 @@ fn waiting_for(payload: &Payload) -> WaitingFor {
 /// What the agent asks a person: the questions with their options, or a plan's first line.
 fn question(payload: &Payload) -> Option<Box<str>> {
     let input = &payload.tool_input.0;
-    let question = |question: &Question| {
-        let labels = question.options.0.iter().filter_map(|one| one.label.get());
-        let labels: Vec<_> = labels.collect();
-        let text = question.question.get()?;
-        Some(match labels.as_slice() {
-            [] => text.to_owned(),
-            labels => format!("{text} ({})", labels.join(" / ")),
-        })
-    };
-    let text = match payload.tool_name.get()? {
-        "AskUserQuestion" => {
-            let questions: Vec<_> = input.questions.0.iter().filter_map(question).collect();
-            questions.join(" · ")
-        }
-        "ExitPlanMode" => {
-            let lines = input.plan.get()?.lines();
-            // Without the marks of a heading.
-            let mut lines = lines.map(|line| line.trim_start_matches(['#', ' ']));
-            lines.find(|line| !line.is_empty())?.to_owned()
-        }
-        _ => return None,
-    };
-    (!text.is_empty()).then(|| one_line(&text, QUESTION_LIMIT).into())
+    match payload.tool_name.get()? {
+        "AskUserQuestion" => question::question(&input.questions),
+        "ExitPlanMode" => question::plan(input.plan.get()?),
+        _ => None,
+    }
 }
 
-/// The tool, with the field of its input that identifies the call for a person.
 fn tool(payload: &Payload) -> Tool {
     let input = &payload.tool_input.0;
-    let path = input.file_path.get().or(input.notebook_path.get());
-    let detail = input
-        .command
-        .get()
-        .or_else(|| path.map(|path| below(path, payload.cwd.get())))
-        .or(input.pattern.get())
-        .or(input.url.get())
-        .or(input.query.get())
-        .or_else(|| input.path.get().map(|path| below(path, payload.cwd.get())))
-        .or(input.description.get());
-    Tool {
-        name: one_line(payload.tool_name.get().unwrap_or("tool"), TEXT_LIMIT).into(),
-        detail: detail.map(|detail| one_line(detail, TEXT_LIMIT).into()),
-    }
-}
-
-/// `path`, relative to `directory` if it lies below it.
-fn below<'a>(path: &'a str, directory: Option<&str>) -> &'a str {
-    directory
-        .and_then(|directory| path.strip_prefix(directory))
-        .and_then(|rest| rest.strip_prefix('/'))
-        .unwrap_or(path)
-}
-
-/// The message for people about the `error` of a `StopFailure`.
-fn failure(error: Option<&str>) -> Box<str> {
-    match error {
-        Some("rate_limit") => "rate limited".into(),
-        Some("overloaded") => "the service is overloaded".into(),
-        Some("authentication_failed") => "authentication failed".into(),
-        Some("oauth_org_not_allowed") => "organisation not allowed".into(),
-        Some("billing_error") => "billing error".into(),
-        Some("invalid_request") => "invalid request".into(),
-        Some("model_not_found") => "model not found".into(),
-        Some("server_error") => "the service failed".into(),
-        Some("max_output_tokens") => "output limit reached".into(),
-        None | Some("" | "unknown") => "the turn failed".into(),
-        Some(other) => one_line(other, TEXT_LIMIT).into(),
-    }
+    input.tool(payload.tool_name.get(), payload.cwd.get())
 }
 
 #[cfg(test)]

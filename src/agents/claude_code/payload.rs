@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::super::allow_list::allow_list;
 use super::super::tolerant::{List, Number, Part, Text, Time, object};
+use super::super::tool_input::ToolInput;
 use super::prompt::Prompt;
 
 /// The longest working directory kept, in bytes: Linux's `PATH_MAX`.
@@ -15,10 +16,6 @@ const CWD_LIMIT: usize = 4096;
 
 /// The most background tasks, and the most scheduled prompts, that are kept of an event.
 const MAX_TASKS: usize = 32;
-
-/// The most questions of one call of `AskUserQuestion`, and the most options of one, that are kept: as many as it may have.
-const MAX_QUESTIONS: usize = 4;
-const MAX_CHOICES: usize = 4;
 
 allow_list! {
     /// A hook's event, which has a `hook_event_name`, or a status line.
@@ -46,31 +43,6 @@ allow_list! {
         context_window: Part<ContextWindow>,
         cost: Part<Cost>,
         rate_limits: Part<RateLimits>,
-    }
-
-    /// The fields of a tool's input that identify the call for a person.
-    ToolInput {
-        command: Text<256>,
-        file_path: Text<512>,
-        notebook_path: Text<512>,
-        path: Text<512>,
-        pattern: Text<256>,
-        url: Text<256>,
-        query: Text<256>,
-        description: Text<256>,
-        /// Of `AskUserQuestion`.
-        questions: List<Question, MAX_QUESTIONS>,
-        /// Of `ExitPlanMode`.
-        plan: Text<256>,
-    }
-
-    Question {
-        question: Text<256>,
-        options: List<Choice, MAX_CHOICES>,
-    }
-
-    Choice {
-        label: Text<64>,
     }
 
     BackgroundTask {

@@ -6,7 +6,6 @@
 //! terminals. Which terminal shows which conversation no file says: it is the newest one that shows no other. Called by
 //! the daemon.
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -583,21 +582,8 @@ impl Thread {
                 ProcessRole::Own
             },
             event: Some(AgentEvent {
-                name: Cow::Borrowed(name),
                 session_id: Some(self.id.clone()),
-                cwd: None,
-                permission_mode: None,
-                model: None,
-                title: None,
-                subagent: None,
-                prompt_id: None,
-                context_percent: None,
-                cost_usd: None,
-                limits: Vec::new(),
-                attended: None,
-                transcript: None,
-                question: None,
-                kind,
+                ..AgentEvent::new(name, kind)
             }),
         }
     }

@@ -4,14 +4,11 @@
 //! output and whole prompts must never be added.
 
 use super::super::allow_list::allow_list;
-use super::super::tolerant::{List, Part, Text};
+use super::super::question::Questions;
+use super::super::tolerant::{Part, Text};
 
 /// The longest path kept, in bytes: Linux's `PATH_MAX`.
 const PATH_LIMIT: usize = 4096;
-
-/// The most questions of one call of `request_user_input`, and the most options of one, that are kept.
-const MAX_QUESTIONS: usize = 4;
-const MAX_OPTIONS: usize = 4;
 
 allow_list! {
     /// One event.
@@ -47,15 +44,6 @@ allow_list! {
         query: Text<256>,
         url: Text<256>,
         description: Text<256>,
-        questions: List<Question, MAX_QUESTIONS>,
-    }
-
-    Question {
-        question: Text<512>,
-        options: List<Choice, MAX_OPTIONS>,
-    }
-
-    Choice {
-        label: Text<64>,
+        questions: Questions,
     }
 }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::super::question::plan;
 use super::payload::Payload;
 use crate::event::{AgentEvent, EventKind, PromptOrigin, Tool, TurnEvent};
 use crate::protocol::{NAME_LIMIT, QUESTION_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
@@ -148,17 +149,11 @@ fn asked(payload: &Payload, waiting_for: WaitingFor) -> TurnEvent {
 /// What the agent asks a person: the question, or a plan's first line.
 fn question(payload: &Payload) -> Option<Box<str>> {
     let arguments = &payload.tool_args.0;
-    let text = match payload.tool_name.get()? {
-        "ask_user" => arguments.message.get()?,
-        "exit_plan_mode" => {
-            let lines = arguments.summary.get()?.lines();
-            // Without the marks of a heading.
-            let mut lines = lines.map(|line| line.trim_start_matches(['#', ' ']));
-            lines.find(|line| !line.is_empty())?
-        }
-        _ => return None,
-    };
-    Some(one_line(text, QUESTION_LIMIT).into())
+    match payload.tool_name.get()? {
+        "ask_user" => arguments.message.one_line(QUESTION_LIMIT),
+        "exit_plan_mode" => plan(arguments.summary.get()?),
+        _ => None,
+    }
 }
 
 /// The tool, with the argument that identifies the call for a person.

@@ -11,6 +11,7 @@ mod session;
 
 use serde_json::{Map, Value, json};
 
+use super::prompt_mode::is_prompt_mode;
 use super::tolerant::object;
 use super::{
     Agent, ConfigDir, HookProcess, Install, InstallForm, OwnFileValues, Variables, hook_command,
@@ -122,13 +123,6 @@ fn is_program(names: &[String], arguments: &[String]) -> bool {
 /// Terminal sessions name their launcher; `copilot -p` does not, but may inherit the name from one.
 fn is_attended(variable: &Variables<'_>, arguments: &[String]) -> bool {
     variable("COPILOT_LOADER_PID").is_some() && !is_prompt_mode(arguments)
-}
-
-/// Whether the arguments are those of one prompt without a person.
-fn is_prompt_mode(arguments: &[String]) -> bool {
-    arguments
-        .iter()
-        .any(|argument| argument == "-p" || argument == "--prompt")
 }
 
 fn resume(session_id: &str) -> Vec<String> {

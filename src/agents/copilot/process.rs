@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::super::files::System;
-use super::{is_program, is_prompt_mode};
+use super::super::prompt_mode::is_prompt_mode;
+use super::is_program;
 use crate::event::ReportedProcess;
 
 /// The process that holds a session: that of its lock; without a lock, unless `only_locks`, the newest one in a terminal

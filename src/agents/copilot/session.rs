@@ -82,21 +82,8 @@ impl Session {
     /// An event that a file of this name shows.
     pub(super) fn event(&self, name: &'static str, kind: EventKind) -> AgentEvent {
         AgentEvent {
-            name: name.into(),
             session_id: Some(self.id.clone()),
-            cwd: None,
-            permission_mode: None,
-            model: None,
-            title: None,
-            subagent: None,
-            prompt_id: None,
-            context_percent: None,
-            cost_usd: None,
-            limits: Vec::new(),
-            attended: None,
-            transcript: None,
-            question: None,
-            kind,
+            ..AgentEvent::new(name, kind)
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::payload::{Payload, Question};
+use super::super::question::question;
+use super::payload::Payload;
 use crate::event::{AgentEvent, EventKind, PromptOrigin, Tool, TurnEvent};
-use crate::protocol::{NAME_LIMIT, PATH_LIMIT, QUESTION_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
+use crate::protocol::{NAME_LIMIT, PATH_LIMIT, TEXT_LIMIT, WaitingFor, one_line};
 
 /// The names of all hook events of 0.61.0.
 const KNOWN: &[&str] = &[
@@ -45,7 +46,7 @@ pub(super) fn event(payload: &Payload) -> Option<AgentEvent> {
         transcript: transcript
             .filter(|path| path.len() < PATH_LIMIT)
             .map(Into::into),
-        question: question(&payload.tool_input.0.questions.0),
+        question: question(&payload.tool_input.0.questions),
         kind: match known {
             Some(name) => kind(name, payload),
             None => EventKind::Unknown,
@@ -124,21 +125,6 @@ fn tool(payload: &Payload) -> Tool {
         name: one_line(payload.tool_name.get().unwrap_or("tool"), TEXT_LIMIT).into(),
         detail,
     }
-}
-
-/// The questions with their options.
-fn question(questions: &[Question]) -> Option<Box<str>> {
-    let text = |question: &Question| {
-        let labels = question.options.0.iter().filter_map(|one| one.label.get());
-        let labels: Vec<_> = labels.collect();
-        let text = question.question.get()?;
-        Some(match labels.as_slice() {
-            [] => text.to_owned(),
-            labels => format!("{text} ({})", labels.join(" / ")),
-        })
-    };
-    let texts: Vec<_> = questions.iter().filter_map(text).collect();
-    (!texts.is_empty()).then(|| one_line(&texts.join(" · "), QUESTION_LIMIT).into())
 }
 
 #[cfg(test)]

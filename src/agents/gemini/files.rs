@@ -5,7 +5,6 @@
 //! the transcript; it is followed from then on. After a cancelled turn the agent writes the whole history again, so a line
 //! counts only if its stamp is newer than all before it. Called by the daemon.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::super::allow_list::allow_list;
@@ -202,21 +201,8 @@ impl Transcript {
             source: Source::File,
             role: ProcessRole::Own,
             event: Some(AgentEvent {
-                name: Cow::Borrowed(name),
                 session_id: Some(self.session_id.clone()),
-                cwd: None,
-                permission_mode: None,
-                model: None,
-                title: None,
-                subagent: None,
-                prompt_id: None,
-                context_percent: None,
-                cost_usd: None,
-                limits: Vec::new(),
-                attended: None,
-                transcript: None,
-                question: None,
-                kind,
+                ..AgentEvent::new(name, kind)
             }),
         }
     }

@@ -8,6 +8,7 @@ mod payload;
 
 use serde_json::value::RawValue;
 
+use super::prompt_mode::is_prompt_mode;
 use super::tolerant::{filter, object};
 use super::{
     Agent, CommandForm, ConfigDir, HookProcess, Install, InstallForm, MergedHooks, Switch, Syntax,
@@ -124,10 +125,7 @@ fn is_program(names: &[String], arguments: &[String]) -> bool {
 
 /// With a prompt on the command line it runs once and asks no person.
 fn is_attended(_variable: &Variables<'_>, arguments: &[String]) -> bool {
-    let is_prompt = |argument: &String| {
-        argument == "-p" || argument == "--prompt" || argument.starts_with("--prompt=")
-    };
-    !arguments.iter().any(is_prompt)
+    !is_prompt_mode(arguments)
 }
 
 fn resume(session_id: &str) -> Vec<String> {

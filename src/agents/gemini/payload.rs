@@ -4,14 +4,11 @@
 //! output, file contents and whole prompts must never be added.
 
 use super::super::allow_list::allow_list;
-use super::super::tolerant::{List, Part, Text};
+use super::super::question::Questions;
+use super::super::tolerant::{Part, Text};
 
 /// The longest path kept, in bytes: Linux's `PATH_MAX`.
 const PATH_LIMIT: usize = 4096;
-
-/// The most questions of one call of `ask_user`, and the most options of one, that are kept.
-const MAX_QUESTIONS: usize = 4;
-const MAX_OPTIONS: usize = 4;
 
 allow_list! {
     /// One event.
@@ -40,16 +37,7 @@ allow_list! {
         query: Text<256>,
         description: Text<256>,
         agent_name: Text<64>,
-        questions: List<Question, MAX_QUESTIONS>,
-    }
-
-    Question {
-        question: Text<512>,
-        options: List<Choice, MAX_OPTIONS>,
-    }
-
-    Choice {
-        label: Text<64>,
+        questions: Questions,
     }
 
     /// What a dialog is about.
