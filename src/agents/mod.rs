@@ -17,6 +17,7 @@ mod neutral;
 mod opencode;
 mod prompt_mode;
 mod question;
+mod qwen;
 mod report;
 mod tolerant;
 mod tool_input;
@@ -299,6 +300,7 @@ pub(crate) const ALL: &[&Agent] = &[
     &copilot::AGENT,
     &gemini::AGENT,
     &opencode::AGENT,
+    &qwen::AGENT,
 ];
 
 /// Reduces a hook's payload to what may leave the agent's process. The second argument is the event's name from the hook's
@@ -313,6 +315,7 @@ const FILTERS: &[(&Agent, Filter)] = &[
     (&copilot::AGENT, copilot::filter_payload),
     (&gemini::AGENT, gemini::filter_payload),
     (&opencode::AGENT, opencode::filter_payload),
+    (&qwen::AGENT, qwen::filter_payload),
 ];
 
 impl Agent {

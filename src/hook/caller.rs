@@ -27,7 +27,6 @@ const SHELLS: &[&str] = &[
 const OTHER_AGENTS: &[&str] = &[
     "grok",
     "devin",
-    "qwen",
     "cursor",
     "cursor-agent",
     "amp",
@@ -68,7 +67,13 @@ impl Ancestor {
     fn is_shell(&self) -> bool {
         // A login shell's name begins with a dash. A script's name is behind that of its shell.
         let first = self.names.first().map(|name| name.trim_start_matches('-'));
-        first.is_some_and(|name| SHELLS.contains(&name))
+        first.is_some_and(|name| SHELLS.contains(&name)) || self.is_inline()
+    }
+
+    /// True for Node.js with a text as its program: an agent runs a hook through one that may outlive the agent.
+    fn is_inline(&self) -> bool {
+        let mut options = self.arguments.iter().take(NAMED_ARGUMENTS);
+        self.is_any_of(&["node"]) && options.any(|option| option == "--eval")
     }
 }
 
@@ -245,6 +250,22 @@ mod tests {
             process(7, &["claude"]),
         ];
         assert_eq!(decide(AGENT, &with_pid(7), &wrapped), Some(7));
+    }
+
+    #[test]
+    fn a_supervisor_that_runs_a_hook_is_not_the_agent() {
+        let script = "/usr/lib/node_modules/@qwen-code/qwen-code/cli.js";
+        let qwen = agents::find("qwen").unwrap();
+        let ancestors = [
+            process(9, &["node", "--input-type=commonjs", "--eval"]),
+            process(7, &["node", "--expose-gc", script]),
+        ];
+        let marked = Environment {
+            is_marked: true,
+            ..Environment::default()
+        };
+        assert_eq!(decide(qwen, &marked, &ancestors), Some(7));
+        assert_eq!(decide(qwen, &marked, &ancestors[..1]), None);
     }
 
     #[test]

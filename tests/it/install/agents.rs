@@ -3,7 +3,7 @@
 use super::*;
 
 /// What people have in an agent's configuration directory; `None`: no such file.
-const AGENTS: [(&str, &str, Option<&str>); 5] = [
+const AGENTS: [(&str, &str, Option<&str>); 6] = [
     (".claude", "settings.json", Some(SETTINGS[1])),
     (
         ".gemini",
@@ -13,6 +13,11 @@ const AGENTS: [(&str, &str, Option<&str>); 5] = [
     (".copilot", "hooks/agent-console.json", None),
     (".config/opencode", "plugins/agent-console.js", None),
     (".codex", "hooks.json", None),
+    (
+        ".qwen",
+        "settings.json",
+        Some("{\n  \"ui\": {\"theme\": \"x\"} /* last */\n}\n"),
+    ),
 ];
 
 /// A place whose home has the directory of each agent.
@@ -46,6 +51,7 @@ fn every_agent_that_is_there_gets_its_hooks_and_loses_them() {
         "Copilot CLI",
         "opencode",
         "Codex CLI",
+        "Qwen Code",
     ] {
         assert!(said.lines().next().unwrap().contains(title), "{said}");
     }
@@ -104,6 +110,7 @@ fn an_agent_works_on_when_the_program_is_gone() {
             (1, "bash", "command"),
             (2, "bash", "bash"),
             (4, "sh", "command"),
+            (5, "bash", "command"),
         ] {
             // As the agent reads it, without the comments.
             let text = fs::read_to_string(file(&place, agent)).unwrap();
@@ -124,7 +131,7 @@ fn an_agent_works_on_when_the_program_is_gone() {
                 ran += 1;
             }
         }
-        assert!(ran > 28, "{ran}");
+        assert!(ran > 58, "{ran}");
     }
 }
 
