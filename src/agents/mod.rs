@@ -52,6 +52,8 @@ pub struct Agent {
     pub sign: &'static str,
     /// The program that people start.
     pub program: &'static str,
+    /// The newest version of it that was recorded.
+    pub recorded_with: &'static str,
     /// Where its configuration is.
     pub config_dir: ConfigDir,
     /// How its hook process finds the agent.

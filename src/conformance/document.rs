@@ -133,6 +133,11 @@ fn generated() -> String {
         "\n| agent | name | recorded with | runs | steps | shown by no source |\n|---|---|---|---|---|---|\n",
     );
     for (agent, earned) in &all {
+        assert!(
+            earned.versions.contains(agent.recorded_with),
+            "{}",
+            agent.name
+        );
         let versions: Vec<_> = earned.versions.iter().map(String::as_str).collect();
         text += &row(&[
             agent.title,

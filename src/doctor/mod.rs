@@ -12,6 +12,7 @@
 //! | `trust` | do agents that want a person's trust run them? |
 //! | `latency` | what does that cost them? |
 //! | `registry` | can the agents' own registry be read? |
+//! | `versions` | is an agent newer than what was recorded of it? |
 //! | `sessions` | which of those that run have silent hooks? |
 //!
 //! Each file probes first, then evaluates what it saw, which is pure; what several need of the socket and the daemon is in
@@ -33,6 +34,7 @@ mod service;
 mod sessions;
 mod socket;
 mod trust;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -193,6 +195,11 @@ fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
             checks.push(registry::evaluate(&probe));
         }
     }
+    let versions: Vec<_> = agents::ALL
+        .iter()
+        .filter_map(|agent| Some((*agent, versions::probe(agent)?)))
+        .collect();
+    checks.push(versions::evaluate(&versions));
     checks.push(sessions::evaluate(sessions, &states, clock::unix_ms()));
     checks
 }

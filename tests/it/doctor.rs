@@ -24,9 +24,9 @@ use crate::support::{PROMPT, Place, write_program};
 #[cfg(target_os = "linux")]
 use crate::support::{copy, service};
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "programs", "service", "socket", "daemon", "notices", "config", "log", "hooks", "latency",
-    "registry", "sessions",
+    "registry", "versions", "sessions",
 ];
 
 /// What was printed fits the exit status.

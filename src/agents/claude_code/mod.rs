@@ -39,6 +39,7 @@ pub(super) static AGENT: Agent = Agent {
     title: "Claude Code",
     sign: "CC",
     program: PROGRAM,
+    recorded_with: "2.1.332",
     config_dir: CONFIG_DIR,
     hook: HookProcess {
         pid_variable: Some("CLAUDE_PID"),

@@ -30,6 +30,7 @@ pub(super) static AGENT: Agent = Agent {
     title: "Codex CLI",
     sign: "CX",
     program: PROGRAM,
+    recorded_with: "0.171.0",
     config_dir: ConfigDir {
         variable: "CODEX_HOME",
         below_variable: "",

@@ -30,6 +30,7 @@ pub(super) static AGENT: Agent = Agent {
     title: "Copilot CLI",
     sign: "CP",
     program: PROGRAM,
+    recorded_with: "1.0.102",
     config_dir: ConfigDir {
         variable: "COPILOT_HOME",
         below_variable: "",

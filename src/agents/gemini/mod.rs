@@ -25,6 +25,7 @@ pub(super) static AGENT: Agent = Agent {
     title: "Gemini CLI",
     sign: "GM",
     program: PROGRAM,
+    recorded_with: "0.61.0",
     // The variable stands for the home.
     config_dir: ConfigDir {
         variable: "GEMINI_CLI_HOME",

@@ -23,6 +23,7 @@ pub(super) static AGENT: Agent = Agent {
     title: "opencode",
     sign: "OC",
     program: PROGRAM,
+    recorded_with: "1.18.33",
     config_dir: ConfigDir {
         variable: "OPENCODE_CONFIG_DIR",
         below_variable: "",

@@ -29,6 +29,7 @@ pub(super) static AGENT: Agent = Agent {
     title: "Qwen Code",
     sign: "QW",
     program: PROGRAM,
+    recorded_with: "0.24.4",
     config_dir: ConfigDir {
         variable: "QWEN_HOME",
         below_variable: "",
