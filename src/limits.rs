@@ -63,6 +63,8 @@ pub(crate) struct Account {
     pub login: Option<Login>,
     /// True for the directory of the daemon's own environment.
     pub is_default: bool,
+    /// Whether its service can be asked; otherwise only the agent reports its limits.
+    pub is_fetched: bool,
 }
 
 impl Account {

@@ -174,6 +174,8 @@ pub struct StatusLine {
 pub struct Limits {
     /// The windows that the service is known to have.
     pub windows: &'static [LimitWindow],
+    /// Whether the service is asked for them; otherwise only what the agent reports counts.
+    pub is_fetched: bool,
     /// The files that may name the login of a configuration directory, given that and the home; the one that was
     /// written last counts.
     pub login_files: fn(&Path, Option<&Path>) -> Vec<PathBuf>,

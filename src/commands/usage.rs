@@ -121,6 +121,7 @@ fn state(usage: &Usage<'_>, now: u64) -> String {
     }
     match usage.source {
         Some(UsageSource::StatusLine) => text + " from a status line",
+        Some(UsageSource::SessionFile) => text + " from a session's file",
         Some(UsageSource::Service) => text + " from the service",
         Some(UsageSource::Unknown) | None => text,
     }
@@ -198,6 +199,20 @@ mod tests {
                 "ok, 1m ago from the service",
             ]
         );
+    }
+
+    #[test]
+    fn the_source_of_the_newest_figure_is_named() {
+        let last = |source| {
+            let usage = Usage {
+                source: Some(source),
+                ..usage()
+            };
+            page(Some(&usage), NOW).lines().last().unwrap().to_owned()
+        };
+        let file = last(UsageSource::SessionFile);
+        assert_eq!(file, "ok, 1m ago from a session's file");
+        assert_eq!(last(UsageSource::Unknown), "ok, 1m ago");
     }
 
     #[test]

@@ -27,6 +27,9 @@ const FIELDS: [(&str, &str); 10] = [
 /// The account's limits, which are no field of a session.
 const LIMITS: &str = "limits";
 
+/// A field that no recording fills.
+const NONE: &str = "–";
+
 /// The fields that one agent's sessions have filled.
 #[derive(Debug, Default)]
 pub(super) struct Said {
@@ -79,7 +82,7 @@ impl Said {
 
     fn cell(&self, field: &str) -> String {
         match self.filled.get(field) {
-            None => "–".into(),
+            None => NONE.into(),
             Some(words) if words.is_empty() => "yes".into(),
             Some(words) => words.iter().cloned().collect::<Vec<_>>().join(", "),
         }
@@ -94,7 +97,13 @@ pub(super) fn rows(all: &[(&'static Agent, &Said)]) -> Vec<Vec<String>> {
     let mut rows = vec![titles, vec!["---".into(); all.len() + 1]];
     for (field, words) in FIELDS.into_iter().chain([(LIMITS, "the account's limits")]) {
         let mut row = heading(words);
-        row.extend(all.iter().map(|(_, said)| said.cell(field)));
+        row.extend(all.iter().map(|(agent, said)| match said.cell(field) {
+            // A recording of a stand-in for the service has none that can be.
+            none if none == NONE && field == LIMITS && agent.limits.is_some() => {
+                "not recorded".into()
+            }
+            cell => cell,
+        }));
         rows.push(row);
     }
     let mut resumed = heading("resumed by");

@@ -7,13 +7,16 @@ use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
 
+use super::limits::Stamp;
 use super::session::{Process, Processes, Session};
 use super::sessions::{Found, MAX_SESSIONS};
 use super::{AttentionRules, ClientId, Core, Effect, Now, fetching};
 use crate::codec::{self, Id, Request};
 use crate::event::{EventKind, ProcessRole, Report, ReportedProcess, Source, Timing};
 use crate::os::process::ProcessId;
-use crate::protocol::{self, ErrorCode, Notice, NoticeCode, SetParams, StopReason, Usage};
+use crate::protocol::{
+    self, ErrorCode, Notice, NoticeCode, SetParams, StopReason, Usage, UsageSource,
+};
 
 impl Core {
     pub(super) fn handle_request(
@@ -187,8 +190,15 @@ impl Core {
         };
         let limits = std::mem::take(&mut event.limits);
         let account = report.account.as_ref();
+        let stamp = Stamp {
+            source: match report.source {
+                Source::Hook => UsageSource::StatusLine,
+                Source::File => UsageSource::SessionFile,
+            },
+            at: report.at,
+        };
         self.limits
-            .apply_status_line(account, limits, report.at, &mut self.feed, now);
+            .apply_report(account, limits, stamp, &mut self.feed, now);
         if self.sessions.get(key).is_none() && !Session::begins_with(&event.kind, report.source) {
             return;
         }

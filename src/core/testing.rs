@@ -37,5 +37,6 @@ pub(crate) fn account(name: &str, login: Option<u64>) -> Account {
         namespace: None,
         login: login.map(Login),
         is_default: name == "default",
+        is_fetched: true,
     }
 }

@@ -59,6 +59,10 @@ impl Accounts {
     /// another account's.
     pub(super) fn resolve_report(&mut self, report: &mut Report) {
         let Some(directory) = &report.config_dir else {
+            // It stands for the daemon's own, which is of one agent.
+            if *report.agent != *agents::DEFAULT.name {
+                drop_limits(report);
+            }
             return;
         };
         let event = report.event.as_ref();
@@ -69,10 +73,8 @@ impl Accounts {
         let namespace = report.process.map(|process| process.namespace);
         let foreign = namespace.filter(|namespace| *namespace != self.own_namespace);
         report.account = self.resolve(&report.agent, directory, foreign.flatten(), refresh);
-        if report.account.is_none()
-            && let Some(event) = &mut report.event
-        {
-            event.limits.clear();
+        if report.account.is_none() {
+            drop_limits(report);
         }
     }
 
@@ -137,6 +139,10 @@ impl Accounts {
                 namespace,
                 login: None,
                 is_default,
+                is_fetched: agent
+                    .limits
+                    .as_ref()
+                    .is_some_and(|limits| limits.is_fetched),
             })
         });
         self.known.push(Known {
@@ -206,8 +212,14 @@ impl Accounts {
     }
 }
 
-/// `default` for the default directory, `work` for one beside it with `-work` added to its name; for any other path its
-/// last part.
+fn drop_limits(report: &mut Report) {
+    if let Some(event) = &mut report.event {
+        event.limits.clear();
+    }
+}
+
+/// `default` for the default directory of the first agent and the agent's name for that of another; `work` for one
+/// beside it with `-work` added to its name; for any other path its last part.
 fn short_name(agent: &Agent, path: &Path, home: Option<&Path>) -> String {
     let name = path.file_name().unwrap_or_default();
     let place = home.and_then(|home| default_place(agent, home));
@@ -219,7 +231,13 @@ fn short_name(agent: &Agent, path: &Path, home: Option<&Path>) -> String {
         let added = name.get(prefix.len()..).unwrap_or_default();
         let stripped = added.trim_start_matches(['-', '_', '.']);
         if added.is_empty() {
-            return DEFAULT_ACCOUNT.into();
+            let is_first = agent.name == agents::DEFAULT.name;
+            return if is_first {
+                DEFAULT_ACCOUNT
+            } else {
+                agent.name
+            }
+            .into();
         }
         if stripped != added && !stripped.is_empty() {
             return cleaned(stripped);

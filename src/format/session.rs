@@ -241,8 +241,9 @@ impl Field {
             }
             Self::Cost => optional(session.cost_usd.map(|dollars| format!("${dollars:.2}"))),
             Self::Account => {
-                let account = session.account.as_deref();
-                text(account.filter(|account| *account != DEFAULT_ACCOUNT))
+                // That of an agent's own directory needs no name.
+                let is_named = |name: &&str| *name != DEFAULT_ACCOUNT && *name != session.agent;
+                text(session.account.as_deref().filter(is_named))
             }
             Self::PermissionMode => text(session.permission_mode.as_deref()),
             Self::Subagents => count(session.subagents),

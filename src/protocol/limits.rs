@@ -27,6 +27,8 @@ words! {
     pub enum UsageSource {
         /// An agent's status line.
         StatusLine = "status_line",
+        /// A file in which an agent writes a session.
+        SessionFile = "session_file",
         /// The account's service, asked by the daemon.
         Service = "service",
     }
@@ -111,7 +113,7 @@ pub struct Usage<'a> {
     pub fetched_at: Option<u64>,
     /// Why the last fetch failed, if it did: `no_credentials`, `credentials_unreadable`, `credentials_expired`,
     /// `credentials_refused`, `scope_missing`, `rate_limited`, `network`, `server_error`, `unexpected_answer`,
-    /// `timed_out`, `fetch_failed`; or `disabled`: they are switched off. Set also where a status line has reported
+    /// `timed_out`, `fetch_failed`; or `disabled`: they are switched off. Set also where the agent has reported
     /// since the failure, so that the state is `ok`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Cow<'a, str>>,

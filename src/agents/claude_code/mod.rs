@@ -74,6 +74,7 @@ pub(super) static AGENT: Agent = Agent {
     status_line: Some(status_line::read),
     limits: Some(Limits {
         windows: WINDOWS,
+        is_fetched: true,
         login_files: login::files,
         read_login: login::read,
     }),

@@ -125,33 +125,37 @@ pub(super) fn plan() -> TurnEvent {
     }
 }
 
-/// The message for people about an error. The agent's own may quote the request.
+/// The message for people about an error, of the beginning of the agent's own, which may quote the request.
 pub(super) fn failure(error: &str) -> &'static str {
     let has = |words: &[&str]| words.iter().any(|word| error.contains(word));
     if has(&["usage_limit", "usage limit"]) {
-        "usage limit reached"
-    } else if has(&["context_window", "context window", "context_length"]) {
-        "the context is full"
-    } else if has(&["unauthorized", "401", "403"]) {
-        "authentication failed"
-    } else if has(&["429", "too_many"]) {
-        "rate limited"
-    } else if has(&[
-        "internal_server_error",
-        "high demand",
-        "overloaded",
-        "500",
-        "502",
-        "503",
-    ]) {
-        "the service failed"
-    } else if has(&["stream", "disconnected", "connection"]) {
-        "the connection broke"
-    } else if has(&["400", "bad_request"]) {
-        "invalid request"
-    } else {
-        "the turn failed"
+        return "usage limit reached";
     }
+    if has(&["context_window", "context window", "context_length"]) {
+        return "the context is full";
+    }
+    match status(error) {
+        Some(401 | 403) => "authentication failed",
+        Some(429) => "rate limited",
+        Some(400..500) => "invalid request",
+        Some(_) => "the service failed",
+        None if has(&["unauthorized"]) => "authentication failed",
+        None if has(&["too_many", "rate_limit"]) => "rate limited",
+        None if has(&["internal_server_error", "high demand", "overloaded"]) => {
+            "the service failed"
+        }
+        None if has(&["stream", "disconnected", "connection"]) => "the connection broke",
+        None if has(&["bad_request"]) => "invalid request",
+        None => "the turn failed",
+    }
+}
+
+/// The status of the service's answer (RFC 9110, 15.5 and 15.6), which the message names before the address.
+fn status(error: &str) -> Option<u16> {
+    let message = error.split("url:").next()?;
+    let words = message.split(|char: char| !char.is_alphanumeric());
+    let mut statuses = words.filter_map(|word| word.parse().ok());
+    statuses.find(|status| (400..600).contains(status))
 }
 
 fn tool(payload: &Payload) -> Tool {
@@ -238,5 +242,56 @@ mod tests {
             "error": "unexpected status 401 Unauthorized: secret"});
         let error = "authentication failed".into();
         assert_eq!(turn(&failed), TurnEvent::Retrying { error });
+    }
+
+    #[test]
+    fn a_failure_is_named_by_its_kind_and_status() {
+        // As recorded, the kind before the message.
+        let refused = "unexpected status 401 Unauthorized: mock error 401, url: http://127.0.0.1:8788/v1/responses";
+        assert_eq!(
+            failure(&format!("http_connection_failed {refused}")),
+            "authentication failed"
+        );
+        let kinds = [
+            (
+                "response_too_many_failed_attempts exceeded retry limit, last status: 429 Too Many Requests",
+                "rate limited",
+            ),
+            (
+                "response_too_many_failed_attempts exceeded retry limit, last status: 503 Service Unavailable",
+                "the service failed",
+            ),
+            (
+                "internal_server_error We’re currently experiencing high demand",
+                "the service failed",
+            ),
+            (
+                r#"other {"error": {"message": "mock error 400"}}"#,
+                "invalid request",
+            ),
+            (
+                "usage_limit_exceeded You’ve hit your usage limit. Try again later.",
+                "usage limit reached",
+            ),
+            (
+                "context_window_exceeded Codex ran out of room",
+                "the context is full",
+            ),
+            (
+                "other stream disconnected before completion",
+                "the connection broke",
+            ),
+            ("unauthorized", "authentication failed"),
+            ("other", "the turn failed"),
+            // An address is no status.
+            (
+                "http_connection_failed error sending request, url: http://127.0.0.1:500/v1",
+                "the connection broke",
+            ),
+            ("other request 4011 of 15003", "the turn failed"),
+        ];
+        for (error, expected) in kinds {
+            assert_eq!(failure(error), expected, "{error}");
+        }
     }
 }

@@ -1,21 +1,27 @@
 //! Codex CLI: its hooks, its lock files and its rollouts, as observed with 0.171.0.
 //!
-//! Pure, except for what asks Codex for a person's trust in hooks. A terminal's Codex either runs its conversations itself, or is a client of one app server that runs those of all
+//! Pure, except for what asks Codex for a person's trust in hooks, and for `login`, which reads from an open file. A
+//! terminal's Codex either runs its conversations itself, or is a client of one app server that runs those of all
 //! terminals. Other modules use [`AGENT`].
 
 mod app_server;
+mod commands;
 mod control;
 mod events;
 mod files;
+mod limits;
+mod login;
+mod names;
 mod payload;
 mod rollout;
+mod thread;
 mod trust;
 
 use serde_json::value::RawValue;
 
 use super::tolerant::{filter, object};
 use super::{
-    Agent, CommandForm, ConfigDir, HookProcess, Install, InstallForm, MergedHooks, Syntax,
+    Agent, CommandForm, ConfigDir, HookProcess, Install, InstallForm, Limits, MergedHooks, Syntax,
     Variables,
 };
 use crate::event::{AgentEvent, Timing};
@@ -62,7 +68,13 @@ pub(super) static AGENT: Agent = Agent {
     },
     files: Some(|| Box::new(files::Files::default())),
     status_line: None,
-    limits: None,
+    limits: Some(Limits {
+        windows: limits::WINDOWS,
+        // Each answer's figures are in the rollout.
+        is_fetched: false,
+        login_files: |directory, _| vec![directory.join(login::FILE)],
+        read_login: login::read,
+    }),
     install: Install {
         settings: "hooks.json",
         form: InstallForm::Merged(MergedHooks {

@@ -1,4 +1,4 @@
-//! The lines of Codex CLI's rollouts, as observed with 0.171.0. Prompts, answers and output are not read.
+//! The lines of Codex CLI's rollouts, as observed with 0.171.0. Prompts and answers are not read.
 
 use super::super::allow_list::allow_list;
 use super::super::tolerant::{Number, Part, Text, Time};
@@ -23,6 +23,23 @@ allow_list! {
         /// Of `session_meta`: the thread that has spawned this one.
         parent_thread_id: Text<128>,
         info: Part<Info>,
+        rate_limits: Part<RateLimits>,
+        /// Of the end of a call, cut to its beginning: whether the command runs on.
+        output: Text<160>,
+    }
+
+    RateLimits {
+        limit_id: Text<64>,
+        limit_name: Text<64>,
+        primary: Part<RateWindow>,
+        secondary: Part<RateWindow>,
+    }
+
+    RateWindow {
+        used_percent: Number,
+        window_minutes: Number,
+        resets_at: Time,
+        resets_in_seconds: Number,
     }
 
     Item {

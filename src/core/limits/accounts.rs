@@ -31,6 +31,7 @@ pub(super) struct AccountState {
 
 impl AccountState {
     fn new(account: Rc<Account>, interval_ms: Option<u64>) -> Self {
+        let interval_ms = interval_ms.filter(|_| account.is_fetched);
         Self {
             is_default: account.is_default,
             account,
@@ -39,6 +40,14 @@ impl AccountState {
             is_live: false,
             is_requested: false,
         }
+    }
+
+    /// Sets the interval of its fetches; `None`: none. Of an account whose service cannot be asked nothing changes.
+    pub(super) fn set_interval(&mut self, interval_ms: Option<u64>) {
+        let interval_ms = interval_ms.filter(|_| self.account.is_fetched);
+        self.schedule.set_interval(interval_ms);
+        self.limits.set_fetched(interval_ms.is_some());
+        self.is_requested &= interval_ms.is_some();
     }
 
     /// Forgets what is known: it was another login's.

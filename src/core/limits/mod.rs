@@ -8,6 +8,7 @@ mod service;
 mod value;
 
 pub(crate) use self::service::{Fetching, LimitsService};
+pub(crate) use self::value::Stamp;
 
 /// How far apart two times of one reset may be, in ms: sources round differently.
 const SAME_RESET_MS: u64 = 10 * 60_000;

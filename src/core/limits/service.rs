@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::accounts::{AccountState, Accounts};
 use super::alerts::Alert;
 use super::schedule::Running;
-use super::value::Naming;
+use super::value::{Naming, Stamp};
 use crate::codec::{self, Id};
 use crate::core::feed::Feed;
 use crate::core::sessions::Sessions;
@@ -195,9 +195,7 @@ impl LimitsService {
         self.interval_ms = interval_ms;
         self.accounts.set_interval(interval_ms);
         for state in self.accounts.iter_mut() {
-            state.schedule.set_interval(interval_ms);
-            state.limits.set_fetched(interval_ms.is_some());
-            state.is_requested &= interval_ms.is_some();
+            state.set_interval(interval_ms);
         }
         if !self.is_awaited() {
             self.answer_waiting(feed, now);
@@ -205,12 +203,12 @@ impl LimitsService {
         self.fetch_if_due(fetching, feed, now);
     }
 
-    /// An agent's status line has reported limits of `account`, stamped `at`.
-    pub(crate) fn apply_status_line(
+    /// An agent has reported limits of `account`.
+    pub(crate) fn apply_report(
         &mut self,
         account: Option<&Rc<Account>>,
         limits: Vec<Limit>,
-        at: u64,
+        stamp: Stamp,
         feed: &mut Feed,
         now: Now,
     ) {
@@ -218,7 +216,7 @@ impl LimitsService {
             return;
         }
         if let Some(state) = self.accounts.entry(account) {
-            state.limits.apply_status_line(limits, at, now);
+            state.limits.apply_report(limits, stamp, now);
             self.publish(feed, now);
         }
     }

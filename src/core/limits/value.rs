@@ -1,11 +1,11 @@
 //! One account's limits: what is known of them, how well, and which alerts follow.
 //!
-//! Two sources feed one value: the status lines that agents report, and the account's service, asked by a child of the
-//! daemon. Of each window the newer figure counts. A status line repeats what its agent received with its last answer,
-//! however long ago that was; so within one window, whose use only grows, a smaller figure there is an older one and is
-//! ignored.
+//! Two sources feed one value: what agents report, in status lines or in the files of sessions, and the account's
+//! service, asked by a child of the daemon. Of each window the newer figure counts. An agent repeats what it received
+//! with its last answer, however long ago that was; so within one window, whose use only grows, a smaller figure in a
+//! report is an older one and is ignored.
 //!
-//! A failure never hides what is known, and is itself hidden by a status line that has reported lately: the state says
+//! A failure never hides what is known, and is itself hidden by an agent that has reported lately: the state says
 //! whether the limits are known, not from which source.
 //!
 //! A window that cannot be, because it ends much later than it is long, never decides: it does not replace a possible
@@ -54,7 +54,7 @@ impl Window {
         UsageWindow { pace, ..window }
     }
 
-    /// Whether a status line's figures, stamped `at`, are newer than these. A stamp later than now predates a clock set
+    /// Whether an agent's figures, stamped `at`, are newer than these. A stamp later than now predates a clock set
     /// back.
     fn is_superseded_by(&self, limit: &Limit, at: u64, now: Now) -> bool {
         if at < self.at.min(now.unix_ms) {
@@ -84,6 +84,15 @@ fn is_plausible(limit: &Limit, at: u64) -> bool {
     limit
         .length_ms
         .is_none_or(|length| left <= 2 * length + SAME_RESET_MS)
+}
+
+/// What an agent's report of limits is stamped with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamp {
+    /// How it has reported.
+    pub(crate) source: UsageSource,
+    /// When, in ms since the epoch.
+    pub(crate) at: u64,
 }
 
 /// When a source last had figures.
@@ -144,7 +153,7 @@ struct Failed {
 #[derive(Debug)]
 pub(crate) struct AccountLimits {
     windows: Vec<Window>,
-    status_line: Option<SourceState>,
+    reported: Option<SourceState>,
     fetched: Option<SourceState>,
     /// Whether the limits are fetched at all.
     is_fetched: bool,
@@ -161,7 +170,7 @@ impl AccountLimits {
     pub(crate) fn new(is_fetched: bool) -> Self {
         Self {
             windows: Vec::new(),
-            status_line: None,
+            reported: None,
             fetched: None,
             is_fetched,
             failed: None,
@@ -200,7 +209,7 @@ impl AccountLimits {
     /// Until when the limits count as known; past it, and where they are not, time alone changes nothing.
     fn ok_until(&self) -> Option<u64> {
         let fetched = self.fetched.filter(|_| self.last_failure().is_none());
-        let sources = [self.status_line, fetched].into_iter().flatten();
+        let sources = [self.reported, fetched].into_iter().flatten();
         sources.map(|source| source.old_ms).max()
     }
 
@@ -209,15 +218,16 @@ impl AccountLimits {
         self.failed.as_ref().filter(|_| self.is_fetched)
     }
 
-    /// An agent's status line has reported, stamped `at`.
-    pub(crate) fn apply_status_line(&mut self, limits: Vec<Limit>, at: u64, now: Now) {
+    /// An agent has reported.
+    pub(crate) fn apply_report(&mut self, limits: Vec<Limit>, stamp: Stamp, now: Now) {
+        let Stamp { source, at } = stamp;
         let mut any = false;
         let is_over = |limit: &Limit| limit.resets_at.is_some_and(|reset| reset <= now.unix_ms);
         for limit in limits.into_iter().filter(|limit| !is_over(limit)) {
             let place = self.place(&limit.name);
             let known = place.and_then(|place| self.windows.get_mut(place));
             let new = Window {
-                source: UsageSource::StatusLine,
+                source,
                 at,
                 limit,
                 before: None,
@@ -230,8 +240,7 @@ impl AccountLimits {
             any = true;
         }
         if any {
-            let source = SourceState::new(UsageSource::StatusLine, at, STALE_AFTER_MS, now);
-            self.status_line = Some(source);
+            self.reported = Some(SourceState::new(source, at, STALE_AFTER_MS, now));
             self.update_reset(now);
         }
     }
@@ -311,11 +320,11 @@ impl AccountLimits {
     ) -> Option<protocol::Usage<'a>> {
         let is_fresh =
             |source: Option<SourceState>| source.is_some_and(|source| source.is_fresh(now));
-        let sources = [self.status_line, self.fetched].into_iter().flatten();
+        let sources = [self.reported, self.fetched].into_iter().flatten();
         let newest = sources.max_by_key(|source| source.since_ms);
         let failed = self.last_failure();
         let state = match failed {
-            _ if is_fresh(self.status_line) => UsageState::Ok,
+            _ if is_fresh(self.reported) => UsageState::Ok,
             Some(failed) => failed.failure.problem.state(),
             None if is_fresh(self.fetched) => UsageState::Ok,
             None if newest.is_some() => UsageState::Stale,
@@ -327,7 +336,9 @@ impl AccountLimits {
             Some(Failed { failure, .. }) => {
                 (Some(failure.problem.as_str()), Some(&*failure.message))
             }
-            None if self.is_fetched || state == UsageState::Ok => (None, None),
+            None if self.is_fetched || !account.is_fetched || state == UsageState::Ok => {
+                (None, None)
+            }
             None => (
                 Some("disabled"),
                 Some("not fetched: the configuration says usage.enabled = false"),

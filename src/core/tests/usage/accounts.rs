@@ -9,6 +9,7 @@ use proptest::sample::select;
 use super::*;
 use crate::codec::Message;
 use crate::core::testing::{self, account};
+use crate::event::Source;
 use crate::limits::Account;
 
 impl CoreHarness {
@@ -49,6 +50,18 @@ impl CoreHarness {
             "rate_limits": {"five_hour": {"used_percentage": used, "resets_at": at / 1000}},
         });
         self.hook_of(account, &event, late)
+    }
+
+    /// A file of a session of the account states the used percentage of its five-hour window.
+    fn file_of(&mut self, account: &Account, used: f64, resets_at: u64) -> Vec<Effect> {
+        let params = json!({"agent": "claude-code", "at": self.now.unix_ms, "event": {
+            "session_id": &account.name, "model": {"id": "opus"},
+            "rate_limits": {"five_hour": {"used_percentage": used, "resets_at": resets_at / 1000}},
+        }});
+        let mut report = agents::interpret(serde_json::from_str(&params.to_string()).unwrap());
+        report.source = Source::File;
+        report.account = Some(Rc::new(account.clone()));
+        self.take(Input::Observed(Box::new(report)))
     }
 
     /// The used percentage of the five-hour window of each account.
@@ -233,6 +246,73 @@ fn an_impossible_window_does_not_hide_a_true_one() {
     assert_eq!(core.gauges(), gauges([("default", 10.0)]));
     core.line_of(&own, 99.0, in_ten_years);
     assert_eq!(core.gauges(), gauges([("default", 10.0)]));
+}
+
+/// An account of an agent whose service cannot be asked.
+fn reported_only(name: &str, login: Option<u64>) -> Account {
+    Account {
+        is_fetched: false,
+        ..account(name, login)
+    }
+}
+
+#[test]
+fn an_account_whose_service_cannot_be_asked_is_as_its_agent_reports() {
+    let mut core = CoreHarness::asking();
+    let other = reported_only("other", None);
+    core.starts(&other);
+    core.file_of(&other, 40.0, EPOCH + HOUR);
+    let mut asked = Vec::new();
+    let mut effects = core.subscribes(1);
+    while let Some(account) = fetched_account(&effects) {
+        asked.push(account.name.to_string());
+        effects = core.take(Input::LimitsFetched(account, FetchOutcome::Limits(vec![])));
+    }
+    assert_eq!(asked, ["default"]);
+    core.wait(MIN_FETCH_INTERVAL_MS);
+    let effects = core.asks(1, Request::UsageRefresh);
+    let account = fetched_account(&effects).unwrap();
+    assert_eq!(&*account.name, "default");
+    let effects = core.take(Input::LimitsFetched(account, FetchOutcome::Limits(vec![])));
+    assert!(has(&effects, "reply") && !has(&effects, "fetch"));
+
+    let usage = core.usage();
+    let usage = &usage["accounts"][1];
+    assert_eq!(
+        (&usage["state"], &usage["source"]),
+        (&json!("ok"), &json!("session_file"))
+    );
+    assert_eq!(usage["windows"][0]["source"], "session_file");
+    assert_eq!(usage["fetched_at"], EPOCH);
+    core.wait(11 * MINUTE);
+    let usage = core.usage();
+    let usage = &usage["accounts"][1];
+    assert_eq!(usage["state"], "stale");
+    // Nothing is switched off: there is nothing to ask.
+    assert_eq!(
+        (&usage["code"], &usage["message"]),
+        (&Value::Null, &Value::Null)
+    );
+}
+
+#[test]
+fn what_files_of_two_accounts_state_is_kept_apart_and_ends_with_its_window() {
+    let mut core = CoreHarness::new();
+    let (one, other) = (reported_only("one", None), reported_only("other", None));
+    core.starts(&one);
+    core.starts(&other);
+    core.file_of(&one, 90.0, EPOCH + HOUR);
+    core.file_of(&other, 5.0, EPOCH + 2 * HOUR);
+    // A figure that was already there when the last answer came.
+    core.file_of(&one, 80.0, EPOCH + HOUR);
+    assert_eq!(core.gauges(), gauges([("one", 90.0), ("other", 5.0)]));
+    core.wait(HOUR);
+    assert_eq!(core.gauges(), gauges([("one", 0.0), ("other", 5.0)]));
+    // A file that still has the old window does not bring it back.
+    core.file_of(&one, 95.0, EPOCH + HOUR);
+    assert_eq!(core.gauges(), gauges([("one", 0.0), ("other", 5.0)]));
+    core.file_of(&one, 2.0, EPOCH + 6 * HOUR);
+    assert_eq!(core.gauges(), gauges([("one", 2.0), ("other", 5.0)]));
 }
 
 #[derive(Debug, Clone, Copy)]
