@@ -84,7 +84,7 @@ impl FileReader for Files {
             let Some(config_dir) = &report.config_dir else {
                 return Vec::new();
             };
-            requests = self.follow(Path::new(&**config_dir), &id);
+            requests = self.follow(Path::new(&**config_dir), &id, report.at);
         }
         let begins = match &event.kind {
             EventKind::SessionStarted => true,
@@ -125,7 +125,7 @@ impl Files {
     }
 
     /// Adds a session, and asks for its files. It has no process yet.
-    fn follow(&mut self, config_dir: &Path, id: &str) -> Vec<FileRequest> {
+    fn follow(&mut self, config_dir: &Path, id: &str, at: u64) -> Vec<FileRequest> {
         let directory = config_dir.join(SESSIONS).join(id);
         let mut requests = Vec::new();
         if self.sessions.len() >= MAX_SESSIONS {
@@ -136,7 +136,7 @@ impl Files {
             from: LinesFrom::End,
         });
         requests.push(FileRequest::Whole(directory.join(WORKSPACE)));
-        self.sessions.push(Session::new(id, directory));
+        self.sessions.push(Session::new(id, directory, at));
         requests
     }
 
@@ -163,7 +163,7 @@ impl Files {
         }
         for entry in open {
             if !self.sessions.iter().any(|session| session.id == entry.id) {
-                requests.extend(self.follow(directory, &entry.id));
+                requests.extend(self.follow(directory, &entry.id, at));
             }
             requests.extend(self.listed(entry, at, is_first, system));
         }
@@ -194,7 +194,8 @@ impl Files {
         if is_new {
             session.opened_at = Some(entry.opened_at.clone());
             session.status = RegistryStatus::Idle;
-            session.process = match find_process(&session.directory, &bound, is_first, system) {
+            let (id, directory) = (&session.id, &session.directory);
+            session.process = match find_process(id, directory, &bound, is_first, system) {
                 None => session.process.filter(|it| is_alive(*it, system)),
                 found => found,
             };

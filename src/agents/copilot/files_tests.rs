@@ -190,13 +190,32 @@ fn a_session_is_open_before_its_first_prompt() {
 #[test]
 fn a_conversation_that_is_taken_up_again_has_the_process_that_has_no_other() {
     let mut files = reader();
-    let mut machine = Machine::with(&[5, 7, 8], &[("a", 5)]);
+    let mut machine = Machine::with(&[5, 8], &[("a", 5)]);
     machine
         .processes
         .insert(9, ["copilot", "-p", "x"].map(str::to_owned).to_vec());
     open(&mut files, &json!({"a": false}), &machine);
     let found = said(open(&mut files, &json!({"a": false, "b": false}), &machine));
     assert_eq!(found, [("b".to_owned(), 8, EventKind::SessionStarted)]);
+}
+
+#[test]
+fn of_several_processes_the_one_that_names_the_conversation_has_it() {
+    for (arguments, expected) in [
+        (&["copilot", "--resume=b"][..], Some(7)),
+        (&["copilot", "--resume", "b"], Some(7)),
+        (&["copilot", "--resume=c"], None),
+        (&["copilot"], None),
+    ] {
+        let mut files = reader();
+        let mut machine = Machine::with(&[5, 7, 8], &[("a", 5)]);
+        let arguments = arguments.iter().map(|&word| word.to_owned());
+        machine.processes.insert(7, arguments.collect());
+        open(&mut files, &json!({"a": false}), &machine);
+        let found = said(open(&mut files, &json!({"a": false, "b": false}), &machine));
+        let pids: Vec<_> = found.iter().map(|(_, pid, _)| *pid).collect();
+        assert_eq!(pids, Vec::from_iter(expected));
+    }
 }
 
 #[test]
@@ -337,6 +356,28 @@ fn interrupts_and_errors_are_read_from_the_log() {
         line(&mut files, "a", &json!({"type": "assistant.message"})),
         []
     );
+}
+
+#[test]
+fn lines_of_a_log_that_is_written_again_say_nothing_new() {
+    let mut files = reader();
+    let machine = Machine::with(&[7], &[("a", 7)]);
+    open(&mut files, &json!({"a": false}), &machine);
+    let mut aborts_at = |stamp: u64, at: u64| {
+        let line = json!({"type": "abort", "timestamp": stamp, "data": {}}).to_string();
+        let path = Path::new(HOME).join("session-state/a/events.jsonl");
+        let change = FileChange::Line(&path, line.as_bytes());
+        said(files.read(change, at, &Machine::default())).len()
+    };
+    let now = 1_790_000_000_000;
+    assert_eq!(aborts_at(now, now + 50), 1);
+    assert_eq!(aborts_at(now - 60_000, now + 50), 0);
+    // Lines of one batch, out of order; and a clock that was wrong for a moment.
+    assert_eq!(aborts_at(now - 1000, now + 50), 1);
+    assert_eq!(aborts_at(now + 86_400_000, now + 50), 1);
+    assert_eq!(aborts_at(now + 1000, now + 1050), 1);
+    // It was set back.
+    assert_eq!(aborts_at(now - 3_600_000, now - 3_600_000), 1);
 }
 
 #[test]

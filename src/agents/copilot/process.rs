@@ -3,14 +3,15 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::super::files::System;
+use super::super::files::{RunningProcess, System};
 use super::super::prompt_mode::is_prompt_mode;
 use super::is_program;
 use crate::event::ReportedProcess;
 
-/// The process that holds a session: that of its lock; without a lock, unless `only_locks`, the newest one in a terminal
-/// that holds no other session.
+/// The process that holds a session: that of its lock; without a lock, unless `only_locks`, the one in a terminal that
+/// holds no other session. Of several such it is the one whose arguments name the session; `None` if they do not say.
 pub(super) fn find_process(
+    id: &str,
     directory: &Path,
     bound: &[ReportedProcess],
     only_locks: bool,
@@ -24,12 +25,24 @@ pub(super) fn find_process(
     let running = system.processes_of(is_program);
     // The package's launcher waits for the program.
     let is_launcher = |pid: u32| running.iter().any(|other| other.info.parent == pid);
-    running
+    let in_terminals = running
         .iter()
         .filter(|it| !is_launcher(it.info.id.pid) && !is_prompt_mode(&it.arguments))
-        .filter(|it| !it.info.zombie)
-        .map(|it| reported(it.info.id.pid, it.info.id.start, system))
-        .find(|process| !bound.contains(process))
+        .filter(|it| it.info.tty.is_some());
+    let free: Vec<_> = in_terminals
+        .map(|it| (reported(it.info.id.pid, it.info.id.start, system), it))
+        .filter(|(process, _)| !bound.contains(process))
+        .collect();
+    if let [(process, _)] = &*free {
+        return Some(*process);
+    }
+    let is_named = |it: &RunningProcess| {
+        let mut arguments = it.arguments.iter();
+        arguments.any(|argument| argument.strip_prefix("--resume=").unwrap_or(argument) == id)
+    };
+    let mut candidates = free.into_iter().filter(|(_, it)| is_named(it));
+    let (process, _) = candidates.next()?;
+    candidates.next().is_none().then_some(process)
 }
 
 /// The process id in a lock's name: `inuse.4321.lock`.

@@ -55,11 +55,13 @@ pub(super) struct Session {
     pub(super) requests: Vec<Box<str>>,
     pub(super) answered_at: u64,
     phase: Phase,
+    /// The stamp of the newest line of the log, or when the log was first followed.
+    newest: u64,
 }
 
 impl Session {
-    /// A session without a process. `directory` is below `session-state`.
-    pub(super) fn new(id: &str, directory: PathBuf) -> Self {
+    /// A session without a process, followed since `at`. `directory` is below `session-state`.
+    pub(super) fn new(id: &str, directory: PathBuf, at: u64) -> Self {
         Self {
             id: id.into(),
             directory,
@@ -72,6 +74,7 @@ impl Session {
             requests: Vec::new(),
             answered_at: 0,
             phase: Phase::Any,
+            newest: at,
         }
     }
 
@@ -108,7 +111,13 @@ impl Session {
     /// A line was added to the log.
     pub(super) fn logged(&mut self, line: &Line, at: u64) -> Vec<FileRequest> {
         let data = &line.data.0;
-        let stamp = line.timestamp.as_ms();
+        let stamp = line.timestamp.as_ms().map(|stamp| stamp.min(at));
+        // The clock may have been set back.
+        self.newest = self.newest.min(at).max(stamp.unwrap_or_default());
+        if stamp.is_some_and(|stamp| stamp + LATE_LINE_MS < self.newest) {
+            // It was written again.
+            return Vec::new();
+        }
         let stamp = stamp.filter(|stamp| (at.saturating_sub(LATE_LINE_MS)..=at).contains(stamp));
         let stamp = stamp.unwrap_or(at);
         let Some(kind) = line.kind.get().filter(|_| line.agent_id.get().is_none()) else {
