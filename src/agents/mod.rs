@@ -7,6 +7,7 @@
 mod allow_list;
 mod claude_code;
 mod codex;
+mod command_line;
 pub(crate) mod config_dirs;
 mod copilot;
 pub(crate) mod files;
@@ -90,8 +91,9 @@ pub struct ConfigDir {
     pub below_home: &'static str,
 }
 
-/// Whether a person attends the session, by the hook's environment and the first arguments of the agent's process.
-pub(crate) type IsAttended = fn(&Variables<'_>, &[String]) -> bool;
+/// Whether a person attends the session, by the hook's environment, the first arguments of the agent's process, and whether
+/// that reads from and writes to a terminal.
+pub(crate) type IsAttended = fn(&Variables<'_>, &[String], bool) -> bool;
 
 /// The value of a variable of the environment.
 pub(crate) type Variables<'a> = dyn Fn(&str) -> Option<OsString> + 'a;

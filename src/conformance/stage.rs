@@ -387,7 +387,8 @@ impl<'a> Stage<'a> {
         let now = self.now.uptime_ms;
         let runs = processes
             .filter(|one| one.started <= now && one.exited.is_none_or(|exited| now < exited));
-        runs.filter_map(|one| one.pids.first().copied()).collect()
+        // A launcher comes first.
+        runs.filter_map(|one| one.pids.last().copied()).collect()
     }
 }
 

@@ -197,7 +197,9 @@ pub(crate) fn params_of_process(agent: &str, pid: u32, at: u64) -> ReportParams<
 /// Whether a person sits at the agent's session; `None`: not known.
 fn attended(agent: &Agent, pid: u32) -> Option<bool> {
     if let Some(is_attended) = agent.hook.is_attended {
-        return Some(is_attended(&variable, &process::first_arguments(pid)));
+        let is_on_terminal = process::is_on_terminal(pid).unwrap_or(true);
+        let arguments = process::first_arguments(pid);
+        return Some(is_attended(&variable, &arguments, is_on_terminal));
     }
     let value = agent.hook.attended_variable.and_then(variable)?;
     match value.as_bytes() {

@@ -66,11 +66,18 @@ pub fn name(pid: u32) -> Option<String> {
     platform::name(pid)
 }
 
-/// The first sixteen of a process's arguments, as far as they are within 4 KiB: the program, and what it runs if it is an
+/// The first 64 of a process's arguments, as far as they are within 4 KiB: the program, and what it runs if it is an
 /// interpreter. Empty where the system does not tell (macOS).
 #[must_use]
 pub fn first_arguments(pid: u32) -> Vec<String> {
     platform::first_arguments(pid)
+}
+
+/// Whether a process's standard input and output are terminals; `None` where the system does not tell (macOS, a process of
+/// another user).
+#[must_use]
+pub fn is_on_terminal(pid: u32) -> Option<bool> {
+    platform::is_on_terminal(pid)
 }
 
 /// When a process started, in ms since the epoch by the wall clock as it is set now; accurate to 10 ms.
@@ -98,12 +105,16 @@ pub fn is_in_namespace(pid: u32) -> bool {
 mod platform {
     use super::{ProcessId, ProcessInfo};
     use crate::os::clock;
-    use std::fs::File;
+    use std::fs::{self, File};
     use std::io::{self, Read};
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
     /// Enough for the first 22 fields whatever they hold (a name of 64 bytes, numbers of 20); the rest is not read.
     const STAT_BYTES: usize = 1024;
+
+    /// The major number of `/dev/null` and its like (the kernel's `devices.txt`). Every other character device that a
+    /// process has for its standard input is a terminal.
+    const MEMORY_DEVICES: u32 = 1;
 
     pub(super) fn inspect(pid: u32) -> io::Result<ProcessInfo> {
         let mut buffer = [0; STAT_BYTES];
@@ -125,11 +136,24 @@ mod platform {
     pub(super) fn first_arguments(pid: u32) -> Vec<String> {
         let mut buffer = [0; 4096];
         let line = read(&format!("/proc/{pid}/cmdline"), &mut buffer).unwrap_or_default();
-        let arguments = line.split(|byte| *byte == 0).take(16);
+        let arguments = line.split(|byte| *byte == 0).take(64);
         let arguments = arguments.filter(|argument| !argument.is_empty());
         arguments
             .map(|argument| String::from_utf8_lossy(argument).into_owned())
             .collect()
+    }
+
+    pub(super) fn is_on_terminal(pid: u32) -> Option<bool> {
+        let is_terminal =
+            |descriptor: u32| match fs::metadata(format!("/proc/{pid}/fd/{descriptor}")) {
+                Ok(file) => {
+                    let is_device = file.file_type().is_char_device();
+                    Some(is_device && rustix::fs::major(file.rdev()) != MEMORY_DEVICES)
+                }
+                // It is closed, if its descriptors are shown at all.
+                Err(_) => fs::read_dir(format!("/proc/{pid}/fd")).ok().map(|_| false),
+            };
+        Some(is_terminal(0)? && is_terminal(1)?)
     }
 
     pub(super) fn started_at(start: u64) -> u64 {
@@ -140,11 +164,11 @@ mod platform {
     }
 
     pub(super) fn namespace() -> Option<u64> {
-        Some(std::fs::metadata("/proc/self/ns/pid").ok()?.ino())
+        Some(fs::metadata("/proc/self/ns/pid").ok()?.ino())
     }
 
     pub(super) fn namespace_of(pid: u32) -> Option<u64> {
-        Some(std::fs::metadata(format!("/proc/{pid}/ns/pid")).ok()?.ino())
+        Some(fs::metadata(format!("/proc/{pid}/ns/pid")).ok()?.ino())
     }
 
     /// The beginning of a file of `/proc`, which gives a line in one read.
@@ -240,6 +264,10 @@ mod platform {
 
     pub(super) fn first_arguments(_pid: u32) -> Vec<String> {
         Vec::new()
+    }
+
+    pub(super) fn is_on_terminal(_pid: u32) -> Option<bool> {
+        None
     }
 
     pub(super) fn started_at(start: u64) -> u64 {

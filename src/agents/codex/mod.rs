@@ -156,7 +156,7 @@ fn is_run(arguments: &[String]) -> bool {
     matches!(words.next().map(String::as_str), Some("exec" | "e"))
 }
 
-fn is_attended(_variable: &Variables<'_>, arguments: &[String]) -> bool {
+fn is_attended(_variable: &Variables<'_>, arguments: &[String], _on_terminal: bool) -> bool {
     !is_run(arguments)
 }
 
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_run_without_a_person_is_known_by_its_command() {
         let none = |_: &str| -> Option<std::ffi::OsString> { None };
-        let attended = |arguments: &[&str]| is_attended(&none, &texts(arguments));
+        let attended = |arguments: &[&str]| is_attended(&none, &texts(arguments), true);
         assert!(attended(&["/opt/bin/codex"]));
         assert!(!attended(&["codex", "exec"]));
         assert!(!attended(&[

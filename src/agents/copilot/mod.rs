@@ -11,6 +11,7 @@ mod session;
 
 use serde_json::{Map, Value, json};
 
+use super::command_line::program_paths;
 use super::prompt_mode::is_prompt_mode;
 use super::tolerant::object;
 use super::{
@@ -116,14 +117,17 @@ fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {
 /// The native program; that of the npm package lies below `@github/copilot-…`.
 fn is_program(names: &[String], arguments: &[String]) -> bool {
     names.iter().any(|name| name == PROGRAM)
-        || arguments
-            .iter()
-            .any(|argument| argument.contains("/@github/copilot"))
+        || program_paths(arguments).any(|path| {
+            path.contains("/@github/copilot/")
+                || path.contains("/@github/copilot-linux")
+                || path.contains("/@github/copilot-darwin")
+        })
 }
 
-/// Terminal sessions name their launcher; `copilot -p` does not, but may inherit the name from one.
-fn is_attended(variable: &Variables<'_>, arguments: &[String]) -> bool {
-    variable("COPILOT_LOADER_PID").is_some() && !is_prompt_mode(arguments)
+/// Terminal sessions name their launcher; `copilot -p`, and one without a terminal, do not, but may inherit the name from
+/// one.
+fn is_attended(variable: &Variables<'_>, arguments: &[String], is_on_terminal: bool) -> bool {
+    is_on_terminal && variable("COPILOT_LOADER_PID").is_some() && !is_prompt_mode(arguments)
 }
 
 fn resume(session_id: &str) -> Vec<String> {
@@ -162,17 +166,34 @@ mod tests {
         assert!(is_program(&words(&["MainThread", "copilot"]), &[]));
         let packaged = words(&["/opt/node_modules/@github/copilot-linux-x64/copilot"]);
         assert!(is_program(&words(&["MainThread"]), &packaged));
-        assert!(!is_program(
-            &words(&["MainThread", "node"]),
-            &words(&["node", "a.js"])
-        ));
+        let launcher = words(&["node", "/opt/node_modules/@github/copilot/npm-loader.js"]);
+        assert!(is_program(&words(&["node"]), &launcher));
+        for other in [
+            &["node", "a.js"][..],
+            &[
+                "node",
+                "/opt/node_modules/@github/copilot-language-server/dist/main.js",
+            ],
+            &["vim", "/opt/node_modules/@github/copilot/index.js"],
+        ] {
+            assert!(!is_program(&words(&other[..1]), &words(other)), "{other:?}");
+        }
     }
 
     #[test]
     fn a_person_sits_at_a_session_in_a_terminal() {
         let with = |name: &str| (name == "COPILOT_LOADER_PID").then(|| "7".into());
-        assert!(is_attended(&with, &words(&["copilot"])));
-        assert!(!is_attended(&with, &words(&["copilot", "-p", "x"])));
-        assert!(!is_attended(&|_| None, &words(&["copilot"])));
+        let attended = |line: &[&str]| is_attended(&with, &words(line), true);
+        assert!(attended(&["copilot"]));
+        for prompt in [
+            &["-p", "x"][..],
+            &["-px"],
+            &["--prompt", "x"],
+            &["--prompt=x"],
+        ] {
+            assert!(!attended(prompt), "{prompt:?}");
+        }
+        assert!(!is_attended(&with, &words(&["copilot"]), false));
+        assert!(!is_attended(&|_| None, &words(&["copilot"]), true));
     }
 }

@@ -2,15 +2,16 @@
 //! error, the model and how full its context is.
 //!
 //! Hooks do not tell a cancelled turn from one that has ended, and are silent at "No" and Esc in a dialog. A hook names
-//! the transcript; it is followed from then on. After a cancelled turn the agent writes the whole history again, so a line
-//! counts only if its stamp is newer than all before it. Called by the daemon.
+//! the transcript; it is followed from then on. After a cancelled turn the agent writes the whole history again: what
+//! counts as new, [`Seen`] decides. Called by the daemon.
 
 use std::path::{Path, PathBuf};
 
 use super::super::allow_list::allow_list;
-use super::super::files::{FileChange, FileReader, FileRequest, LinesFrom, System};
+use super::super::files::{FileChange, FileReader, FileRequest, LinesFrom, RunningProcess, System};
 use super::super::tolerant::{Number, Part, Text, Time, object};
-use super::AGENT;
+use super::seen::Seen;
+use super::{AGENT, is_program};
 use crate::event::{
     AgentEvent, EventKind, ProcessRole, Report, ReportedProcess, Source, TurnEvent,
 };
@@ -32,6 +33,7 @@ allow_list! {
     /// One line of a transcript.
     Line {
         kind as "type": Text<32>,
+        id: Text<64>,
         timestamp: Time,
         /// Of an `info` or `error`; of other lines it is not looked at.
         content: Text<256>,
@@ -57,8 +59,7 @@ struct Transcript {
     session_id: Box<str>,
     process: Option<ReportedProcess>,
     is_attended: Option<bool>,
-    /// The stamp of its newest line, in ms since the epoch; 0: none was read.
-    newest: u64,
+    seen: Seen,
 }
 
 /// Reads the transcripts of Gemini CLI.
@@ -121,15 +122,15 @@ impl FileReader for Files {
             session_id: session_id.clone(),
             process: report.process,
             is_attended: report.attended,
-            newest: 0,
+            seen: Seen::since(report.at),
         });
         requests
     }
 }
 
 impl Files {
-    /// A person has taken this conversation up in a process that showed another one. The file does not say which: it is
-    /// clear if one process alone runs in the project.
+    /// A person has taken this conversation up, in a process that showed another one or in a new one. The file does not say
+    /// which: it is clear if one process alone runs in the project.
     fn taken_up(&mut self, path: &Path, now: u64, system: &dyn System) -> Option<Report> {
         let runs = |process: &ReportedProcess| {
             let found = system.process(process.pid);
@@ -140,7 +141,8 @@ impl Files {
         let processes = self.transcripts.iter().filter(beside);
         let mut processes = processes.filter_map(|one| Some((one.process.filter(runs)?, one)));
         let (process, shown) = processes.next()?;
-        if processes.any(|(other, _)| other != process) {
+        let is_other = processes.any(|(other, _)| other != process);
+        if is_other || !runs_alone(process, system) {
             return None;
         }
         let is_attended = shown.is_attended;
@@ -153,27 +155,29 @@ impl Files {
 
 impl Transcript {
     fn read(&mut self, line: &Line, now: u64) -> Option<Report> {
-        let stamp = line.timestamp.as_ms();
-        if stamp.is_some_and(|stamp| stamp <= self.newest) {
-            return None;
-        }
-        self.newest = stamp.unwrap_or(self.newest);
-        let kind = match line.kind.get()? {
-            "info" if line.content.get() == Some(CANCELLED) => {
-                EventKind::Turn(TurnEvent::Interrupted)
+        let (name, kind) = match line.kind.get()? {
+            "info" if line.content.get() == Some(CANCELLED) => (
+                "transcript: cancelled",
+                EventKind::Turn(TurnEvent::Interrupted),
+            ),
+            "error" => {
+                let error = failure(line.content.get().unwrap_or_default()).into();
+                let kind = EventKind::Turn(TurnEvent::Failed { error });
+                ("transcript: error", kind)
             }
-            "error" => EventKind::Turn(TurnEvent::Failed {
-                error: failure(line.content.get().unwrap_or_default()).into(),
-            }),
-            "gemini" => EventKind::Noted,
+            "gemini" => ("transcript: answer", EventKind::Noted),
             _ => return None,
         };
-        let at = stamp.filter(|stamp| *stamp <= now && now - stamp <= LATE_MS);
-        let name = match line.kind.get()? {
-            "info" => "transcript: cancelled",
-            "error" => "transcript: error",
-            _ => "transcript: answer",
+        let stamp = line.timestamp.as_ms();
+        let is_new = match kind {
+            // One line is written several times as the answer grows.
+            EventKind::Noted => self.seen.is_newest(stamp, now),
+            _ => self.seen.is_new(line.id.get(), stamp, now),
         };
+        if !is_new {
+            return None;
+        }
+        let at = stamp.filter(|stamp| *stamp <= now && now - stamp <= LATE_MS);
         let tokens = line.tokens.0.input.as_f64();
         let model = line.model.one_line(NAME_LIMIT);
         #[expect(clippy::cast_possible_truncation, reason = "a percentage")]
@@ -206,6 +210,19 @@ impl Transcript {
             }),
         }
     }
+}
+
+/// Whether no other process of the agent runs in the working directory of this one, also none that no hook has named.
+fn runs_alone(process: ReportedProcess, system: &dyn System) -> bool {
+    let running = system.processes_of(is_program);
+    // The launcher waits for the agent.
+    let is_launcher = |pid: u32| running.iter().any(|other| other.info.parent == pid);
+    let is_it = |other: &&RunningProcess| process.id() == Some(other.info.id);
+    let Some(it) = running.iter().find(is_it) else {
+        return false;
+    };
+    let mut others = running.iter().filter(|other| !is_it(other));
+    !others.any(|other| !is_launcher(other.info.id.pid) && other.cwd == it.cwd)
 }
 
 /// True for a file of the agent's own: what a hook names may be anything.
@@ -246,85 +263,4 @@ fn failure(content: &str) -> String {
         "the turn failed"
     };
     one_line(what, NAME_LIMIT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: u64 = 1_790_000_005_000;
-
-    fn transcript() -> Transcript {
-        Transcript {
-            path: "/home/dev/.gemini/tmp/p/chats/session-a.jsonl".into(),
-            session_id: "a".into(),
-            process: None,
-            is_attended: Some(true),
-            newest: 0,
-        }
-    }
-
-    fn kind(transcript: &mut Transcript, line: &str) -> Option<EventKind> {
-        let line: Line = object(line.as_bytes()).ok()?;
-        let report = transcript.read(&line, NOW)?;
-        Some(report.event.unwrap().kind)
-    }
-
-    #[test]
-    fn a_history_that_is_written_again_says_nothing_new() {
-        let mut transcript = transcript();
-        let cancelled = r#"{"id":"1","timestamp":"2026-09-21T14:13:24.000Z","type":"info","content":"Request cancelled."}"#;
-        let interrupted = Some(EventKind::Turn(TurnEvent::Interrupted));
-        assert_eq!(kind(&mut transcript, cancelled), interrupted);
-        assert_eq!(kind(&mut transcript, cancelled), None);
-        let again = cancelled
-            .replace("24.000", "24.900")
-            .replace("\"1\"", "\"2\"");
-        assert_eq!(kind(&mut transcript, &again), interrupted);
-    }
-
-    #[test]
-    fn an_answer_says_its_model_and_how_full_the_context_is() {
-        let line = r#"{"type":"gemini","content":"secret","tokens":{"input":104857.6},"model":"gemini-2.5-flash"}"#;
-        let line: Line = object(line.as_bytes()).unwrap();
-        let report = transcript().read(&line, NOW).unwrap();
-        let event = report.event.unwrap();
-        assert_eq!(event.model.as_deref(), Some("gemini-2.5-flash"));
-        assert!((event.context_percent.unwrap() - 10.0).abs() < 0.01);
-        assert!(!format!("{:?}", event.kind).contains("secret"));
-    }
-
-    #[test]
-    fn an_error_is_named_without_its_text() {
-        let line = r#"{"type":"error","content":"[API Error: {\"error\":{\"code\":401,\"message\":\"secret\"}}]"}"#;
-        let failed = EventKind::Turn(TurnEvent::Failed {
-            error: "authentication failed".into(),
-        });
-        assert_eq!(kind(&mut transcript(), line), Some(failed));
-    }
-
-    #[test]
-    fn only_a_file_of_the_agent_is_followed() {
-        let own = Some("/home/dev/.gemini");
-        let is = |path: &str| is_transcript(Path::new(path), own);
-        assert!(is("/home/dev/.gemini/tmp/p/chats/session-a.jsonl"));
-        assert!(!is("/home/dev/.gemini/tmp/../../.ssh/a.jsonl"));
-        assert!(!is("/etc/passwd"));
-        assert!(!is("/home/dev/.gemini/settings.json"));
-    }
-
-    #[test]
-    fn what_is_no_line_of_a_transcript_is_ignored() {
-        for line in [
-            "",
-            "{",
-            "[]",
-            "null",
-            "{}",
-            r#"{"type":["messages"]}"#,
-            "\u{0}",
-        ] {
-            assert_eq!(kind(&mut transcript(), line), None, "{line:?}");
-        }
-    }
 }

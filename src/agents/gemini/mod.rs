@@ -2,17 +2,18 @@
 //!
 //! Pure. Other modules use [`AGENT`].
 
+mod attended;
 mod events;
 mod files;
 mod payload;
+mod seen;
 
 use serde_json::value::RawValue;
 
-use super::prompt_mode::is_prompt_mode;
+use super::command_line::program_paths;
 use super::tolerant::{filter, object};
 use super::{
     Agent, CommandForm, ConfigDir, HookProcess, Install, InstallForm, MergedHooks, Switch, Syntax,
-    Variables,
 };
 use crate::event::{AgentEvent, Timing};
 use payload::Payload;
@@ -38,7 +39,7 @@ pub(super) static AGENT: Agent = Agent {
         variable_prefix: "GEMINI",
         is_program,
         attended_variable: None,
-        is_attended: Some(is_attended),
+        is_attended: Some(attended::is_attended),
         is_shared: None,
     },
     interpret,
@@ -116,17 +117,12 @@ fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {
 
 /// Node.js runs it: a launcher, and the agent as its child.
 fn is_program(names: &[String], arguments: &[String]) -> bool {
-    let is_script = |argument: &String| {
-        argument.ends_with("/gemini.js")
-            || argument.ends_with("/bin/gemini")
-            || argument.contains("/@google/gemini-cli/")
+    let is_script = |path: &str| {
+        path.ends_with("/gemini.js")
+            || path.ends_with("/bin/gemini")
+            || path.contains("/@google/gemini-cli/")
     };
-    names.iter().any(|name| name == PROGRAM) || arguments.iter().any(is_script)
-}
-
-/// With a prompt on the command line it runs once and asks no person.
-fn is_attended(_variable: &Variables<'_>, arguments: &[String]) -> bool {
-    !is_prompt_mode(arguments)
+    names.iter().any(|name| name == PROGRAM) || program_paths(arguments).any(is_script)
 }
 
 fn resume(session_id: &str) -> Vec<String> {
@@ -139,9 +135,10 @@ fn model_label(model: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::ffi::OsString;
+mod files_tests;
 
+#[cfg(test)]
+mod tests {
     use super::*;
 
     fn texts(texts: &[&str]) -> Vec<String> {
@@ -167,14 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_on_the_command_line_needs_no_person() {
-        let attended = |arguments: &[&str]| {
-            let none = |_: &str| -> Option<OsString> { None };
-            is_attended(&none, &texts(arguments))
-        };
-        assert!(attended(&["node", "gemini.js"]));
-        assert!(!attended(&["node", "gemini.js", "-p", "hello"]));
-        assert!(!attended(&["node", "gemini.js", "--prompt=hello"]));
+    fn a_program_that_only_names_the_script_is_another_one() {
+        let script = "/usr/lib/node_modules/@google/gemini-cli/bundle/gemini.js";
+        for other in [
+            &["vim", script][..],
+            &["node", "/srv/app.js", script],
+            &["claude", "-p", "explain /@google/gemini-cli/"],
+        ] {
+            assert!(!is_program(&texts(&other[..1]), &texts(other)), "{other:?}");
+        }
     }
 
     #[test]

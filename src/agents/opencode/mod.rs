@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use serde_json::value::RawValue;
 
+use super::command_line::program_paths;
 use super::tolerant::{filter, object};
 use super::{Agent, ConfigDir, HookProcess, Install, InstallForm, OwnFileValues};
 use crate::event::{AgentEvent, Timing};
@@ -99,10 +100,8 @@ fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {
 /// One program, also in the npm package; older packages start it by Node.js.
 fn is_program(names: &[String], arguments: &[String]) -> bool {
     let is_name = |name: &String| name == PROGRAM || name == "opencode.exe";
-    names.iter().any(is_name)
-        || arguments
-            .iter()
-            .any(|argument| argument.contains("/opencode-ai/"))
+    let is_packaged = |path: &str| path.contains("/opencode-ai/");
+    names.iter().any(is_name) || program_paths(arguments).any(is_packaged)
 }
 
 fn resume(session_id: &str) -> Vec<String> {
@@ -130,5 +129,7 @@ mod tests {
             &["node", "/usr/lib/node_modules/opencode-ai/bin/opencode"]
         ));
         assert!(!is(&["node"], &["node", "server.js"]));
+        let script = "/usr/lib/node_modules/opencode-ai/bin/opencode";
+        assert!(!is(&["vim"], &["vim", script]));
     }
 }

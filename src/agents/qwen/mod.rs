@@ -129,7 +129,7 @@ fn is_program(names: &[String], arguments: &[String]) -> bool {
 }
 
 /// With a prompt on the command line it runs once and asks no person.
-fn is_attended(_variable: &Variables<'_>, arguments: &[String]) -> bool {
+fn is_attended(_variable: &Variables<'_>, arguments: &[String], _on_terminal: bool) -> bool {
     !is_prompt_mode(arguments)
 }
 

@@ -158,3 +158,28 @@ fn processes_of_one_namespace_agree_on_it() {
     let link = std::fs::read_link(format!("/proc/{}/ns/pid", child.0.id())).unwrap();
     assert_eq!(link.to_str().unwrap(), format!("pid:[{ours}]"));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_is_on_a_terminal_if_it_reads_and_writes_one() {
+    use std::fs::OpenOptions;
+
+    // Each opening is a terminal of its own (pts(4)).
+    let terminal = || {
+        let file = OpenOptions::new().read(true).write(true).open("/dev/ptmx");
+        Stdio::from(file.unwrap())
+    };
+    let is_on_terminal = |input: Stdio, output: Stdio| {
+        let child = Command::new("sleep")
+            .arg("600")
+            .stdin(input)
+            .stdout(output)
+            .spawn();
+        let child = Sleeper(child.unwrap());
+        is_on_terminal(child.0.id())
+    };
+    assert_eq!(is_on_terminal(terminal(), terminal()), Some(true));
+    assert_eq!(is_on_terminal(Stdio::null(), terminal()), Some(false));
+    assert_eq!(is_on_terminal(terminal(), Stdio::piped()), Some(false));
+    assert_eq!(super::is_on_terminal(0), None);
+}

@@ -1,0 +1,230 @@
+//! What the reader makes of transcripts, in the order in which Gemini CLI 0.61.0 was seen to write them.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::super::files::{FileChange, FileReader, FileRequest, RunningProcess, System};
+use super::files::Files;
+use super::{AGENT, interpret};
+use crate::event::{EventKind, ProcessRole, Report, ReportedProcess, Source, TurnEvent};
+use crate::os::process::{ProcessId, ProcessInfo};
+
+const HOME: &str = "/home/dev/.gemini";
+const CHATS: &str = "/home/dev/.gemini/tmp/p/chats";
+const NAMESPACE: u64 = 1;
+
+/// 2026-09-21T14:13:20Z.
+const NOW: u64 = 1_790_000_000_000;
+
+/// The processes of a machine: pid, parent, working directory.
+#[derive(Default)]
+struct Machine(Vec<(u32, u32, &'static str)>);
+
+fn info(pid: u32, parent: u32) -> ProcessInfo {
+    ProcessInfo {
+        id: ProcessId {
+            pid,
+            start: u64::from(pid) * 10,
+        },
+        parent,
+        tty: None,
+        stopped: false,
+        zombie: false,
+    }
+}
+
+impl System for Machine {
+    fn lock_holder(&self, _path: &Path) -> Option<ReportedProcess> {
+        None
+    }
+
+    fn namespace(&self) -> Option<u64> {
+        Some(NAMESPACE)
+    }
+
+    fn process(&self, pid: u32) -> Option<ProcessInfo> {
+        let mut running = self.0.iter();
+        let found = running.find(|(running, ..)| *running == pid)?;
+        Some(info(pid, found.1))
+    }
+
+    fn processes_of(&self, program: fn(&[String], &[String]) -> bool) -> Vec<RunningProcess> {
+        let arguments = ["node", "/usr/bin/gemini"].map(str::to_owned);
+        assert!(program(&["node".to_owned()], &arguments));
+        let running = self.0.iter().map(|(pid, parent, cwd)| RunningProcess {
+            info: info(*pid, *parent),
+            arguments: arguments.to_vec(),
+            cwd: Some(cwd.into()),
+        });
+        running.collect()
+    }
+
+    fn names(&self, _directory: &Path) -> Vec<Box<OsStr>> {
+        Vec::new()
+    }
+}
+
+fn file(id: &str) -> PathBuf {
+    Path::new(CHATS).join(format!("session-{id}.jsonl"))
+}
+
+/// A hook of this process names the transcript of a conversation; the files that are followed then.
+fn hook(files: &mut Files, pid: u32, id: &str, path: &Path) -> Vec<PathBuf> {
+    let payload =
+        json!({"hook_event_name": "SessionStart", "session_id": id, "transcript_path": path});
+    let mut report = Report {
+        agent: AGENT.name.into(),
+        at: NOW,
+        process: Some(ReportedProcess {
+            pid,
+            start: Some(u64::from(pid) * 10),
+            namespace: Some(NAMESPACE),
+        }),
+        attended: Some(true),
+        terminal: None,
+        config_dir: Some(HOME.into()),
+        account: None,
+        timing: AGENT.timing,
+        source: Source::Hook,
+        role: ProcessRole::Own,
+        event: interpret(&payload.to_string(), NOW),
+    };
+    let requests = files.reported(&mut report, &Machine::default());
+    let followed = requests.into_iter().map(|request| match request {
+        FileRequest::Lines { path, .. } => path,
+        other => panic!("{other:?}"),
+    });
+    followed.collect()
+}
+
+/// What a line makes the core hear of.
+fn reports(files: &mut Files, id: &str, line: &str, at: u64, machine: &Machine) -> Vec<Report> {
+    let requests = files.read(FileChange::Line(&file(id), line.as_bytes()), at, machine);
+    let reports = requests.into_iter().map(|request| match request {
+        FileRequest::Report(report) => *report,
+        other => panic!("{other:?}"),
+    });
+    reports.collect()
+}
+
+fn kinds(files: &mut Files, line: &str, at: u64) -> Vec<EventKind> {
+    let reports = reports(files, "a", line, at, &Machine::default());
+    let kind = |report: Report| report.event.unwrap().kind;
+    reports.into_iter().map(kind).collect()
+}
+
+fn followed() -> Files {
+    let mut files = Files::default();
+    assert_eq!(hook(&mut files, 7, "a", &file("a")), [file("a")]);
+    files
+}
+
+fn cancelled(id: u32, time: &str) -> String {
+    json!({"id": id.to_string(), "timestamp": format!("2026-09-21T{time}Z"), "type": "info",
+        "content": "Request cancelled."})
+    .to_string()
+}
+
+const INTERRUPTED: EventKind = EventKind::Turn(TurnEvent::Interrupted);
+
+#[test]
+fn a_history_that_is_written_again_says_nothing_new() {
+    let mut files = followed();
+    let first = cancelled(1, "14:13:24.000");
+    assert_eq!(kinds(&mut files, &first, NOW + 4050), [INTERRUPTED]);
+    assert_eq!(kinds(&mut files, &first, NOW + 4100), []);
+    // Another one of the same moment.
+    let second = cancelled(2, "14:13:24.000");
+    assert_eq!(kinds(&mut files, &second, NOW + 4100), [INTERRUPTED]);
+    // From before the conversation was resumed.
+    let old = cancelled(3, "09:00:00.000");
+    assert_eq!(kinds(&mut files, &old, NOW + 5000), []);
+}
+
+#[test]
+fn a_stamp_of_the_future_hides_no_later_line() {
+    let mut files = followed();
+    let future = cancelled(1, "23:59:59.000");
+    assert_eq!(kinds(&mut files, &future, NOW + 4050), [INTERRUPTED]);
+    let next = cancelled(2, "14:13:25.000");
+    assert_eq!(kinds(&mut files, &next, NOW + 5050), [INTERRUPTED]);
+}
+
+#[test]
+fn an_answer_says_its_model_and_how_full_the_context_is() {
+    let mut files = followed();
+    let line = r#"{"type":"gemini","content":"secret","tokens":{"input":104857.6},"model":"gemini-2.5-flash"}"#;
+    let mut reports = reports(&mut files, "a", line, NOW, &Machine::default());
+    let event = reports.remove(0).event.unwrap();
+    assert_eq!(event.kind, EventKind::Noted);
+    assert_eq!(event.model.as_deref(), Some("gemini-2.5-flash"));
+    assert!((event.context_percent.unwrap() - 10.0).abs() < 0.01);
+    assert!(!format!("{event:?}").contains("secret"));
+}
+
+#[test]
+fn an_error_is_named_without_its_text() {
+    let line = r#"{"type":"error","content":"[API Error: {\"error\":{\"code\":401,\"message\":\"secret\"}}]"}"#;
+    let failed = EventKind::Turn(TurnEvent::Failed {
+        error: "authentication failed".into(),
+    });
+    assert_eq!(kinds(&mut followed(), line, NOW), [failed]);
+}
+
+#[test]
+fn only_a_file_of_the_agent_is_followed() {
+    for path in [
+        "/home/dev/.gemini/tmp/../../.ssh/a.jsonl",
+        "/etc/passwd",
+        "/home/dev/.gemini/settings.json",
+    ] {
+        let mut files = Files::default();
+        assert_eq!(
+            hook(&mut files, 7, "a", Path::new(path)),
+            [""; 0].map(PathBuf::from)
+        );
+    }
+}
+
+#[test]
+fn what_is_no_line_of_a_transcript_is_ignored() {
+    for line in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        r#"{"type":["messages"]}"#,
+        "\u{0}",
+    ] {
+        assert_eq!(kinds(&mut followed(), line, NOW), [], "{line:?}");
+    }
+}
+
+/// `/resume` inside a session, and `gemini --resume` beside one, write the same line.
+#[test]
+fn a_conversation_is_taken_up_by_the_only_process_in_its_directory() {
+    // The process has a launcher, and one works elsewhere.
+    let alone = [(6, 1, "/p"), (7, 6, "/p"), (9, 1, "/q")];
+    let beside = [(6, 1, "/p"), (7, 6, "/p"), (8, 1, "/p")];
+    let hidden = [(7, 1, "/p"), (8, 1, "/p")];
+    for (running, expected) in [
+        (&alone[..], Some(7)),
+        (&beside, None),
+        (&hidden, None),
+        (&[], None),
+    ] {
+        let machine = Machine(running.to_vec());
+        let mut files = followed();
+        // Of a process that has ended.
+        hook(&mut files, 3, "b", &file("b"));
+        let line = r#"{"$set":{"sessionId":"b"}}"#;
+        let found = reports(&mut files, "b", line, NOW + 100, &machine);
+        let pids: Vec<_> = found.iter().map(|it| it.process.unwrap().pid).collect();
+        assert_eq!(pids, Vec::from_iter(expected), "{running:?}");
+        let is_seen = |it: &Report| it.event.as_ref().unwrap().kind == EventKind::SessionSeen;
+        assert!(found.iter().all(is_seen));
+    }
+}
