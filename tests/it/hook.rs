@@ -1,6 +1,8 @@
 //! The real `agent-console hook` against a socket that stands in for the daemon: what arrives there, and that nothing
 //! that can go wrong ever affects the agent.
 
+#[cfg(target_os = "linux")]
+mod nested;
 mod time;
 
 use std::io::{Read, Write};
