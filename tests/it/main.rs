@@ -22,6 +22,7 @@
 #[cfg(target_os = "linux")]
 mod activation;
 mod agent_files;
+mod agent_filter;
 mod background;
 mod bad_input;
 mod bar;
@@ -31,6 +32,7 @@ mod completions;
 mod dashboard;
 mod demo;
 mod doctor;
+mod event;
 mod hook;
 mod idle_exit;
 #[cfg(any(target_os = "linux", clippy))]
