@@ -346,7 +346,13 @@ impl Agent {
 
 /// What only the command line needs of each agent. Separate from [`ALL`], which the service uses: unreferenced code is
 /// not linked, so `agent-consoled` has neither HTTP nor TLS.
-const EXTRAS: &[(&Agent, &Extras)] = &[(&claude_code::AGENT, &claude_code::EXTRAS)];
+const EXTRAS: &[(&Agent, &Extras)] = &[
+    (&claude_code::AGENT, &claude_code::EXTRAS),
+    (&codex::AGENT, &codex::recordings::EXTRAS),
+    (&copilot::AGENT, &copilot::recordings::EXTRAS),
+    (&gemini::AGENT, &gemini::recordings::EXTRAS),
+    (&opencode::AGENT, &opencode::recordings::EXTRAS),
+];
 
 /// What only the command line needs of an agent.
 #[derive(Debug)]
@@ -356,21 +362,33 @@ pub(crate) struct Extras {
     pub fetch_limits: Option<fn(Option<&Path>) -> FetchOutcome>,
     /// Recorded runs that `demo` plays.
     pub recordings: &'static [Recording],
-    /// A recorded registry entry as the process that stands for the agent would write it now.
-    pub adapt_entry: fn(Map<String, Value>, ProcessId) -> Map<String, Value>,
+    /// A recorded registry entry as the process that stands for the agent would write it now, if it has a registry.
+    pub adapt_entry: Option<AdaptEntry>,
 }
 
-/// A recorded run: a line an event, as in the agent's `traces/`.
+/// Changes a recorded registry entry into one of this process.
+pub(crate) type AdaptEntry = fn(Map<String, Value>, ProcessId) -> Map<String, Value>;
+
+/// A recorded run: a line an event, as in the agent's `traces/`. Its directories and words are a test's: what `demo` shows
+/// in their place goes with it.
 #[derive(Debug)]
 pub(crate) struct Recording {
-    /// By which scenarios name it.
-    pub name: &'static str,
     /// The lines, each a JSON object.
     pub lines: &'static str,
     /// The directory that the agent ran in.
     pub directory: &'static str,
     /// Its id of the conversation.
     pub session: &'static str,
+    /// The name of the directory that stands for that.
+    pub project: &'static str,
+    /// What the session is about.
+    pub title: &'static str,
+    /// Recorded words, and what stands in their place. They are inside JSON strings.
+    pub words: &'static [(&'static str, &'static str)],
+    /// How full the context is in the beginning, in percent, where a status line says it.
+    pub context_percent: u32,
+    /// When it starts, in ms after the beginning of the demo; no two start at once.
+    pub starts_ms: u64,
 }
 
 /// The files of [`InstallForm::OwnFile`]; not linked into the service, as [`EXTRAS`].

@@ -120,7 +120,7 @@ pub(super) static AGENT: Agent = Agent {
 pub(super) static EXTRAS: Extras = Extras {
     fetch_limits: Some(limits::fetch),
     recordings: recordings::ALL,
-    adapt_entry: recordings::adapt_entry,
+    adapt_entry: Some(recordings::adapt_entry),
 };
 
 /// The windows of an account with a subscription.

@@ -10,31 +10,33 @@ use crate::os::process::{self, ProcessId};
 pub(super) const ALL: &[Recording] = &[
     // A person is asked for permission: yes, yes, no, Esc, yes, and yes twice.
     Recording {
-        name: "perm",
         lines: include_str!("traces/perm.jsonl"),
         directory: "/home/dev/perm",
         session: "19440e85-cd7f-4f42-9daf-d078b8555b8f",
-    },
-    // Subagents: one in the foreground, one that asks, one in the background.
-    Recording {
-        name: "subagent",
-        lines: include_str!("traces/subagent.jsonl"),
-        directory: "/home/dev/subagent",
-        session: "ae26157f-4787-4aca-8c37-8d69aecc5e1b",
-    },
-    // Long turns, some of them interrupted.
-    Recording {
-        name: "slow",
-        lines: include_str!("traces/slow.jsonl"),
-        directory: "/home/dev/slow",
-        session: "c4c6cc76-4d4d-4bdb-a070-721adf79d67e",
+        project: "webshop",
+        title: "Keep the basket across a login",
+        words: &[
+            ("touch made.txt", "npm test -- basket"),
+            ("touch made2.txt", "npm run lint"),
+            ("touch made3.txt", "git push"),
+            ("touch made4.txt", "rm -rf node_modules"),
+            ("/w.txt", "/src/basket.ts"),
+            ("touch p1.txt", "npm ci"),
+            ("touch p2.txt", "npm run build"),
+        ],
+        context_percent: 31,
+        starts_ms: 0,
     },
     // The model's service fails in each of its ways.
     Recording {
-        name: "errors",
         lines: include_str!("traces/errors.jsonl"),
         directory: "/home/dev/errors",
         session: "dcdfb45f-0093-4872-954b-e8cd61b34ff5",
+        project: "homepage",
+        title: "Shorten the front page",
+        words: &[],
+        context_percent: 12,
+        starts_ms: 9800,
     },
 ];
 

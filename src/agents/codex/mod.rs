@@ -13,6 +13,7 @@ mod limits;
 mod login;
 mod names;
 mod payload;
+pub(super) mod recordings;
 mod rollout;
 mod thread;
 mod trust;

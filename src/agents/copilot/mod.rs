@@ -7,6 +7,7 @@ mod files;
 mod log;
 mod payload;
 mod process;
+pub(super) mod recordings;
 mod session;
 
 use serde_json::{Map, Value, json};

@@ -6,6 +6,7 @@ mod attended;
 mod events;
 mod files;
 mod payload;
+pub(super) mod recordings;
 mod seen;
 
 use serde_json::value::RawValue;

@@ -5,6 +5,7 @@
 
 mod events;
 mod payload;
+pub(super) mod recordings;
 
 use serde_json::Value;
 

@@ -1,11 +1,15 @@
-//! `demo`: recorded runs of a real agent, played at their own pace into a private daemon, through the real `hook`
-//! command and a registry like its own. On a terminal several at once, with the dashboard on it; otherwise one, each
-//! change printed as it arrives. Touches nothing of the user's and leaves nothing behind.
+//! `demo`: recorded runs of real agents, played at their own pace into a private daemon, through the real `hook` command
+//! and files like their own, by processes of their names. All at once: on a terminal with the dashboard on it, otherwise
+//! with a line for each change. Touches nothing of the user's and leaves nothing behind.
 
+mod fake_agent;
 mod plain;
-mod runner;
+mod runners;
 mod sandbox;
 mod scenario;
+mod stand_in;
+mod stand_in_process;
+mod terminal;
 
 use std::io::{self, IsTerminal, Write};
 use std::thread;
@@ -19,9 +23,12 @@ pub(super) struct Options {
     /// How many times as fast as it was recorded
     #[arg(long, default_value_t = 1.0, value_parser = speed)]
     speed: f64,
-    /// One agent, line by line, as where there is no terminal
+    /// Line by line, as where there is no terminal
     #[arg(long)]
     plain: bool,
+    /// Stand for an agent: carry out the orders on standard input
+    #[arg(long, hide = true)]
+    stand_in: bool,
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -35,15 +42,18 @@ fn speed(text: &str) -> Result<f64, String> {
 pub(super) const EXAMPLES: &str = "The demo does not touch your files, and leaves nothing behind.
 
 Examples:
-  agent-console demo                      play several agents, with the dashboard
-  agent-console demo --plain              play one of them, with a line for each change
-  agent-console demo --plain --speed 4    play it four times as fast as it was recorded";
+  agent-console demo                      play every agent, with the dashboard, again and again
+  agent-console demo --plain              play each once, with a line for each change
+  agent-console demo --plain --speed 4    play them four times as fast as they were recorded";
 
 pub(super) fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
+    if options.stand_in {
+        return stand_in_process::serve(out);
+    }
     if options.plain || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         plain::run(options.speed, out)?;
     } else {
-        runner::run(options.speed)?;
+        terminal::run(options.speed)?;
     }
     writeln!(
         out,

@@ -1,24 +1,19 @@
-//! The demo's sandbox: a directory of its own with the private daemon in it, and the agents' stand-ins. Nothing of the
-//! user's is read or written, and everything goes when it is dropped.
+//! The demo's sandbox: a directory of its own with the private daemon in it. It is the home of the daemon and of the fake
+//! agents. Nothing of the user's is read or written, and everything goes when it is dropped.
 
 use std::fs::{self, DirBuilder};
-use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
-use serde_json::{Map, Value};
 
-use crate::agents::{self, Agent};
+use crate::agents;
 use crate::client::{Client, ClientError};
-use crate::os::{clock, process};
+use crate::os::clock;
 use crate::protocol::StopParams;
-
-/// The agent whose recordings are played.
-const AGENT: &Agent = agents::DEFAULT;
 
 /// How long the private daemon may take to listen.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -105,6 +100,11 @@ pub(super) struct SandboxDir {
 }
 
 impl SandboxDir {
+    /// The home of everything in it.
+    pub(super) fn home(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn socket(&self) -> PathBuf {
         self.path.join("agent-console.sock")
     }
@@ -122,6 +122,10 @@ impl SandboxDir {
     }
 
     fn start_daemon(&self) -> anyhow::Result<Child> {
+        // As on a machine on which the agents have run before: the daemon watches these.
+        for agent in agents::ALL {
+            fs::create_dir_all(self.path.join(agent.config_dir.below_home))?;
+        }
         let configuration = self.path.join("agent-console");
         fs::create_dir(&configuration)?;
         fs::write(configuration.join("config.toml"), CONFIGURATION)?;
@@ -132,93 +136,5 @@ impl SandboxDir {
             .process_group(0)
             .spawn()
             .context("cannot start the private daemon")
-    }
-
-    /// What an agent does on each event: starts the hook and gives it the payload.
-    pub(super) fn hook(
-        &self,
-        agent: &FakeAgent,
-        payload: &str,
-        attended: bool,
-    ) -> anyhow::Result<()> {
-        let process = &AGENT.hook;
-        let attended = if attended { "1" } else { "0" };
-        let variables = [
-            (process.pid_variable, agent.pid().to_string()),
-            (process.attended_variable, attended.to_owned()),
-        ];
-        let variables = variables
-            .into_iter()
-            .filter_map(|(name, value)| Some((name?, value)));
-        let mut hook = self
-            .program()?
-            .args(["hook", AGENT.name])
-            .envs(variables)
-            .stdin(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .context("cannot start the hook")?;
-        if let Some(mut input) = hook.stdin.take() {
-            // It may have read enough; the daemon shows what came of it.
-            let _ = input.write_all(payload.as_bytes());
-        }
-        hook.wait()?;
-        Ok(())
-    }
-
-    /// What an agent does on each change of its status: writes its entry in the registry anew, or removes it.
-    pub(super) fn register(
-        &self,
-        agent: &FakeAgent,
-        entry: Option<Map<String, Value>>,
-    ) -> anyhow::Result<()> {
-        let (Some(registry), Some(extras)) = (&AGENT.registry, agents::extras(AGENT)) else {
-            return Ok(());
-        };
-        let pid = agent.pid();
-        let configuration = AGENT.config_dir.below_home;
-        let directory = self.path.join(configuration).join(registry.directory);
-        let file = directory.join((registry.file_name)(pid));
-        let written = match entry {
-            Some(entry) => fs::create_dir_all(&directory)
-                .and_then(|()| process::inspect(pid))
-                .and_then(|found| {
-                    let entry = (extras.adapt_entry)(entry, found.id);
-                    fs::write(&file, Value::from(entry).to_string())
-                }),
-            None => fs::remove_file(&file),
-        };
-        written.with_context(|| format!("cannot write {}", file.display()))
-    }
-}
-
-/// A process that stands for an agent: it does nothing, and ends with the demo, however that ends, because it reads from
-/// it.
-pub(super) struct FakeAgent(Child);
-
-impl FakeAgent {
-    pub(super) fn start(directory: &SandboxDir) -> anyhow::Result<Self> {
-        Command::new("/bin/sh")
-            .args(["-c", "read -r _"])
-            .env_clear()
-            .env("HOME", &directory.path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .map(Self)
-            .context("cannot start /bin/sh to stand for an agent")
-    }
-
-    fn pid(&self) -> u32 {
-        self.0.id()
-    }
-}
-
-impl Drop for FakeAgent {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }

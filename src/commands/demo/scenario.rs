@@ -1,114 +1,36 @@
-//! The scenarios: recorded runs of a real agent, at their own pace, with the texts of real work.
+//! The scenarios: recorded runs of real agents, at their own pace, with the texts of real work.
 //!
 //! The recordings are a test's: its directories and commands mean nothing to a viewer. Names, titles, commands and how full
 //! the context is are put in here; what happens, and when, is as it was recorded.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use serde_json::{Map, Value, json};
 
-use super::sandbox::{FakeAgent, SandboxDir};
-use crate::agents::{self, Recording};
+use super::fake_agent::FakeAgent;
+use super::stand_in::{file_of, moved};
+use crate::agents::{self, Agent, Recording};
 
-/// An agent of the demo.
-#[derive(Debug)]
+/// A recording, and the agent that it is of. Names, titles, commands and times are in the agent's folder.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Scenario {
-    /// The name of a recording of [`agents::DEFAULT`].
-    recording: &'static str,
-    /// Where it works.
-    directory: &'static str,
-    /// What it is about.
-    title: &'static str,
-    /// Recorded words, and what stands in their place. They are inside JSON strings.
-    words: &'static [(&'static str, &'static str)],
-    /// How full its context is in the beginning, in percent.
-    context: u32,
-    /// When it starts, in ms after the first.
-    pub(super) starts_ms: u64,
+    pub(super) agent: &'static Agent,
+    recording: &'static Recording,
 }
 
-/// All of them. The first can carry a demo alone.
-pub(super) const SCENARIOS: [Scenario; 6] = [
-    Scenario {
-        recording: "perm",
-        directory: "/home/ada/webshop",
-        title: "Keep the basket across a login",
-        words: &[
-            ("touch made.txt", "npm test -- basket"),
-            ("touch made2.txt", "npm run lint"),
-            ("touch made3.txt", "git push"),
-            ("touch made4.txt", "rm -rf node_modules"),
-            ("/w.txt", "/src/basket.ts"),
-            ("touch p1.txt", "npm ci"),
-            ("touch p2.txt", "npm run build"),
-        ],
-        context: 31,
-        starts_ms: 0,
-    },
-    Scenario {
-        recording: "subagent",
-        directory: "/home/ada/atlas",
-        title: "Why do the tiles load twice?",
-        words: &[
-            ("echo ok sub", "rg -n loadTile src"),
-            ("touch subperm.txt", "curl -s localhost:8080/tiles/3"),
-        ],
-        context: 58,
-        starts_ms: 700,
-    },
-    Scenario {
-        recording: "slow",
-        directory: "/home/ada/ledger",
-        title: "Move the export into a crate of its own",
-        words: &[("echo ok; sleep 20", "cargo test --workspace")],
-        context: 74,
-        starts_ms: 1500,
-    },
-    Scenario {
-        recording: "errors",
-        directory: "/home/ada/homepage",
-        title: "Shorten the front page",
-        words: &[],
-        context: 12,
-        starts_ms: 3100,
-    },
-    Scenario {
-        recording: "slow",
-        directory: "/home/ada/thesis",
-        title: "Check the references of chapter 3",
-        words: &[("echo ok; sleep 20", "make pdf")],
-        context: 46,
-        starts_ms: 6400,
-    },
-    Scenario {
-        recording: "perm",
-        directory: "/home/ada/infra",
-        title: "Renew the certificates",
-        words: &[
-            ("touch made.txt", "tofu plan"),
-            ("touch made2.txt", "tofu apply"),
-            ("touch made3.txt", "ssh edge systemctl restart nginx"),
-            ("touch made4.txt", "tofu destroy"),
-            ("/w.txt", "/certificates.tf"),
-            ("touch p1.txt", "tofu fmt"),
-            ("touch p2.txt", "tofu validate"),
-        ],
-        context: 23,
-        starts_ms: 9800,
-    },
-];
-
-/// One line of a recording.
-#[derive(Deserialize)]
-struct Entry {
-    ms: u64,
-    hook: Option<Map<String, Value>>,
-    statusline: Option<Value>,
-    attended: Option<bool>,
-    /// The name of a registry file, and what was in it; nothing: it was removed.
-    registry: Option<String>,
-    value: Option<Map<String, Value>>,
-    mark: Option<String>,
+/// All of them: every recording that an agent has for the demo.
+pub(super) fn scenarios() -> impl Iterator<Item = Scenario> {
+    let agents = agents::ALL.iter().copied();
+    let of_agents = agents.filter_map(|agent| Some((agent, agents::extras(agent)?.recordings)));
+    of_agents.flat_map(|(agent, recordings)| {
+        let recordings = recordings.iter();
+        recordings.map(move |recording| Scenario { agent, recording })
+    })
 }
+
+/// What separates the parts of a test's prompt. No such text is shown.
+const SCRIPT_MARKS: [&str; 2] = [" @@ ", " %% "];
 
 /// Something that happens in a run.
 pub(super) struct Step {
@@ -118,81 +40,151 @@ pub(super) struct Step {
 }
 
 enum What {
-    Hook { payload: String, attended: bool },
+    Hook {
+        event: Option<String>,
+        payload: String,
+        attended: bool,
+        variables: BTreeMap<String, String>,
+    },
     Register(Option<Map<String, Value>>),
+    File(PathBuf, Value),
     Mark(String),
 }
 
 impl Scenario {
-    fn recording(&self) -> Option<&'static Recording> {
-        let recordings = agents::extras(agents::DEFAULT)?.recordings;
-        let named = |recording: &&Recording| recording.name == self.recording;
-        recordings.iter().find(named)
+    /// The name of the directory that it works in, in the home.
+    pub(super) fn project(&self) -> &'static str {
+        self.recording.project
     }
 
-    /// What happens, in order. `run`: which of its runs it is; each is a session of its own.
-    pub(super) fn steps(&self, run: u16) -> impl Iterator<Item = serde_json::Result<Step>> {
-        let recording = self.recording().into_iter();
-        recording.flat_map(move |recording| self.play(recording, run))
+    /// When it starts, in ms after the beginning of the demo.
+    pub(super) fn starts_ms(&self) -> u64 {
+        self.recording.starts_ms
     }
 
-    fn play(
-        &self,
-        recording: &Recording,
-        run: u16,
-    ) -> impl Iterator<Item = serde_json::Result<Step>> {
+    /// What this agent does, in order. `run`: which of its runs it is; each is a session of its own.
+    pub(super) fn steps(&self, run: u16, fake: &FakeAgent) -> serde_json::Result<Vec<Step>> {
+        let lines = self.lines(run, fake.home());
+        let lines = moved(&lines, fake.home(), fake.pid());
+        let mut context = self.recording.context_percent;
+        let steps = lines.lines().map(|line| {
+            let step = self.step(serde_json::from_str(line)?, &mut context);
+            Ok(step.map(|(ms, what)| {
+                let what = match what {
+                    What::File(path, fact) => {
+                        let path = path.to_string_lossy();
+                        What::File(file_of(&lines, &fake.config_dir(), &path), fact)
+                    }
+                    other => other,
+                };
+                Step { ms, what }
+            }))
+        });
+        steps.filter_map(Result::transpose).collect()
+    }
+
+    /// The recording with the scenario's own names. The agent's own files are still in the recorded home.
+    fn lines(&self, run: u16, home: &Path) -> String {
         let Recording {
             lines,
             directory,
             session,
+            project,
+            words,
+            starts_ms,
             ..
-        } = *recording;
-        // Two scenarios may have one recording.
-        let number = u64::from(run) * 0x1000 + self.starts_ms;
+        } = self.recording;
+        let number = u64::from(run) * 0x1_0000 + starts_ms;
         let own = format!("{}{number:012x}", &session[..session.len() - 12]);
-        let mut context = self.context;
-        lines.lines().map(move |line| {
-            let line = line
-                .replace(directory, self.directory)
-                .replace(session, &own);
-            let line = self.words.iter().fold(line, |line, (recorded, shown)| {
-                line.replace(recorded, shown)
-            });
-            let entry: Entry = serde_json::from_str(&line)?;
-            let attended = entry.attended != Some(false);
-            let what = if let Some(mut payload) = entry.hook {
-                payload.insert("session_title".into(), json!(self.title));
-                // A recorded prompt is a test's script. The agent's own, of a subagent's end, stays.
-                if let Some(prompt) = payload.get_mut("prompt")
-                    && !prompt
-                        .as_str()
-                        .is_some_and(|prompt| prompt.starts_with('<'))
-                {
-                    *prompt = json!(self.title);
-                }
-                let payload = Value::from(payload).to_string();
-                What::Hook { payload, attended }
-            } else if let Some(mut status_line) = entry.statusline {
-                context = (context + 1).min(100);
-                status_line["context_window"]["used_percentage"] = json!(context);
-                let payload = status_line.to_string();
-                What::Hook { payload, attended }
-            } else if entry.registry.is_some() {
-                What::Register(entry.value)
-            } else {
-                What::Mark(entry.mark.unwrap_or_default())
-            };
-            Ok(Step { ms: entry.ms, what })
+        let project = home.join(project);
+        let lines = lines
+            .replace(directory, &project.to_string_lossy())
+            .replace(session, &own);
+        words.iter().fold(lines, |lines, (recorded, shown)| {
+            lines.replace(recorded, shown)
         })
+    }
+
+    /// What a line of the recording is, if it is played: the path of a file is as it was recorded.
+    fn step(&self, mut entry: Value, context: &mut u32) -> Option<(u64, What)> {
+        let ms = entry["ms"].as_u64()?;
+        let attended = entry["attended"] != false;
+        let what = if entry["hook"].is_object() {
+            let mut payload = entry["hook"].take();
+            payload["session_title"] = json!(self.recording.title);
+            self.put_title(&mut payload);
+            let event = entry["event"].as_str().map(str::to_owned);
+            let name = event.as_deref().or(payload["hook_event_name"].as_str());
+            let registered = self.agent.install.events;
+            if !registered.is_empty() && name.is_some_and(|name| !registered.contains(&name)) {
+                return None;
+            }
+            let variables = entry["env"].as_object().into_iter().flatten();
+            let variables = variables
+                .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+            What::Hook {
+                event,
+                payload: payload.to_string(),
+                attended,
+                variables: variables.collect(),
+            }
+        } else if entry["statusline"].is_object() {
+            let mut payload = entry["statusline"].take();
+            *context = (*context + 1).min(100);
+            payload["context_window"]["used_percentage"] = json!(*context);
+            What::Hook {
+                event: None,
+                payload: payload.to_string(),
+                attended,
+                variables: BTreeMap::new(),
+            }
+        } else if entry["registry"].is_string() {
+            What::Register(entry["value"].as_object().cloned())
+        } else if let Some(path) = entry["path"].as_str() {
+            let path = PathBuf::from(path);
+            self.put_title(&mut entry);
+            What::File(path, entry)
+        } else {
+            What::Mark(entry["mark"].as_str()?.to_owned())
+        };
+        Some((ms, what))
+    }
+
+    /// Puts the title in the place of each recorded prompt, which is a test's script. The agent's own, of a subagent's
+    /// end, stays.
+    fn put_title(&self, value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    match member.as_str() {
+                        Some(text) if name == "prompt" && !text.starts_with('<') => {
+                            *member = json!(self.recording.title);
+                        }
+                        _ => self.put_title(member),
+                    }
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(|value| self.put_title(value)),
+            Value::String(text) if SCRIPT_MARKS.iter().any(|mark| text.contains(mark)) => {
+                *text = self.recording.title.into();
+            }
+            _ => {}
+        }
     }
 }
 
 impl Step {
     /// Lets the agent do it.
-    pub(super) fn run(self, directory: &SandboxDir, agent: &FakeAgent) -> anyhow::Result<()> {
+    pub(super) fn run(self, agent: &mut FakeAgent) -> anyhow::Result<()> {
         match self.what {
-            What::Hook { payload, attended } => directory.hook(agent, &payload, attended),
-            What::Register(entry) => directory.register(agent, entry),
+            What::Hook {
+                event,
+                payload,
+                attended,
+                variables,
+            } => agent.hook(event.as_deref(), payload, attended, variables),
+            What::Register(entry) => agent.register(entry),
+            What::File(file, fact) => agent.change_file(&file, &fact),
             What::Mark(_) => Ok(()),
         }
     }
@@ -218,31 +210,40 @@ mod tests {
     #[test]
     fn every_part_can_be_played() {
         let mut sessions = std::collections::BTreeSet::new();
-        for scenario in &SCENARIOS {
-            for (recorded, _) in scenario.words {
-                assert!(
-                    scenario.recording().unwrap().lines.contains(recorded),
-                    "{recorded}"
-                );
+        for scenario in scenarios() {
+            let name = scenario.agent.name;
+            let recording = scenario.recording;
+            for (recorded, _) in recording.words {
+                assert!(recording.lines.contains(recorded), "{recorded}");
             }
             for run in 0..2 {
+                let lines = scenario.lines(run, Path::new("/home/ada"));
+                assert!(!lines.contains(recording.session), "{name}");
                 let mut own = std::collections::BTreeSet::new();
-                for step in scenario.steps(run) {
-                    if let What::Hook { payload, .. } = step.unwrap().what {
-                        let payload: Value = serde_json::from_str(&payload).unwrap();
-                        own.insert(payload["session_id"].as_str().unwrap().to_owned());
-                        assert_eq!(payload["cwd"], scenario.directory);
-                        assert!(!payload["prompt"].to_string().contains("@@"), "{payload}");
-                        let tool = payload["tool_input"]["command"]
-                            .as_str()
-                            .unwrap_or_default();
-                        assert!(!tool.contains("touch") && !tool.contains("echo"), "{tool}");
+                let mut hooks = 0;
+                for line in lines.lines() {
+                    let step = scenario.step(serde_json::from_str(line).unwrap(), &mut 0);
+                    let Some((_, What::Hook { payload, .. })) = step else {
+                        continue;
+                    };
+                    hooks += 1;
+                    let payload: Value = serde_json::from_str(&payload).unwrap();
+                    let id = payload["session_id"].as_str();
+                    own.extend(id.or(payload["sessionId"].as_str()).map(str::to_owned));
+                    if let Some(cwd) = payload["cwd"].as_str() {
+                        assert_eq!(cwd, format!("/home/ada/{}", scenario.project()));
+                    }
+                    let payload = payload.to_string();
+                    let words = ["touch ", "echo ", "mock title", "colour?"];
+                    for mark in SCRIPT_MARKS.into_iter().chain(words) {
+                        assert!(!payload.contains(mark), "{mark} in {payload}");
                     }
                 }
+                assert!(hooks > 10, "{name}");
                 assert_eq!(own.len(), 1, "{own:?}");
+                assert!(sessions.is_disjoint(&own), "{own:?}");
                 sessions.append(&mut own);
             }
         }
-        assert_eq!(sessions.len(), 2 * SCENARIOS.len());
     }
 }
