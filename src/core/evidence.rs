@@ -426,7 +426,7 @@ impl Rule {
             ),
             Self::Exited => (
                 "exited",
-                "the process has exited after its registry entry was removed",
+                "the process has exited after its registry entry was removed, or its only turn was over",
             ),
             Self::Crashed => (
                 "crashed",

@@ -272,7 +272,8 @@ pub struct SessionRecord<'a> {
 pub enum EndReason<'a> {
     /// `crashed`: its process exited, and its agent reported no end.
     Crashed,
-    /// `exited`: its process exited after its registry entry was removed, and its agent reported no end.
+    /// `exited`: its process exited after its registry entry was removed, or, without a person, once its turn was over;
+    /// its agent reported no end.
     Exited,
     /// `stale`: no report for a day, and no process to watch.
     Stale,

@@ -12,7 +12,9 @@ impl Session {
         if self.watches()[0] != Some(process) {
             return self.client_exited(at);
         }
-        let (reason, rule) = if self.registry_removed {
+        // A run without a person ends so, once its turn is over, if its agent reports no end.
+        let is_done = !self.attended && !self.turns.now().runs();
+        let (reason, rule) = if self.registry_removed || is_done {
             (EndReason::Exited, Rule::Exited)
         } else {
             (EndReason::Crashed, Rule::Crashed)

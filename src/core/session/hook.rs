@@ -133,6 +133,13 @@ impl Session {
                     event.question.take().filter(|_| prompts),
                 );
             }
+            EventKind::Turn(
+                TurnEvent::PromptSubmitted { .. }
+                | TurnEvent::Answered { .. }
+                | TurnEvent::Ended { .. }
+                | TurnEvent::Failed { .. }
+                | TurnEvent::Interrupted,
+            ) => description.question = None,
             _ => {}
         }
         replace(

@@ -105,6 +105,21 @@ fn a_closed_session_is_reopened_by_a_sign_of_life() {
 }
 
 #[test]
+fn a_run_without_a_person_ends_with_its_process() {
+    for (last, reason) in [("Stop", "exited"), ("PreToolUse", "crashed")] {
+        let mut core = CoreHarness::new();
+        for name in ["UserPromptSubmit", last] {
+            core.wait(10);
+            core.hook_at(core.now.unix_ms, false, &event(name));
+        }
+        core.wait(10).take(Input::ProcessExited(CLAUDE));
+        let session = core.get(KEY);
+        let end = session.end_reason.as_ref().map(EndReason::as_str);
+        assert_eq!(end, Some(reason), "{last}");
+    }
+}
+
+#[test]
 fn a_session_without_events_and_process_goes_stale_and_is_reopened() {
     let mut core = CoreHarness::new();
     let report =

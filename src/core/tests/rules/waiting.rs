@@ -216,6 +216,18 @@ fn what_the_agent_asks_is_shown_while_it_waits() {
 }
 
 #[test]
+fn a_dialog_has_no_question_of_an_earlier_one() {
+    let mut core = follow(&[(prompt("p1", "a"), "working")]);
+    core.wait(10).hook(&questions("PreToolUse", "p1"));
+    core.wait(10).hook(&questions("PermissionRequest", "p1"));
+    assert!(core.get(KEY).question.is_some());
+    core.wait(10).hook(&prompt("p2", "b"));
+    core.wait(10).hook(&ask_named("p2", "ExitPlanMode"));
+    assert_eq!(core.shown(KEY), "waiting/plan!: plan: ExitPlanMode");
+    assert_eq!(core.get(KEY).question, None);
+}
+
+#[test]
 fn a_prompt_that_no_person_has_typed_leaves_everything_to_the_person() {
     for machine in [
         "<local-command-caveat>Caveat: the messages below",
