@@ -150,11 +150,41 @@ fn is_terminal(names: &[String], arguments: &[String]) -> bool {
     is_program(names, arguments) && !is_engine(names, arguments) && !is_run(arguments)
 }
 
-/// `codex exec` runs once and asks no person.
+/// Codex CLI's options whose value is an argument of its own (`codex --help`, 0.171.0).
+const WITH_VALUE: &[&str] = &[
+    "-c",
+    "--config",
+    "--enable",
+    "--disable",
+    "--remote",
+    "--remote-auth-token-env",
+    "-i",
+    "--image",
+    "-m",
+    "--model",
+    "--local-provider",
+    "-p",
+    "--profile",
+    "-s",
+    "--sandbox",
+    "-C",
+    "--cd",
+    "--add-dir",
+    "-a",
+    "--ask-for-approval",
+];
+
+/// `codex exec` and `codex review` run once, and `codex mcp-server` serves another program: they ask no person.
 fn is_run(arguments: &[String]) -> bool {
-    let words = arguments.iter().skip(1);
-    let mut words = words.filter(|word| !word.contains('/') && !word.starts_with('-'));
-    matches!(words.next().map(String::as_str), Some("exec" | "e"))
+    let mut arguments = arguments.iter().skip(1).map(String::as_str);
+    loop {
+        match arguments.next() {
+            Some(option) if WITH_VALUE.contains(&option) => _ = arguments.next(),
+            // The script of an interpreter.
+            Some(other) if other.starts_with('-') || other.ends_with("/codex.js") => {}
+            command => return matches!(command, Some("exec" | "e" | "review" | "mcp-server")),
+        }
+    }
 }
 
 fn is_attended(_variable: &Variables<'_>, arguments: &[String], _on_terminal: bool) -> bool {
@@ -197,6 +227,10 @@ mod tests {
         let attended = |arguments: &[&str]| is_attended(&none, &texts(arguments), true);
         assert!(attended(&["/opt/bin/codex"]));
         assert!(!attended(&["codex", "exec"]));
+        assert!(!attended(&[
+            "codex", "-m", "gpt-5", "--search", "-C", "/w", "review"
+        ]));
+        assert!(attended(&["codex", "-m", "exec"]));
         assert!(!attended(&[
             "node",
             "/opt/bin/codex.js",
