@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use self::stand_in::{StandIn, file_of, moved};
+pub(crate) use self::stand_in::StandIn;
+use self::stand_in::{file_of, moved};
 use crate::support::{Place, program, until};
 
 /// No pause between two facts is longer than this.
@@ -30,6 +31,15 @@ struct Run {
     steps: usize,
     /// What `install` registers no hook for.
     unregistered: &'static [&'static str],
+}
+
+/// Starts a process that stands for this agent.
+#[track_caller]
+pub(crate) fn stand_in(place: &Place, agent: &str) -> StandIn {
+    let (home, socket) = (place.path().join("home"), place.socket());
+    let variables = [("HOME", &*home), ("AGENT_CONSOLE_SOCKET", socket.as_ref())];
+    let link = place.path().join(agent);
+    StandIn::start(program(), &link, place.path(), variables).unwrap()
 }
 
 fn json_lines(text: &str) -> Vec<Value> {
@@ -65,10 +75,7 @@ fn each_step_is_shown(run: &Run) {
     let home = place.path().join("home");
     fs::create_dir_all(home.join(run.directory)).unwrap();
     let _daemon = place.daemon();
-    let socket = place.socket();
-    let variables = [("HOME", &*home), ("AGENT_CONSOLE_SOCKET", socket.as_ref())];
-    let link = place.path().join(run.agent);
-    let mut stand_in = StandIn::start(program(), &link, place.path(), variables).unwrap();
+    let mut stand_in = stand_in(&place, run.agent);
     let config_dir = home.join(run.directory);
     let lines = fs::read_to_string(recording.with_extension("jsonl")).unwrap();
     let lines = moved(&lines, &home, stand_in.pid());

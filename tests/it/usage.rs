@@ -7,6 +7,7 @@ mod accounts;
 mod child;
 mod fetch_command;
 mod push;
+mod session_files;
 mod shutdown;
 mod timeout;
 

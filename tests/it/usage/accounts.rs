@@ -32,7 +32,7 @@ fn hook(place: &Place, agent: &Sleeper, directory: &str, payload: &Value) {
 }
 
 /// An hour from now, in seconds.
-fn in_hours(hours: u64) -> u64 {
+pub fn in_hours(hours: u64) -> u64 {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
     now.as_secs() + 3600 * hours
 }
@@ -74,7 +74,7 @@ fn gauges(place: &Place) -> Vec<(String, f64)> {
 }
 
 #[track_caller]
-fn shows(place: &Place, expected: &[(&str, f64)]) {
+pub fn shows(place: &Place, expected: &[(&str, f64)]) {
     let expected: Vec<_> = expected
         .iter()
         .map(|(name, used)| ((*name).to_owned(), *used))
@@ -92,7 +92,7 @@ fn shows(place: &Place, expected: &[(&str, f64)]) {
 }
 
 /// The messages of the notices that the dashboard has, by a new snapshot.
-fn notices(place: &Place) -> Vec<String> {
+pub fn notices(place: &Place) -> Vec<String> {
     let snapshot = Wire::connect(&place.socket()).ask("subscribe", json!({}));
     let notices = snapshot["result"]["notices"].as_array().unwrap();
     let messages = notices
