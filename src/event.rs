@@ -214,6 +214,8 @@ pub enum TurnEvent {
         /// The agent's id of the request; `None`: all that this agent or subagent has asked.
         id: Option<Box<str>>,
     },
+    /// A person looks at the session.
+    Seen,
     /// A request to the model has failed, and is tried again.
     Retrying {
         /// One line: `rate limited`.

@@ -54,6 +54,8 @@ pub(crate) enum FileRequest {
         /// What is sent first.
         greeting: Vec<String>,
     },
+    /// Report this file once more in a moment, as [`FileChange::Appeared`], if it is still there.
+    Again(PathBuf),
     /// Watch this directory or file no longer, or end the connection to this socket.
     Forget(PathBuf),
     /// Hand this to the core.

@@ -262,6 +262,8 @@ impl<'a> Stage<'a> {
                     }
                 }
                 FileRequest::Lines { path, .. } => _ = self.growing.insert(path),
+                // What a reader waits for is there at once.
+                FileRequest::Again(_) => {}
                 FileRequest::Connect { path, .. } => _ = self.connected.insert(path),
                 FileRequest::Forget(path) => {
                     self.connected.remove(&path);

@@ -161,6 +161,7 @@ impl EvidenceLog {
 pub(crate) enum Rule {
     SessionStarted,
     SessionSeen,
+    Seen,
     SessionReplaced,
     SessionEnded,
     PromptStarted,
@@ -248,6 +249,7 @@ impl Rule {
                 "session_seen",
                 "the session is open; whether a turn runs is not said",
             ),
+            Self::Seen => ("seen", "a person looks at the session"),
             Self::SessionReplaced => (
                 "session_replaced",
                 "the conversation has ended, and another one follows in the same process",

@@ -75,12 +75,17 @@ pub(super) struct Control {
 
 /// What a message says of a conversation.
 #[derive(Debug, PartialEq)]
-pub(super) struct Said {
-    pub(super) thread: Box<str>,
-    pub(super) subagent: Option<Box<str>>,
-    /// In words, for the evidence.
-    pub(super) name: &'static str,
-    pub(super) event: TurnEvent,
+pub(super) enum Said {
+    /// A terminal has opened it.
+    Opened(Box<str>),
+    /// Something has happened in it.
+    Turn {
+        thread: Box<str>,
+        subagent: Option<Box<str>>,
+        /// In words, for the evidence.
+        name: &'static str,
+        event: TurnEvent,
+    },
 }
 
 impl Control {
@@ -127,18 +132,21 @@ impl Control {
     /// What a message says that neither hooks nor rollouts do.
     pub(super) fn read(&mut self, text: &[u8]) -> Option<Said> {
         let message: Message = object(text).ok()?;
-        if message.method.get() != Some("thread/status/changed") {
-            return None;
-        }
         let params = &message.params.0;
         let (id, status) = (params.thread.get()?, &params.status.0);
+        match message.method.get()? {
+            "thread/status/changed" => {}
+            // The terminal asks for it when it opens a conversation that exists, and this is what all clients get of that.
+            "thread/goal/cleared" => return Some(Said::Opened(id.into())),
+            _ => return None,
+        }
         let waited = self.waiting.iter().any(|one| **one == *id);
         self.waiting.retain(|one| **one != *id);
         let subagent = self
             .subagents
             .iter()
             .find(|(subagent, _)| **subagent == *id);
-        let said = |name, event| Said {
+        let said = |name, event| Said::Turn {
             thread: subagent.map_or_else(|| id.into(), |(_, thread)| thread.clone()),
             subagent: subagent.map(|(subagent, _)| subagent.clone()),
             name,
@@ -208,6 +216,18 @@ mod tests {
         assert_eq!(version("/usr/bin/codex"), None);
     }
 
+    fn turn(said: Option<Said>) -> (Box<str>, Option<Box<str>>, TurnEvent) {
+        match said {
+            Some(Said::Turn {
+                thread,
+                subagent,
+                event,
+                ..
+            }) => (thread, subagent, event),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn status(thread: &str, status: &serde_json::Value) -> Vec<u8> {
         let params = json!({"threadId": thread, "status": status});
         json!({"method": "thread/status/changed", "params": params})
@@ -221,18 +241,16 @@ mod tests {
         let runs = json!({"type": "active", "activeFlags": []});
         let mut control = Control::default();
         assert_eq!(control.read(&status("t", &runs)), None);
-        let asked = control.read(&status("t", &waits)).unwrap();
-        assert_eq!(
-            asked.event,
-            TurnEvent::AskReminded {
-                waiting_for: Some(WaitingFor::Permission)
-            }
-        );
+        let asked = turn(control.read(&status("t", &waits)));
+        let permission = TurnEvent::AskReminded {
+            waiting_for: Some(WaitingFor::Permission),
+        };
+        assert_eq!(asked, ("t".into(), None, permission));
         assert_eq!(control.read(&status("other", &runs)), None);
-        let answered = control.read(&status("t", &runs)).unwrap();
+        let answered = turn(control.read(&status("t", &runs)));
         assert_eq!(
-            (&*answered.thread, answered.event),
-            ("t", TurnEvent::Answered { id: None })
+            answered,
+            ("t".into(), None, TurnEvent::Answered { id: None })
         );
         assert_eq!(control.read(&status("t", &runs)), None);
         // A turn that ends with the dialog is reported by others.
@@ -252,11 +270,15 @@ mod tests {
             "sub",
             &json!({"type": "active", "activeFlags": []}),
         ));
-        let answered = answered.unwrap();
-        assert_eq!(
-            (&*answered.thread, answered.subagent.as_deref()),
-            ("t", Some("sub"))
-        );
+        let (thread, subagent, _) = turn(answered);
+        assert_eq!((&*thread, subagent.as_deref()), ("t", Some("sub")));
+    }
+
+    #[test]
+    fn a_conversation_that_a_terminal_opens_is_named() {
+        let cleared = json!({"method": "thread/goal/cleared", "params": {"threadId": "t"}});
+        let said = Control::default().read(cleared.to_string().as_bytes());
+        assert_eq!(said, Some(Said::Opened("t".into())));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::files::{FileChange, FileReader, FileRequest, LinesFrom, RunningProcess, System};
 use super::super::tolerant::object;
-use super::control::Control;
+use super::control::{Control, Said};
 use super::names::{is_in, is_lock_name, is_rollout, is_rollout_of, is_thread_name, lock_name};
 use super::rollout::Line;
 use super::thread::{Outcome, Thread};
@@ -22,6 +22,9 @@ const LOCKS: &str = "thread-writer-locks";
 
 /// A file of a conversation's id is here once a terminal has opened the conversation; never for a subagent's.
 const TERMINALS: &str = "tui-thread-reference-capabilities";
+
+/// How long after a lock is made its process takes it, in ms.
+const HELD_WITHIN_MS: u64 = 300;
 
 /// The most conversations that are remembered; the one that was heard of longest ago is dropped.
 const MAX_THREADS: usize = 256;
@@ -34,6 +37,8 @@ pub(super) struct Files {
     /// Whether these processes are app servers.
     processes: Vec<(ReportedProcess, bool)>,
     control: Control,
+    /// Locks that no process holds yet, and since when.
+    awaited: Vec<(PathBuf, u64)>,
 }
 
 impl FileReader for Files {
@@ -54,9 +59,12 @@ impl FileReader for Files {
                 let lock = path.file_name().and_then(OsStr::to_str).map(lock_name);
                 let lock =
                     lock.and_then(|lock| Some(path.parent()?.parent()?.join(LOCKS).join(lock)));
-                lock.map_or_else(Vec::new, |lock| self.opened(&lock, at, system))
+                let opened = lock.and_then(|lock| self.opened_anew(&lock, at, system));
+                opened.unwrap_or_default()
             }
-            FileChange::Appeared(path) if is_in(path, LOCKS) => self.opened(path, at, system),
+            FileChange::Appeared(path) if is_in(path, LOCKS) => {
+                self.lock_appeared(path, at, system)
+            }
             FileChange::Appeared(path) => self.rollout_appeared(path),
             FileChange::Removed(path) if is_in(path, LOCKS) => self.left(path, at),
             FileChange::Line(path, line) => {
@@ -70,7 +78,7 @@ impl FileReader for Files {
                     .map(|(thread, line)| thread.read(&line, at));
                 reports.map_or_else(Vec::new, requests)
             }
-            FileChange::Message(text) => self.said(text, at),
+            FileChange::Message(text) => self.said(text, at, system),
             FileChange::Disconnected(path) => {
                 self.control.disconnected(path);
                 Vec::new()
@@ -169,30 +177,48 @@ impl Files {
         is_engine
     }
 
-    /// A conversation was opened, in a terminal if that is known of it.
-    fn opened(&mut self, lock: &Path, at: u64, system: &dyn System) -> Vec<FileRequest> {
-        let Some(id) = lock.file_stem().and_then(OsStr::to_str) else {
+    /// There is a lock, which is made first and held then.
+    fn lock_appeared(&mut self, lock: &Path, at: u64, system: &dyn System) -> Vec<FileRequest> {
+        let awaited = self.awaited.iter().position(|(path, _)| path == lock);
+        let since = awaited.map_or(at, |place| self.awaited.remove(place).1);
+        if let Some(found) = self.opened_anew(lock, at, system) {
+            return found;
+        }
+        let is_new = at.saturating_sub(since) < HELD_WITHIN_MS;
+        if !is_new || self.awaited.len() == MAX_THREADS {
             return Vec::new();
-        };
-        let Some(config_dir) = lock.parent().and_then(Path::parent) else {
-            return Vec::new();
-        };
+        }
+        self.awaited.push((lock.to_owned(), since));
+        vec![FileRequest::Again(lock.to_owned())]
+    }
+
+    /// A terminal that was started has opened this conversation, if it is known that one has.
+    fn opened_anew(
+        &mut self,
+        lock: &Path,
+        at: u64,
+        system: &dyn System,
+    ) -> Option<Vec<FileRequest>> {
+        let id = lock.file_stem().and_then(OsStr::to_str)?;
+        if let Some(thread) = self.threads.iter_mut().find(|thread| *thread.id == *id) {
+            thread.client = None;
+        }
+        self.opened(lock, at, system)
+    }
+
+    /// A terminal shows this conversation; `None` if that is not known of it.
+    fn opened(&mut self, lock: &Path, at: u64, system: &dyn System) -> Option<Vec<FileRequest>> {
+        let id = lock.file_stem().and_then(OsStr::to_str)?;
+        let config_dir = lock.parent().and_then(Path::parent)?;
         let is_terminals = system
             .names(&config_dir.join(TERMINALS))
             .iter()
             .any(|name| **name == *id);
-        let Some(process) = system.lock_holder(lock).filter(|_| is_terminals) else {
-            return Vec::new();
-        };
+        let process = system.lock_holder(lock).filter(|_| is_terminals)?;
         let is_shared = self.is_engine(process, system);
         let place = self.place(id, config_dir.to_owned());
-        if let Some(thread) = self.threads.get_mut(place) {
-            thread.client = None;
-        }
         let client = is_shared.then(|| self.client(place, system)).flatten();
-        let Some(thread) = self.threads.get_mut(place) else {
-            return Vec::new();
-        };
+        let thread = self.threads.get_mut(place)?;
         thread.process = Some(process);
         thread.is_shared = is_shared;
         if let Some(client) = client {
@@ -211,7 +237,7 @@ impl Files {
         if is_shared {
             found.extend(self.listen(place, system));
         }
-        found
+        Some(found)
     }
 
     /// Connects to the app server that runs this conversation, unless that is done.
@@ -229,21 +255,39 @@ impl Files {
     }
 
     /// The app server has said something.
-    fn said(&mut self, text: &[u8], at: u64) -> Vec<FileRequest> {
+    fn said(&mut self, text: &[u8], at: u64, system: &dyn System) -> Vec<FileRequest> {
         let Some(said) = self.control.read(text) else {
             return Vec::new();
         };
+        let (id, subagent, name, event) = match said {
+            Said::Opened(id) => (id, None, "control socket: opened", TurnEvent::Seen),
+            Said::Turn {
+                thread,
+                subagent,
+                name,
+                event,
+            } => (thread, subagent, name, event),
+        };
+        let known = self.threads.iter().find(|thread| thread.id == id);
+        let Some(config_dir) = known.map(|thread| thread.config_dir.clone()) else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        if event == TurnEvent::Seen {
+            let lock = config_dir.join(LOCKS).join(lock_name(&id));
+            found.extend(self.opened(&lock, at, system).into_iter().flatten());
+        }
         let mut threads = self.threads.iter_mut();
-        let thread = threads.find(|thread| thread.id == said.thread);
-        let report = thread.map(|thread| {
-            let mut report = thread.report(at, said.name, EventKind::Turn(said.event));
+        let report = threads.find(|thread| thread.id == id).map(|thread| {
+            let mut report = thread.report(at, name, EventKind::Turn(event));
             if let Some(event) = &mut report.event {
-                event.subagent = said.subagent;
+                event.subagent = subagent;
                 thread.commands.reported(event);
             }
             report
         });
-        requests(report.into_iter().collect())
+        found.extend(requests(report.into_iter().collect()));
+        found
     }
 
     /// A conversation was left.

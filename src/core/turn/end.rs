@@ -81,7 +81,8 @@ impl Turn {
             | TurnEvent::Status(_)
             | TurnEvent::Compacted
             | TurnEvent::IdleReminded
-            | TurnEvent::Interrupted => return None,
+            | TurnEvent::Interrupted
+            | TurnEvent::Seen => return None,
         };
         if let Some(interrupted_at) = self.interrupted_at {
             let is_late = at <= interrupted_at.saturating_add(interrupt_ms);
@@ -429,6 +430,31 @@ mod tests {
         };
         assert_eq!(after(&started(1500), 3000).0, Status::Idle);
         assert_eq!(after(&started(2000), 3000).0, Status::Working);
+    }
+
+    #[test]
+    fn a_run_without_a_person_that_is_interrupted_is_not_shown_idle_before_it_ends() {
+        let mut turn = Turn::default();
+        for (at, event) in [(0, prompted()), (1000, TurnEvent::Interrupted)] {
+            let hook = HookEvent {
+                event,
+                subagent: None,
+                prompt_id: None,
+                attended: false,
+            };
+            turn.apply_hook(hook, at, TIMING);
+        }
+        assert_eq!(turn.status().0, Status::Working);
+        turn.handle_timeout(1300, TIMING);
+        assert_eq!(turn.status().0, Status::Idle);
+    }
+
+    #[test]
+    fn a_person_who_looks_has_seen_what_the_turn_came_to() {
+        let events = [(0, prompted()), (1000, ended()), (5000, TurnEvent::Seen)];
+        assert_eq!(after(&events, 6000), (Status::Idle, false));
+        let events = [(0, prompted()), (1000, TurnEvent::Seen)];
+        assert_eq!(after(&events, 6000).0, Status::Working);
     }
 
     #[test]

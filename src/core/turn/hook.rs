@@ -55,12 +55,7 @@ impl Turn {
                 Rule::ToolEnded
             }
             TurnEvent::BatchEnded => {
-                self.answer(subagent);
-                self.mark_active(subagent, prompt_id, at, timing);
-                if main {
-                    // A prompt that was typed while a tool ran has joined the turn.
-                    self.phase = Phase::Running;
-                }
+                self.batch_ended(subagent, prompt_id, at, timing);
                 Rule::BatchEnded
             }
             TurnEvent::Active if !main => Rule::AfterTheEnd,
@@ -121,7 +116,13 @@ impl Turn {
             TurnEvent::Compacted => self.compacted(at),
             TurnEvent::Ended { remaining } => self.ended(remaining, prompt_id, at, timing),
             TurnEvent::Failed { error } => self.failed(error, prompt_id, at),
+            // A run without a person ends with its turn: its process exits in a moment.
+            TurnEvent::Interrupted if !attended => self.ended(None, prompt_id, at, timing),
             TurnEvent::Interrupted => self.interrupted(at),
+            TurnEvent::Seen => {
+                self.seen();
+                Rule::Seen
+            }
         }
     }
 
@@ -162,6 +163,21 @@ impl Turn {
                 self.background.task_reported(id.as_deref(), at);
                 Rule::TaskReported
             }
+        }
+    }
+
+    fn batch_ended(
+        &mut self,
+        subagent: Option<&str>,
+        prompt_id: Option<Box<str>>,
+        at: u64,
+        timing: Timing,
+    ) {
+        self.answer(subagent);
+        self.mark_active(subagent, prompt_id, at, timing);
+        if subagent.is_none() {
+            // A prompt that was typed while a tool ran has joined the turn.
+            self.phase = Phase::Running;
         }
     }
 
@@ -357,6 +373,7 @@ fn shows_work(event: &TurnEvent) -> Option<bool> {
         | TurnEvent::Compacted
         | TurnEvent::IdleReminded
         | TurnEvent::Interrupted
+        | TurnEvent::Seen
         | TurnEvent::Retrying { .. }
         | TurnEvent::TaskStarted(_)
         | TurnEvent::TaskEnded(_)

@@ -17,6 +17,7 @@ mod watcher;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use self::sockets::Sockets;
 use self::system::ProcessTable;
@@ -25,11 +26,15 @@ use crate::agents::config_dirs::{config_dirs, is_same_directory};
 use crate::agents::files::{FileChange, FileReader, FileRequest};
 use crate::agents::{self, Agent};
 use crate::config::{Config, variable};
+use crate::daemon::ready::at;
 use crate::event::Report;
 use crate::os::clock;
 
 /// How many requests in a row a reader may make by answering a change.
 const MAX_REQUESTS: usize = 4096;
+
+/// How long a file waits that is reported again.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// One agent's reader, and the configuration directories that it knows.
 #[derive(Debug)]
@@ -45,6 +50,8 @@ pub(super) struct AgentFiles {
     readers: Vec<Reader>,
     watcher: Watcher,
     sockets: Sockets,
+    /// The files that are reported again, when, and to which reader; the first is due first.
+    again: VecDeque<(Instant, usize, PathBuf)>,
     /// What the core has not been given yet.
     reports: VecDeque<Report>,
 }
@@ -63,6 +70,7 @@ impl AgentFiles {
             readers: with_files.collect(),
             watcher: Watcher::new(),
             sockets: Sockets::default(),
+            again: VecDeque::new(),
             reports: VecDeque::new(),
         };
         files.open_configured(config);
@@ -117,11 +125,21 @@ impl AgentFiles {
 
     /// Waits for a change and reads it, a bounded piece; [`Self::try_next`] has what was reported then.
     pub(super) async fn changed(&mut self) {
+        let due = self.again.front().map(|(due, ..)| *due);
         let found = tokio::select! {
             found = self.watcher.next() => found,
             found = self.sockets.next() => found,
+            () = at(due) => return self.report_again(),
         };
         self.take(found);
+    }
+
+    fn report_again(&mut self) {
+        if let Some((_, reader, path)) = self.again.pop_front()
+            && path.exists()
+        {
+            self.read(reader, FileChange::Appeared(&path));
+        }
     }
 
     fn take(&mut self, found: Vec<Found>) {
@@ -152,6 +170,11 @@ impl AgentFiles {
                 }
                 FileRequest::Whole(path) => self.watcher.whole(place, path),
                 FileRequest::Lines { path, from } => self.watcher.lines(place, path, from),
+                FileRequest::Again(path) => {
+                    let due = clock::monotonic() + MOMENT;
+                    self.again.push_back((due, place, path));
+                    Vec::new()
+                }
                 FileRequest::Connect { path, greeting } => {
                     self.sockets.connect(place, path, greeting)
                 }

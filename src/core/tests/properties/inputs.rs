@@ -145,6 +145,7 @@ fn turn_event() -> impl Strategy<Value = TurnEvent> {
             origin: PromptOrigin::PersonNow,
         }),
         2 => Just(TurnEvent::Interrupted),
+        1 => Just(TurnEvent::Seen),
         1 => Just(TurnEvent::Retrying { error: "rate limited".into() }),
         1 => select(&["b1", "b2"]).prop_map(|id| TurnEvent::TaskStarted(BackgroundTask {
             id: id.into(),
