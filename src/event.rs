@@ -157,6 +157,8 @@ pub enum EventKind {
         /// True if another conversation follows in the same process.
         process_goes_on: bool,
     },
+    /// The terminal that showed the conversation shows another one: a turn that runs goes on, and is the last.
+    Detached,
     /// Something in a turn.
     Turn(TurnEvent),
     /// Known, and without effect on the status.

@@ -216,6 +216,7 @@ pub(crate) enum Rule {
     AskLapsed,
     Exited,
     ClientExited,
+    Detached,
     Crashed,
     Stale,
     Stopped,
@@ -343,6 +344,10 @@ impl Rule {
             Self::ResultUnread => (
                 "result_unread",
                 "a subagent that outlived the turn has ended, so a person should look",
+            ),
+            Self::Detached => (
+                "detached",
+                "the terminal shows another conversation; the session ends with its turn",
             ),
             Self::ClientExited => (
                 "client_exited",

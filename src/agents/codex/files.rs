@@ -235,9 +235,36 @@ impl Files {
         let mut found = requests(vec![report]);
         found.extend(thread.find_rollout(at, system));
         if is_shared {
+            found.extend(self.detach_others(place, at, system));
             found.extend(self.listen(place, system));
         }
         Some(found)
+    }
+
+    /// Reports the conversations that the terminal of this one has left. With several terminals, which one has is not
+    /// known.
+    fn detach_others(&mut self, place: usize, at: u64, system: &dyn System) -> Vec<FileRequest> {
+        let thread = self.threads.get(place);
+        let Some(client) = thread.and_then(|thread| thread.client) else {
+            return Vec::new();
+        };
+        let terminals = system.processes_of(is_terminal).into_iter();
+        if terminals
+            .filter(|terminal| terminal.info.tty.is_some())
+            .count()
+            != 1
+        {
+            return Vec::new();
+        }
+        let others = self.threads.iter_mut().enumerate();
+        let left =
+            others.filter(|(other, thread)| *other != place && thread.client == Some(client));
+        let reports = left.map(|(_, thread)| {
+            thread.client = None;
+            thread.tty = None;
+            thread.report(at, "terminal: another conversation", EventKind::Detached)
+        });
+        requests(reports.collect())
     }
 
     /// Connects to the app server that runs this conversation, unless that is done.

@@ -27,9 +27,7 @@ impl Session {
         if self.ended.is_some() {
             return false;
         }
-        self.client = Client::Gone;
-        self.attended = false;
-        self.description.terminal = None;
+        self.detach();
         if self.turns.now().runs() {
             self.evidence.process = Some(Observation {
                 at,
@@ -41,6 +39,13 @@ impl Session {
             self.close_detached(at);
         }
         true
+    }
+
+    /// No terminal shows it any more.
+    pub(super) fn detach(&mut self) {
+        self.client = Client::Gone;
+        self.attended = false;
+        self.description.terminal = None;
     }
 
     /// Closes a session whose terminal is gone, once no turn runs.

@@ -16,7 +16,10 @@ impl Session {
     pub(crate) fn begins_with(kind: &EventKind, source: Source) -> bool {
         match kind {
             EventKind::SessionStarted | EventKind::SessionSeen => true,
-            EventKind::SessionEnded { .. } | EventKind::Noted | EventKind::Unknown => false,
+            EventKind::SessionEnded { .. }
+            | EventKind::Detached
+            | EventKind::Noted
+            | EventKind::Unknown => false,
             EventKind::Turn(_) if source == Source::File => false,
             EventKind::Turn(turn) => !matches!(turn, TurnEvent::SubagentEnded),
         }
@@ -105,7 +108,10 @@ impl Session {
         let is_about_turn = match &event.kind {
             EventKind::SessionStarted | EventKind::SessionSeen => false,
             EventKind::Turn(turn) => !matches!(turn, TurnEvent::PromptSubmitted { .. }),
-            EventKind::SessionEnded { .. } | EventKind::Noted | EventKind::Unknown => true,
+            EventKind::SessionEnded { .. }
+            | EventKind::Detached
+            | EventKind::Noted
+            | EventKind::Unknown => true,
         };
         let id = event.session_id.as_deref();
         report.source == Source::File
@@ -153,7 +159,11 @@ impl Session {
         // Several conversations of a process may end at once.
         let ends =
             matches!(event.kind, EventKind::SessionEnded { .. }) && self.identity.id.is_some();
-        let says = !ends && !matches!(event.kind, EventKind::Noted | EventKind::Unknown);
+        let is_silent = matches!(
+            event.kind,
+            EventKind::Detached | EventKind::Noted | EventKind::Unknown
+        );
+        let says = !ends && !is_silent;
         if is_newest && says {
             self.identity.id_at = report.at;
             if self.set_session_id(event.session_id.take()) {
@@ -225,6 +235,10 @@ impl Session {
                 return Ok(Rule::SessionEnded);
             }
             EventKind::SessionSeen => return Ok(Rule::SessionSeen),
+            EventKind::Detached => {
+                self.detach();
+                return Ok(Rule::Detached);
+            }
             EventKind::Noted => return Ok(Rule::Noted),
             EventKind::Unknown => return Ok(Rule::Unknown),
             EventKind::Turn(turn) => {

@@ -171,6 +171,7 @@ fn event_kind() -> impl Strategy<Value = EventKind> {
     prop_oneof![
         2 => Just(EventKind::SessionStarted),
         2 => Just(EventKind::SessionSeen),
+        1 => Just(EventKind::Detached),
         2 => any::<bool>().prop_map(|process_goes_on| EventKind::SessionEnded {
             reason: if process_goes_on { "clear" } else { "other" }.into(),
             process_goes_on,
