@@ -48,7 +48,7 @@ Examples:
 
 pub(super) fn run(options: &Options, out: &mut impl Write) -> anyhow::Result<()> {
     if options.stand_in {
-        return stand_in_process::serve(out);
+        return stand_in_process::serve();
     }
     if options.plain || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         plain::run(options.speed, out)?;

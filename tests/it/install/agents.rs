@@ -131,7 +131,7 @@ fn an_agent_works_on_when_the_program_is_gone() {
                 ran += 1;
             }
         }
-        assert!(ran > 58, "{ran}");
+        assert!(ran > 40, "{ran}");
     }
 }
 
