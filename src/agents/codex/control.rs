@@ -23,7 +23,7 @@ const SOCKET: &str = "app-server-control/app-server-control.sock";
 /// The name by which Codex CLI's terminals introduce themselves.
 const TERMINAL: &str = "codex-tui";
 
-/// The most conversations that are remembered; the one that was heard of longest ago is dropped.
+/// The most conversations that are kept. If there is one more, the oldest is dropped.
 const MAX_THREADS: usize = 256;
 
 allow_list! {

@@ -26,13 +26,13 @@ const TERMINALS: &str = "tui-thread-reference-capabilities";
 /// How long after a lock is made its process takes it, in ms.
 const HELD_WITHIN_MS: u64 = 300;
 
-/// The most conversations that are remembered; the one that was heard of longest ago is dropped.
+/// The most conversations that are kept. If there is one more, the one whose last event is oldest is dropped.
 const MAX_THREADS: usize = 256;
 
 /// Reads the files of Codex CLI.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    /// The one that was heard of last is the last.
+    /// In the order of their last events, oldest first.
     threads: Vec<Thread>,
     /// Whether these processes are app servers.
     processes: Vec<(ReportedProcess, bool)>,
