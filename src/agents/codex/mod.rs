@@ -20,6 +20,7 @@ mod trust;
 
 use serde_json::value::RawValue;
 
+use super::command_line::program_paths;
 use super::tolerant::{filter, object};
 use super::{
     Agent, CommandForm, ConfigDir, HookProcess, Install, InstallForm, Limits, MergedHooks, Syntax,
@@ -134,10 +135,9 @@ fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {
 
 /// A native program, which the npm package's script starts or becomes.
 fn is_program(names: &[String], arguments: &[String]) -> bool {
-    let is_script = |argument: &String| {
-        argument.contains("/@openai/codex/") || argument.ends_with("/bin/codex.js")
-    };
-    names.iter().any(|name| name == PROGRAM) || arguments.iter().any(is_script)
+    let is_script =
+        |path: &str| path.contains("/@openai/codex/") || path.ends_with("/bin/codex.js");
+    names.iter().any(|name| name == PROGRAM) || program_paths(arguments).any(is_script)
 }
 
 /// True for the app server that runs the conversations of all terminals.
@@ -219,6 +219,10 @@ mod tests {
         assert!(!is_terminal(&names, &server));
         assert!(is_terminal(&names, &texts(&["codex", "resume", "--last"])));
         assert!(!is_terminal(&names, &texts(&["codex", "exec", "hello"])));
+        let editor = texts(&["vim", "/src/@openai/codex/README.md"]);
+        assert!(!is_terminal(&texts(&["vim"]), &editor));
+        let script = texts(&["node", "/opt/@openai/codex/bin/codex.js"]);
+        assert!(is_terminal(&texts(&["node"]), &script));
     }
 
     #[test]

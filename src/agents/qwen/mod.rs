@@ -8,6 +8,7 @@ mod payload;
 
 use serde_json::value::RawValue;
 
+use super::command_line::program_paths;
 use super::prompt_mode::is_prompt_mode;
 use super::tolerant::{filter, object};
 use super::{
@@ -122,10 +123,9 @@ fn interpret(payload: &str, _at: u64) -> Option<AgentEvent> {
 
 /// Node.js runs it: two launchers, and the agent below them.
 fn is_program(names: &[String], arguments: &[String]) -> bool {
-    let is_script = |argument: &String| {
-        argument.ends_with("/bin/qwen") || argument.contains("/@qwen-code/qwen-code/")
-    };
-    names.iter().any(|name| name == PROGRAM) || arguments.iter().any(is_script)
+    let is_script =
+        |path: &str| path.ends_with("/bin/qwen") || path.contains("/@qwen-code/qwen-code/");
+    names.iter().any(|name| name == PROGRAM) || program_paths(arguments).any(is_script)
 }
 
 /// With a prompt on the command line it runs once and asks no person.
