@@ -191,12 +191,18 @@ fn with_nothing_to_do_it_does_not_wake() {
     client.ask("hello", json!({}));
     client.send(b"{");
 
-    // What was asked for last may have its end during the first observation: the clients leave.
-    until("both to be at rest", || {
+    let observe = || {
         let before = (switches(&quiet), switches(&busy));
         std::thread::sleep(OBSERVED);
-        (before == (switches(&quiet), switches(&busy))).then_some(())
+        (before, (switches(&quiet), switches(&busy)))
+    };
+    // What was asked for last may have its end during the first observation: the clients leave.
+    until("both to be at rest", || {
+        let (before, after) = observe();
+        (before == after).then_some(())
     });
+    let (before, after) = observe();
+    assert_eq!(before, after);
     assert_eq!(quiet.number("Threads"), 1);
     assert_eq!(busy.number("Threads"), 1);
 }

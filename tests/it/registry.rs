@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use agent_console::os::{machine, process};
 use serde_json::{Value, json};
@@ -199,15 +200,21 @@ fn a_busy_home_hardly_wakes_the_daemon() {
         line.unwrap().trim().parse::<u64>().unwrap()
     };
     let before = wake_ups();
+    let mut pauses = 0;
     for number in 0..300 {
+        let began = Instant::now();
         let temporary = home.join(format!(".settings.tmp.{number}"));
         fs::write(&temporary, "{}").unwrap();
         fs::rename(&temporary, home.join(".settings.json")).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
+        pauses += u64::from(began.elapsed() > Duration::from_millis(50));
     }
     let woken = wake_ups() - before;
-    // Each rest is twice as long as the one before; where the machine is busy, the traffic pauses and they begin anew.
-    assert!(woken < 100, "{woken} wake-ups for 600 new names");
+    // Each rest is twice as long as the one before. On a busy machine the traffic pauses, and the rests begin anew.
+    assert!(
+        woken < 40 + 8 * pauses,
+        "{woken} wake-ups for 600 new names with {pauses} pauses"
+    );
     // What matters is not lost in the traffic.
     let agent = Sleeper::start();
     write(&home.join(".claude-work"), &agent, "busy");
