@@ -195,10 +195,7 @@ fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
             checks.push(registry::evaluate(&probe));
         }
     }
-    let versions: Vec<_> = agents::ALL
-        .iter()
-        .filter_map(|agent| Some((*agent, versions::probe(agent)?)))
-        .collect();
+    let versions = within(versions::probe).unwrap_or_default();
     checks.push(versions::evaluate(&versions));
     checks.push(sessions::evaluate(sessions, &states, clock::unix_ms()));
     checks

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Check;
-use crate::agents::Agent;
+use crate::agents::{self, Agent};
 use crate::install::program::in_path;
 
 pub(super) const NAME: &str = "versions";
@@ -20,8 +20,13 @@ const LEVELS: usize = 4;
 /// The longest description of a package that is read, in bytes.
 const MAX_DESCRIPTION: u64 = 1024 * 1024;
 
-/// The version of the agent's program in `PATH`; `None` where it does not say.
-pub(super) fn probe(agent: &Agent) -> Option<String> {
+/// The versions of the agents' programs in `PATH`, as far as they say them.
+pub(super) fn probe() -> Vec<(&'static Agent, String)> {
+    let found = |agent: &&'static Agent| Some((*agent, version(agent)?));
+    agents::ALL.iter().filter_map(found).collect()
+}
+
+fn version(agent: &Agent) -> Option<String> {
     let program = fs::canonicalize(in_path(agent.program)?).ok()?;
     of_package(&program).or_else(|| of_path(&program))
 }
@@ -108,7 +113,6 @@ fn compare(one: &str, other: &str) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agents;
     use crate::doctor::Level;
 
     #[test]
