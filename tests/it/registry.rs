@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use agent_console::os::{machine, process};
 use serde_json::{Value, json};
@@ -189,6 +188,8 @@ fn a_directory_that_the_configuration_names_is_watched_from_the_start_and_after_
 #[cfg(target_os = "linux")]
 #[test]
 fn a_busy_home_hardly_wakes_the_daemon() {
+    use std::time::{Duration, Instant};
+
     let place = Place::new();
     let home = place.path().join("home");
     let daemon = place.daemon();
