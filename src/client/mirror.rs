@@ -1,7 +1,7 @@
 //! A client's copy of the daemon's state: a snapshot, and the changes after it.
 //!
-//! A snapshot with every later notification applied equals a new snapshot; the core's property tests check this for any
-//! sequence of inputs. Used by all that subscribe; knows nothing of sockets.
+//! A snapshot with every later notification applied equals a new snapshot, and so does an old copy with a partial
+//! snapshot applied; the core's property tests check this for any sequence of inputs. Used by all that subscribe; knows nothing of sockets.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ pub struct Mirror {
     sessions: BTreeMap<String, SessionRecord<'static>>,
     notices: Vec<Notice<'static>>,
     usage: Option<Usage<'static>>,
+    epoch: Option<u64>,
     seq: u64,
 }
 
@@ -21,22 +22,25 @@ impl Mirror {
     /// Applies an update. A notification that the copy already holds changes nothing.
     pub fn apply(&mut self, update: Update) {
         match update {
-            Update::Snapshot(Snapshot {
-                seq,
-                sessions,
-                notices,
-                usage,
-            }) => {
-                self.sessions = sessions
-                    .into_iter()
-                    .map(|session| (session.key.to_string(), session))
-                    .collect();
-                self.notices = notices;
-                self.usage = usage;
-                self.seq = seq;
-            }
+            Update::Snapshot(snapshot) => self.apply_snapshot(*snapshot),
             Update::Notification(notification) => self.apply_notification(notification),
         }
+    }
+
+    fn apply_snapshot(&mut self, snapshot: Snapshot<'static>) {
+        if !snapshot.partial {
+            self.sessions.clear();
+        }
+        for key in &snapshot.removed {
+            self.sessions.remove(&**key);
+        }
+        let sessions = snapshot.sessions.into_iter();
+        self.sessions
+            .extend(sessions.map(|session| (session.key.to_string(), session)));
+        self.notices = snapshot.notices;
+        self.usage = snapshot.usage;
+        self.epoch = snapshot.epoch;
+        self.seq = snapshot.seq;
     }
 
     fn apply_notification(&mut self, notification: Notification<'static>) {

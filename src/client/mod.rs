@@ -96,8 +96,8 @@ pub struct Client {
 /// What a subscriber receives: a snapshot, and the changes after it.
 #[derive(Debug)]
 pub enum Update {
-    /// The whole state: first, and again after each reconnection.
-    Snapshot(Snapshot<'static>),
+    /// The state: first, and again after each reconnection.
+    Snapshot(Box<Snapshot<'static>>),
     /// One change.
     Notification(Notification<'static>),
 }

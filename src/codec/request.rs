@@ -2,7 +2,7 @@
 
 use super::Refusal;
 use crate::protocol::{
-    HelloParams, ListParams, ReportParams, SessionParams, SetParams, StopParams,
+    HelloParams, ListParams, ReportParams, SessionParams, SetParams, StopParams, SubscribeParams,
 };
 
 /// One message. The first three need something that only the daemon's shell knows before the core can handle them.
@@ -34,7 +34,7 @@ pub enum Request {
     /// `session.remove`
     SessionRemove(SessionParams),
     /// `subscribe`
-    Subscribe,
+    Subscribe(SubscribeParams),
     /// `usage.get`
     UsageGet,
     /// `usage.refresh`

@@ -124,7 +124,7 @@ fn message<'a>(method: &str, params: &'a str) -> Result<Message<'a>, Refusal> {
         "session.get" => Request::SessionGet(session(params)?),
         "session.explain" => Request::SessionExplain(session(params)?),
         "session.remove" => Request::SessionRemove(session(params)?),
-        "subscribe" => without(params, Request::Subscribe)?,
+        "subscribe" => Request::Subscribe(read(params)?),
         "usage.get" => without(params, Request::UsageGet)?,
         "usage.refresh" => without(params, Request::UsageRefresh)?,
         "hello" => Request::Hello(read(params)?),

@@ -20,7 +20,7 @@ use crate::event::{
     AgentEvent, ProcessRole, RegistryEntry, RegistryUpdate, Report, ReportedProcess, Source,
 };
 use crate::os::process::ProcessId;
-use crate::protocol::ListParams;
+use crate::protocol::{ListParams, SubscribeParams};
 
 const CLIENT: ClientId = ClientId(1);
 const HOOK: ClientId = ClientId(2);
@@ -160,7 +160,7 @@ impl Replay {
     }
 
     pub(super) fn subscribe(&mut self) {
-        self.request(CLIENT, Request::Subscribe);
+        self.request(CLIENT, Request::Subscribe(SubscribeParams::default()));
         self.replies.clear();
     }
 

@@ -18,6 +18,7 @@ use crate::core::testing::{EPOCH, NAMESPACE, START, info};
 use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Now, Settings};
 use crate::event::{ProcessRole, Report, ReportedProcess, Source};
 use crate::os::process::{ProcessId, ProcessInfo};
+use crate::protocol::SubscribeParams;
 
 const CLIENT: ClientId = ClientId(1);
 const HOOK: ClientId = ClientId(2);
@@ -91,7 +92,7 @@ impl<'a> Stage<'a> {
         stage.handle(Input::Request {
             client: CLIENT,
             id: id(),
-            request: Request::Subscribe,
+            request: Request::Subscribe(SubscribeParams::default()),
         });
         if let Some(reader) = &mut stage.reader {
             let requests = reader.open(&stage.config_dir);

@@ -1,27 +1,39 @@
 //! What goes out to clients: replies, notifications with their numbers, notices.
 //!
 //! Numbers (`seq`) rise by one with each notification, also while no client is subscribed: a snapshot carries the number
-//! that it stands at, and what follows continues from there. Collects the effects of one input. Called by [`super::Core`]
-//! and its components; what a subscriber has not read yet is the shell's business.
+//! that it stands at, and what follows continues from there; [`Numbers`] has more. Collects the effects of one input.
+//! Called by [`super::Core`] and its components; what a subscriber has not read yet is the shell's business.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::notices::Notices;
+use super::numbers::Numbers;
 use super::{ClientId, Effect, Now};
 use crate::codec::{self, Id, Line};
-use crate::protocol::{self, DaemonNotice, ErrorCode, Notice, NoticeCode, Notification};
+use crate::protocol::{
+    self, DaemonNotice, ErrorCode, Notice, NoticeCode, Notification, SessionRemoved,
+};
 
 /// The subscribers, the number of the last notification, the notices kept, and the effects so far.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
     subscribers: HashSet<ClientId>,
-    seq: u64,
+    numbers: Numbers,
     notices: Notices,
     effects: Vec<Effect>,
 }
 
 impl Feed {
+    /// A feed that goes on from the numbers of an earlier one.
+    #[cfg(test)]
+    pub(crate) fn restored(numbers: Numbers) -> Self {
+        Self {
+            numbers,
+            ..Self::default()
+        }
+    }
+
     /// Adds an effect.
     pub(crate) fn push(&mut self, effect: Effect) {
         self.effects.push(effect);
@@ -70,24 +82,35 @@ impl Feed {
         u32::try_from(self.subscribers.len()).unwrap_or(u32::MAX)
     }
 
-    /// The number of the last notification.
-    pub(crate) fn seq(&self) -> u64 {
-        self.seq
+    /// The numbers given so far.
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.numbers
     }
 
     /// The number of the next notification, which is taken by this.
     pub(crate) fn next_seq(&mut self) -> u64 {
-        self.seq += 1;
-        self.seq
+        self.numbers.take()
     }
 
-    /// Sends a notification to all subscribers.
-    pub(crate) fn notify<'a>(&mut self, notification: impl FnOnce(u64) -> Notification<'a>) {
+    /// Sends a notification to all subscribers. Returns its number.
+    pub(crate) fn notify<'a>(&mut self, notification: impl FnOnce(u64) -> Notification<'a>) -> u64 {
         let seq = self.next_seq();
         if self.has_subscribers() {
             let line = codec::notification(&notification(seq));
             self.effects.push(Effect::Broadcast(line));
         }
+        seq
+    }
+
+    /// Notifies all subscribers that the session of this key is no longer remembered.
+    pub(crate) fn removed(&mut self, key: Box<str>) {
+        self.notify(|seq| {
+            Notification::SessionRemoved(SessionRemoved {
+                seq,
+                key: Cow::Borrowed(&key),
+            })
+        });
+        self.numbers.note_removed(key);
     }
 
     /// Keeps a notice and sends it. Unless it `repeats`, one of the same code is not sent again for an hour.

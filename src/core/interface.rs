@@ -36,6 +36,8 @@ pub(crate) struct DaemonInfo {
     pub socket: Box<str>,
     /// The account of the configuration directory of the daemon's own environment.
     pub account: Rc<Account>,
+    /// Which state this is: below 2^53, random where the state began.
+    pub epoch: u64,
 }
 
 /// The part of the configuration that rules depend on.

@@ -24,6 +24,7 @@ mod interface;
 mod lifecycle;
 mod limits;
 mod notices;
+mod numbers;
 mod registry;
 mod requests;
 mod session;

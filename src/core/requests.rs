@@ -4,6 +4,7 @@
 //! notifications that it causes. Called by [`Core::handle`] only.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
 
@@ -15,7 +16,7 @@ use crate::codec::{self, Id, Request};
 use crate::event::{EventKind, ProcessRole, Report, ReportedProcess, Source, Timing};
 use crate::os::process::ProcessId;
 use crate::protocol::{
-    self, ErrorCode, Notice, NoticeCode, SetParams, StopReason, Usage, UsageSource,
+    self, ErrorCode, Notice, NoticeCode, SetParams, Since, StopReason, Usage, UsageSource,
 };
 
 impl Core {
@@ -54,7 +55,7 @@ impl Core {
                 }
                 Err((code, message)) => self.feed.reply_error(client, id, code, &message),
             },
-            Request::Subscribe => self.subscribe(client, id, now),
+            Request::Subscribe(params) => self.subscribe(client, id, params.since, now),
             Request::UsageGet => {
                 let waiting = id.map(|id| (client, id));
                 self.limits.reply(waiting, &mut self.feed, now);
@@ -88,6 +89,7 @@ impl Core {
             version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
             pid: self.info.pid,
             origin: self.info.origin,
+            epoch: Some(self.info.epoch),
         };
         let line = id.map(|id| codec::reply(&id, &result));
         self.feed.reply(client, line);
@@ -299,7 +301,7 @@ impl Core {
         true
     }
 
-    fn subscribe(&mut self, client: ClientId, id: Option<Id>, now: Now) {
+    fn subscribe(&mut self, client: ClientId, id: Option<Id>, since: Option<Since>, now: Now) {
         if self.lifecycle.is_leaving() {
             let code = ErrorCode::Stopping;
             let message = "the daemon is stopping";
@@ -312,7 +314,7 @@ impl Core {
         if is_first {
             self.limits.on_first_subscriber(&mut self.feed, now);
         }
-        let line = id.map(|id| codec::reply(&id, &self.snapshot()));
+        let line = id.map(|id| codec::reply(&id, &self.snapshot(since)));
         self.feed.reply(client, line);
         if is_first {
             // File events may have been missed: read the registries again.
@@ -323,15 +325,30 @@ impl Core {
         self.limits.fetch_if_due(fetching, &mut self.feed, now);
     }
 
+    /// The state, without what a client has that stands at `since`, if that can be told.
     pub(super) fn snapshot(
         &self,
-    ) -> protocol::SnapshotOf<Records<'_>, Vec<&Notice<'static>>, &Usage<'static>> {
+        since: Option<Since>,
+    ) -> protocol::SnapshotOf<'_, Records<'_>, Vec<&Notice<'static>>, &Usage<'static>> {
+        let numbers = self.feed.numbers();
+        let of_this_state = since.filter(|since| since.epoch == self.info.epoch);
+        let since = of_this_state.filter(|since| numbers.knows_changes_since(since.seq));
+        let mut sessions = self.sessions.sorted(true);
+        let mut removed = BTreeSet::new();
+        if let Some(Since { seq, .. }) = since {
+            sessions.retain(|session| session.changed_seq > seq);
+            removed.extend(numbers.removed_since(seq));
+            removed.retain(|key| self.sessions.get(key).is_none());
+        }
         protocol::SnapshotOf {
-            seq: self.feed.seq(),
+            seq: numbers.seq(),
+            epoch: Some(self.info.epoch),
+            partial: since.is_some(),
             sessions: Records {
-                sessions: self.sessions.sorted(true),
+                sessions,
                 rules: self.settings.attention,
             },
+            removed: removed.into_iter().map(Cow::Borrowed).collect(),
             notices: self.feed.notices(),
             usage: self.limits.published(),
         }
@@ -355,7 +372,7 @@ impl Core {
             uptime_ms: now.uptime_ms,
             sessions: self.sessions.counts(),
             dashboards: self.feed.subscribers(),
-            seq: self.feed.seq(),
+            seq: self.feed.numbers().seq(),
             reports: self.hook_events,
             unknown_events: self.unknown_events,
             rss_bytes,

@@ -4,7 +4,6 @@
 //! is noted in one place, [`Sessions::upsert`]. Knows nothing of requests, clients or the daemon's end. Called by
 //! [`super::Core`] only.
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +12,7 @@ use super::session::Session;
 use super::timers::Timers;
 use super::{AttentionRules, Effect, Now, Settings};
 use crate::os::process::ProcessId;
-use crate::protocol::{Counts, Notification, SET_PREFIX, SessionChanged, SessionRemoved, Status};
+use crate::protocol::{Counts, Notification, SET_PREFIX, SessionChanged, Status};
 
 /// The most sessions remembered: at under 1 KB each, what a machine with a script gone wild may cost.
 pub(crate) const MAX_SESSIONS: usize = 100_000;
@@ -163,7 +162,7 @@ impl Sessions {
                 Unpublished::Changed(key) => {
                     if let Some(session) = self.by_key.get_mut(&key) {
                         session.is_unpublished = false;
-                        feed.notify(|seq| {
+                        session.changed_seq = feed.notify(|seq| {
                             Notification::SessionChanged(Box::new(SessionChanged {
                                 seq,
                                 session: session.record(rules),
@@ -171,12 +170,7 @@ impl Sessions {
                         });
                     }
                 }
-                Unpublished::Removed(key) => feed.notify(|seq| {
-                    Notification::SessionRemoved(SessionRemoved {
-                        seq,
-                        key: Cow::Borrowed(&key),
-                    })
-                }),
+                Unpublished::Removed(key) => feed.removed(key),
             }
         }
     }

@@ -13,6 +13,9 @@ pub(crate) const EPOCH: u64 = 1_790_000_000_000;
 /// The daemon's own pid namespace.
 pub(crate) const NAMESPACE: u64 = 4_026_531_836;
 
+/// Which state the tests' daemon has.
+pub(crate) const STATE_EPOCH: u64 = 6_730_412_958_817;
+
 pub(crate) const START: Now = Now {
     unix_ms: EPOCH,
     uptime_ms: 0,
@@ -25,6 +28,7 @@ pub(crate) fn info() -> DaemonInfo {
         origin: Origin::SelfBound,
         socket: "/tmp/agent-console.sock".into(),
         account: Rc::new(account("default", None)),
+        epoch: STATE_EPOCH,
     }
 }
 

@@ -33,7 +33,7 @@ use super::signals::{SignalEvent, Signals};
 use crate::config::Config;
 use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now};
 use crate::log::LogControl;
-use crate::os::{clock, memory, process};
+use crate::os::{clock, memory, process, random};
 use crate::protocol::NoticeCode;
 
 mod draining;
@@ -105,6 +105,7 @@ impl EventLoop {
             origin: listener.origin(),
             socket: listener.path().to_string_lossy().into(),
             account,
+            epoch: random::number(),
         };
         let now = Now {
             unix_ms: clock::unix_ms(),

@@ -29,7 +29,7 @@ pub(super) fn apply(model: &mut Model, update: Update) {
 pub(super) fn snapshot(sessions: &Value) -> Update {
     let sessions: Vec<_> = sessions.as_array().unwrap().iter().map(record).collect();
     let snapshot = json!({"seq": 1, "sessions": sessions});
-    Update::Snapshot(serde_json::from_value(snapshot).unwrap())
+    Update::Snapshot(Box::new(serde_json::from_value(snapshot).unwrap()))
 }
 
 pub(super) fn notify(model: &mut Model, notification: Notification<'static>) {

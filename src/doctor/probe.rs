@@ -178,7 +178,7 @@ fn exchange(path: &Path, connection: UnixStream) -> Result<DaemonProbe, String> 
     client
         .subscribe(|update| {
             if let Update::Snapshot(first) = update {
-                snapshot = Some(first);
+                snapshot = Some(*first);
             }
             false
         })

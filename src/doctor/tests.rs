@@ -33,6 +33,7 @@ fn answers(origin: Origin) -> DaemonProbe {
             version: Cow::Borrowed(VERSION),
             pid: 7,
             origin,
+            epoch: Some(5),
         },
         status: StatusResult {
             pid: 7,
@@ -52,7 +53,10 @@ fn answers(origin: Origin) -> DaemonProbe {
         snapshot: Snapshot {
             usage: None,
             seq: 0,
+            epoch: Some(5),
+            partial: false,
             sessions: Vec::new(),
+            removed: Vec::new(),
             notices: Vec::new(),
         },
         took: Duration::from_millis(12),

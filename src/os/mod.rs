@@ -15,6 +15,7 @@ mod proc_info;
 pub mod process;
 pub(crate) mod process_table;
 pub mod program;
+pub(crate) mod random;
 pub mod runtime_dir;
 pub mod service_manager;
 pub mod shell;

@@ -36,7 +36,7 @@ pub use self::notification::{
 pub use self::request::{
     Counts, ExplainResult, HelloParams, HelloResult, ListOf, ListParams, ListResult, Origin,
     ReloadResult, RemoveResult, ReportParams, ReportResult, SessionParams, SessionResult,
-    SetParams, StatusResult, StopParams, StopResult,
+    SetParams, Since, StatusResult, StopParams, StopResult, SubscribeParams,
 };
 pub use self::session::{
     EndReason, Evidence, EvidenceKind, EvidenceStep, Resume, ResumeKind, SessionRecord, Status,

@@ -8,19 +8,30 @@ use super::limits::{Usage, UsageChanged, UsageWindow};
 use super::session::SessionRecord;
 use super::words::words;
 
-/// The result of `subscribe`: everything there is, as of `seq`. What comes after carries higher numbers.
-pub type Snapshot<'a> = SnapshotOf<Vec<SessionRecord<'a>>, Vec<Notice<'a>>, Usage<'a>>;
+/// The result of `subscribe`: everything there is, as of `seq`, or what has changed since the number that the client
+/// named. What comes after carries higher numbers.
+pub type Snapshot<'a> = SnapshotOf<'a, Vec<SessionRecord<'a>>, Vec<Notice<'a>>, Usage<'a>>;
 
 /// A [`Snapshot`] of any types that serialise like those: the daemon writes records without collecting them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound(
     deserialize = "S: Deserialize<'de>, N: Default + Deserialize<'de>, U: Deserialize<'de>"
 ))]
-pub struct SnapshotOf<S, N, U> {
+pub struct SnapshotOf<'a, S, N, U> {
     /// The number of the last notification that this snapshot already holds.
     pub seq: u64,
-    /// Every session, closed ones too.
+    /// Which state the numbers belong to, as [`HelloResult::epoch`](super::HelloResult::epoch); absent: the daemon is
+    /// older than that, and answers no [`Since`](super::Since).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// Only what has changed after the [`Since`](super::Since) of the request; absent: everything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+    /// Every session, closed ones too; if `partial`, those that are new or have changed.
     pub sessions: S,
+    /// Only if `partial`: the keys of the sessions removed since, among them perhaps some that the client never had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<Cow<'a, str>>,
     /// The daemon's last notices, oldest first; at most [`NOTICES_KEPT`](super::NOTICES_KEPT).
     #[serde(default)]
     pub notices: N,

@@ -99,6 +99,24 @@ pub struct SessionParams {
     pub session: String,
 }
 
+/// How far a client's copy goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Since {
+    /// The snapshot's [`epoch`](super::SnapshotOf::epoch).
+    pub epoch: u64,
+    /// The number of the last notification that the copy holds, or the snapshot's if none came after it.
+    pub seq: u64,
+}
+
+/// The parameters of `subscribe`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SubscribeParams {
+    /// What the client has already: the snapshot leaves it out, if the daemon can tell what has changed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
+}
+
 /// The parameters of `daemon.stop`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -130,6 +148,10 @@ pub struct HelloResult<'a> {
     pub pid: u32,
     /// Where the socket came from.
     pub origin: Origin,
+    /// Which state the daemon has, a random number below 2^53: the numbers of notifications can be compared if it is the
+    /// same. Absent: the daemon is older than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
 }
 
 /// The result of `session.list`.

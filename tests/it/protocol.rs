@@ -77,7 +77,9 @@ fn play(begins_at: usize, lines: &[&str]) {
     let mut daemon = place.daemon();
     let mut agent = Sleeper::start();
     let process = process::inspect(agent.pid()).unwrap().id;
+    let hello = place.connect().ask("hello", json!({}));
     let names = [
+        ("6730412958817", hello["result"]["epoch"].to_string()),
         ("4242", daemon.pid().to_string()),
         ("31337", process.pid.to_string()),
         ("8125544", process.start.to_string()),

@@ -22,6 +22,18 @@ fn what_is_wrong_with_the_parameters_is_said() {
             "params must be an object",
         ),
         (
+            "subscribe",
+            json!({"since": {"epoch": 1}}),
+            -32602,
+            "missing field `seq`",
+        ),
+        (
+            "subscribe",
+            json!({"since": {"epoch": -1, "seq": 1}}),
+            -32602,
+            "invalid value",
+        ),
+        (
             "daemon.status",
             json!(null),
             -32602,

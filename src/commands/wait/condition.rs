@@ -290,12 +290,15 @@ mod tests {
 
     fn snapshot(seq: u64, sessions: &[(&str, &str)]) -> Update {
         let sessions = sessions.iter().map(|(key, status)| session(key, status));
-        Update::Snapshot(Snapshot {
+        Update::Snapshot(Box::new(Snapshot {
             usage: None,
             seq,
+            epoch: None,
+            partial: false,
             sessions: sessions.collect(),
+            removed: Vec::new(),
             notices: Vec::new(),
-        })
+        }))
     }
 
     /// The verdict after a first snapshot and some changes; pending before the last of them.

@@ -161,6 +161,8 @@ pub(crate) struct Session {
     timeouts: Timeouts,
     /// Subscribers do not know its last change yet. Kept by [`super::sessions`].
     pub(super) is_unpublished: bool,
+    /// The number of the notification of its last change; 0: none was sent. Kept by [`super::sessions`].
+    pub(super) changed_seq: u64,
 }
 
 impl Session {
@@ -200,6 +202,7 @@ impl Session {
             quiet_since: None,
             timeouts: Timeouts::default(),
             is_unpublished: false,
+            changed_seq: 0,
         }
     }
 

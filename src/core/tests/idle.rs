@@ -6,6 +6,7 @@ use super::lifecycle::STALE_AFTER_MS;
 use super::{CLAUDE, CoreHarness, Input, MINUTE, Settings, names, settings};
 use crate::codec::Request;
 use crate::core::{ClientId, Effect};
+use crate::protocol::SubscribeParams;
 
 fn start() -> Value {
     json!({"hook_event_name": "SessionStart", "session_id": "one", "source": "startup"})
@@ -21,7 +22,7 @@ fn subscribe(core: &mut CoreHarness, client: u64) -> Vec<Effect> {
     core.take(Input::Request {
         client: ClientId(client),
         id: crate::codec::decode(b"{}").id,
-        request: Request::Subscribe,
+        request: Request::Subscribe(SubscribeParams::default()),
     })
 }
 

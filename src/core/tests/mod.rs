@@ -7,6 +7,7 @@ mod quiet;
 mod registry;
 mod rules;
 mod sessions;
+mod since;
 mod usage;
 
 use serde_json::{Value, json};

@@ -55,7 +55,7 @@ impl Driver {
         for client in self.clients.values().filter(|client| client.subscribed) {
             if let Some(mirror) = &client.mirror {
                 let mut fresh = Mirror::default();
-                fresh.apply(Update::Snapshot(snapshot.clone()));
+                fresh.apply(Update::Snapshot(Box::new(snapshot.clone())));
                 assert_eq!(*mirror, fresh, "mirror == store");
             }
         }

@@ -119,7 +119,7 @@ impl Driver {
             let snapshot: Snapshot<'static> =
                 serde_json::from_value(message["result"].clone()).unwrap();
             let mirror = entry.mirror.get_or_insert_default();
-            mirror.apply(Update::Snapshot(snapshot));
+            mirror.apply(Update::Snapshot(Box::new(snapshot)));
         }
         id
     }

@@ -19,7 +19,8 @@ use crate::event::{
 use crate::limits::{Account, FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::process::ProcessId;
 use crate::protocol::{
-    ErrorCode, HelloParams, ListParams, SessionParams, SetParams, Status, StopParams, WaitingFor,
+    ErrorCode, HelloParams, ListParams, SessionParams, SetParams, Status, StopParams,
+    SubscribeParams, WaitingFor,
 };
 
 /// The processes that agents and scripts run in.
@@ -410,7 +411,7 @@ fn request() -> impl Strategy<Value = Ask> {
         1 => any::<bool>().prop_map(|include_closed| {
             Ask::Request(Request::SessionList(ListParams { include_closed }))
         }),
-        4 => Just(Ask::Request(Request::Subscribe)),
+        4 => Just(Ask::Request(Request::Subscribe(SubscribeParams::default()))),
         1 => Just(Ask::Request(Request::Hello(HelloParams::default()))),
         1 => Just(Ask::Status),
         1 => Just(Ask::Request(Request::UsageGet)),

@@ -91,7 +91,7 @@ impl Turn {
         let clients = driver.clients.values();
         let subscribers = clients.filter(|client| client.subscribed).count();
         Self {
-            seq: driver.core.core.feed.seq(),
+            seq: driver.core.core.feed.numbers().seq(),
             subscribers,
             // A client's request is also for other accounts, one after the other.
             may_fetch: subscribers > 0
@@ -125,7 +125,7 @@ fn wants_limits(input: &Input) -> bool {
     matches!(
         input,
         Input::Request {
-            request: Request::Subscribe | Request::UsageRefresh,
+            request: Request::Subscribe(_) | Request::UsageRefresh,
             ..
         }
     )
@@ -356,7 +356,7 @@ impl Driver {
     }
 
     fn snapshot(&self) -> Snapshot<'static> {
-        let text = serde_json::to_string(&self.core.core.snapshot()).unwrap();
+        let text = serde_json::to_string(&self.core.core.snapshot(None)).unwrap();
         serde_json::from_str(&text).unwrap()
     }
 
@@ -390,7 +390,7 @@ impl Driver {
         );
         if turn.subscribers > 0 {
             assert_eq!(
-                self.core.core.feed.seq(),
+                self.core.core.feed.numbers().seq(),
                 turn.seq + turn.pushed,
                 "a number without a notification"
             );

@@ -11,7 +11,7 @@ use crate::agents::{self, LimitWindow};
 use crate::codec::Request;
 use crate::core::{ClientId, Input, Settings};
 use crate::limits::{FetchFailure, FetchOutcome, FetchProblem, Limit};
-use crate::protocol::{FETCH_LIMIT_MS, MIN_FETCH_INTERVAL_MS};
+use crate::protocol::{FETCH_LIMIT_MS, MIN_FETCH_INTERVAL_MS, SubscribeParams};
 
 const HOUR: u64 = 60 * MINUTE;
 const INTERVAL: u64 = 3 * MINUTE;
@@ -35,7 +35,7 @@ impl CoreHarness {
     }
 
     fn subscribes(&mut self, client: u64) -> Vec<Effect> {
-        self.asks(client, Request::Subscribe)
+        self.asks(client, Request::Subscribe(SubscribeParams::default()))
     }
 
     fn leaves(&mut self, client: u64) -> Vec<Effect> {
