@@ -34,6 +34,9 @@ pub mod dashboard;
 mod doctor;
 mod event;
 mod format;
+#[cfg(any(test, fuzzing))]
+#[path = "../tests/fuzz/mod.rs"]
+pub mod fuzz;
 pub mod hook;
 mod install;
 mod limits;

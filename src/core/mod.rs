@@ -29,7 +29,7 @@ mod registry;
 mod requests;
 mod session;
 mod sessions;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,461 @@
+//! A core with its clock and its clients, for the targets that end in the core. Applies the effects as the event loop
+//! does, and checks after each input what must hold for any.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use serde::de::IgnoredAny;
+
+use crate::agents;
+use crate::client::Update;
+use crate::client::mirror::Mirror;
+use crate::codec::{self, Framer, Incoming, Message, Request};
+use crate::core::testing::{NAMESPACE, START, info};
+use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Now, Settings};
+use crate::limits::Account;
+use crate::os::process::ProcessId;
+use crate::protocol::Snapshot;
+
+/// The start of each process.
+pub(super) const PROCESS_START: u64 = 7;
+
+/// The number of the last millisecond of the year 9999, since the epoch. No clock shows more.
+const LAST_MS: u64 = 253_402_300_799_999;
+
+/// The longest time that may pass at once, in ms: longer than a session without a process stays open.
+const LONGEST_MS: u64 = 2 * 24 * 3_600_000;
+
+/// How many times in a row the timer may be due at the same moment.
+const MAX_TIMEOUTS: usize = 1000;
+
+/// The largest notification in bytes that these inputs may cause.
+const MAX_NOTIFICATION: usize = 256 * 1024;
+
+/// The client that is subscribed all the time, the one that compares, and one that comes back with what it has.
+const SUBSCRIBER: u64 = 1;
+const PROBE: u64 = 2;
+const RETURNING: u64 = 3;
+
+/// Settings that a reload may bring.
+const SETTINGS: [Settings; 3] = [
+    Settings {
+        idle_timeout_ms: Some(3_600_000),
+        history: 20,
+        record_prompts: true,
+        usage_interval_ms: Some(180_000),
+        quiet_after_ms: Some(600_000),
+        attention: AttentionRules {
+            background_shell: true,
+            quiet: false,
+        },
+    },
+    Settings {
+        idle_timeout_ms: None,
+        history: 1,
+        record_prompts: false,
+        usage_interval_ms: None,
+        quiet_after_ms: None,
+        attention: AttentionRules {
+            background_shell: false,
+            quiet: true,
+        },
+    },
+    Settings {
+        idle_timeout_ms: Some(1000),
+        history: 256,
+        record_prompts: true,
+        usage_interval_ms: Some(60_000),
+        quiet_after_ms: Some(60_000),
+        attention: AttentionRules {
+            background_shell: true,
+            quiet: true,
+        },
+    },
+];
+
+/// What is known of the replies to an input.
+#[derive(Clone, Copy)]
+enum Expected {
+    /// The client gets so many.
+    Replies(u64, usize),
+    /// Nothing.
+    Any,
+}
+
+pub(super) struct Driver {
+    core: Core,
+    pub(super) now: Now,
+    mirror: Mirror,
+    /// The copy of [`RETURNING`], as of the last comparison.
+    returning: Mirror,
+    /// Which state the numbers belong to.
+    epoch: u64,
+    /// The clients that send, by their current numbers; each with what it has sent of a line.
+    senders: [(u64, Framer); 3],
+    last_client: u64,
+    connected: BTreeSet<u64>,
+    exited_processes: BTreeSet<u32>,
+    watched: Vec<ProcessId>,
+    inspected: Vec<ProcessId>,
+    fetching: Option<Rc<Account>>,
+    reloading: bool,
+    draining: bool,
+    exited: bool,
+}
+
+impl Driver {
+    pub(super) fn new() -> Self {
+        let mut driver = Self {
+            core: Core::new(info(), SETTINGS[0], START),
+            now: START,
+            mirror: Mirror::default(),
+            returning: Mirror::default(),
+            epoch: 0,
+            senders: [10, 11, 12].map(|number| (number, Framer::default())),
+            last_client: 12,
+            connected: BTreeSet::from([SUBSCRIBER, PROBE, RETURNING, 10, 11, 12]),
+            exited_processes: BTreeSet::new(),
+            watched: Vec::new(),
+            inspected: Vec::new(),
+            fetching: None,
+            reloading: false,
+            draining: false,
+            exited: false,
+        };
+        driver.subscribe(SUBSCRIBER, "{}");
+        driver
+    }
+
+    pub(super) fn has_exited(&self) -> bool {
+        self.exited
+    }
+
+    /// One of the senders sends these bytes and a line feed, in two pieces.
+    pub(super) fn send(&mut self, sender: usize, bytes: &[u8]) {
+        let (client, framer) = &mut self.senders[sender % 3];
+        let client = *client;
+        let mut lines = Vec::new();
+        let (head, tail) = bytes.split_at(bytes.len() / 2);
+        let outcome = [head, tail, b"\n"]
+            .into_iter()
+            .try_for_each(|piece| framer.push(piece, |line| lines.push(line.to_vec())));
+        assert!(outcome.is_err() || !framer.is_partial());
+        for line in lines {
+            self.line(client, &line);
+        }
+        if outcome.is_err() {
+            self.disconnect(sender);
+        }
+    }
+
+    /// One of the senders goes, and another comes in its place.
+    pub(super) fn disconnect(&mut self, sender: usize) {
+        self.close(self.senders[sender % 3].0);
+    }
+
+    fn close(&mut self, client: u64) {
+        if !self.connected.remove(&client) {
+            return;
+        }
+        for (number, framer) in &mut self.senders {
+            if *number == client {
+                self.last_client += 1;
+                *number = self.last_client;
+                *framer = Framer::default();
+                self.connected.insert(self.last_client);
+            }
+        }
+        self.take(Input::Disconnected(ClientId(client)), Expected::Any);
+    }
+
+    fn line(&mut self, number: u64, line: &[u8]) {
+        if !self.connected.contains(&number) {
+            return;
+        }
+        let client = ClientId(number);
+        let decoded = codec::decode(line);
+        let id = decoded.id;
+        let mut expected = Expected::Replies(number, usize::from(id.is_some()));
+        let input = match decoded.message {
+            Message::Report(params) => Input::Reported {
+                client,
+                id,
+                report: Box::new(agents::interpret(*params)),
+            },
+            Message::Set(params) => {
+                let process = params
+                    .pid
+                    .filter(|pid| !self.exited_processes.contains(pid));
+                Input::Set {
+                    client,
+                    id,
+                    process: process.map(process_id),
+                    params,
+                }
+            }
+            Message::Status => Input::StatusAsked {
+                client,
+                id,
+                rss_bytes: Some(1),
+            },
+            Message::Request(request) => {
+                // These are answered later, or not at all because the daemon leaves.
+                if matches!(
+                    request,
+                    Request::DaemonReload | Request::UsageRefresh | Request::DaemonStop(_)
+                ) {
+                    expected = Expected::Any;
+                }
+                Input::Request {
+                    client,
+                    id,
+                    request,
+                }
+            }
+            Message::Refused(error) => Input::Refused { client, id, error },
+        };
+        self.take(input, expected);
+    }
+
+    /// An input that no client has sent.
+    pub(super) fn input(&mut self, input: Input) {
+        self.take(input, Expected::Any);
+    }
+
+    /// This process has ended.
+    pub(super) fn process_exited(&mut self, pid: u32) {
+        self.exited_processes.insert(pid);
+        self.watched_ended(pid, Input::ProcessExited);
+    }
+
+    /// There is no descriptor left to watch this process.
+    pub(super) fn process_unwatchable(&mut self, pid: u32) {
+        self.watched_ended(pid, Input::ProcessUnwatchable);
+    }
+
+    fn watched_ended(&mut self, pid: u32, input: fn(ProcessId) -> Input) {
+        if let Some(place) = self.watched.iter().position(|process| process.pid == pid) {
+            let process = self.watched.remove(place);
+            self.input(input(process));
+        }
+    }
+
+    /// The answer to [`Effect::Inspect`].
+    pub(super) fn inspected(&mut self, stopped: bool) {
+        let seen = std::mem::take(&mut self.inspected);
+        let seen = seen.into_iter().map(|process| (process, stopped));
+        let seen = seen.collect();
+        self.input(Input::ProcessesSeen(seen));
+    }
+
+    /// The answer to [`Effect::Reload`]; a signal may bring one, too.
+    pub(super) fn reloaded(&mut self, settings: Option<usize>) {
+        self.reloading = false;
+        self.input(Input::Reloaded(match settings {
+            Some(number) => Ok((SETTINGS[number % SETTINGS.len()], None)),
+            None => Err("line 1: refused".into()),
+        }));
+    }
+
+    /// The answer to [`Effect::FetchLimits`]: the child's line.
+    pub(super) fn fetched(&mut self, line: &[u8]) {
+        let outcome = serde_json::from_slice(line);
+        if let (Ok(outcome), Some(account)) = (outcome, self.fetching.take()) {
+            self.input(Input::LimitsFetched(account, outcome));
+        }
+    }
+
+    /// The answer to [`Effect::Drain`].
+    pub(super) fn drained(&mut self) {
+        if std::mem::take(&mut self.draining) {
+            self.input(Input::Drained);
+        }
+    }
+
+    /// Time passes; each deadline is handled at its moment.
+    pub(super) fn pass(&mut self, ms: u64) {
+        let end = self.now.uptime_ms + ms.min(LONGEST_MS);
+        while let Some(due) = self.core.next_timeout().filter(|due| *due <= end) {
+            self.go_to(due);
+            self.expire();
+        }
+        self.go_to(end);
+    }
+
+    /// Time passes while the machine is suspended: what was due is handled late.
+    pub(super) fn suspend(&mut self, ms: u64) {
+        self.go_to(self.now.uptime_ms + ms.min(LONGEST_MS));
+        self.expire();
+    }
+
+    /// The next deadline comes.
+    pub(super) fn next_deadline(&mut self) {
+        if let Some(due) = self.core.next_timeout() {
+            self.go_to(due.min(self.now.uptime_ms + LONGEST_MS));
+            self.expire();
+        }
+    }
+
+    /// The clock is set.
+    pub(super) fn set_clock(&mut self, by: i64) {
+        let now = self.now.unix_ms.saturating_add_signed(by);
+        self.now.unix_ms = now.min(LAST_MS);
+    }
+
+    fn go_to(&mut self, uptime_ms: u64) {
+        let passed = uptime_ms.saturating_sub(self.now.uptime_ms);
+        self.now.uptime_ms += passed;
+        self.now.unix_ms = (self.now.unix_ms + passed).min(LAST_MS);
+    }
+
+    /// Handles what is due.
+    fn expire(&mut self) {
+        let mut tries = 0;
+        while self.is_due() {
+            tries += 1;
+            assert!(tries < MAX_TIMEOUTS, "the timer never gets past its moment");
+            self.input(Input::Timeout);
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let due = self.core.next_timeout();
+        !self.exited && due.is_some_and(|due| due <= self.now.uptime_ms)
+    }
+
+    /// The subscriber's copy equals a new snapshot, and so does an old copy with what has changed since.
+    pub(super) fn compare(&mut self) {
+        self.subscribe(PROBE, "{}");
+        let since = format!(
+            r#"{{"since":{{"epoch":{},"seq":{}}}}}"#,
+            self.epoch,
+            self.returning.seq()
+        );
+        self.subscribe(RETURNING, &since);
+        for client in [PROBE, RETURNING] {
+            self.input(Input::Disconnected(ClientId(client)));
+        }
+    }
+
+    fn subscribe(&mut self, client: u64, params: &str) {
+        let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{params}}}"#);
+        self.line(client, line.as_bytes());
+    }
+
+    fn take(&mut self, input: Input, expected: Expected) {
+        if self.exited {
+            return;
+        }
+        let mut effects: Vec<_> = self.core.handle(input, self.now).collect();
+        effects.extend(self.core.end_turn());
+        let mut closed = Vec::new();
+        let mut replies = 0;
+        for effect in effects {
+            assert!(!self.exited, "{effect:?} after the exit");
+            match effect {
+                Effect::Reply(ClientId(client), line) => {
+                    assert!(
+                        self.connected.contains(&client),
+                        "a reply to a client that is gone"
+                    );
+                    replies +=
+                        usize::from(matches!(expected, Expected::Replies(to, _) if to == client));
+                    self.reply(client, check_line(&line));
+                }
+                Effect::Broadcast(line) | Effect::Announce(line) => {
+                    let line = check_line(&line);
+                    assert!(line.len() < MAX_NOTIFICATION, "{} bytes", line.len());
+                    match codec::incoming(line).unwrap() {
+                        Incoming::Notification(notification) => {
+                            self.mirror.apply(Update::Notification(notification));
+                        }
+                        other => panic!("{other:?} is no notification"),
+                    }
+                }
+                Effect::Disconnect(ClientId(client)) => closed.push(client),
+                Effect::Watch(process) => self.watched.push(process),
+                Effect::Unwatch(process) => self.watched.retain(|watched| *watched != process),
+                Effect::Inspect(processes) => self.inspected = processes,
+                Effect::Reload => self.reloading = true,
+                Effect::FetchLimits(account) => {
+                    assert!(self.fetching.is_none(), "two fetches at once");
+                    self.fetching = Some(account);
+                }
+                Effect::Drain { .. } => self.draining = true,
+                Effect::Resume => self.draining = false,
+                Effect::Exit { .. } => self.exited = true,
+                Effect::Subscribe(_)
+                | Effect::WatchRegistry(..)
+                | Effect::ScanRegistries
+                | Effect::KillFetch => {}
+            }
+        }
+        if let Expected::Replies(_, count) = expected {
+            assert_eq!(replies, count, "one reply for each id");
+        }
+        for client in closed {
+            self.close(client);
+        }
+        let gone: Vec<u32> = self
+            .watched
+            .iter()
+            .map(|process| process.pid)
+            .filter(|pid| self.exited_processes.contains(pid))
+            .collect();
+        for pid in gone {
+            self.process_exited(pid);
+        }
+    }
+
+    fn reply(&mut self, client: u64, line: &str) {
+        if ![SUBSCRIBER, PROBE, RETURNING].contains(&client) {
+            return;
+        }
+        let Incoming::Result { result, .. } = codec::incoming(line).unwrap() else {
+            return;
+        };
+        let snapshot: Snapshot<'static> = serde_json::from_str(result.get()).unwrap();
+        self.epoch = snapshot.epoch.unwrap();
+        let update = Update::Snapshot(Box::new(snapshot));
+        match client {
+            SUBSCRIBER => self.mirror.apply(update),
+            PROBE => {
+                let mut fresh = Mirror::default();
+                fresh.apply(update);
+                assert_eq!(
+                    self.mirror, fresh,
+                    "the copy (left) is not the state (right)"
+                );
+            }
+            _ => {
+                self.returning.apply(update);
+                assert_eq!(self.returning, self.mirror, "what has changed since (left)");
+            }
+        }
+    }
+}
+
+/// The process of this pid, which is in the daemon's pid namespace.
+pub(super) fn process_id(pid: u32) -> ProcessId {
+    ProcessId {
+        pid,
+        start: PROCESS_START,
+    }
+}
+
+/// The same as a reported one.
+pub(super) fn reported_process(pid: u32) -> crate::event::ReportedProcess {
+    crate::event::ReportedProcess {
+        pid,
+        start: Some(PROCESS_START),
+        namespace: Some(NAMESPACE),
+    }
+}
+
+/// What the daemon sends: one line of JSON.
+fn check_line(line: &[u8]) -> &str {
+    let text = std::str::from_utf8(line).unwrap();
+    assert_eq!(text.find('\n'), Some(text.len() - 1), "one line");
+    let _: IgnoredAny = serde_json::from_str(text).unwrap();
+    text
+}
