@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::client::Update;
-use crate::protocol::{NOTICES_KEPT, Notice, Notification, SessionRecord, Snapshot, Usage};
+use crate::protocol::{NOTICES_KEPT, Notice, Notification, SessionRecord, Since, Snapshot, Usage};
 
 /// The daemon's state as of the notification `seq`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -77,6 +77,13 @@ impl Mirror {
     #[must_use]
     pub fn seq(&self) -> u64 {
         self.seq
+    }
+
+    /// How far the copy goes; `None` without a snapshot, or if the daemon cannot tell what has changed since.
+    #[must_use]
+    pub fn since(&self) -> Option<Since> {
+        let seq = self.seq;
+        self.epoch.map(|epoch| Since { epoch, seq })
     }
 
     /// The session with this key.

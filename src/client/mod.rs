@@ -21,7 +21,7 @@ use crate::config;
 use crate::os::peer::{self, ConnectError};
 use crate::os::process;
 use crate::os::runtime_dir::runtime_dir;
-use crate::protocol::{Notification, Snapshot, StopReason};
+use crate::protocol::{Notification, Since, Snapshot, StopReason, SubscribeParams};
 
 /// How long a connection and a response may take. A service manager starts the daemon within milliseconds, so a daemon
 /// that needs longer hangs.
@@ -96,7 +96,7 @@ pub struct Client {
 /// What a subscriber receives: a snapshot, and the changes after it.
 #[derive(Debug)]
 pub enum Update {
-    /// The state: first, and again after each reconnection.
+    /// The state: first, and again after each reconnection, then perhaps only what has changed.
     Snapshot(Box<Snapshot<'static>>),
     /// One change.
     Notification(Notification<'static>),
@@ -185,16 +185,18 @@ impl Client {
     }
 
     /// Subscribes and passes each update to `on_update`, the snapshot first, until `on_update` returns `false` or the
-    /// daemon closes the connection. Returns the reason that the daemon gave for its stop, if it gave one.
+    /// daemon closes the connection. The snapshot may leave out what a copy that stands at `since` has. Returns the reason
+    /// that the daemon gave for its stop, if it gave one.
     ///
     /// # Errors
     ///
     /// The daemon answered with an error, or the connection failed.
     pub fn subscribe(
         mut self,
+        since: Option<Since>,
         mut on_update: impl FnMut(Update) -> bool,
     ) -> Result<Option<StopReason>, ClientError> {
-        let snapshot = self.call("subscribe", &serde_json::Map::new())?;
+        let snapshot = self.call("subscribe", &SubscribeParams { since })?;
         if !on_update(Update::Snapshot(snapshot)) {
             return Ok(None);
         }

@@ -1,5 +1,6 @@
 //! A subscription that outlives the daemon: it reconnects after a crash or a restart, with growing pauses, but not after
-//! a deliberate stop, because under a service manager the connection would start the daemon again.
+//! a deliberate stop, because under a service manager the connection would start the daemon again. After a reconnection
+//! it asks for what has changed only, so the caller keeps its copy.
 //!
 //! Used by `watch`, `wait`, `bar --follow` and the dashboard. Blocking; knows nothing of what the updates are used for.
 
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::client::{Client, ClientError, Update};
-use crate::protocol::{ErrorCode, StopReason};
+use crate::protocol::{ErrorCode, Since, StopReason};
 
 /// The first and the longest pause before a reconnection.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -16,10 +17,31 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// The message for people when the connection is lost: once per loss, not once per attempt.
 pub const LOST: &str = "the daemon is gone; connecting again";
 
+/// How far the caller's copy goes. Keep it for as long as the copy, from one subscription to the next.
+#[derive(Debug, Default)]
+pub struct Position(Option<Since>);
+
+impl Position {
+    /// The copy holds this update, too.
+    fn advance(&mut self, update: &Update) {
+        match (update, &mut self.0) {
+            // A daemon without an epoch knows nothing of the past.
+            (Update::Snapshot(snapshot), _) => {
+                let seq = snapshot.seq;
+                self.0 = snapshot.epoch.map(|epoch| Since { epoch, seq });
+            }
+            (Update::Notification(notification), Some(since)) => {
+                since.seq = since.seq.max(notification.seq());
+            }
+            (Update::Notification(_), None) => {}
+        }
+    }
+}
+
 /// What a subscription reports.
 #[derive(Debug)]
 pub enum Event {
-    /// An update: a snapshot first, and again after each connection.
+    /// An update: a snapshot first, and again after each connection. One that is partial continues the copy as it was.
     Update(Update),
     /// The daemon is gone and does not answer.
     Lost {
@@ -38,7 +60,7 @@ pub enum End {
 }
 
 /// Subscribes to the daemon at `socket` over `client`, and again after each loss, until `on_event` breaks or the daemon
-/// is stopped on purpose.
+/// is stopped on purpose. Each subscription goes on from `position`.
 ///
 /// # Errors
 ///
@@ -46,11 +68,13 @@ pub enum End {
 pub fn subscribe_forever(
     mut client: Client,
     socket: &Path,
+    position: &mut Position,
     mut on_event: impl FnMut(Event) -> ControlFlow<()>,
 ) -> Result<End, ClientError> {
     loop {
         let mut cancelled = false;
-        let ended = client.subscribe(|update| {
+        let ended = client.subscribe(position.0, |update| {
+            position.advance(&update);
             cancelled = on_event(Event::Update(update)).is_break();
             !cancelled
         });

@@ -42,8 +42,13 @@ impl UpdateFilter<'_> {
             Update::Snapshot(snapshot) => {
                 let kept = |session: &SessionRecord<'_>| self.filter.keeps(session);
                 snapshot.sessions.retain(kept);
+                if !snapshot.partial {
+                    self.kept.clear();
+                }
+                snapshot.removed.retain(|key| self.kept.remove(&**key));
                 let keys = snapshot.sessions.iter();
-                self.kept = keys.map(|session| session.key.to_string()).collect();
+                self.kept
+                    .extend(keys.map(|session| session.key.to_string()));
                 true
             }
             Update::Notification(Notification::SessionChanged(changed)) => {

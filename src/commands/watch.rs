@@ -3,7 +3,7 @@
 //! Scripts get every notification. People get a line when the text shown of a session changes: most notifications only
 //! bring new evidence for the same status.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -13,7 +13,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::agent_filter::AgentFilter;
-use crate::client::subscription::{self, LOST, subscribe_forever};
+use crate::client::subscription::{self, LOST, Position, subscribe_forever};
 use crate::client::{Client, Update};
 use crate::format::status::{DisplayStatus, attention_order};
 use crate::format::{self, Cell, Column, Cut, StdoutStyle};
@@ -25,7 +25,7 @@ use crate::protocol::{Notification, SessionRecord, Snapshot, Status};
 pub(super) struct Options {
     #[command(flatten)]
     agent: AgentFilter,
-    /// Print one JSON object per line: first the snapshot, then each event
+    /// Print one JSON object per line: first the snapshot, then each event; again a snapshot after each reconnection
     #[arg(long)]
     json: bool,
 }
@@ -50,7 +50,8 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
     let mut failure = None;
     let mut lost = false;
     let mut filter = options.agent.updates();
-    subscribe_forever(Client::connect(socket)?, socket, |event| {
+    let mut position = Position::default();
+    subscribe_forever(Client::connect(socket)?, socket, &mut position, |event| {
         let done = match event {
             subscription::Event::Update(update) => {
                 lost = false;
@@ -114,8 +115,8 @@ const KEY_WIDTH: (usize, usize) = (8, 32);
 /// The lines for people.
 struct View {
     began: Instant,
-    /// The text last shown of each session: its status and its summary.
-    shown: BTreeMap<String, [String; 2]>,
+    /// What was last shown of each session that the daemon has.
+    shown: BTreeMap<String, Shown>,
     /// The first snapshot has arrived.
     has_snapshot: bool,
     /// The width of the column of keys.
@@ -158,10 +159,15 @@ impl View {
     fn snapshot(&mut self, snapshot: &Snapshot<'_>) {
         let mut sessions: Vec<_> = snapshot.sessions.iter().collect();
         sessions.sort_by(|a, b| attention_order(a, b));
+        let removed = self.forget_removed(snapshot);
         if self.has_snapshot {
-            let count = sessions.len();
+            let is_new = |session: &&&SessionRecord<'_>| !self.shown.contains_key(&*session.key);
+            let count = self.shown.len() + sessions.iter().filter(is_new).count();
             let s = if count == 1 { "" } else { "s" };
             self.line("  connected", &format!("{count} session{s}"));
+            for key in removed {
+                self.line("  removed", &format::sanitize(&key));
+            }
         } else {
             for notice in &snapshot.notices {
                 self.line("  notice", &format::notice(notice, clock::unix_ms()));
@@ -174,7 +180,8 @@ impl View {
         for session in sessions {
             // A session that was closed before has not changed.
             if session.status == Status::Closed && !self.shown.contains_key(&*session.key) {
-                self.shown.insert(session.key.to_string(), shown(session));
+                self.shown
+                    .insert(session.key.to_string(), Shown::of(session));
             } else {
                 self.session(session);
             }
@@ -182,14 +189,29 @@ impl View {
         self.has_snapshot = true;
     }
 
+    /// Forgets the sessions that the daemon no longer has. Returns the keys of those that were open.
+    fn forget_removed(&mut self, snapshot: &Snapshot<'_>) -> Vec<String> {
+        let is_there: BTreeSet<_> = snapshot.sessions.iter().map(|one| &*one.key).collect();
+        let is_removed = |key: &str| {
+            if snapshot.partial {
+                snapshot.removed.iter().any(|removed| removed == key)
+            } else {
+                !is_there.contains(key)
+            }
+        };
+        let removed = self.shown.extract_if(.., |key, _| is_removed(key));
+        let open = removed.filter(|(_, shown)| !shown.closed);
+        open.map(|(key, _)| key).collect()
+    }
+
     /// A line, if the text shown of the session has changed.
     fn session(&mut self, session: &SessionRecord<'_>) {
-        let now = shown(session);
+        let now = Shown::of(session);
         if self.shown.get(&*session.key) == Some(&now) {
             return;
         }
         self.widen_key_column(session);
-        let [status, summary] = now.clone();
+        let [status, summary] = now.text.clone();
         self.shown.insert(session.key.to_string(), now);
         let status = Cell {
             text: status,
@@ -226,10 +248,20 @@ impl View {
     }
 }
 
-/// The text shown of a session, beside its key.
-fn shown(session: &SessionRecord<'_>) -> [String; 2] {
-    [
-        format!("{} {}", format::marker(session), format::status(session)),
-        format::summary(session, None),
-    ]
+/// What is shown of a session, beside its key.
+#[derive(Debug, PartialEq, Eq)]
+struct Shown {
+    /// Its status and its summary.
+    text: [String; 2],
+    closed: bool,
+}
+
+impl Shown {
+    fn of(session: &SessionRecord<'_>) -> Self {
+        let status = format!("{} {}", format::marker(session), format::status(session));
+        Self {
+            text: [status, format::summary(session, None)],
+            closed: session.status == Status::Closed,
+        }
+    }
 }

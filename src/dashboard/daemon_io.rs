@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::update::Event;
-use crate::client::subscription::{self, End, subscribe_forever};
+use crate::client::subscription::{self, End, Position, subscribe_forever};
 use crate::client::{Client, ClientError};
 use crate::protocol::{RemoveResult, SessionParams, SessionResult};
 
@@ -32,8 +32,9 @@ pub(super) enum Request {
 /// Subscribes to the daemon at `socket` for good. After a deliberate stop or an error it waits for `wake`. Ends when
 /// `send` returns false: the receiver is gone.
 pub(super) fn subscribe(socket: &Path, wake: &Receiver<()>, mut send: impl FnMut(Event) -> bool) {
+    let mut position = Position::default();
     loop {
-        let event = match subscribe_once(socket, &mut send) {
+        let event = match subscribe_once(socket, &mut position, &mut send) {
             Ok(End::Cancelled) => return,
             Ok(End::Stopped) => Event::Stopped,
             Err(error) => Event::Failed(error.to_string()),
@@ -44,7 +45,11 @@ pub(super) fn subscribe(socket: &Path, wake: &Receiver<()>, mut send: impl FnMut
     }
 }
 
-fn subscribe_once(socket: &Path, send: &mut impl FnMut(Event) -> bool) -> Result<End, ClientError> {
+fn subscribe_once(
+    socket: &Path,
+    position: &mut Position,
+    send: &mut impl FnMut(Event) -> bool,
+) -> Result<End, ClientError> {
     let mut pause = PAUSE.0;
     let client = loop {
         match Client::connect(socket) {
@@ -59,7 +64,7 @@ fn subscribe_once(socket: &Path, send: &mut impl FnMut(Event) -> bool) -> Result
             other => break other?,
         }
     };
-    subscribe_forever(client, socket, |event| {
+    subscribe_forever(client, socket, position, |event| {
         let more = send(match event {
             subscription::Event::Update(update) => Event::Update(update),
             subscription::Event::Lost { pause } => Event::Lost {

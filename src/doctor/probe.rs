@@ -176,7 +176,7 @@ fn exchange(path: &Path, connection: UnixStream) -> Result<DaemonProbe, String> 
     let visible = client.sees_daemon();
     let mut snapshot = None;
     client
-        .subscribe(|update| {
+        .subscribe(None, |update| {
             if let Update::Snapshot(first) = update {
                 snapshot = Some(*first);
             }

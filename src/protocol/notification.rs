@@ -139,3 +139,17 @@ pub enum Notification<'a> {
     /// `daemon.stopping`
     DaemonStopping(DaemonStopping),
 }
+
+impl Notification<'_> {
+    /// Its number.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        match self {
+            Self::SessionChanged(changed) => changed.seq,
+            Self::SessionRemoved(removed) => removed.seq,
+            Self::UsageChanged(changed) => changed.seq,
+            Self::DaemonNotice(notice) => notice.seq,
+            Self::DaemonStopping(stopping) => stopping.seq,
+        }
+    }
+}

@@ -1,9 +1,10 @@
 //! `list` and `watch` for people: on terminals of several widths, in colour and without, and in a pipe.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Place, Sleeper, program, until};
 
@@ -221,9 +222,21 @@ fn watch_prints_a_line_for_each_visible_change() {
 
     daemon.signal("KILL");
     daemon.wait();
-    let mut daemon = place.daemon();
+    let mut daemon = place.daemon_without_state();
     assert_eq!(next().unwrap(), "    connected            0 sessions");
+    // What was closed is not printed.
+    assert_eq!(next().unwrap(), "    removed              build");
+    let line = next().unwrap();
+    assert!(
+        line.starts_with("    removed              claude-code-"),
+        "{line}"
+    );
     place.ok(&["report", "build", "working", "--reason", "cargo doc"]);
+    let line = next().unwrap();
+    assert!(
+        line.starts_with("    working              build  ") && line.ends_with("  cargo doc"),
+        "{line}"
+    );
     place.ok(&["report", "build", "waiting", "--waiting-for", "plan"]);
     assert_eq!(next().unwrap(), "  ! waiting: plan        build");
     place.ok(&["stop"]);
@@ -234,4 +247,79 @@ fn watch_prints_a_line_for_each_visible_change() {
         until("watch to end", || watch.0.try_wait().unwrap()).code(),
         Some(0)
     );
+}
+
+#[test]
+fn a_watch_that_was_too_slow_gets_what_it_has_missed() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    for key in ["busy", "old", "same"] {
+        place.ok(&["report", key, "working"]);
+    }
+    let watch = place
+        .command(["watch", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    // Ends with the test.
+    let mut watch = Sleeper(watch.unwrap());
+    let mut lines = BufReader::new(watch.0.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    let keys = |line: &Value| -> Vec<String> {
+        let sessions = line["sessions"].as_array().unwrap().iter();
+        let mut keys: Vec<_> = sessions
+            .map(|session| session["key"].as_str().unwrap().to_owned())
+            .collect();
+        keys.sort();
+        keys
+    };
+    let first = next();
+    assert_eq!(keys(&first), ["busy", "old", "same"]);
+    assert!(first.get("partial").is_none());
+
+    // Its lines are not read until the daemon has dropped it.
+    let mut script = place.connect();
+    until("the watch to be dropped", || {
+        for number in 0..100 {
+            let reason = format!("file {number}");
+            let params = json!({"session": "busy", "status": "working", "reason": reason});
+            script.ask("session.set", params);
+        }
+        let status = script.ask("daemon.status", json!({}));
+        (status["result"]["dashboards"] == 0).then_some(())
+    });
+    place.ok(&["remove", "old"]);
+    place.ok(&["report", "new", "waiting"]);
+
+    let mut copy: BTreeMap<String, Value> = BTreeMap::new();
+    let mut store = |session: &Value| {
+        let key = session["key"].as_str().unwrap().to_owned();
+        copy.insert(key, session.clone());
+    };
+    first["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .for_each(&mut store);
+    let again = loop {
+        let line = next();
+        if line["event"] == "snapshot" {
+            break line;
+        }
+        assert_eq!(line["event"], "session.changed");
+        store(&line["session"]);
+    };
+    assert_eq!(again["partial"], true);
+    assert_eq!(keys(&again), ["busy", "new"]);
+    assert_eq!(again["removed"], json!(["old"]));
+    again["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .for_each(&mut store);
+    copy.remove("old");
+    let listed = place.json(&["list", "--all", "--json"]);
+    let mut listed = listed.as_array().unwrap().clone();
+    listed.sort_by_key(|session| session["key"].as_str().unwrap().to_owned());
+    assert_eq!(copy.into_values().collect::<Vec<_>>(), listed);
 }

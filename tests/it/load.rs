@@ -25,7 +25,7 @@ fn dashboard(place: &Place, subscribed: &AtomicUsize) -> Mirror {
     let mut mirror = Mirror::default();
     let client = Client::connect(&place.socket()).unwrap();
     client
-        .subscribe(|update| {
+        .subscribe(None, |update| {
             let seq = match &update {
                 Update::Snapshot(_) => {
                     subscribed.fetch_add(1, Ordering::Relaxed);

@@ -200,6 +200,17 @@ impl Place {
         self.spawn(command)
     }
 
+    /// The same, with a runtime directory of its own: it knows nothing of what an earlier daemon knew.
+    #[track_caller]
+    pub fn daemon_without_state(&self) -> Daemon {
+        let directory = tempfile::tempdir_in(self.path()).unwrap().keep();
+        self.daemon_with(|command| {
+            command
+                .env("XDG_RUNTIME_DIR", &directory)
+                .env("TMPDIR", &directory);
+        })
+    }
+
     fn log_file(&self) -> PathBuf {
         self.path().join("daemon.log")
     }

@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use self::line::{Format, line};
 use super::agent_filter::AgentFilter;
 use crate::client::mirror::Mirror;
-use crate::client::subscription::{self, subscribe_forever};
+use crate::client::subscription::{self, Position, subscribe_forever};
 use crate::client::{Client, ClientError};
 use crate::format::print_error;
 use crate::protocol::{ListParams, ListResult, Usage, UsageResult};
@@ -138,12 +138,12 @@ fn send_lines(format: Format, agent: &AgentFilter, socket: &Path, events: &Sende
         Err(_) => ControlFlow::Break(()),
     };
     let disconnected = || send(Event::Line(line::disconnected(format)));
+    let (mut mirror, mut position) = (Mirror::default(), Position::default());
     loop {
         let before = identity(socket);
         let ended = Client::connect(socket).and_then(|client| {
-            let mut mirror = Mirror::default();
             let mut attempts = 0;
-            subscribe_forever(client, socket, |event| match event {
+            subscribe_forever(client, socket, &mut position, |event| match event {
                 subscription::Event::Update(update) => {
                     attempts = 0;
                     mirror.apply(update);

@@ -73,7 +73,9 @@ fn subscribe(sandbox: &Sandbox, events: Sender<Event>) -> anyhow::Result<()> {
     let client = sandbox.connect()?;
     std::thread::spawn(move || {
         // The runner may have ended first.
-        let _ = client.subscribe(|update| events.send(Event::Updated(Box::new(update))).is_ok());
+        let _ = client.subscribe(None, |update| {
+            events.send(Event::Updated(Box::new(update))).is_ok()
+        });
         let _ = events.send(Event::Ended);
     });
     Ok(())

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use self::condition::{Target, Verdict, Wait};
 use super::agent_filter::AgentFilter;
-use crate::client::subscription::{self, LOST, subscribe_forever};
+use crate::client::subscription::{self, LOST, Position, subscribe_forever};
 use crate::client::{Client, ClientError, start_hint};
 use crate::format;
 use crate::os::clock;
@@ -174,7 +174,7 @@ fn subscribe(client: Client, socket: &Path) -> mpsc::Receiver<Event> {
     let (sender, events) = mpsc::channel();
     let socket = socket.to_owned();
     std::thread::spawn(move || {
-        let ended = subscribe_forever(client, &socket, |event| {
+        let ended = subscribe_forever(client, &socket, &mut Position::default(), |event| {
             match sender.send(Event::Subscription(event)) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),

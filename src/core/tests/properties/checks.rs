@@ -51,13 +51,20 @@ impl Driver {
 
     pub(super) fn check(&mut self) {
         let core = &self.core.core;
-        let snapshot = self.snapshot();
+        let snapshot = self.snapshot(None);
+        let mut fresh = Mirror::default();
+        fresh.apply(Update::Snapshot(Box::new(snapshot.clone())));
         for client in self.clients.values().filter(|client| client.subscribed) {
             if let Some(mirror) = &client.mirror {
-                let mut fresh = Mirror::default();
-                fresh.apply(Update::Snapshot(Box::new(snapshot.clone())));
                 assert_eq!(*mirror, fresh, "mirror == store");
             }
+        }
+        for absent in &self.absent {
+            let rest = self.snapshot(absent.since());
+            assert!(rest.partial, "fewer sessions than removals are kept");
+            let mut mirror = absent.clone();
+            mirror.apply(Update::Snapshot(Box::new(rest)));
+            assert_eq!(mirror, fresh, "a mirror that missed a part == store");
         }
 
         let sessions = self.sessions();

@@ -412,6 +412,7 @@ fn request() -> impl Strategy<Value = Ask> {
             Ask::Request(Request::SessionList(ListParams { include_closed }))
         }),
         4 => Just(Ask::Request(Request::Subscribe(SubscribeParams::default()))),
+        2 => Just(Ask::SubscribeAgain),
         1 => Just(Ask::Request(Request::Hello(HelloParams::default()))),
         1 => Just(Ask::Status),
         1 => Just(Ask::Request(Request::UsageGet)),
@@ -517,5 +518,7 @@ pub(super) enum Ask {
     /// With the process that its pid belongs to.
     Set(Box<SetParams>, Option<ProcessId>),
     Status,
+    /// `subscribe` with what the client has.
+    SubscribeAgain,
     Request(Request),
 }

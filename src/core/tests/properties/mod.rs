@@ -20,7 +20,7 @@ use crate::core::lifecycle::STALE_AFTER_MS;
 use crate::core::{ClientId, Input, Settings};
 use crate::limits::Account;
 use crate::os::process::ProcessId;
-use crate::protocol::{NoticeCode, Snapshot};
+use crate::protocol::{NoticeCode, Since, Snapshot, SubscribeParams};
 
 /// The codes of the notices that may be sent: more than are kept.
 const NOTICE_CODES: [NoticeCode; 9] = [
@@ -49,6 +49,8 @@ struct Driver {
     core: CoreHarness,
     /// The connected clients, each with its mirror once it has subscribed and received a snapshot.
     clients: BTreeMap<u64, Client>,
+    /// What disconnected clients had.
+    absent: Vec<Mirror>,
     last_client: u64,
     last_id: u64,
     /// The requests that wait for a reload, by client and id.
@@ -150,6 +152,7 @@ impl Driver {
         Self {
             core,
             clients: BTreeMap::new(),
+            absent: Vec::new(),
             last_client: 0,
             last_id: 0,
             reloading: Vec::new(),
@@ -309,6 +312,15 @@ impl Driver {
                 id,
                 rss_bytes: Some(1),
             },
+            Ask::SubscribeAgain => {
+                let mirror = self.clients[&client.0].mirror.as_ref();
+                let since = mirror.and_then(Mirror::since);
+                Input::Request {
+                    client,
+                    id,
+                    request: Request::Subscribe(SubscribeParams { since }),
+                }
+            }
             Ask::Request(request) => Input::Request {
                 client,
                 id,
@@ -328,9 +340,9 @@ impl Driver {
             None => 1_000_000,
         };
         self.core.wait(early);
-        let before = self.snapshot();
+        let before = self.snapshot(None);
         assert!(self.core.take(Input::Timeout).is_empty());
-        assert_eq!(self.snapshot(), before);
+        assert_eq!(self.snapshot(None), before);
         assert_eq!(self.core.core.next_timeout(), deadline);
     }
 
@@ -349,14 +361,15 @@ impl Driver {
     }
 
     fn disconnect(&mut self, client: u64) {
-        self.clients.remove(&client);
+        let gone = self.clients.remove(&client);
+        self.absent.extend(gone.and_then(|gone| gone.mirror));
         self.reloading.retain(|(asker, _)| *asker != client);
         self.refreshing.retain(|(asker, _)| *asker != client);
         self.step(Input::Disconnected(ClientId(client)), &[]);
     }
 
-    fn snapshot(&self) -> Snapshot<'static> {
-        let text = serde_json::to_string(&self.core.core.snapshot(None)).unwrap();
+    fn snapshot(&self, since: Option<Since>) -> Snapshot<'static> {
+        let text = serde_json::to_string(&self.core.core.snapshot(since)).unwrap();
         serde_json::from_str(&text).unwrap()
     }
 
