@@ -222,7 +222,7 @@ fn wait_survives_a_restart_and_reports_a_stop() {
     daemon.wait();
     // It ended without a daemon; the next daemon has no report of it.
     agent.kill();
-    let mut daemon = place.daemon();
+    let mut daemon = place.daemon_without_state();
     let output = closed.end();
     let (said, lost) = ended(&output, SUCCESS);
     assert_eq!(said, "job  gone\n");
@@ -243,6 +243,81 @@ fn wait_survives_a_restart_and_reports_a_stop() {
     let (_, said) = ended(&output, FAILURE);
     assert!(
         said.contains("stopped") && said.contains("agent-console daemon"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_session_that_a_new_daemon_does_not_know_closes_with_its_process() {
+    let place = Place::new();
+    let mut daemon = place.daemon();
+    let (mut one, mut two) = (Sleeper::start(), Sleeper::start());
+    for (key, agent) in [("one", &one), ("two", &two)] {
+        // The process is known later than the session.
+        place.ok(&["report", key, "working"]);
+        let pid = agent.pid().to_string();
+        place.ok(&["report", key, "working", "--pid", &pid]);
+    }
+    place.ok(&["report", "over", "closed"]);
+    let first = Waiting::start(&place, 1, &["one", "--for", "closed"]);
+    let any = Waiting::start(&place, 2, &["--for", "closed", "--json"]);
+    let in_vain = Waiting::start(&place, 3, &["one", "two"]);
+    let mut both = Waiting::start(&place, 4, &["one", "two", "over", "--for", "idle"]);
+    for dashboards in [4, 4] {
+        daemon.signal("KILL");
+        daemon.wait();
+        daemon = place.daemon_without_state();
+        until("all to be subscribed", || subscribed(&place, dashboards));
+    }
+    one.kill();
+    let output = first.end();
+    assert_eq!(ended(&output, SUCCESS).0, "one  gone\n");
+    let output = any.end();
+    assert_eq!(ended(&output, SUCCESS).0, "{\"removed\":\"one\"}\n");
+    let output = in_vain.end();
+    let (_, said) = ended(&output, FAILURE);
+    assert!(said.contains("one is closed and will not need"), "{said}");
+
+    // One that is known again is the daemon's business, whatever became of its process.
+    assert!(both.waits());
+    let mut known = Waiting::start(&place, 2, &["--for", "closed"]);
+    place.ok(&["report", "two", "working"]);
+    two.kill();
+    assert!(both.waits() && known.waits());
+    place.ok(&["report", "two", "closed"]);
+    let output = known.end();
+    assert_eq!(ended(&output, SUCCESS).0, "two  closed  -  reported\n");
+    let output = both.end();
+    let (said, lost) = ended(&output, SUCCESS);
+    assert_eq!(said, "two  closed  -  reported\none  gone\nover  gone\n");
+    assert_eq!(lost, "the daemon is gone; connecting again\n".repeat(2));
+}
+
+#[test]
+fn a_process_that_cannot_be_watched_is_reported() {
+    let place = Place::new();
+    let mut daemon = place.daemon();
+    let params = json!({
+        "agent": "claude-code", "at": 1, "pid": 1, "process_start": 1, "pid_namespace": 1,
+        "event": {"hook_event_name": "SessionStart", "session_id": "s"},
+    });
+    let answer = place.connect().ask("session.report", params);
+    assert_eq!(answer["result"]["accepted"], true, "{answer}");
+    let mut elsewhere = Waiting::start(&place, 1, &["s", "--for", "closed"]);
+    daemon.signal("KILL");
+    daemon.wait();
+    let _daemon = place.daemon_without_state();
+    until("it to be subscribed", || subscribed(&place, 1));
+    assert!(elsewhere.waits());
+    place.ok(&["stop"]);
+    let output = elsewhere.end();
+    let (_, said) = ended(&output, FAILURE);
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines[0], "the daemon is gone; connecting again");
+    let says = "is not reported since the daemon's restart, and the end of its process 1 is not seen: it has ended, or is in \
+                another pid namespace";
+    assert!(
+        lines[1].starts_with("claude-code-") && lines[1].ends_with(says),
         "{said}"
     );
 }

@@ -43,6 +43,23 @@ enum Presence<'a> {
     Unreported,
 }
 
+/// The process of a session, by its last record.
+#[derive(Debug, Clone, Copy)]
+struct Tracked {
+    process: ProcessId,
+    /// It was seen here. If not, it is in another pid namespace or on another machine, and cannot be looked up.
+    seen: bool,
+}
+
+/// An open session that a restarted daemon does not know, and that has a process.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Forgotten {
+    pub(super) key: String,
+    pub(super) process: ProcessId,
+    /// Whether the process was seen here before.
+    pub(super) seen: bool,
+}
+
 /// A wait, and the state it has seen so far.
 #[derive(Debug)]
 pub(super) struct Wait {
@@ -51,12 +68,16 @@ pub(super) struct Wait {
     any: bool,
     /// Which open sessions belong to the target; `None`: the command line names the sessions.
     membership: Option<Membership>,
-    /// The keys of the target's sessions; each with its process, if it is in this pid namespace.
-    keys: BTreeMap<String, Option<ProcessId>>,
+    /// The keys of the target's sessions, each with its process.
+    keys: BTreeMap<String, Option<Tracked>>,
     /// Those of them that are gone.
     gone: BTreeSet<String>,
+    /// Those of them that the last snapshot of a restarted daemon lacks.
+    forgotten: Vec<Forgotten>,
     mirror: Mirror,
     has_snapshot: bool,
+    /// The connection over which the names were resolved is lost.
+    reconnects: bool,
 }
 
 /// Which open sessions belong to a target that names none.
@@ -80,10 +101,12 @@ impl Wait {
             what,
             any,
             membership,
-            keys: named.iter().map(entry).collect(),
+            keys: named.iter().map(new_entry).collect(),
             gone: BTreeSet::new(),
+            forgotten: Vec::new(),
             mirror: Mirror::default(),
             has_snapshot: false,
+            reconnects: false,
         }
     }
 
@@ -92,21 +115,41 @@ impl Wait {
         self.has_snapshot
     }
 
+    /// The connection is lost: the next snapshot may be of a restarted daemon.
+    pub(super) fn reconnect(&mut self) {
+        self.reconnects = true;
+    }
+
     /// Applies an update.
     pub(super) fn apply(&mut self, update: Update) {
-        let removed = match &update {
-            Update::Notification(Notification::SessionRemoved(removed)) => {
-                Some(removed.key.to_string())
+        let (mut gone, mut changed, mut is_full) = (Vec::new(), Vec::new(), false);
+        match &update {
+            Update::Snapshot(snapshot) => {
+                is_full = !snapshot.partial;
+                if is_full {
+                    gone.extend(self.keys.keys().filter(|key| self.is_closed(key)).cloned());
+                }
+                gone.extend(snapshot.removed.iter().map(ToString::to_string));
+                changed.extend(snapshot.sessions.iter().map(entry));
             }
-            Update::Snapshot(_) | Update::Notification(_) => None,
-        };
-        let is_snapshot = matches!(update, Update::Snapshot(_));
-        self.mirror.apply(update);
-        if let Some(key) = removed.filter(|key| self.keys.contains_key(key)) {
-            self.gone.insert(key);
+            Update::Notification(Notification::SessionChanged(session)) => {
+                changed.push(entry(&session.session));
+            }
+            Update::Notification(Notification::SessionRemoved(removed)) => {
+                gone.push(removed.key.to_string());
+            }
+            Update::Notification(_) => {}
         }
+        self.mirror.apply(update);
+        gone.retain(|key| self.keys.contains_key(key));
+        self.gone.extend(gone);
         self.gone.retain(|key| self.mirror.get(key).is_none());
-        if is_snapshot {
+        for (key, process) in changed {
+            if let Some(tracked) = self.keys.get_mut(&key) {
+                track(tracked, process);
+            }
+        }
+        if is_full {
             self.mark_missing();
         }
         match self.membership {
@@ -115,7 +158,7 @@ impl Wait {
                 let open = |session: &&SessionRecord<'_>| session.status != Status::Closed;
                 for session in self.mirror.sessions().filter(open) {
                     if !self.keys.contains_key(&*session.key) {
-                        self.keys.extend([entry(session)]);
+                        self.keys.extend([new_entry(session)]);
                     }
                 }
             }
@@ -124,16 +167,42 @@ impl Wait {
         self.has_snapshot = true;
     }
 
-    /// Marks as gone the sessions that a snapshot lacks. The first snapshot is of the daemon that resolved the names, so
-    /// they were removed since. A later one may be of a restarted daemon, which has no report of them yet unless their
-    /// process has ended.
+    /// Notes the sessions that a full snapshot lacks. That of the daemon that resolved the names: they were removed since.
+    /// A later one may be of a restarted daemon, which has no report of them yet, and does not watch their processes.
     fn mark_missing(&mut self) {
-        for (key, process) in &self.keys {
-            let over = !self.has_snapshot || process.is_some_and(|process| !runs(process));
-            if over && self.mirror.get(key).is_none() {
+        self.forgotten.clear();
+        for (key, tracked) in &self.keys {
+            if self.mirror.get(key).is_some() || self.gone.contains(key) {
+                continue;
+            }
+            if !self.reconnects {
+                self.gone.insert(key.clone());
+            } else if let Some(Tracked { process, seen }) = *tracked {
+                let key = key.clone();
+                self.forgotten.push(Forgotten { key, process, seen });
+            }
+        }
+    }
+
+    /// The sessions that have become unknown with the last update, so that the end of their processes must be seen
+    /// without the daemon: see [`Self::exited`].
+    pub(super) fn take_forgotten(&mut self) -> Vec<Forgotten> {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    /// A process has ended. Its sessions are gone, unless the daemon knows them by now.
+    pub(super) fn exited(&mut self, process: ProcessId) {
+        for (key, tracked) in &self.keys {
+            let is_its = tracked.is_some_and(|tracked| tracked.process == process);
+            if is_its && self.mirror.get(key).is_none() {
                 self.gone.insert(key.clone());
             }
         }
+    }
+
+    fn is_closed(&self, key: &str) -> bool {
+        let session = self.mirror.get(key);
+        session.is_some_and(|session| session.status == Status::Closed)
     }
 
     /// The session; `None` if the daemon does not know it.
@@ -257,20 +326,29 @@ impl Wait {
     }
 }
 
+/// A session's key and its process.
 fn entry(session: &SessionRecord<'_>) -> (String, Option<ProcessId>) {
-    let process = session
-        .pid
-        .zip(session.process_start)
-        .map(|(pid, start)| ProcessId { pid, start });
-    // A process of another pid namespace or machine cannot be looked up.
-    (
-        session.key.to_string(),
-        process.filter(|process| runs(*process)),
-    )
+    let process = session.pid.zip(session.process_start);
+    let process = process.map(|(pid, start)| ProcessId { pid, start });
+    (session.key.to_string(), process)
 }
 
-fn runs(process: ProcessId) -> bool {
-    process::inspect(process.pid).is_ok_and(|found| found.id == process && !found.zombie)
+/// The same, with the process looked up.
+fn new_entry(session: &SessionRecord<'_>) -> (String, Option<Tracked>) {
+    let (key, process) = entry(session);
+    let mut tracked = None;
+    track(&mut tracked, process);
+    (key, tracked)
+}
+
+/// The process of a session's record is this one. It is looked up when it is new.
+fn track(tracked: &mut Option<Tracked>, process: Option<ProcessId>) {
+    if tracked.map(|tracked| tracked.process) != process {
+        *tracked = process.map(|process| Tracked {
+            process,
+            seen: process::inspect(process.pid).is_ok_and(|found| found.id == process),
+        });
+    }
 }
 
 #[cfg(test)]
@@ -358,6 +436,7 @@ mod tests {
     fn a_restarted_daemon_has_not_removed_the_sessions_it_lacks() {
         let mut wait = Wait::new(What::Closed, Target::AllOf(these(&["a"])));
         wait.apply(snapshot(5, &[("a", "working")]));
+        wait.reconnect();
         wait.apply(snapshot(0, &[]));
         assert_eq!(wait.verdict(), Verdict::Pending);
         assert_eq!(
@@ -368,5 +447,68 @@ mod tests {
         let mut wait = Wait::new(What::Closed, Target::AllOf(these(&["a"])));
         wait.apply(snapshot(5, &[]));
         assert_eq!(wait.verdict(), Verdict::True(vec!["a".into()]));
+        // Not if the first snapshot is of another one.
+        let mut wait = Wait::new(What::Closed, Target::AllOf(these(&["a"])));
+        wait.reconnect();
+        wait.apply(snapshot(0, &[]));
+        assert_eq!(wait.verdict(), Verdict::Pending);
+    }
+
+    #[test]
+    fn what_was_closed_or_removed_stays_so() {
+        let mut wait = Wait::new(What::Closed, Target::AllOf(these(&["a", "b"])));
+        wait.apply(snapshot(5, &[("a", "closed"), ("b", "working")]));
+        wait.reconnect();
+        wait.apply(snapshot(0, &[("b", "working")]));
+        assert_eq!(wait.verdict(), Verdict::Pending);
+        wait.reconnect();
+        let Update::Snapshot(mut rest) = snapshot(7, &[]) else {
+            unreachable!();
+        };
+        rest.partial = true;
+        wait.apply(Update::Snapshot(rest.clone()));
+        assert_eq!(wait.verdict(), Verdict::Pending);
+        rest.removed = vec!["b".into(), "c".into()];
+        wait.apply(Update::Snapshot(rest));
+        assert_eq!(wait.verdict(), Verdict::True(vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn the_process_of_the_last_record_ends_a_session_that_is_not_known() {
+        let own = process::inspect(std::process::id()).unwrap().id;
+        let elsewhere = ProcessId {
+            start: own.start + 1,
+            ..own
+        };
+        let with = |key: &str, process: ProcessId| {
+            let mut session = session(key, "working");
+            session.pid = Some(process.pid);
+            session.process_start = Some(process.start);
+            session
+        };
+        let mut wait = Wait::new(What::Closed, Target::AnyOf(these(&["a", "b"])));
+        wait.apply(snapshot(0, &[("a", "working"), ("b", "working")]));
+        for (seq, session) in [(1, with("a", own)), (2, with("b", elsewhere))] {
+            let changed = Box::new(SessionChanged { seq, session });
+            wait.apply(Update::Notification(Notification::SessionChanged(changed)));
+        }
+        assert_eq!(wait.take_forgotten(), []);
+        wait.reconnect();
+        wait.apply(snapshot(0, &[]));
+        let forgotten = |key: &str, process, seen| Forgotten {
+            key: key.into(),
+            process,
+            seen,
+        };
+        assert_eq!(
+            wait.take_forgotten(),
+            [forgotten("a", own, true), forgotten("b", elsewhere, false)]
+        );
+        wait.exited(elsewhere);
+        assert_eq!(wait.verdict(), Verdict::True(vec!["b".into()]));
+        // The daemon knows it again, by another process.
+        wait.apply(snapshot(3, &[("a", "working"), ("b", "working")]));
+        wait.exited(own);
+        assert_eq!(wait.verdict(), Verdict::Pending);
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! It waits for a state, not for a change: a session that is in the state already ends the wait at once. It does not
 //! poll: a thread subscribes to the daemon, and the main thread sleeps until an update arrives or the time is over. The
-//! rules are in [`condition`], which is pure except that it looks up processes.
+//! rules are in [`condition`], which is pure except that it looks up processes. [`exits`] watches the processes of sessions
+//! that a restarted daemon does not know.
 
 mod condition;
+mod exits;
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -16,12 +18,14 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use thiserror::Error;
 
-use self::condition::{Target, Verdict, Wait};
+use self::condition::{Forgotten, Target, Verdict, Wait};
+use self::exits::Exits;
 use super::agent_filter::AgentFilter;
 use crate::client::subscription::{self, LOST, Position, subscribe_forever};
 use crate::client::{Client, ClientError, start_hint};
 use crate::format;
 use crate::os::clock;
+use crate::os::process::ProcessId;
 use crate::protocol::{RemoveResult, SessionParams, SessionResult};
 
 /// The options of `wait`.
@@ -84,10 +88,12 @@ pub(super) struct TimedOut {
     pending: String,
 }
 
-/// What the subscription's thread sends.
+/// What the threads send.
 enum Event {
     Subscription(subscription::Event),
     Ended(Result<subscription::End, ClientError>),
+    /// The process of a session that the daemon does not know has ended.
+    Exited(ProcessId),
 }
 
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
@@ -97,7 +103,9 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
         .and_then(|timeout| began.checked_add(timeout));
     let mut client = Client::connect(socket)?;
     let mut wait = Wait::new(options.what, target(options, &mut client)?);
-    let events = subscribe(client, socket);
+    let (sender, events) = mpsc::channel();
+    let mut exits = Exits::new(sender.clone());
+    subscribe(client, socket, sender);
     let mut lost = false;
     let mut filter = options.agent.updates();
     loop {
@@ -123,13 +131,14 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
                     continue;
                 };
                 wait.apply(update);
-                match wait.verdict() {
-                    Verdict::Pending => {}
-                    Verdict::True(keys) => return print(options, &wait, &keys, out),
-                    Verdict::Never(why) => bail!("{why}"),
-                }
+                watch(&mut wait, &mut exits)?;
+            }
+            Some(Event::Exited(process)) => {
+                exits.reported(process);
+                wait.exited(process);
             }
             Some(Event::Subscription(subscription::Event::Lost { .. })) => {
+                wait.reconnect();
                 if !std::mem::replace(&mut lost, true) {
                     writeln!(io::stderr(), "{LOST}")?;
                 }
@@ -142,7 +151,35 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
                 )
             }
         }
+        match wait.verdict() {
+            Verdict::Pending => {}
+            Verdict::True(keys) => return print(options, &wait, &keys, out),
+            Verdict::Never(why) => bail!("{why}"),
+        }
     }
+}
+
+/// Watches the processes of the sessions that a restarted daemon does not know: their end ends the sessions. Says which
+/// cannot be watched.
+fn watch(wait: &mut Wait, exits: &mut Exits) -> io::Result<()> {
+    for Forgotten { key, process, seen } in wait.take_forgotten() {
+        let why = if seen {
+            match exits.watch(process) {
+                Ok(()) => continue,
+                Err(error) => error.to_string(),
+            }
+        } else {
+            "it has ended, or is in another pid namespace".into()
+        };
+        let key = format::sanitize(&key);
+        let pid = process.pid;
+        writeln!(
+            io::stderr(),
+            "{key} is not reported since the daemon's restart, and the end of its process {pid} is not seen: {why}"
+        )?;
+    }
+    exits.start();
+    Ok(())
 }
 
 /// The sessions that the command line names; the daemon resolves each name, or refuses it.
@@ -170,20 +207,22 @@ fn target(options: &Options, client: &mut Client) -> Result<Target, ClientError>
 }
 
 /// Subscribes on a thread of its own, which ends with the process if not before.
-fn subscribe(client: Client, socket: &Path) -> mpsc::Receiver<Event> {
-    let (sender, events) = mpsc::channel();
+fn subscribe(client: Client, socket: &Path, sender: mpsc::Sender<Event>) {
     let socket = socket.to_owned();
     std::thread::spawn(move || {
-        let ended = subscribe_forever(client, &socket, &mut Position::default(), |event| {
-            match sender.send(Event::Subscription(event)) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            }
-        });
+        let ended =
+            subscribe_forever(
+                client,
+                &socket,
+                &mut Position::default(),
+                |event| match sender.send(Event::Subscription(event)) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                },
+            );
         // An error means that the receiver is gone, and the process with it.
         let _ = sender.send(Event::Ended(ended));
     });
-    events
 }
 
 fn print(
