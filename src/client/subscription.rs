@@ -105,3 +105,75 @@ pub fn subscribe_forever(
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixListener;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A daemon that answers `subscribe` on each connection with one of these results, sends a notification of this
+    /// number, and closes the connection. Returns what it was asked.
+    fn daemon(listener: &UnixListener, answers: &[(Value, u64)]) -> Vec<Value> {
+        let answers = answers.iter().map(|(result, seq)| {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            let mut reader = BufReader::new(socket.try_clone().unwrap());
+            reader.read_line(&mut line).unwrap();
+            let request: Value = serde_json::from_str(&line).unwrap();
+            let answer = json!({"jsonrpc": "2.0", "id": request["id"], "result": result});
+            let params = json!({"seq": seq, "key": "k"});
+            let removed = json!({"jsonrpc": "2.0", "method": "session.removed", "params": params});
+            write!(socket, "{answer}\n{removed}\n").unwrap();
+            request["params"].clone()
+        });
+        answers.collect()
+    }
+
+    #[test]
+    fn each_connection_goes_on_where_the_one_before_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("socket");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let full = |epoch: Option<u64>| json!({"seq": 3, "epoch": epoch, "sessions": []});
+        let answers = [
+            (full(Some(5)), 4),
+            // Its snapshot holds the notification already.
+            (
+                json!({"seq": 9, "epoch": 5, "partial": true, "sessions": []}),
+                8,
+            ),
+            (full(Some(6)), 4),
+            // An older daemon.
+            (full(None), 4),
+            (full(Some(7)), 4),
+        ];
+        let connections = answers.len();
+        let daemon = std::thread::spawn(move || daemon(&listener, &answers));
+        let client = Client::connect(&socket).unwrap();
+        let (mut position, mut notifications) = (Position::default(), 0);
+        let end = subscribe_forever(client, &socket, &mut position, |event| {
+            notifications += usize::from(matches!(event, Event::Update(Update::Notification(_))));
+            if notifications == connections {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        assert_eq!(end.unwrap(), End::Cancelled);
+        assert_eq!(
+            daemon.join().unwrap(),
+            [
+                json!({}),
+                json!({"since": {"epoch": 5, "seq": 4}}),
+                json!({"since": {"epoch": 5, "seq": 9}}),
+                json!({"since": {"epoch": 6, "seq": 4}}),
+                json!({}),
+            ]
+        );
+        assert_eq!(position.0, Some(Since { epoch: 7, seq: 4 }));
+    }
+}

@@ -70,3 +70,42 @@ impl UpdateFilter<'_> {
         keeps.then_some(update)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_partial_snapshot_is_filtered_as_changes_are() {
+        let agents = vec!["x".into()];
+        let filter = AgentFilter { agents };
+        let mut updates = filter.updates();
+        let mut apply = |snapshot: Value| {
+            let snapshot = serde_json::from_value(snapshot).unwrap();
+            let Some(Update::Snapshot(kept)) = updates.apply(Update::Snapshot(snapshot)) else {
+                panic!("a snapshot is always kept");
+            };
+            let sessions = kept.sessions.iter().map(|session| session.key.to_string());
+            let removed = kept.removed.iter().map(ToString::to_string);
+            (sessions.collect::<Vec<_>>(), removed.collect::<Vec<_>>())
+        };
+        let session = |key: &str, agent: &str| json!({"key": key, "agent": agent, "status": "idle", "since": 1, "started_at": 1});
+        let all = [session("a", "x"), session("b", "y"), session("c", "x")];
+        let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            apply(json!({"seq": 1, "sessions": all})),
+            (keys(&["a", "c"]), keys(&[]))
+        );
+        let partial = json!({
+            "seq": 2, "partial": true, "sessions": [session("d", "x"), session("e", "y")],
+            "removed": ["a", "b"],
+        });
+        assert_eq!(apply(partial), (keys(&["d"]), keys(&["a"])));
+        let partial = json!({
+            "seq": 3, "partial": true, "sessions": [], "removed": ["a", "c", "d", "e"],
+        });
+        assert_eq!(apply(partial), (keys(&[]), keys(&["c", "d"])));
+    }
+}

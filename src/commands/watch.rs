@@ -40,13 +40,7 @@ Examples:
   agent-console watch --json | jq -r 'select(.session.attention) | .session.cwd'";
 
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
-    let mut view = View {
-        began: clock::monotonic(),
-        shown: BTreeMap::new(),
-        has_snapshot: false,
-        key_width: KEY_WIDTH.0,
-        page: String::new(),
-    };
+    let mut view = View::new();
     let mut failure = None;
     let mut lost = false;
     let mut filter = options.agent.updates();
@@ -126,6 +120,16 @@ struct View {
 }
 
 impl View {
+    fn new() -> Self {
+        Self {
+            began: clock::monotonic(),
+            shown: BTreeMap::new(),
+            has_snapshot: false,
+            key_width: KEY_WIDTH.0,
+            page: String::new(),
+        }
+    }
+
     /// The lines for an update; often none.
     fn lines(&mut self, update: &Update) -> String {
         match update {
@@ -263,5 +267,71 @@ impl Shown {
             text: [status, format::summary(session, None)],
             closed: session.status == Status::Closed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    impl View {
+        /// The lines for a snapshot, without their times.
+        fn of(&mut self, snapshot: Value) -> Vec<String> {
+            let snapshot = serde_json::from_value(snapshot).unwrap();
+            let lines = self.lines(&Update::Snapshot(snapshot));
+            lines
+                .lines()
+                .map(|line| {
+                    line[TIME_WIDTH..]
+                        .split_whitespace()
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                })
+                .collect()
+        }
+    }
+
+    fn sessions(sessions: &[(&str, &str)]) -> Value {
+        let records = sessions.iter().map(|(key, status)| {
+            json!({"key": key, "agent": "x", "status": status, "since": 1, "started_at": 1})
+        });
+        records.collect()
+    }
+
+    #[test]
+    fn a_later_snapshot_shows_what_has_changed() {
+        let mut view = View::new();
+        let four = sessions(&[
+            ("a", "working"),
+            ("b", "working"),
+            ("c", "closed"),
+            ("d", "idle"),
+        ]);
+        let lines = view.of(json!({"seq": 1, "sessions": four}));
+        assert_eq!(lines, ["working a", "working b", "idle d"]);
+        let lines = view.of(json!({
+            "seq": 5, "partial": true, "sessions": sessions(&[("b", "idle"), ("e", "working")]),
+            "removed": ["a", "c", "never here"],
+        }));
+        assert_eq!(
+            lines,
+            ["connected 3 sessions", "removed a", "working e", "idle b"]
+        );
+        let lines = view.of(json!({"seq": 5, "partial": true, "sessions": []}));
+        assert_eq!(lines, ["connected 3 sessions"]);
+        let lines =
+            view.of(json!({"seq": 0, "sessions": sessions(&[("d", "idle"), ("f", "idle")])}));
+        assert_eq!(
+            lines,
+            ["connected 2 sessions", "removed b", "removed e", "idle f"]
+        );
+        // One that was removed and is there again is printed again.
+        let lines = view.of(json!({"seq": 0, "sessions": sessions(&[("e", "working")])}));
+        assert_eq!(
+            lines,
+            ["connected 1 session", "removed d", "removed f", "working e"]
+        );
     }
 }

@@ -162,6 +162,9 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
 /// Watches the processes of the sessions that a restarted daemon does not know: their end ends the sessions. Says which
 /// cannot be watched.
 fn watch(wait: &mut Wait, exits: &mut Exits) -> io::Result<()> {
+    /// The most sessions that are named.
+    const NAMED: usize = 3;
+    let mut unseen: usize = 0;
     for Forgotten { key, process, seen } in wait.take_forgotten() {
         let why = if seen {
             match exits.watch(process) {
@@ -171,12 +174,19 @@ fn watch(wait: &mut Wait, exits: &mut Exits) -> io::Result<()> {
         } else {
             "it has ended, or is in another pid namespace".into()
         };
+        unseen += 1;
+        if unseen > NAMED {
+            continue;
+        }
         let key = format::sanitize(&key);
         let pid = process.pid;
         writeln!(
             io::stderr(),
             "{key} is not reported since the daemon's restart, and the end of its process {pid} is not seen: {why}"
         )?;
+    }
+    if unseen > NAMED {
+        writeln!(io::stderr(), "the same holds for {} more sessions", unseen - NAMED)?;
     }
     exits.start();
     Ok(())
