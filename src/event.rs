@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::{Account, Limit};
 use crate::os::process::ProcessId;
 use crate::protocol::{Terminal, WaitingFor};
@@ -168,7 +170,7 @@ pub enum EventKind {
 }
 
 /// What happened in a turn.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TurnEvent {
     /// A prompt went in.
     PromptSubmitted {
@@ -249,7 +251,7 @@ pub enum TurnEvent {
 }
 
 /// Who has written a prompt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PromptOrigin {
     /// A person. One that comes while a turn runs is queued: its turn begins at the end of the one that runs, and nothing
     /// else reports that.
@@ -263,7 +265,7 @@ pub enum PromptOrigin {
 }
 
 /// What goes on after the end of a turn, as the agent lists it then.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remaining {
     /// The ids of the subagents that still run.
     pub subagents: Vec<Box<str>>,
@@ -274,7 +276,7 @@ pub struct Remaining {
 }
 
 /// A background task that is no subagent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackgroundTask {
     /// The agent's id of it.
     pub id: Box<str>,
@@ -283,7 +285,7 @@ pub struct BackgroundTask {
 }
 
 /// What a background task is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskKind {
     /// It watches something, and reports to the agent.
     Monitor,
@@ -294,14 +296,14 @@ pub enum TaskKind {
 }
 
 /// A prompt that the agent will submit by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// When next, in ms since the epoch; `None`: not known.
     pub at: Option<u64>,
 }
 
 /// A call of a tool, as a person knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     /// The tool's name: `Bash`.
     pub name: Box<str>,
@@ -310,7 +312,7 @@ pub struct Tool {
 }
 
 /// How long an agent's hooks and its registry may contradict each other, as measured with a named version of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the unit of each")]
 pub struct Timing {
     /// How long a registry status that contradicts the hooks must last before it counts, in ms: several times the longest
@@ -374,7 +376,7 @@ pub struct RegistryEntry {
 }
 
 /// What an agent is doing, by its registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RegistryStatus {
     /// A turn runs, or subagents do.
     Busy,

@@ -47,7 +47,7 @@ impl Limit {
 
 /// Whose limits a session draws on: a configuration directory of an agent, and the login in it. Which directory has
 /// which login is the shell's to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Account {
     /// The agent.
     pub agent: Box<str>,
@@ -82,7 +82,7 @@ impl Account {
 }
 
 /// A login, as a number that is the same for the same person and organization, and says nothing of either.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login(pub(crate) u64);
 
 /// The outcome of a fetch.

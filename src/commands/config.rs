@@ -81,6 +81,7 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     let history = from(file.history.is_some());
     let log = from(file.log.is_some());
     let record = from(file.record_prompts.is_some());
+    let persist = from(file.persist.is_some());
     let shell = from(file.attention.background_shell.is_some());
     let enabled = from(file.usage.enabled.is_some());
     let interval = from(file.usage.interval.is_some());
@@ -108,6 +109,7 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     writeln!(out, "history = {} # {history}", config.history)?;
     writeln!(out, "log = \"{}\" # {log}", config.log.as_str())?;
     writeln!(out, "record_prompts = {} # {record}", config.record_prompts)?;
+    writeln!(out, "persist = {} # {persist}", config.persist)?;
     writeln!(out, "\n[attention]")?;
     let background_shell = config.attention.background_shell;
     writeln!(out, "background_shell = {background_shell} # {shell}")?;
@@ -202,7 +204,7 @@ mod tests {
         assert_eq!(
             text.strip_suffix(&agents).unwrap(),
             "socket = \"/s\" # flag\nidle_timeout = \"1h 30m\" # file\nhistory = 5 # file\nlog = \"info\" # default\n\
-             record_prompts = true # default\n\n[attention]\nbackground_shell = true # default\n\
+             record_prompts = true # default\npersist = true # default\n\n[attention]\nbackground_shell = true # default\n\
              quiet_after = \"10m\" # default\nquiet = false # default\n\n[usage]\n\
              enabled = true # default\ninterval = \"3m\" # default\n"
         );

@@ -36,6 +36,7 @@ pub(crate) struct FileConfig {
     #[serde(deserialize_with = "log_level")]
     pub(crate) log: Option<LogLevel>,
     pub(crate) record_prompts: Option<bool>,
+    pub(crate) persist: Option<bool>,
     pub(crate) attention: FileAttention,
     pub(crate) usage: FileUsage,
     #[serde(deserialize_with = "agents")]

@@ -79,6 +79,10 @@ pub(crate) const TEMPLATE: &str = r#"# agent-console's settings. Each line shows
 # Whether the first words of a prompt may appear as a session's title or reason.
 # record_prompts = true
 
+# Whether what is known of the sessions outlives the daemon, in a file of the runtime directory that other users cannot
+# read.
+# persist = true
+
 # [attention]
 # Whether a session that has finished needs a person although a background shell runs: it may be a build, and it may be
 # a server that never ends.
@@ -151,6 +155,8 @@ pub(crate) struct Config {
     pub log: LogLevel,
     /// Whether prompt text may appear in `title` and `reason`.
     pub record_prompts: bool,
+    /// Whether the state outlives the daemon.
+    pub persist: bool,
     /// When a session needs a person.
     pub attention: Attention,
     /// Whether the account's limits are fetched while someone watches.
@@ -180,6 +186,7 @@ impl Default for Config {
             history: DEFAULT_HISTORY,
             log: LogLevel::default(),
             record_prompts: true,
+            persist: true,
             attention: Attention {
                 background_shell: true,
                 quiet_after: Some(DEFAULT_QUIET_AFTER),
@@ -204,6 +211,7 @@ impl From<FileConfig> for Config {
             history: file.history.unwrap_or(default.history),
             log: file.log.unwrap_or(default.log),
             record_prompts: file.record_prompts.unwrap_or(default.record_prompts),
+            persist: file.persist.unwrap_or(default.persist),
             attention: Attention {
                 background_shell: file
                     .attention

@@ -20,8 +20,8 @@ pub(crate) fn from_environment() -> Result<PathBuf, RuntimeDirError> {
 }
 
 /// The runtime directory of the environment, or where systemd puts it (`pam_systemd(8)`): a process may lack the
-/// variable, or have another user's, and must find the same socket.
-fn directory() -> Option<PathBuf> {
+/// variable, or have another user's, and must find the same files.
+pub(crate) fn directory() -> Option<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
     let usual = || runtime_dir(Some(format!("/run/user/{user}").into()));
     from_environment().or_else(|_| usual()).ok()

@@ -43,6 +43,7 @@ fn the_template_shows_every_default() {
     assert!(given.history.is_some());
     assert!(given.log.is_some());
     assert!(given.record_prompts.is_some());
+    assert!(given.persist.is_some());
     assert!(given.attention.background_shell.is_some());
     assert!(given.usage.enabled.is_some());
     assert!(given.usage.interval.is_some());
@@ -63,6 +64,7 @@ fn every_setting_is_read() {
         history = 0x10
         log = "debug"
         record_prompts = false
+        persist = false
         attention = { background_shell = false, quiet_after = "1h", quiet = true }
         usage = { interval = "5min", enabled = false }
         agents.claude-code.config_dirs = ["/a", "~/b", "~"]
@@ -77,6 +79,7 @@ fn every_setting_is_read() {
             history: 16,
             log: LogLevel::Debug,
             record_prompts: false,
+            persist: false,
             attention: Attention {
                 background_shell: false,
                 quiet_after: Some(Duration::from_hours(1)),

@@ -63,6 +63,7 @@ impl Replay {
             idle_timeout_ms: None,
             history: 256,
             record_prompts: true,
+            persist: false,
             usage_interval_ms: None,
             attention: AttentionRules {
                 background_shell: true,

@@ -7,14 +7,17 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Source;
+use crate::protocol::words::words;
 use crate::protocol::{self, EvidenceKind, EvidenceStep, Status, WaitingFor};
 
 /// How many entries a session keeps: a page of a terminal, and under 2 KB.
 const KEPT: usize = 24;
 
 /// What a source said last.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Observation {
     /// When, by the clock of who observed it, in ms since the epoch.
     pub(crate) at: u64,
@@ -23,7 +26,7 @@ pub(crate) struct Observation {
 }
 
 /// All evidence of one session.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Evidence {
     /// From the agent's hooks.
     pub(crate) hook: Option<Observation>,
@@ -35,6 +38,7 @@ pub(crate) struct Evidence {
     pub(crate) report: Option<Observation>,
     /// From the process table.
     pub(crate) process: Option<Observation>,
+    #[serde(skip)]
     pub(crate) log: EvidenceLog,
 }
 
@@ -75,8 +79,8 @@ impl Evidence {
 }
 
 /// One piece of evidence and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct EvidenceEntry {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EvidenceEntry {
     at: u64,
     kind: EvidenceKind,
     what: Cow<'static, str>,
@@ -91,6 +95,8 @@ struct EvidenceEntry {
 #[derive(Debug, Default)]
 pub(crate) struct EvidenceLog {
     entries: VecDeque<EvidenceEntry>,
+    /// How many of the last ones were not saved yet; at most [`KEPT`].
+    unsaved: usize,
 }
 
 impl EvidenceLog {
@@ -107,12 +113,7 @@ impl EvidenceLog {
             .entries
             .back()
             .is_none_or(|last| (last.status, last.waiting_for) != (status, waiting_for));
-        if self.entries.len() == KEPT {
-            // The one that decided is worth more than what has only agreed since.
-            let first_spare = usize::from(self.last_decided() == Some(0) && !decided);
-            self.entries.remove(first_spare);
-        }
-        self.entries.push_back(EvidenceEntry {
+        self.push(EvidenceEntry {
             at,
             kind,
             what,
@@ -121,6 +122,28 @@ impl EvidenceLog {
             waiting_for,
             decided,
         });
+    }
+
+    /// Adds an entry that a log had before.
+    pub(crate) fn push(&mut self, entry: EvidenceEntry) {
+        if self.entries.len() == KEPT {
+            // The one that decided is worth more than what has only agreed since.
+            let first_spare = usize::from(self.last_decided() == Some(0) && !entry.decided);
+            self.entries.remove(first_spare);
+        }
+        self.entries.push_back(entry);
+        self.unsaved = KEPT.min(self.unsaved + 1);
+    }
+
+    /// How many of the last entries were not saved yet; they count as saved from now on.
+    pub(crate) fn take_unsaved(&mut self) -> usize {
+        std::mem::take(&mut self.unsaved)
+    }
+
+    /// The last `count` entries, oldest first.
+    pub(crate) fn last(&self, count: usize) -> impl Iterator<Item = &EvidenceEntry> {
+        let before = self.entries.len().saturating_sub(count);
+        self.entries.iter().skip(before)
     }
 
     /// The last piece of evidence that this rule took in.
@@ -144,7 +167,7 @@ impl EvidenceLog {
                 at: entry.at,
                 kind: entry.kind,
                 what: Cow::Borrowed(&*entry.what),
-                rule: Cow::Borrowed(entry.rule.name()),
+                rule: Cow::Borrowed(entry.rule.as_str()),
                 meaning: Cow::Borrowed(entry.rule.meaning()),
                 status: entry.status,
                 waiting_for: entry.waiting_for,
@@ -156,312 +179,202 @@ impl EvidenceLog {
     }
 }
 
-/// The rule that took in a piece of evidence: what became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Rule {
-    SessionStarted,
-    SessionSeen,
-    Seen,
-    SessionReplaced,
-    SessionEnded,
-    PromptStarted,
-    PromptQueued,
-    TaskReported,
-    AgentPrompted,
-    ToolStarted,
-    ToolEnded,
-    BatchEnded,
-    Active,
-    AfterTheEnd,
-    SubagentStarted,
-    SubagentEnded,
-    Asked,
-    NobodyToAsk,
-    Retrying,
-    TaskStarted,
-    TaskEnded,
-    OtherConversation,
-    AskReminded,
-    ReminderKnown,
-    ReminderLate,
-    Answered,
-    IdleReminded,
-    IdleKnown,
-    IdleLate,
-    Compacted,
-    TurnEnded,
-    TurnEndSettles,
-    TurnEnding,
-    TurnEndConfirmed,
-    TurnEndedNextFollows,
-    TurnEndedSubagentsGoOn,
-    TurnFailed,
-    RegistryAgrees,
-    RegistryAsks,
-    RegistryAnswered,
-    RegistryDenied,
-    RegistryIdle,
-    RegistryBusy,
-    RegistryUnknown,
-    RegistryRemoved,
-    Interrupted,
-    InterruptReported,
-    AfterInterrupt,
-    ResultUnread,
-    FinishedUnannounced,
-    SubagentsEnded,
-    BackgroundEnded,
-    ScheduleOverdue,
-    WorksUnannounced,
-    AskLapsed,
-    Exited,
-    ClientExited,
-    Detached,
-    Crashed,
-    Stale,
-    Stopped,
-    Continued,
-    Reported,
-    ClosedAlready,
-    TooLate,
-    Noted,
-    Unknown,
+words! {
+    /// The rule that took in a piece of evidence: what became of it.
+    pub(crate) enum Rule {
+        SessionStarted = "session_started",
+        SessionSeen = "session_seen",
+        Seen = "seen",
+        SessionReplaced = "session_replaced",
+        SessionEnded = "session_ended",
+        PromptStarted = "prompt_started",
+        PromptQueued = "prompt_queued",
+        TaskReported = "task_reported",
+        AgentPrompted = "agent_prompted",
+        ToolStarted = "tool_started",
+        ToolEnded = "tool_ended",
+        BatchEnded = "batch_ended",
+        Active = "active",
+        AfterTheEnd = "after_the_end",
+        SubagentStarted = "subagent_started",
+        SubagentEnded = "subagent_ended",
+        Asked = "asked",
+        NobodyToAsk = "nobody_to_ask",
+        Retrying = "retrying",
+        TaskStarted = "task_started",
+        TaskEnded = "task_ended",
+        OtherConversation = "other_conversation",
+        AskReminded = "ask_reminded",
+        ReminderKnown = "reminder_known",
+        ReminderLate = "reminder_late",
+        Answered = "answered",
+        IdleReminded = "idle_reminded",
+        IdleKnown = "idle_known",
+        IdleLate = "idle_late",
+        Compacted = "compacted",
+        TurnEnded = "turn_ended",
+        TurnEndSettles = "turn_end_settles",
+        TurnEnding = "turn_ending",
+        TurnEndConfirmed = "turn_end_confirmed",
+        TurnEndedNextFollows = "turn_ended_next_follows",
+        TurnEndedSubagentsGoOn = "turn_ended_subagents_go_on",
+        TurnFailed = "turn_failed",
+        RegistryAgrees = "registry_agrees",
+        RegistryAsks = "registry_asks",
+        RegistryAnswered = "registry_answered",
+        RegistryDenied = "registry_denied",
+        RegistryIdle = "registry_idle",
+        RegistryBusy = "registry_busy",
+        RegistryUnknown = "registry_unknown",
+        RegistryRemoved = "registry_removed",
+        Interrupted = "interrupted",
+        InterruptReported = "interrupt_reported",
+        AfterInterrupt = "after_interrupt",
+        ResultUnread = "result_unread",
+        FinishedUnannounced = "finished_unannounced",
+        SubagentsEnded = "subagents_ended",
+        BackgroundEnded = "background_ended",
+        ScheduleOverdue = "schedule_overdue",
+        WorksUnannounced = "works_unannounced",
+        AskLapsed = "ask_lapsed",
+        Exited = "exited",
+        ClientExited = "client_exited",
+        Detached = "detached",
+        Crashed = "crashed",
+        Stale = "stale",
+        Stopped = "stopped",
+        Continued = "continued",
+        Reported = "reported",
+        ClosedAlready = "closed_already",
+        TooLate = "too_late",
+        Noted = "noted",
+    }
 }
 
 impl Rule {
-    /// The rule's name on the wire.
-    pub(crate) const fn name(self) -> &'static str {
-        self.entry().0
-    }
-
     /// What it says, for a person.
-    pub(crate) const fn meaning(self) -> &'static str {
-        self.entry().1
-    }
-
     #[expect(clippy::too_many_lines, reason = "a table")]
-    const fn entry(self) -> (&'static str, &'static str) {
+    pub(crate) const fn meaning(self) -> &'static str {
         match self {
-            Self::SessionStarted => (
-                "session_started",
-                "a conversation has begun, so no turn runs",
-            ),
-            Self::SessionSeen => (
-                "session_seen",
-                "the session is open; whether a turn runs is not said",
-            ),
-            Self::Seen => ("seen", "a person looks at the session"),
-            Self::SessionReplaced => (
-                "session_replaced",
-                "the conversation has ended, and another one follows in the same process",
-            ),
-            Self::SessionEnded => ("session_ended", "the agent has ended the session"),
-            Self::PromptStarted => ("prompt_started", "a prompt has started a turn"),
-            Self::PromptQueued => (
-                "prompt_queued",
-                "a person has typed a prompt while a turn runs, so another turn follows",
-            ),
-            Self::TaskReported => (
-                "task_reported",
-                "a background task has reported, so the agent has started a turn",
-            ),
-            Self::AgentPrompted => (
-                "agent_prompted",
-                "a prompt that no person has typed begins a turn",
-            ),
-            Self::ToolStarted => ("tool_started", "a tool has started, so a turn runs"),
-            Self::ToolEnded => (
-                "tool_ended",
-                "a tool has ended, so its question was answered and the turn goes on",
-            ),
-            Self::BatchEnded => (
-                "batch_ended",
-                "all tools of one message have ended, so the turn goes on",
-            ),
-            Self::Active => (
-                "active",
-                "the agent sends this event only while a turn runs",
-            ),
-            Self::AfterTheEnd => (
-                "after_the_end",
-                "the event belongs to a turn that has ended, so it changes nothing",
-            ),
-            Self::SubagentStarted => ("subagent_started", "a subagent has started"),
-            Self::SubagentEnded => ("subagent_ended", "a subagent has ended"),
-            Self::Asked => ("asked", "the agent asks a person"),
-            Self::NobodyToAsk => (
-                "nobody_to_ask",
-                "no person sits at the session, so the agent denies the request itself",
-            ),
-            Self::AskReminded => ("ask_reminded", "the agent reminds a person that it waits"),
-            Self::ReminderKnown => (
-                "reminder_known",
-                "the reminder repeats a question that is known",
-            ),
-            Self::ReminderLate => (
-                "reminder_late",
-                "the reminder is about a question that was answered",
-            ),
-            Self::Answered => ("answered", "a person has answered"),
-            Self::IdleReminded => (
-                "idle_reminded",
-                "the agent reports that it is idle, so no turn runs",
-            ),
-            Self::IdleKnown => (
-                "idle_known",
-                "the agent reports that it is idle, which is known",
-            ),
-            Self::IdleLate => (
-                "idle_late",
-                "the agent reports that it was idle before this turn began",
-            ),
-            Self::Compacted => (
-                "compacted",
-                "a person has compacted the conversation, and no turn runs",
-            ),
-            Self::TurnEndSettles => (
-                "turn_end_settles",
-                "the turn has ended unless the turn of a queued prompt begins in a moment",
-            ),
-            Self::Retrying => (
-                "retrying",
-                "a request to the model has failed and is tried again, so it still works",
-            ),
-            Self::TaskStarted => ("task_started", "a background task has begun"),
-            Self::TaskEnded => ("task_ended", "a background task has ended"),
-            Self::OtherConversation => (
-                "other_conversation",
-                "it is about a conversation that this session no longer shows",
-            ),
-            Self::InterruptReported => (
-                "interrupt_reported",
-                "a person has ended the turn, so no person has to look",
-            ),
-            Self::AfterInterrupt => (
-                "after_interrupt",
-                "it belongs to the turn that a person has ended, so it changes nothing",
-            ),
-            Self::ResultUnread => (
-                "result_unread",
-                "a subagent that outlived the turn has ended, so a person should look",
-            ),
-            Self::Detached => (
-                "detached",
-                "the terminal shows another conversation; the session ends with its turn",
-            ),
-            Self::ClientExited => (
-                "client_exited",
-                "the terminal is gone and the turn runs on; the session ends with it",
-            ),
-            Self::TurnEnded => ("turn_ended", "the turn has ended, so a person should look"),
-            Self::TurnEnding => (
-                "turn_ending",
-                "the turn has ended unless another hook continues it; the registry still says busy",
-            ),
-            Self::TurnEndConfirmed => (
-                "turn_end_confirmed",
-                "the registry says idle too, so the turn has ended and a person should look",
-            ),
-            Self::TurnEndedNextFollows => (
-                "turn_ended_next_follows",
-                "the turn has ended, and the turn of the queued prompt begins",
-            ),
-            Self::TurnEndedSubagentsGoOn => (
-                "turn_ended_subagents_go_on",
-                "the main turn has ended, and its subagents still run",
-            ),
-            Self::TurnFailed => (
-                "turn_failed",
-                "the turn has failed, so a person should look",
-            ),
-            Self::RegistryAgrees => ("registry_agrees", "the registry agrees with the hooks"),
-            Self::RegistryAsks => (
-                "registry_asks",
-                "the registry shows a dialog that no hook has reported",
-            ),
-            Self::RegistryAnswered => (
-                "registry_answered",
-                "the registry says busy after a dialog, so a person has answered it",
-            ),
-            Self::RegistryDenied => (
-                "registry_denied",
-                "the registry says idle after a dialog, so a person has refused and the turn has ended",
-            ),
-            Self::RegistryIdle => (
-                "registry_idle",
-                "the registry says idle; this counts if it lasts for a moment",
-            ),
-            Self::RegistryBusy => (
-                "registry_busy",
-                "the registry says busy; this counts if it lasts for a moment",
-            ),
-            Self::RegistryUnknown => (
-                "registry_unknown",
-                "this version does not know the registry's status, so it changes nothing",
-            ),
-            Self::RegistryRemoved => (
-                "registry_removed",
-                "the agent has removed its registry entry, so it is about to exit",
-            ),
-            Self::Interrupted => (
-                "interrupted",
-                "the registry has said idle for a moment and no hook has reported the turn's end, so a person has interrupted it",
-            ),
-            Self::FinishedUnannounced => (
-                "finished_unannounced",
-                "the registry has said idle for a moment, so the turn that no hook had reported has ended",
-            ),
-            Self::SubagentsEnded => (
-                "subagents_ended",
-                "the registry has said idle for a moment, so no subagent runs any more",
-            ),
-            Self::BackgroundEnded => (
-                "background_ended",
-                "the registry shows which background tasks still run",
-            ),
-            Self::ScheduleOverdue => (
-                "schedule_overdue",
-                "a scheduled prompt has not come, so nothing resumes the session",
-            ),
-            Self::WorksUnannounced => (
-                "works_unannounced",
-                "the registry has said busy for a moment, so a turn runs that no hook has reported",
-            ),
-            Self::AskLapsed => (
-                "ask_lapsed",
-                "the registry still says busy, so no dialog has opened and the question was answered without a person",
-            ),
-            Self::Exited => (
-                "exited",
-                "the process has exited after its registry entry was removed, or its only turn was over",
-            ),
-            Self::Crashed => (
-                "crashed",
-                "the process has exited without ending its session",
-            ),
-            Self::Stale => (
-                "stale",
-                "no source has reported for a day, and there is no process to watch",
-            ),
-            Self::Stopped => (
-                "stopped",
-                "a signal has stopped the process: a person must continue it",
-            ),
-            Self::Continued => ("continued", "the process runs again"),
-            Self::Reported => ("reported", "a script or a person has set the status"),
-            Self::ClosedAlready => (
-                "closed_already",
-                "the session is closed, so the event changes nothing",
-            ),
-            Self::TooLate => (
-                "too_late",
-                "the event arrived too late to be put in order, so it changes nothing",
-            ),
-            Self::Noted => ("noted", "the event does not concern the status"),
-            Self::Unknown => (
-                "unknown",
-                "this version does not know the event, so it changes nothing",
-            ),
+            Self::SessionStarted => "a conversation has begun, so no turn runs",
+            Self::SessionSeen => "the session is open; whether a turn runs is not said",
+            Self::Seen => "a person looks at the session",
+            Self::SessionReplaced => {
+                "the conversation has ended, and another one follows in the same process"
+            }
+            Self::SessionEnded => "the agent has ended the session",
+            Self::PromptStarted => "a prompt has started a turn",
+            Self::PromptQueued => {
+                "a person has typed a prompt while a turn runs, so another turn follows"
+            }
+            Self::TaskReported => "a background task has reported, so the agent has started a turn",
+            Self::AgentPrompted => "a prompt that no person has typed begins a turn",
+            Self::ToolStarted => "a tool has started, so a turn runs",
+            Self::ToolEnded => {
+                "a tool has ended, so its question was answered and the turn goes on"
+            }
+            Self::BatchEnded => "all tools of one message have ended, so the turn goes on",
+            Self::Active => "the agent sends this event only while a turn runs",
+            Self::AfterTheEnd => {
+                "the event belongs to a turn that has ended, so it changes nothing"
+            }
+            Self::SubagentStarted => "a subagent has started",
+            Self::SubagentEnded => "a subagent has ended",
+            Self::Asked => "the agent asks a person",
+            Self::NobodyToAsk => {
+                "no person sits at the session, so the agent denies the request itself"
+            }
+            Self::Retrying => {
+                "a request to the model has failed and is tried again, so it still works"
+            }
+            Self::TaskStarted => "a background task has begun",
+            Self::TaskEnded => "a background task has ended",
+            Self::OtherConversation => {
+                "it is about a conversation that this session no longer shows"
+            }
+            Self::AskReminded => "the agent reminds a person that it waits",
+            Self::ReminderKnown => "the reminder repeats a question that is known",
+            Self::ReminderLate => "the reminder is about a question that was answered",
+            Self::Answered => "a person has answered",
+            Self::IdleReminded => "the agent reports that it is idle, so no turn runs",
+            Self::IdleKnown => "the agent reports that it is idle, which is known",
+            Self::IdleLate => "the agent reports that it was idle before this turn began",
+            Self::Compacted => "a person has compacted the conversation, and no turn runs",
+            Self::TurnEnded => "the turn has ended, so a person should look",
+            Self::TurnEndSettles => {
+                "the turn has ended unless the turn of a queued prompt begins in a moment"
+            }
+            Self::TurnEnding => {
+                "the turn has ended unless another hook continues it; the registry still says busy"
+            }
+            Self::TurnEndConfirmed => {
+                "the registry says idle too, so the turn has ended and a person should look"
+            }
+            Self::TurnEndedNextFollows => {
+                "the turn has ended, and the turn of the queued prompt begins"
+            }
+            Self::TurnEndedSubagentsGoOn => "the main turn has ended, and its subagents still run",
+            Self::TurnFailed => "the turn has failed, so a person should look",
+            Self::RegistryAgrees => "the registry agrees with the hooks",
+            Self::RegistryAsks => "the registry shows a dialog that no hook has reported",
+            Self::RegistryAnswered => {
+                "the registry says busy after a dialog, so a person has answered it"
+            }
+            Self::RegistryDenied => {
+                "the registry says idle after a dialog, so a person has refused and the turn has ended"
+            }
+            Self::RegistryIdle => "the registry says idle; this counts if it lasts for a moment",
+            Self::RegistryBusy => "the registry says busy; this counts if it lasts for a moment",
+            Self::RegistryUnknown => {
+                "this version does not know the registry's status, so it changes nothing"
+            }
+            Self::RegistryRemoved => {
+                "the agent has removed its registry entry, so it is about to exit"
+            }
+            Self::Interrupted => {
+                "the registry has said idle for a moment and no hook has reported the turn's end, so a person has interrupted it"
+            }
+            Self::InterruptReported => "a person has ended the turn, so no person has to look",
+            Self::AfterInterrupt => {
+                "it belongs to the turn that a person has ended, so it changes nothing"
+            }
+            Self::ResultUnread => {
+                "a subagent that outlived the turn has ended, so a person should look"
+            }
+            Self::FinishedUnannounced => {
+                "the registry has said idle for a moment, so the turn that no hook had reported has ended"
+            }
+            Self::SubagentsEnded => {
+                "the registry has said idle for a moment, so no subagent runs any more"
+            }
+            Self::BackgroundEnded => "the registry shows which background tasks still run",
+            Self::ScheduleOverdue => {
+                "a scheduled prompt has not come, so nothing resumes the session"
+            }
+            Self::WorksUnannounced => {
+                "the registry has said busy for a moment, so a turn runs that no hook has reported"
+            }
+            Self::AskLapsed => {
+                "the registry still says busy, so no dialog has opened and the question was answered without a person"
+            }
+            Self::Exited => {
+                "the process has exited after its registry entry was removed, or its only turn was over"
+            }
+            Self::ClientExited => {
+                "the terminal is gone and the turn runs on; the session ends with it"
+            }
+            Self::Detached => {
+                "the terminal shows another conversation; the session ends with its turn"
+            }
+            Self::Crashed => "the process has exited without ending its session",
+            Self::Stale => "no source has reported for a day, and there is no process to watch",
+            Self::Stopped => "a signal has stopped the process: a person must continue it",
+            Self::Continued => "the process runs again",
+            Self::Reported => "a script or a person has set the status",
+            Self::ClosedAlready => "the session is closed, so the event changes nothing",
+            Self::TooLate => "the event arrived too late to be put in order, so it changes nothing",
+            Self::Noted => "the event does not concern the status",
+            Self::Unknown => "this version does not know the event, so it changes nothing",
         }
     }
 }

@@ -21,17 +21,22 @@ pub(crate) struct Feed {
     subscribers: HashSet<ClientId>,
     numbers: Numbers,
     notices: Notices,
+    has_unsaved_notices: bool,
     effects: Vec<Effect>,
 }
 
 impl Feed {
-    /// A feed that goes on from the numbers of an earlier one.
-    #[cfg(test)]
-    pub(crate) fn restored(numbers: Numbers) -> Self {
-        Self {
-            numbers,
-            ..Self::default()
-        }
+    /// Goes on from the numbers and notices of an earlier feed.
+    pub(crate) fn restore(&mut self, numbers: Numbers, notices: Notices) {
+        self.numbers = numbers;
+        self.notices = notices;
+    }
+
+    /// The notices kept, if they have changed since they were saved or `all` is asked for. They count as saved from now
+    /// on.
+    pub(crate) fn take_unsaved_notices(&mut self, all: bool) -> Option<&Notices> {
+        let is_unsaved = std::mem::take(&mut self.has_unsaved_notices);
+        (is_unsaved || all).then_some(&self.notices)
     }
 
     /// Adds an effect.
@@ -128,6 +133,7 @@ impl Feed {
     /// The same for a notice that is complete.
     pub(crate) fn push_notice(&mut self, notice: Notice<'static>, repeats: bool, now: Now) {
         if self.notices.add(&notice, repeats, now.uptime_ms) {
+            self.has_unsaved_notices = true;
             self.notify(|seq| Notification::DaemonNotice(DaemonNotice { seq, notice }));
         }
     }

@@ -5,7 +5,7 @@
 //! answered, and, while a client is subscribed, when any event arrives or a timer expires, at most once in
 //! [`INTERVAL_MS`]. An event that arrives sooner arms one timer, so that what it may have changed shows after that time.
 //!
-//! Moments are in ms of the daemon's uptime. Called by [`super::Core`] only.
+//! Moments are in ms of uptime. Called by [`super::Core`] only.
 
 use super::session::Session;
 use super::sessions::Found;
@@ -74,6 +74,7 @@ pub(super) fn is_moment(input: &Input) -> bool {
         | Input::Terminated
         | Input::Reloaded(_)
         | Input::Notice { .. }
+        | Input::RegistriesRead
         | Input::Drained => false,
     }
 }

@@ -19,7 +19,8 @@ pub(crate) struct ClientId(pub u64);
 pub(crate) struct Now {
     /// Milliseconds since the epoch: what people read. May jump.
     pub unix_ms: u64,
-    /// Milliseconds since the daemon began: what deadlines are counted in. Never goes back.
+    /// Milliseconds since the machine started, sleep included: what deadlines are counted in. Never goes back, and means
+    /// the same to the next daemon.
     pub uptime_ms: u64,
 }
 
@@ -30,6 +31,8 @@ pub(crate) struct DaemonInfo {
     pub pid: u32,
     /// The inode of its pid namespace; `None` where there are none.
     pub pid_namespace: Option<u64>,
+    /// Which start of the machine this is: process ids and uptimes are of one.
+    pub boot: Box<str>,
     /// Where the socket came from.
     pub origin: Origin,
     /// The socket's path.
@@ -49,6 +52,8 @@ pub(crate) struct Settings {
     pub history: usize,
     /// Whether the beginning of a prompt may serve as a session's title.
     pub record_prompts: bool,
+    /// Whether the state outlives the daemon.
+    pub persist: bool,
     /// How often the account's limits are fetched while a client is subscribed; `None`: never.
     pub usage_interval_ms: Option<u64>,
     /// After how long without a sign a session at work is quiet; `None`: never.
@@ -89,6 +94,8 @@ pub(crate) enum Input {
     },
     /// The agent's own files report something.
     Observed(Box<Report>),
+    /// Every entry of the registries has been handed in, as it was when the daemon began.
+    RegistriesRead,
     /// A client sent `session.set`.
     Set {
         /// The client.

@@ -4,7 +4,7 @@
 //! without a process to watch (a script's, one in a container) starts the time-out anew with each report and with its
 //! end, but does not hold the daemon in between; after [`STALE_AFTER_MS`] without a report it is closed.
 //!
-//! Moments are in ms of the daemon's uptime. Called by [`super::Core`] only.
+//! Moments are in ms of uptime. Called by [`super::Core`] only.
 
 /// How long a session without a process to watch may be silent before it is closed as `stale`: a day.
 pub(crate) const STALE_AFTER_MS: u64 = 24 * 60 * 60 * 1000;
@@ -81,6 +81,13 @@ impl Lifecycle {
     pub(crate) fn touched_unwatched(&mut self, now: u64) {
         self.last_unwatched = now;
         self.stale_not_before.get_or_insert(now + STALE_AFTER_MS);
+    }
+
+    /// A session without a process to watch was last reported at `touched`, before this daemon began.
+    pub(crate) fn restored_unwatched(&mut self, touched: u64) {
+        self.last_unwatched = self.last_unwatched.max(touched);
+        let stale = touched.saturating_add(STALE_AFTER_MS);
+        self.stale_not_before = Some(self.stale_not_before.map_or(stale, |at| at.min(stale)));
     }
 
     /// A session without a process to watch has ended, or has one now.

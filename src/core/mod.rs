@@ -27,6 +27,7 @@ mod notices;
 mod numbers;
 mod registry;
 mod requests;
+mod saved;
 mod session;
 mod sessions;
 #[cfg(any(test, fuzzing))]
@@ -36,6 +37,7 @@ mod tests;
 mod timers;
 mod turn;
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use self::feed::Feed;
@@ -45,6 +47,8 @@ pub(crate) use self::interface::{
 };
 use self::lifecycle::{Drained, Lifecycle};
 use self::limits::{Fetching, LimitsService};
+use self::registry::ConfigDirs;
+pub(crate) use self::saved::{LineError, Saved};
 use self::session::Session;
 use self::sessions::Sessions;
 use self::timers::{Timer, Timers};
@@ -55,6 +59,8 @@ use crate::protocol::{self, DaemonStopping, ErrorCode, NoticeCode, Notification,
 #[derive(Debug)]
 pub(crate) struct Core {
     info: DaemonInfo,
+    /// When the daemon began, in ms of uptime.
+    began_ms: u64,
     settings: Settings,
     sessions: Sessions,
     feed: Feed,
@@ -62,8 +68,11 @@ pub(crate) struct Core {
     limits: LimitsService,
     inspection: Inspection,
     timers: Timers,
-    /// Configuration directories of agents that hooks have reported.
-    config_dirs: Vec<Box<str>>,
+    config_dirs: ConfigDirs,
+    /// Restored sessions whose agent's registry has not shown them yet, by key.
+    unconfirmed: HashSet<Box<str>>,
+    /// The number of the last notification that the file has.
+    saved_seq: u64,
     /// The clients that wait for the answer to `daemon.reload`.
     reloading: Vec<(ClientId, Id)>,
     hook_events: u64,
@@ -71,12 +80,13 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// A core without sessions and clients. `now` is when the daemon began; its uptime is 0.
+    /// A core without sessions and clients. `now` is when the daemon began.
     #[must_use]
     pub(crate) fn new(info: DaemonInfo, settings: Settings, now: Now) -> Self {
         let account = Rc::clone(&info.account);
         let mut core = Self {
             info,
+            began_ms: now.uptime_ms,
             settings,
             sessions: Sessions::default(),
             feed: Feed::default(),
@@ -84,7 +94,9 @@ impl Core {
             limits: LimitsService::new(account, settings.usage_interval_ms),
             inspection: Inspection::default(),
             timers: Timers::default(),
-            config_dirs: Vec::new(),
+            config_dirs: ConfigDirs::default(),
+            unconfirmed: HashSet::new(),
+            saved_seq: 0,
             reloading: Vec::new(),
             hook_events: 0,
             unknown_events: 0,
@@ -115,8 +127,7 @@ impl Core {
     /// The loop calls it at the end of each turn.
     pub(crate) fn end_turn(&mut self) -> std::vec::Drain<'_, Effect> {
         if !self.lifecycle.has_exited() {
-            self.sessions
-                .publish(self.settings.attention, &mut self.feed);
+            self.publish();
         }
         self.feed.drain()
     }
@@ -173,6 +184,7 @@ impl Core {
                 self.limits.disconnected(client);
             }
             Input::RegistryChanged(update) => self.registry_changed(&update, now),
+            Input::RegistriesRead => self.registries_read(now),
             Input::ProcessExited(process) => {
                 for key in self.sessions.open_keys_of(process) {
                     self.change(&key, now, |session| session.exited(process, now.unix_ms));
@@ -209,6 +221,7 @@ impl Core {
     fn rearm(&mut self, now: Now) {
         let needed = self.feed.has_subscribers()
             || self.sessions.watched() > 0
+            || self.sessions.need_person()
             || !self.limits.waiting().is_empty();
         self.lifecycle.observe(needed, now.uptime_ms);
         let may_fetch = self.lifecycle.may_fetch();
@@ -281,9 +294,16 @@ impl Core {
         }
     }
 
+    /// Notifies subscribers of the sessions that have changed.
+    fn publish(&mut self) {
+        let Settings {
+            attention, persist, ..
+        } = self.settings;
+        self.sessions.publish(attention, persist, &mut self.feed);
+    }
+
     fn announce_stopping(&mut self, reason: StopReason) {
-        self.sessions
-            .publish(self.settings.attention, &mut self.feed);
+        self.publish();
         let seq = self.feed.next_seq();
         let stopping = Notification::DaemonStopping(DaemonStopping { seq, reason });
         self.feed

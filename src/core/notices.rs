@@ -5,13 +5,15 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::protocol::{NOTICES_KEPT, Notice};
 
 /// How long a notice of the same code is not repeated, in ms: one an hour is noticed and does not flood.
 pub(crate) const REPEAT_AFTER_MS: u64 = 60 * 60 * 1000;
 
 /// The last notices, oldest first, each with the uptime in ms at which it was sent.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Notices(VecDeque<(u64, Notice<'static>)>);
 
 impl Notices {
@@ -22,7 +24,9 @@ impl Notices {
             .iter()
             .rev()
             .find(|(_, earlier)| earlier.code == notice.code);
-        if !repeats && last.is_some_and(|(sent, _)| uptime_ms < sent + REPEAT_AFTER_MS) {
+        if !repeats
+            && last.is_some_and(|(sent, _)| uptime_ms < sent.saturating_add(REPEAT_AFTER_MS))
+        {
             return false;
         }
         if self.0.len() == NOTICES_KEPT {

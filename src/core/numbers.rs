@@ -7,15 +7,16 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 /// The most removals kept.
 pub(crate) const REMOVALS_KEPT: usize = 1024;
 
 /// The most intervals of lost numbers kept.
-#[cfg(test)]
 const LOST_KEPT: usize = 16;
 
 /// The number of the last notification, and the past that is known.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Numbers {
     /// The number of the last notification, or of the state that was restored.
     pub(super) seq: u64,
@@ -32,7 +33,6 @@ impl Numbers {
     /// Goes on from numbers that were saved, all changes up to `saved.seq` with them. The earlier daemon may have given
     /// numbers after that one, but none from `next_seq` on: what lies between is lost. `next_seq` is the number of the
     /// restored state; if it is `saved.seq`, nothing is lost.
-    #[cfg(test)]
     pub(crate) fn restored(mut saved: Self, next_seq: u64) -> Self {
         let (first, end) = (saved.seq.saturating_add(1), next_seq.max(saved.seq));
         saved.seq = end;
@@ -56,6 +56,11 @@ impl Numbers {
     pub(super) fn take(&mut self) -> u64 {
         self.seq += 1;
         self.seq
+    }
+
+    /// A number was given, and what it was given for is saved.
+    pub(super) fn reached(&mut self, seq: u64) {
+        self.seq = self.seq.max(seq);
     }
 
     /// The last number was given for the removal of the session of this key.

@@ -15,6 +15,34 @@ use crate::limits::Account;
 /// How many directories hooks may report: more than anyone has, few enough that a hook gone wild costs nothing.
 const MAX_CONFIG_DIRS: usize = 32;
 
+/// The configuration directories of agents that hooks have reported: the agent's name, and an absolute path.
+#[derive(Debug, Default)]
+pub(super) struct ConfigDirs {
+    all: Vec<(Box<str>, Box<str>)>,
+    is_unsaved: bool,
+}
+
+impl ConfigDirs {
+    /// Adds a directory. True if it is new.
+    pub(super) fn add(&mut self, agent: &str, directory: &str) -> bool {
+        let is_known = |(of, known): &(Box<str>, Box<str>)| **of == *agent && **known == *directory;
+        let is_full = self.all.len() == MAX_CONFIG_DIRS;
+        if is_full || !directory.starts_with('/') || self.all.iter().any(is_known) {
+            return false;
+        }
+        self.all.push((agent.into(), directory.into()));
+        self.is_unsaved = true;
+        true
+    }
+
+    /// The directories, if they have changed since they were saved or `all` is asked for. They count as saved from now
+    /// on.
+    pub(super) fn take_unsaved(&mut self, all: bool) -> Option<&[(Box<str>, Box<str>)]> {
+        let is_unsaved = std::mem::take(&mut self.is_unsaved);
+        (is_unsaved || all).then_some(&*self.all)
+    }
+}
+
 impl Core {
     pub(super) fn registry_changed(&mut self, update: &RegistryUpdate, now: Now) {
         let own_namespace = self.info.pid_namespace;
@@ -22,6 +50,7 @@ impl Core {
         let Some(key) = key else {
             return;
         };
+        self.unconfirmed.remove(&key);
         let Some(entry) = &update.entry else {
             self.change(&key, now, |session| session.registry_removed(now.unix_ms));
             return;
@@ -80,11 +109,15 @@ impl Core {
         let Some(directory) = &report.config_dir else {
             return;
         };
-        let is_known = self.config_dirs.contains(directory);
-        let is_full = self.config_dirs.len() == MAX_CONFIG_DIRS;
-        if is_here && !is_known && directory.starts_with('/') && !is_full {
-            self.config_dirs.push(directory.clone());
-            let effect = Effect::WatchRegistry(report.agent.clone(), directory.clone());
+        if is_here {
+            self.watch_config_dir(&report.agent, directory);
+        }
+    }
+
+    /// Watches the registry of this agent below this directory, unless it is watched already.
+    pub(super) fn watch_config_dir(&mut self, agent: &str, directory: &str) {
+        if self.config_dirs.add(agent, directory) {
+            let effect = Effect::WatchRegistry(agent.into(), directory.into());
             self.feed.push(effect);
         }
     }

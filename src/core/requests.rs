@@ -308,8 +308,7 @@ impl Core {
             return self.feed.reply_error(client, id, code, message);
         }
         // Those who are subscribed already get what the snapshot holds.
-        self.sessions
-            .publish(self.settings.attention, &mut self.feed);
+        self.publish();
         let is_first = !self.feed.has_subscribers();
         if is_first {
             self.limits.on_first_subscriber(&mut self.feed, now);
@@ -369,7 +368,7 @@ impl Core {
             protocol: protocol::VERSION,
             origin: info.origin,
             socket: Cow::Borrowed(&info.socket),
-            uptime_ms: now.uptime_ms,
+            uptime_ms: now.uptime_ms.saturating_sub(self.began_ms),
             sessions: self.sessions.counts(),
             dashboards: self.feed.subscribers(),
             seq: self.feed.numbers().seq(),

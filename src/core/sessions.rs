@@ -53,9 +53,9 @@ pub(crate) enum Touched {
     LastOfUnwatched,
 }
 
-/// What subscribers do not know yet.
+/// What subscribers do not know yet, or the file does not have yet.
 #[derive(Debug)]
-enum Unpublished {
+pub(crate) enum Change {
     Changed(Box<str>),
     Removed(Box<str>),
 }
@@ -67,8 +67,12 @@ pub(crate) struct Sessions {
     /// Sessions that are not closed and whose process is watched.
     watched: usize,
     closed: usize,
+    /// Sessions that need a person.
+    needing: usize,
     /// In the order of the first change of each.
-    unpublished: Vec<Unpublished>,
+    unpublished: Vec<Change>,
+    /// What was published and is not saved yet; empty unless the state outlives the daemon.
+    unsaved: Vec<Change>,
 }
 
 impl Sessions {
@@ -114,7 +118,7 @@ impl Sessions {
             }
         }
         if is_first {
-            self.unpublished.push(Unpublished::Changed(key.into()));
+            self.unpublished.push(Change::Changed(key.into()));
         }
         if let Some(oldest) = self.excess() {
             // A closed session: nothing waits for it.
@@ -142,11 +146,10 @@ impl Sessions {
             self.end_watch(process, feed);
         }
         if session.is_unpublished {
-            let of_key =
-                |change: &Unpublished| matches!(change, Unpublished::Changed(of) if **of == *key);
+            let of_key = |change: &Change| matches!(change, Change::Changed(of) if **of == *key);
             self.unpublished.retain(|change| !of_key(change));
         }
-        self.unpublished.push(Unpublished::Removed(key.into()));
+        self.unpublished.push(Change::Removed(key.into()));
         if session.is_unwatched() {
             Touched::LastOfUnwatched
         } else {
@@ -155,12 +158,12 @@ impl Sessions {
     }
 
     /// Notifies the subscribers of each session that has changed or was removed since the last time. `rules`: when one
-    /// needs a person.
-    pub(crate) fn publish(&mut self, rules: AttentionRules, feed: &mut Feed) {
+    /// needs a person. With `persist`, [`Self::take_unsaved`] has them next.
+    pub(crate) fn publish(&mut self, rules: AttentionRules, persist: bool, feed: &mut Feed) {
         for change in self.unpublished.drain(..) {
-            match change {
-                Unpublished::Changed(key) => {
-                    if let Some(session) = self.by_key.get_mut(&key) {
+            match &change {
+                Change::Changed(key) => {
+                    if let Some(session) = self.by_key.get_mut(key) {
                         session.is_unpublished = false;
                         session.changed_seq = feed.notify(|seq| {
                             Notification::SessionChanged(Box::new(SessionChanged {
@@ -170,9 +173,34 @@ impl Sessions {
                         });
                     }
                 }
-                Unpublished::Removed(key) => feed.removed(key),
+                Change::Removed(key) => feed.removed(key.clone()),
+            }
+            if persist {
+                self.unsaved.push(change);
             }
         }
+    }
+
+    /// What is not saved yet. It counts as saved from now on.
+    pub(crate) fn take_unsaved(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.unsaved)
+    }
+
+    /// The session of this key, to be saved.
+    pub(crate) fn get_to_save(&mut self, key: &str) -> Option<&mut Session> {
+        self.by_key.get_mut(key)
+    }
+
+    /// Every session, to be saved.
+    pub(crate) fn all_to_save(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.by_key.values_mut()
+    }
+
+    /// Adds a session that was saved. Its processes are not watched yet.
+    pub(crate) fn restore(&mut self, session: Session, timers: &mut Timers) {
+        let key: Box<str> = session.key().into();
+        timers.set_session(&key, None, session.timeout_ms());
+        self.update(&key, || Some(session), |_| ());
     }
 
     /// This process of the session can't be watched after all.
@@ -240,17 +268,20 @@ impl Sessions {
         } else if let Some(session) = self.by_key.get(key) {
             self.watched -= usize::from(session.watched_while_open().is_some());
             self.closed -= usize::from(session.is_closed());
+            self.needing -= usize::from(session.needs_person());
         }
         let session = self.by_key.get_mut(key)?;
         let result = change(session);
         self.watched += usize::from(session.watched_while_open().is_some());
         self.closed += usize::from(session.is_closed());
+        self.needing += usize::from(session.needs_person());
         Some(result)
     }
 
     fn uncount(&mut self, session: &Session) {
         self.watched -= usize::from(session.watched_while_open().is_some());
         self.closed -= usize::from(session.is_closed());
+        self.needing -= usize::from(session.needs_person());
     }
 
     /// What `name` stands for: a key, an id that a session has, one that it had, or a prefix of a key or id, in this
@@ -348,6 +379,11 @@ impl Sessions {
     /// How many sessions are neither closed nor without a process to watch.
     pub(crate) fn watched(&self) -> usize {
         self.watched
+    }
+
+    /// True if a session needs a person.
+    pub(crate) fn need_person(&self) -> bool {
+        self.needing > 0
     }
 
     pub(crate) fn is_full(&self) -> bool {

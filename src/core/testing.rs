@@ -25,6 +25,7 @@ pub(crate) fn info() -> DaemonInfo {
     DaemonInfo {
         pid: 1,
         pid_namespace: Some(NAMESPACE),
+        boot: "boot".into(),
         origin: Origin::SelfBound,
         socket: "/tmp/agent-console.sock".into(),
         account: Rc::new(account("default", None)),

@@ -1,7 +1,7 @@
 //! Every deadline, in one table, so that one timer of the operating system serves them all and a daemon whose sessions
 //! wait for nothing has none.
 //!
-//! Moments are in ms of the daemon's uptime. The components say what they wait for; the table only holds it. Called by
+//! Moments are in ms of uptime. The components say what they wait for; the table only holds it. Called by
 //! [`super::Core`], and by [`super::sessions`] for the timers of sessions.
 
 use std::collections::BTreeSet;

@@ -55,6 +55,23 @@ impl Accounts {
         (accounts, default)
     }
 
+    /// Accounts that an earlier daemon knew: each keeps its name.
+    pub(super) fn restore<'a>(&mut self, accounts: impl Iterator<Item = &'a Rc<Account>>) {
+        for account in accounts {
+            let is_known = |known: &Known| known.account.is_same_directory(account);
+            let agent = agents::find(&account.agent).filter(|_| !self.known.iter().any(is_known));
+            if let Some(agent) = agent.filter(|_| self.known.len() < MAX_DIRECTORIES) {
+                self.known.push(Known {
+                    agent,
+                    path: account.directory.clone(),
+                    namespace: account.namespace,
+                    stamp: None,
+                    account: Rc::clone(account),
+                });
+            }
+        }
+    }
+
     /// Adds to a hook's report whose account it is about. Where that cannot be said, its limits are dropped: they are
     /// another account's.
     pub(super) fn resolve_report(&mut self, report: &mut Report) {

@@ -30,10 +30,11 @@ use super::ready::{acceptable, at, listen, tick};
 use super::sd_notify;
 use super::settings::settings;
 use super::signals::{SignalEvent, Signals};
+use super::state_file::StateFile;
 use crate::config::Config;
 use crate::core::{ClientId, Core, DaemonInfo, Effect, Input, Now};
 use crate::log::LogControl;
-use crate::os::{clock, memory, process, random};
+use crate::os::{clock, machine, memory, process, random};
 use crate::protocol::NoticeCode;
 
 mod draining;
@@ -59,8 +60,6 @@ pub(super) struct EventLoop {
     core: Core,
     config: Config,
     log_control: LogControl,
-    /// On the clock of [`clock::boottime`].
-    began: Duration,
     alarm: Alarm,
     /// The listening socket in the reactor; `None` while no connection is accepted.
     listening: Option<AsyncFd<OwnedFd>>,
@@ -79,6 +78,9 @@ pub(super) struct EventLoop {
     files: AgentFiles,
     accounts: Accounts,
     fetcher: Fetcher,
+    state: StateFile,
+    /// What of the saved state was lost, each in a line for a person, until it was reported.
+    losses: Vec<String>,
     signals: Signals,
     /// The processes that the core wants looked at, at the end of the turn.
     to_inspect: Vec<process::ProcessId>,
@@ -98,27 +100,29 @@ impl EventLoop {
     ) -> std::io::Result<Self> {
         let (event_tx, events) = mpsc::channel(TURN);
         let (exit_tx, exited) = mpsc::unbounded_channel();
-        let (accounts, account) = Accounts::new();
+        let (mut accounts, account) = Accounts::new();
         let info = DaemonInfo {
             pid: std::process::id(),
             pid_namespace: process::namespace(),
+            boot: machine::boot_id().unwrap_or_default(),
             origin: listener.origin(),
             socket: listener.path().to_string_lossy().into(),
             account,
             epoch: random::number(),
         };
-        let now = Now {
-            unix_ms: clock::unix_ms(),
-            uptime_ms: 0,
-        };
+        let state = StateFile::new(listener.path(), listener.origin(), config.persist);
+        let (saved, losses) = state.read();
+        let core = Core::restore(info, settings(&config), saved, now());
+        accounts.restore(core.accounts());
         Ok(Self {
-            core: Core::new(info, settings(&config), now),
+            core,
+            state,
+            losses,
             accounts,
             registries: Registries::new(&config),
             files: AgentFiles::new(&config),
             config,
             log_control,
-            began: clock::boottime(),
             alarm: Alarm::new()?,
             listening: Some(listen(&listener)?),
             listener,
@@ -138,16 +142,13 @@ impl EventLoop {
 
     /// Runs until the core says `Exit`.
     pub(super) async fn run(mut self) {
-        self.initial_scan().await;
+        self.restore().await;
         sd_notify::ready(&self.serving());
         memory::trim_heap();
         let mut watchdog = sd_notify::watchdog_interval().map(tokio::time::interval);
         let mut events = Vec::with_capacity(TURN);
         loop {
-            let due = self
-                .core
-                .next_timeout()
-                .map(|ms| self.began + Duration::from_millis(ms));
+            let due = self.core.next_timeout().map(Duration::from_millis);
             let grace = self.draining_since.map(|since| since + GRACE);
             let flow = tokio::select! {
                 _ = self.events.recv_many(&mut events, TURN) => self.handle_events(&mut events),
@@ -180,12 +181,49 @@ impl EventLoop {
             };
             if let ControlFlow::Exit { flush } = flow {
                 self.clients.flush_dashboards();
+                let outcome = self.state.leave(&mut self.core);
+                self.report_state(outcome);
                 return self.leave(flush).await;
             }
         }
     }
 
-    /// Reads the registries before the first client is served: the sessions that run already are known from the start.
+    /// Before the first client is served: continues what an earlier daemon has saved, and corrects it by what has happened
+    /// meanwhile.
+    async fn restore(&mut self) {
+        // The directories whose registries are read.
+        self.publish();
+        self.initial_scan().await;
+        self.handle(Input::RegistriesRead);
+        // A process that has ended is reported by a task.
+        tokio::task::yield_now().await;
+        while let Ok(process) = self.exited.try_recv() {
+            self.handle(Input::ProcessExited(process));
+        }
+        for loss in std::mem::take(&mut self.losses) {
+            tracing::warn!("not all of the saved state is used: {loss}");
+            let message = format!("not all of the saved state is used: {loss}");
+            self.notify(NoticeCode::StateFailed, message);
+        }
+        self.publish();
+        let outcome = self.state.replace(&mut self.core);
+        self.report_state(outcome);
+    }
+
+    /// Reports that the state cannot be saved.
+    fn report_state(&mut self, outcome: Result<(), String>) {
+        if let Err(why) = outcome {
+            let message = format!("the state cannot be saved: {why}");
+            tracing::warn!("{message}");
+            self.notify(NoticeCode::StateFailed, message);
+        }
+    }
+
+    fn notify(&mut self, code: NoticeCode, message: String) {
+        self.handle(Input::Notice { code, message });
+    }
+
+    /// Reads the registries: the sessions that run already are known from the start.
     async fn initial_scan(&mut self) {
         let mut any = true;
         while std::mem::take(&mut any) {
@@ -226,6 +264,8 @@ impl EventLoop {
         }
         self.close_answered();
         self.report_disconnected();
+        let outcome = self.state.save(&mut self.core);
+        self.report_state(outcome);
         if self.draining_since.is_some() && self.is_drained() {
             self.drained()
         } else {
@@ -250,14 +290,6 @@ impl EventLoop {
         });
     }
 
-    fn now(&self) -> Now {
-        let uptime = clock::boottime().saturating_sub(self.began);
-        Now {
-            unix_ms: clock::unix_ms(),
-            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-
     fn handle(&mut self, input: Input) -> ControlFlow {
         if let Input::Request { request, .. } = &input {
             let processes = self.core.processes_of(request);
@@ -280,9 +312,8 @@ impl EventLoop {
     }
 
     fn take(&mut self, input: Input) -> ControlFlow {
-        let now = self.now();
         let mut effects = std::mem::take(&mut self.effects);
-        effects.extend(self.core.handle(input, now));
+        effects.extend(self.core.handle(input, now()));
         self.apply(effects)
     }
 
@@ -470,6 +501,11 @@ impl EventLoop {
             }
         };
         let flow = self.handle(Input::Reloaded(outcome));
+        self.publish();
+        self.state.enable(self.config.persist);
+        // What is no longer to be kept must not stay in the file.
+        let outcome = self.state.replace(&mut self.core);
+        self.report_state(outcome);
         sd_notify::ready(&self.serving());
         flow
     }
@@ -480,5 +516,12 @@ impl EventLoop {
             self.listener.path().display(),
             self.listener.origin().as_str()
         )
+    }
+}
+
+fn now() -> Now {
+    Now {
+        unix_ms: clock::unix_ms(),
+        uptime_ms: u64::try_from(clock::boottime().as_millis()).unwrap_or(u64::MAX),
     }
 }

@@ -24,6 +24,7 @@ mod ready;
 mod sd_notify;
 mod settings;
 mod signals;
+mod state_file;
 
 use std::cell::Cell;
 use std::io::Write;

@@ -13,6 +13,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         idle_timeout_ms: config.idle_timeout.map(ms),
         history: config.history,
         record_prompts: config.record_prompts,
+        persist: config.persist,
         usage_interval_ms: interval.map(ms),
         quiet_after_ms: config.attention.quiet_after.map(ms),
         attention: AttentionRules {

@@ -53,6 +53,8 @@ words! {
         PayloadUnreadable = "payload_unreadable",
         /// Lines of the log were lost.
         LogFailed = "log_failed",
+        /// The saved state could not be read in full, or the state cannot be saved.
+        StateFailed = "state_failed",
         /// No connection can be accepted until one ends.
         ConnectionsFull = "connections_full",
         /// As many sessions are remembered as may be.

@@ -7,11 +7,11 @@
 macro_rules! words {
     (
         $(#[$doc:meta])*
-        pub enum $name:ident { $( $(#[$variant_doc:meta])* $variant:ident = $word:literal, )+ }
+        $vis:vis enum $name:ident { $( $(#[$variant_doc:meta])* $variant:ident = $word:literal, )+ }
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name {
+        $vis enum $name {
             $( $(#[$variant_doc])* #[serde(rename = $word)] $variant, )+
             /// A word of a later version. Never sent.
             #[default]
@@ -22,7 +22,7 @@ macro_rules! words {
         impl $name {
             /// The word on the wire.
             #[must_use]
-            pub const fn as_str(self) -> &'static str {
+            $vis const fn as_str(self) -> &'static str {
                 match self {
                     $( Self::$variant => $word, )+
                     Self::Unknown => "unknown",

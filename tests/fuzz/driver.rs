@@ -42,6 +42,7 @@ const SETTINGS: [Settings; 3] = [
         idle_timeout_ms: Some(3_600_000),
         history: 20,
         record_prompts: true,
+        persist: true,
         usage_interval_ms: Some(180_000),
         quiet_after_ms: Some(600_000),
         attention: AttentionRules {
@@ -53,6 +54,7 @@ const SETTINGS: [Settings; 3] = [
         idle_timeout_ms: None,
         history: 1,
         record_prompts: false,
+        persist: true,
         usage_interval_ms: None,
         quiet_after_ms: None,
         attention: AttentionRules {
@@ -64,6 +66,7 @@ const SETTINGS: [Settings; 3] = [
         idle_timeout_ms: Some(1000),
         history: 256,
         record_prompts: true,
+        persist: true,
         usage_interval_ms: Some(60_000),
         quiet_after_ms: Some(60_000),
         attention: AttentionRules {

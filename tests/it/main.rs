@@ -55,6 +55,7 @@ mod reexec;
 #[cfg(any(target_os = "linux", clippy))]
 mod registry;
 mod smoke;
+mod state;
 mod statusline;
 #[cfg(any(target_os = "linux", clippy))]
 mod stopped;

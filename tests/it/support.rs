@@ -1,7 +1,8 @@
 //! The builder that all tests stand on: a directory of one's own, the daemon in it, the commands, a raw connection.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -95,11 +96,21 @@ impl Place {
     pub fn new() -> Self {
         let directory = tempfile::Builder::new().prefix("acd-").tempdir().unwrap();
         fs::create_dir(directory.path().join("home")).unwrap();
-        Self { directory }
+        let place = Self { directory };
+        DirBuilder::new()
+            .mode(0o700)
+            .create(place.runtime_dir())
+            .unwrap();
+        place
     }
 
     pub fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Where the daemon saves its state.
+    pub fn runtime_dir(&self) -> PathBuf {
+        self.path().join("run")
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -134,6 +145,10 @@ impl Place {
             .env("AGENT_CONSOLE_SOCKET", self.socket())
             .current_dir(self.path())
             .stdin(Stdio::null());
+        // Only a daemon: clients would ask the service manager there.
+        if command.get_args().next() == Some("daemon".as_ref()) {
+            command.env("XDG_RUNTIME_DIR", self.runtime_dir());
+        }
         command
     }
 

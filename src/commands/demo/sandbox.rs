@@ -117,6 +117,7 @@ impl SandboxDir {
             .env_clear()
             .env("HOME", &self.path)
             .env("XDG_CONFIG_HOME", &self.path)
+            .env("XDG_RUNTIME_DIR", &self.path)
             .env("AGENT_CONSOLE_SOCKET", self.socket());
         Ok(program)
     }

@@ -6,6 +6,8 @@
 
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
+
 use super::schedule::Schedule;
 use super::value::AccountLimits;
 use crate::core::Now;
@@ -16,16 +18,18 @@ use crate::protocol::{AccountUsage, Usage};
 const MAX_ACCOUNTS: usize = 32;
 
 /// One account.
-#[derive(Debug)]
-pub(super) struct AccountState {
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AccountState {
     pub(super) account: Rc<Account>,
     pub(super) limits: AccountLimits,
     pub(super) schedule: Schedule,
     /// It is the account of the daemon's own directory.
     pub(super) is_default: bool,
     /// A session has drawn on it since the last time that none did.
+    #[serde(skip)]
     pub(super) is_live: bool,
     /// A client waits for a fetch that has not begun.
+    #[serde(skip)]
     pub(super) is_requested: bool,
 }
 
@@ -65,6 +69,8 @@ pub(super) struct Accounts {
     interval_ms: Option<u64>,
     /// What was known of one was forgotten.
     is_changed: bool,
+    /// They have changed since they were saved.
+    pub(super) is_unsaved: bool,
 }
 
 impl Accounts {
@@ -73,12 +79,44 @@ impl Accounts {
             all: vec![AccountState::new(default, interval_ms)],
             interval_ms,
             is_changed: false,
+            is_unsaved: false,
         }
+    }
+
+    /// Those that were saved, and the daemon's own: the one that was it, if `is_same_directory`. No session draws on any,
+    /// as far as is known.
+    pub(super) fn restore(
+        saved: Vec<AccountState>,
+        default: &Rc<Account>,
+        is_same_directory: bool,
+        interval_ms: Option<u64>,
+    ) -> Self {
+        let mut accounts = Self {
+            all: saved,
+            interval_ms,
+            is_changed: false,
+            is_unsaved: false,
+        };
+        accounts.all.truncate(MAX_ACCOUNTS - 1);
+        for state in &mut accounts.all {
+            state.is_default &= is_same_directory;
+            state.set_interval(interval_ms);
+        }
+        if !accounts.all.iter().any(|state| state.is_default)
+            && let Some(own) = accounts.entry(Some(default))
+        {
+            own.is_default = true;
+        }
+        accounts
     }
 
     /// True, once, if what was known of an account was forgotten.
     pub(super) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.is_changed)
+    }
+
+    pub(super) fn all(&self) -> &[AccountState] {
+        &self.all
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &AccountState> {
@@ -118,6 +156,7 @@ impl Accounts {
                     known.begin_anew();
                     self.is_changed = true;
                 }
+                self.is_unsaved |= *known.account != **account;
                 known.account = Rc::clone(account);
             }
             return by_directory;
@@ -129,6 +168,7 @@ impl Accounts {
                 self.all.get_mut(by_login)?.is_default |= former_was_default;
                 self.all.remove(former);
                 self.is_changed = true;
+                self.is_unsaved = true;
                 Some(by_login - usize::from(former < by_login))
             }
             None => Some(by_login),
@@ -143,6 +183,7 @@ impl Accounts {
         }
         let state = AccountState::new(Rc::clone(account), self.interval_ms);
         self.all.push(state);
+        self.is_unsaved = true;
         Some(self.all.len() - 1)
     }
 

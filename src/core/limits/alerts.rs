@@ -3,6 +3,8 @@
 //!
 //! Called by [`super::value`] only.
 
+use serde::{Deserialize, Serialize};
+
 use super::is_later;
 use crate::protocol::UsageWindow;
 
@@ -17,7 +19,7 @@ pub(crate) struct Alert {
 }
 
 /// The highest threshold that an alert was sent for in one window, and what that was compared with.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Alerted {
     name: Box<str>,
     resets_at: Option<u64>,
@@ -27,20 +29,20 @@ struct Alerted {
 }
 
 /// The alerts sent so far, by window.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Alerts(Vec<Alerted>);
 
 impl Alerts {
     /// Adds the alerts that are due for a window to `alerts`; they count as sent. `title` is the window's for people, with
-    /// its account's where there are several.
-    /// `now` in ms since the epoch.
+    /// its account's where there are several, `now` in ms since the epoch. True if what is remembered of the window has
+    /// changed.
     pub(super) fn check(
         &mut self,
         title: &str,
         window: &UsageWindow<'_>,
         now: u64,
         alerts: &mut Vec<Alert>,
-    ) {
+    ) -> bool {
         let before = self.take(&window.name);
         let used = window.used_percent;
         let known_reset = before.as_ref().and_then(|before| before.resets_at);
@@ -53,7 +55,7 @@ impl Alerts {
         };
         // An end that moves while nothing else changes is no reset.
         let mut peak = before.as_ref().map_or(0.0, |before| before.peak);
-        let is_reset = before.is_some_and(|before| {
+        let is_reset = before.as_ref().is_some_and(|before| {
             let is_over = before.resets_at.is_some_and(|at| at <= now);
             is_later(window.resets_at, before.resets_at) && (is_over || used < before.peak)
         });
@@ -69,13 +71,16 @@ impl Alerts {
         if reached > threshold {
             push(format!("the {title}: {used:.0} % used"));
         }
-        self.0.push(Alerted {
+        let after = Alerted {
             name: (&*window.name).into(),
             // A window that has not begun has no time; it ends later than the one before all the same.
             resets_at: window.resets_at.or(known_reset),
             peak: used.max(peak),
             threshold: reached.max(threshold),
-        });
+        };
+        let is_changed = before.as_ref() != Some(&after);
+        self.0.push(after);
+        is_changed
     }
 
     /// The window's time is over, and nothing of the next one is known.

@@ -7,6 +7,7 @@ mod schedule;
 mod service;
 mod value;
 
+pub(crate) use self::accounts::AccountState;
 pub(crate) use self::service::{Fetching, LimitsService};
 pub(crate) use self::value::Stamp;
 

@@ -2,10 +2,12 @@
 //! never without subscribers. That one fetch runs at a time, of all accounts, is [`super::service`]'s.
 //!
 //! An interval runs from fetch to fetch, whatever the number of subscribers meanwhile: dashboards that are opened and
-//! closed again and again cause no more fetches than one that stays. Moments are in ms of the daemon's uptime. Called by
+//! closed again and again cause no more fetches than one that stays. Moments are in ms of uptime. Called by
 //! [`super::service`] only.
 
 use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::limits::Account;
 use crate::protocol::{FETCH_LIMIT_MS, MIN_FETCH_INTERVAL_MS};
@@ -42,7 +44,7 @@ impl Running {
 }
 
 /// The times of one account's fetches. See the module's text.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Schedule {
     interval_ms: Option<u64>,
     /// When the last one began.

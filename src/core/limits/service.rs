@@ -64,6 +64,40 @@ impl LimitsService {
         }
     }
 
+    /// The accounts that were saved, and the daemon's own; see [`Accounts::restore`].
+    pub(crate) fn restore(
+        saved: Vec<AccountState>,
+        default: &Rc<Account>,
+        is_same_directory: bool,
+        interval_ms: Option<u64>,
+    ) -> Self {
+        Self {
+            accounts: Accounts::restore(saved, default, is_same_directory, interval_ms),
+            ..Self::new(Rc::clone(default), interval_ms)
+        }
+    }
+
+    /// The accounts, if they have changed since they were saved or `all` is asked for. They count as saved from now on.
+    pub(crate) fn take_unsaved(&mut self, all: bool) -> Option<&[AccountState]> {
+        let is_unsaved = std::mem::take(&mut self.accounts.is_unsaved);
+        (is_unsaved || all).then(|| self.accounts.all())
+    }
+
+    /// The account that a session that was saved draws on, or drew on before it was closed. It may be known no more.
+    pub(crate) fn account_of_saved(&mut self, account: Account, is_open: bool) -> Rc<Account> {
+        let mut states = self.accounts.iter_mut();
+        let Some(state) = states.find(|state| *state.account == account) else {
+            return Rc::new(account);
+        };
+        state.is_live |= is_open;
+        Rc::clone(&state.account)
+    }
+
+    /// The accounts.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = &Rc<Account>> {
+        self.accounts.iter().map(|state| &state.account)
+    }
+
     /// The clients that wait for the answer to `usage.refresh`.
     pub(crate) fn waiting(&self) -> &[(ClientId, Id)] {
         &self.waiting
@@ -164,6 +198,7 @@ impl LimitsService {
             .collect();
         // The one that has waited for longest.
         due.sort_by_key(|state| (!state.is_requested, state.schedule.next_ms()));
+        let mut begun = None;
         for state in due {
             state.is_requested = false;
             if !fetching.is_wanted(state) {
@@ -171,9 +206,13 @@ impl LimitsService {
                 continue;
             }
             state.schedule.begin(now.uptime_ms);
-            self.running = Some(Running::new(Rc::clone(&state.account), now.uptime_ms));
-            feed.push(Effect::FetchLimits(Rc::clone(&state.account)));
-            return;
+            begun = Some(Rc::clone(&state.account));
+            break;
+        }
+        if let Some(account) = begun {
+            self.accounts.is_unsaved = true;
+            self.running = Some(Running::new(Rc::clone(&account), now.uptime_ms));
+            feed.push(Effect::FetchLimits(account));
         }
     }
 
@@ -193,6 +232,7 @@ impl LimitsService {
             feed.push(Effect::KillFetch);
         }
         self.interval_ms = interval_ms;
+        self.accounts.is_unsaved = true;
         self.accounts.set_interval(interval_ms);
         for state in self.accounts.iter_mut() {
             state.set_interval(interval_ms);
@@ -216,7 +256,8 @@ impl LimitsService {
             return;
         }
         if let Some(state) = self.accounts.entry(account) {
-            state.limits.apply_report(limits, stamp, now);
+            let is_news = state.limits.apply_report(limits, stamp, now);
+            self.accounts.is_unsaved |= is_news;
             self.publish(feed, now);
         }
     }
@@ -256,6 +297,7 @@ impl LimitsService {
         feed: &mut Feed,
         now: Now,
     ) {
+        self.accounts.is_unsaved = true;
         // If the daemon leaves, the waiting clients were answered before.
         let Some(state) = self
             .accounts
@@ -362,13 +404,15 @@ impl LimitsService {
     fn publish(&mut self, feed: &mut Feed, now: Now) {
         let mut alerts = self.expire(now);
         let is_one_of_several = self.accounts.are_several();
+        let mut any = false;
         for state in self.accounts.iter_mut() {
             let naming = Naming {
                 account: &state.account,
                 is_one_of_several,
             };
-            alerts.extend(state.limits.alerts(naming, now));
+            any |= state.limits.alert(naming, now, &mut alerts);
         }
+        self.accounts.is_unsaved |= any;
         send_alerts(alerts, feed, now);
         if feed.has_subscribers()
             && let Some(usage) = self.changed(now)
@@ -400,15 +444,17 @@ impl LimitsService {
     /// Resets the windows whose time is over.
     fn expire(&mut self, now: Now) -> Vec<Alert> {
         let is_one_of_several = self.accounts.are_several();
-        let states = self.accounts.iter_mut();
-        let alerts = states.flat_map(|state| {
+        let mut alerts = Vec::new();
+        let mut any = false;
+        for state in self.accounts.iter_mut() {
             let naming = Naming {
                 account: &state.account,
                 is_one_of_several,
             };
-            state.limits.expire(naming, now)
-        });
-        alerts.collect()
+            any |= state.limits.expire(naming, now, &mut alerts);
+        }
+        self.accounts.is_unsaved |= any;
+        alerts
     }
 }
 

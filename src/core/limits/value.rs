@@ -11,10 +11,12 @@
 //! A window that cannot be, because it ends much later than it is long, never decides: it does not replace a possible
 //! one, and any possible one replaces it.
 //!
-//! Moments named `_ms` are of the daemon's uptime, those named `at` since the epoch. No IO; called by
+//! Moments named `_ms` are of uptime, those named `at` since the epoch. No IO; called by
 //! [`super::service`] only.
 
 use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use super::alerts::{Alert, Alerts};
 use super::{SAME_RESET_MS, is_later};
@@ -26,7 +28,7 @@ use crate::protocol::{self, UsageSource, UsageState, UsageWindow};
 const STALE_AFTER_MS: u64 = 10 * 60_000;
 
 /// One window, and where its figures come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Window {
     limit: Limit,
     source: UsageSource,
@@ -96,7 +98,7 @@ pub(crate) struct Stamp {
 }
 
 /// When a source last had figures.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct SourceState {
     source: UsageSource,
     at: u64,
@@ -142,7 +144,7 @@ impl Naming<'_> {
 }
 
 /// Why the last fetch failed.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Failed {
     failure: FetchFailure,
     /// When the service may be asked again.
@@ -150,7 +152,7 @@ struct Failed {
 }
 
 /// All that is known. See the module's text.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AccountLimits {
     windows: Vec<Window>,
     reported: Option<SourceState>,
@@ -162,6 +164,7 @@ pub(crate) struct AccountLimits {
     reset_ms: Option<u64>,
     alerts: Alerts,
     /// The state that subscribers have; `None`: they have nothing.
+    #[serde(skip)]
     published: Option<UsageState>,
 }
 
@@ -218,8 +221,8 @@ impl AccountLimits {
         self.failed.as_ref().filter(|_| self.is_fetched)
     }
 
-    /// An agent has reported.
-    pub(crate) fn apply_report(&mut self, limits: Vec<Limit>, stamp: Stamp, now: Now) {
+    /// An agent has reported. True if that is news.
+    pub(crate) fn apply_report(&mut self, limits: Vec<Limit>, stamp: Stamp, now: Now) -> bool {
         let Stamp { source, at } = stamp;
         let mut any = false;
         let is_over = |limit: &Limit| limit.resets_at.is_some_and(|reset| reset <= now.unix_ms);
@@ -243,6 +246,7 @@ impl AccountLimits {
             self.reported = Some(SourceState::new(source, at, STALE_AFTER_MS, now));
             self.update_reset(now);
         }
+        any
     }
 
     /// A fetch has brought every window. The next one is expected after `interval_ms`.
@@ -281,20 +285,22 @@ impl AccountLimits {
         self.is_fetched = is_fetched;
     }
 
-    /// Resets the windows whose time is over: nothing of the next ones is used, as far as is known.
-    pub(crate) fn expire(&mut self, naming: Naming<'_>, now: Now) -> Vec<Alert> {
-        let mut alerts = Vec::new();
+    /// Resets the windows whose time is over: nothing of the next ones is used, as far as is known. True if there is one;
+    /// what people should know of it goes to `alerts`.
+    pub(crate) fn expire(&mut self, naming: Naming<'_>, now: Now, alerts: &mut Vec<Alert>) -> bool {
+        let mut any = false;
         for known in &mut self.windows {
             if known.limit.resets_at.is_some_and(|at| at <= now.unix_ms) {
                 known.limit.used_percent = 0.0;
                 known.before = known.limit.resets_at.take();
                 let title = naming.title(&known.limit);
                 let record = known.record(naming.account);
-                self.alerts.reset(&title, &record, &mut alerts);
+                self.alerts.reset(&title, &record, alerts);
+                any = true;
             }
         }
         self.update_reset(now);
-        alerts
+        any
     }
 
     fn update_reset(&mut self, now: Now) {
@@ -360,14 +366,15 @@ impl AccountLimits {
         })
     }
 
-    /// The alerts that are due: one for each window and threshold.
-    pub(crate) fn alerts(&mut self, naming: Naming<'_>, now: Now) -> Vec<Alert> {
-        let mut alerts = Vec::new();
+    /// Adds the alerts that are due to `alerts`: one for each window and threshold. True if what is remembered of one has
+    /// changed.
+    pub(crate) fn alert(&mut self, naming: Naming<'_>, now: Now, alerts: &mut Vec<Alert>) -> bool {
+        let mut any = false;
         for known in &self.windows {
             let title = naming.title(&known.limit);
             let record = known.record(naming.account);
-            self.alerts.check(&title, &record, now.unix_ms, &mut alerts);
+            any |= self.alerts.check(&title, &record, now.unix_ms, alerts);
         }
-        alerts
+        any
     }
 }

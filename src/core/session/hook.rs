@@ -243,12 +243,12 @@ impl Session {
             EventKind::Unknown => return Ok(Rule::Unknown),
             EventKind::Turn(turn) => {
                 self.set_title_from_prompt(&turn, prompts);
-                Step::Hook(HookEvent {
-                    event: turn,
-                    subagent: event.subagent,
-                    prompt_id: event.prompt_id,
+                Step::Hook(HookEvent::new(
+                    turn,
+                    event.subagent,
+                    event.prompt_id,
                     attended,
-                })
+                ))
             }
         };
         Ok(self

@@ -9,11 +9,14 @@ mod hook;
 mod processes;
 mod record;
 mod registry;
+mod saved;
 mod script;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
 
 use self::processes::Client;
 pub(crate) use self::processes::{Process, Processes};
@@ -28,7 +31,7 @@ use crate::protocol::{EndReason, EvidenceKind, Status, Terminal, Transition, Wai
 const PREVIOUS_IDS: usize = 8;
 
 /// How a session ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Ended {
     at: u64,
     reason: EndReason<'static>,
@@ -36,7 +39,7 @@ struct Ended {
 }
 
 /// The source of a session's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum EndedBy {
     /// Its agent.
     Agent,
@@ -49,7 +52,7 @@ enum EndedBy {
 }
 
 /// A status that a script set; holds until the next evidence of another kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Scripted {
     status: Status,
     waiting_for: Option<WaitingFor>,
@@ -59,7 +62,7 @@ struct Scripted {
 }
 
 /// The names by which a session is found.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Identity {
     key: Box<str>,
     agent: Box<str>,
@@ -71,7 +74,7 @@ struct Identity {
 }
 
 /// What a session is about.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 enum Title {
     /// A script gave it; only the agent's own title of the session replaces it.
     Script(Box<str>),
@@ -88,7 +91,7 @@ impl Title {
 }
 
 /// What a session is about, where it is, what it uses.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Description {
     title: Option<Title>,
     /// What the agent last asked in words.
@@ -102,13 +105,14 @@ struct Description {
     context_percent: Option<f32>,
     cost_usd: Option<f64>,
     /// Whose limits it draws on.
+    #[serde(skip)]
     account: Option<Rc<Account>>,
 }
 
 /// The last sign that a source gave of a session.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Sign {
-    /// When it came, in ms of the daemon's uptime.
+    /// When it came, in ms of uptime.
     uptime_ms: u64,
     /// When it came, in ms since the epoch.
     unix_ms: u64,
@@ -116,7 +120,7 @@ struct Sign {
     is_new: bool,
 }
 
-/// When something follows from silence, in ms of the daemon's uptime.
+/// When something follows from silence, in ms of uptime.
 #[derive(Debug, Default)]
 struct Timeouts {
     /// For the turn: a status of the registry has lasted for long enough.
@@ -126,16 +130,18 @@ struct Timeouts {
 }
 
 /// The status as last committed.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Committed {
     status: Status,
     waiting_for: Option<WaitingFor>,
     since: u64,
     history: VecDeque<Transition>,
+    /// Whether it needs a person.
+    attention: bool,
 }
 
 /// One run of an agent.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
     identity: Identity,
     description: Description,
@@ -158,8 +164,10 @@ pub(crate) struct Session {
     sign: Sign,
     /// If it is at work and has given no sign for long: when it gave the last, in ms since the epoch.
     quiet_since: Option<u64>,
+    #[serde(skip)]
     timeouts: Timeouts,
     /// Subscribers do not know its last change yet. Kept by [`super::sessions`].
+    #[serde(skip)]
     pub(super) is_unpublished: bool,
     /// The number of the notification of its last change; 0: none was sent. Kept by [`super::sessions`].
     pub(super) changed_seq: u64,
@@ -191,6 +199,7 @@ impl Session {
                 waiting_for: None,
                 since: at,
                 history: VecDeque::new(),
+                attention: false,
             },
             evidence: Evidence::default(),
             started_at: at,
@@ -229,12 +238,17 @@ impl Session {
         self.ended.is_some()
     }
 
+    /// True if it needed a person when its status was last committed.
+    pub(crate) fn needs_person(&self) -> bool {
+        self.committed.attention
+    }
+
     /// When it was closed, in ms since the epoch.
     pub(crate) fn ended_at(&self) -> Option<u64> {
         self.ended.as_ref().map(|ended| ended.at)
     }
 
-    /// When a source last gave a sign of it, in ms of the daemon's uptime.
+    /// When a source last gave a sign of it, in ms of uptime.
     pub(crate) fn touched_ms(&self) -> u64 {
         self.sign.uptime_ms
     }
@@ -244,7 +258,7 @@ impl Session {
         self.started_at
     }
 
-    /// When [`Self::handle_timeout`] is due, in ms of the daemon's uptime.
+    /// When [`Self::handle_timeout`] is due, in ms of uptime.
     pub(crate) fn timeout_ms(&self) -> Option<u64> {
         let Timeouts { turn, quiet } = self.timeouts;
         turn.into_iter().chain(quiet).min()
@@ -268,12 +282,21 @@ impl Session {
         self.quiet_since.take().is_some()
     }
 
+    /// Sets when something follows from silence.
+    fn arm(&mut self, now: Now, settings: Settings) {
+        self.timeouts.turn = self
+            .timeout_at()
+            .map(|at| now.uptime_ms.saturating_add(at.saturating_sub(now.unix_ms)));
+        self.arm_quiet(now.uptime_ms, settings);
+    }
+
     /// Sets when a session at work becomes quiet.
     pub(crate) fn arm_quiet(&mut self, now_ms: u64, settings: Settings) {
         let is_at_work = self.status().0 == Status::Working && self.stopped_since.is_none();
         let after = settings.quiet_after_ms;
         let after = after.filter(|_| is_at_work && self.quiet_since.is_none());
-        self.timeouts.quiet = after.map(|after| now_ms.max(self.sign.uptime_ms + after));
+        self.timeouts.quiet =
+            after.map(|after| now_ms.max(self.sign.uptime_ms.saturating_add(after)));
     }
 
     /// True if `name` is its agent's id for it.
@@ -339,11 +362,9 @@ impl Session {
             self.sign.unix_ms = now.unix_ms;
             self.quiet_since = None;
         }
-        self.timeouts.turn = self
-            .timeout_at()
-            .map(|at| now.uptime_ms.saturating_add(at.saturating_sub(now.unix_ms)));
-        self.arm_quiet(now.uptime_ms, settings);
+        self.arm(now, settings);
         let (status, waiting_for) = self.status();
+        self.committed.attention = self.attention(status, settings.attention);
         let committed = &mut self.committed;
         let is_first = committed.history.is_empty();
         if (status, waiting_for) == (committed.status, committed.waiting_for) && !is_first {

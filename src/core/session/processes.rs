@@ -2,12 +2,14 @@
 //!
 //! Which of them is watched; what their exits mean is in [`super::exit`].
 
+use serde::{Deserialize, Serialize};
+
 use super::Session;
 use crate::event::ReportedProcess;
 use crate::os::process::ProcessId;
 
 /// A process and whether the daemon can see it die.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
     pub(crate) start: Option<u64>,
@@ -38,7 +40,7 @@ pub(crate) struct Processes {
 }
 
 /// The process of the terminal through which a person sees a session that another process runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Client {
     /// There is none, or it is not known.
     #[default]

@@ -21,7 +21,7 @@ impl Session {
         }
     }
 
-    fn attention(&self, status: Status, rules: AttentionRules) -> bool {
+    pub(super) fn attention(&self, status: Status, rules: AttentionRules) -> bool {
         let is_scripted = self.scripted.is_some();
         if self.ended.is_some() || (!self.attended && !is_scripted) {
             // A run without a person needs none.

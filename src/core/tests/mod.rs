@@ -34,6 +34,7 @@ fn settings() -> Settings {
         idle_timeout_ms: Some(60 * MINUTE),
         history: 20,
         record_prompts: true,
+        persist: false,
         usage_interval_ms: None,
         attention: AttentionRules {
             background_shell: true,

@@ -8,6 +8,7 @@ use crate::client::Update;
 use crate::client::mirror::Mirror;
 use crate::codec::{self, Incoming, Request};
 use crate::core::feed::Feed;
+use crate::core::notices::Notices;
 use crate::core::numbers::{Numbers, REMOVALS_KEPT};
 use crate::core::testing::STATE_EPOCH;
 use crate::core::{ClientId, Effect, Input};
@@ -44,7 +45,9 @@ impl CoreHarness {
             lost: numbers.lost.clone(),
             floor: numbers.floor,
         };
-        self.core.feed = Feed::restored(Numbers::restored(numbers, next));
+        let numbers = Numbers::restored(numbers, next);
+        self.core.feed = Feed::default();
+        self.core.feed.restore(numbers, Notices::default());
     }
 }
 

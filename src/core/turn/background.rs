@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::MAX_MEMBERS;
 use crate::event::{BackgroundTask, Remaining, Schedule, TaskKind, Timing};
 use crate::protocol::{Resume, ResumeKind};
@@ -14,7 +16,7 @@ use crate::protocol::{Resume, ResumeKind};
 const MAX_ENDED: usize = 32;
 
 /// The facts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Background {
     /// Subagents that began and have not ended.
     subagents: Vec<Box<str>>,

@@ -266,12 +266,7 @@ mod tests {
         let mut turn = Turn::default();
         for (at, event) in events.iter().cloned() {
             turn.handle_timeout(at, TIMING);
-            let hook = HookEvent {
-                event,
-                subagent: None,
-                prompt_id: None,
-                attended: true,
-            };
+            let hook = HookEvent::new(event, None, None, true);
             turn.apply_hook(hook, at, TIMING);
         }
         turn.handle_timeout(at, TIMING);
@@ -436,12 +431,7 @@ mod tests {
     fn a_run_without_a_person_that_is_interrupted_is_not_shown_idle_before_it_ends() {
         let mut turn = Turn::default();
         for (at, event) in [(0, prompted()), (1000, TurnEvent::Interrupted)] {
-            let hook = HookEvent {
-                event,
-                subagent: None,
-                prompt_id: None,
-                attended: false,
-            };
+            let hook = HookEvent::new(event, None, None, false);
             turn.apply_hook(hook, at, TIMING);
         }
         assert_eq!(turn.status().0, Status::Working);

@@ -4,13 +4,15 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Hooks, LastTurn, MAX_MEMBERS, PendingPrompt, Phase, Reminder, Source, Turn};
 use crate::core::evidence::Rule;
 use crate::event::{PromptOrigin, RegistryStatus, Timing, Tool, TurnEvent};
 use crate::protocol::WaitingFor;
 
 /// One event of a hook, with the agent that it is of.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct HookEvent {
     pub(crate) event: TurnEvent,
     /// The subagent that it happened in; `None`: the main agent.
@@ -18,6 +20,29 @@ pub(crate) struct HookEvent {
     pub(crate) prompt_id: Option<Box<str>>,
     /// Whether a person sits there to be asked.
     pub(crate) attended: bool,
+    /// A hash of the prompt that the event brings; the text itself is not kept.
+    prompt_hash: u64,
+}
+
+impl HookEvent {
+    pub(crate) fn new(
+        mut event: TurnEvent,
+        subagent: Option<Box<str>>,
+        prompt_id: Option<Box<str>>,
+        attended: bool,
+    ) -> Self {
+        let mut hasher = DefaultHasher::new();
+        if let TurnEvent::PromptSubmitted { text, .. } = &mut event {
+            text.take().hash(&mut hasher);
+        }
+        Self {
+            event,
+            subagent,
+            prompt_id,
+            attended,
+            prompt_hash: hasher.finish(),
+        }
+    }
 }
 
 impl Turn {
@@ -28,6 +53,7 @@ impl Turn {
             subagent,
             prompt_id,
             attended,
+            prompt_hash,
         } = hook;
         let main = subagent.is_none();
         let subagent = subagent.as_deref();
@@ -41,8 +67,8 @@ impl Turn {
             return rule;
         }
         match event {
-            TurnEvent::PromptSubmitted { text, origin } => {
-                self.prompt_submitted(text.as_deref(), origin, prompt_id, at, timing)
+            TurnEvent::PromptSubmitted { text: _, origin } => {
+                self.prompt_submitted(prompt_hash, origin, prompt_id, at, timing)
             }
             TurnEvent::ToolStarted { tool, asks_for } => {
                 self.mark_active(subagent, prompt_id, at, timing);
@@ -128,7 +154,7 @@ impl Turn {
 
     fn prompt_submitted(
         &mut self,
-        text: Option<&str>,
+        prompt_hash: u64,
         origin: PromptOrigin,
         prompt_id: Option<Box<str>>,
         at: u64,
@@ -145,7 +171,7 @@ impl Turn {
                 self.seen();
                 // A person who types a prompt has no open dialog: a "No" or Esc is not reported.
                 self.pending.clear();
-                let is_repeated = self.is_repeated(text, at, timing);
+                let is_repeated = self.is_repeated(prompt_hash, at, timing);
                 if was_open && !is_repeated {
                     self.phase = Phase::RunningWithQueued;
                     return Rule::PromptQueued;
@@ -194,10 +220,7 @@ impl Turn {
 
     /// True if the same prompt was reported just before: a hook that is registered twice runs twice, and a person does
     /// not type a prompt again as fast.
-    fn is_repeated(&mut self, text: Option<&str>, at: u64, timing: Timing) -> bool {
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        let hash = hasher.finish();
+    fn is_repeated(&mut self, hash: u64, at: u64, timing: Timing) -> bool {
         let before = self.last_prompt.replace((hash, at));
         before.is_some_and(|(other, other_at)| other == hash && at <= other_at + timing.race_ms)
     }

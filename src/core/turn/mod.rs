@@ -14,6 +14,8 @@ pub(crate) mod reorder;
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use self::background::Background;
 use crate::event::{RegistryStatus, Remaining, Tool};
 use crate::protocol::{self, Resume, Status, WaitingFor, one_line};
@@ -25,7 +27,7 @@ pub(crate) use self::hook::HookEvent;
 const MAX_MEMBERS: usize = 64;
 
 /// How a prompt became known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Source {
     /// The agent's hook reported it, with its subject.
     Hook,
@@ -34,7 +36,7 @@ enum Source {
 }
 
 /// A question of an agent to a person; also one that it would ask about a tool call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct PendingPrompt {
     /// The agent's id of it, if it has one.
     id: Option<Box<str>>,
@@ -46,7 +48,7 @@ struct PendingPrompt {
 }
 
 /// Whether a turn runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
     #[default]
     Idle,
@@ -60,7 +62,7 @@ enum Phase {
 }
 
 /// What is known of the turn that ended last.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum LastTurn {
     /// It is not known whether there was one.
     #[default]
@@ -76,14 +78,14 @@ enum LastTurn {
 }
 
 /// The end of a turn that counts once it has lasted for a moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Ending {
     at: u64,
     remaining: Option<Box<Remaining>>,
 }
 
 /// What a reminder of a dialog is about.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Reminder {
     /// A dialog that no hook has reported.
     #[default]
@@ -93,7 +95,7 @@ enum Reminder {
 }
 
 /// Whether hooks report the turns of this session.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Hooks {
     /// None has reported anything.
     #[default]
@@ -104,7 +106,7 @@ enum Hooks {
 }
 
 /// What is known of the turn.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Turn {
     phase: Phase,
     /// The prompt of the turn that runs, or ran last.

@@ -9,6 +9,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::{HookEvent, Turn};
 use crate::core::evidence::Rule;
 use crate::event::{RegistryStatus, Timing};
@@ -21,7 +23,7 @@ const WINDOW_MS: u64 = 1200;
 const CAPACITY: usize = 32;
 
 /// What moves a turn on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Step {
     /// A conversation began or ended: the turn is over.
     Reset(Rule),
@@ -57,7 +59,7 @@ impl Step {
 pub(crate) struct TooLate;
 
 /// A turn and its latest steps.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct ReorderBuffer {
     /// The turn before `recent`.
     base: Turn,
@@ -65,6 +67,8 @@ pub(crate) struct ReorderBuffer {
     base_at: u64,
     /// By stamp; those of the same stamp as they came.
     recent: VecDeque<(u64, Step)>,
+    /// Follows from the two.
+    #[serde(skip)]
     now: Turn,
 }
 
@@ -95,22 +99,34 @@ impl ReorderBuffer {
             return Err(TooLate);
         }
         let place = self.recent.partition_point(|(other, _)| *other <= at);
-        let mut rule = None;
+        let rule;
         if place == self.recent.len() {
             rule = step.clone().apply(&mut self.now, at, timing);
             self.recent.push_back((at, step));
         } else {
             self.recent.insert(place, (at, step));
-            self.now = self.base.clone();
-            for (index, (at, step)) in self.recent.iter().enumerate() {
-                let done = step.clone().apply(&mut self.now, *at, timing);
-                if index == place {
-                    rule = done;
-                }
-            }
+            rule = self.replay(Some(place), timing);
         }
         self.compact(timing);
         Ok(rule)
+    }
+
+    /// Completes a buffer that was saved.
+    pub(crate) fn restore(&mut self, timing: Timing) {
+        self.replay(None, timing);
+    }
+
+    /// Applies the steps again, and returns the rule that applied at this place.
+    fn replay(&mut self, place: Option<usize>, timing: Timing) -> Option<Rule> {
+        let mut rule = None;
+        self.now = self.base.clone();
+        for (index, (at, step)) in self.recent.iter().enumerate() {
+            let done = step.clone().apply(&mut self.now, *at, timing);
+            if Some(index) == place {
+                rule = done;
+            }
+        }
+        rule
     }
 
     /// When, by the stamps, something follows from silence, in ms since the epoch.
@@ -173,12 +189,7 @@ mod tests {
     };
 
     fn hook(event: TurnEvent, subagent: Option<&str>) -> Step {
-        Step::Hook(HookEvent {
-            event,
-            subagent: subagent.map(Into::into),
-            prompt_id: None,
-            attended: true,
-        })
+        Step::Hook(HookEvent::new(event, subagent.map(Into::into), None, true))
     }
 
     fn bash() -> Tool {

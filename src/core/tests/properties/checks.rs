@@ -36,8 +36,14 @@ impl Driver {
         let live = after
             .values()
             .any(|was| !was.closed && was.watched.is_some());
+        let core = &self.core.core;
+        let rules = core.settings.attention;
+        let needing = core
+            .sessions
+            .iter()
+            .any(|session| session.record(rules).attention);
         self.idle_since = match self.idle_since {
-            _ if dashboards || live || !self.refreshing.is_empty() => None,
+            _ if dashboards || live || needing || !self.refreshing.is_empty() => None,
             None => Some(now),
             since => since,
         };

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::restart::End;
 use crate::agents::{self, LimitWindow};
 use crate::codec::Request;
 use crate::core::lifecycle::STALE_AFTER_MS;
@@ -62,6 +63,10 @@ pub(super) enum Op {
     /// The event loop has read the configuration, on request or by a signal.
     Reloaded(Result<Settings, ()>),
     Drained,
+    /// A new file takes the place of the one that has grown.
+    ReplaceFile,
+    /// The daemon ends, and the next one begins.
+    Restart(End),
     Terminated,
     Notice(usize),
 }
@@ -445,6 +450,7 @@ fn new_settings() -> impl Strategy<Value = Settings> {
                     idle_timeout_ms,
                     history,
                     record_prompts,
+                    persist: true,
                     usage_interval_ms,
                     attention: AttentionRules {
                         background_shell,
@@ -481,6 +487,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => prop::result::maybe_err(new_settings(), Just(())).prop_map(Op::Reloaded),
         4 => Just(Op::Drained),
         2 => (0..9_usize).prop_map(Op::Notice),
+        1 => Just(Op::ReplaceFile),
+        3 => select(&[End::Killed, End::InOrder]).prop_map(Op::Restart),
     ]
 }
 

@@ -4,6 +4,7 @@
 mod checks;
 mod effects;
 mod inputs;
+mod restart;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -70,6 +71,8 @@ struct Driver {
     /// Since when nothing keeps the daemon running, in milliseconds of uptime; `None` while something does.
     idle_since: Option<u64>,
     touched_unwatched: u64,
+    /// The lines that were saved.
+    file: Vec<u8>,
 }
 
 /// What one input's effects are checked against, and what they have done so far.
@@ -146,10 +149,11 @@ impl Driver {
         let core = CoreHarness::with(Settings {
             usage_interval_ms: Some(3 * MINUTE),
             quiet_after_ms: Some(10 * MINUTE),
+            persist: true,
             ..super::settings()
         });
         let history = super::settings().history;
-        Self {
+        let mut driver = Self {
             core,
             clients: BTreeMap::new(),
             absent: Vec::new(),
@@ -166,7 +170,10 @@ impl Driver {
             history,
             idle_since: Some(0),
             touched_unwatched: 0,
-        }
+            file: Vec::new(),
+        };
+        driver.replace_file();
+        driver
     }
 
     fn client(&self, place: usize) -> Option<u64> {
@@ -257,6 +264,8 @@ impl Driver {
                     self.step(Input::Drained, &[]);
                 }
             }
+            Op::ReplaceFile => self.replace_file(),
+            Op::Restart(end) => self.restart(end),
             Op::Terminated => self.step(Input::Terminated, &[]),
             Op::Notice(number) => {
                 let input = Input::Notice {
@@ -397,6 +406,7 @@ impl Driver {
             assert!(!self.exited, "{effect:?} after the exit");
             self.apply(effect, &mut turn);
         }
+        self.save();
         assert_eq!(
             turn.answered, replies,
             "one answer for each request with an id"
