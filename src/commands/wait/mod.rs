@@ -186,7 +186,11 @@ fn watch(wait: &mut Wait, exits: &mut Exits) -> io::Result<()> {
         )?;
     }
     if unseen > NAMED {
-        writeln!(io::stderr(), "the same holds for {} more sessions", unseen - NAMED)?;
+        writeln!(
+            io::stderr(),
+            "the same holds for {} more sessions",
+            unseen - NAMED
+        )?;
     }
     exits.start();
     Ok(())

@@ -216,6 +216,7 @@ impl Session {
         attended: bool,
         prompts: bool,
     ) -> Result<Rule, TooLate> {
+        let mut title = None;
         let step = match event.kind {
             EventKind::SessionStarted => Step::Reset(Rule::SessionStarted),
             EventKind::SessionEnded {
@@ -242,7 +243,7 @@ impl Session {
             EventKind::Noted => return Ok(Rule::Noted),
             EventKind::Unknown => return Ok(Rule::Unknown),
             EventKind::Turn(turn) => {
-                self.set_title_from_prompt(&turn, prompts);
+                title = self.title_from_prompt(&turn).filter(|_| prompts);
                 Step::Hook(HookEvent::new(
                     turn,
                     event.subagent,
@@ -251,21 +252,21 @@ impl Session {
                 ))
             }
         };
-        Ok(self
-            .turns
-            .insert(at, step, self.timing)?
-            .unwrap_or(Rule::Noted))
+        let rule = self.turns.insert(at, step, self.timing)?;
+        // Only now: an event that comes too late changes nothing.
+        if title.is_some() {
+            self.description.title = title;
+        }
+        Ok(rule.unwrap_or(Rule::Noted))
     }
 
     /// The first prompt is what a session is about, where nothing better is known.
-    fn set_title_from_prompt(&mut self, turn: &TurnEvent, prompts: bool) {
-        if let TurnEvent::PromptSubmitted {
-            text: Some(text), ..
-        } = turn
-            && prompts
-            && self.description.title.is_none()
-        {
-            self.description.title = Some(Title::Agent(text.clone()));
+    fn title_from_prompt(&self, turn: &TurnEvent) -> Option<Title> {
+        match turn {
+            TurnEvent::PromptSubmitted { text, .. } if self.description.title.is_none() => {
+                text.clone().map(Title::Agent)
+            }
+            _ => None,
         }
     }
 }

@@ -106,6 +106,37 @@ fn a_late_event_never_undoes_a_newer_one() {
     assert_eq!(core.shown(KEY), "working");
 }
 
+/// What changes a session is published; what comes too late to change anything changes nothing.
+#[test]
+fn a_prompt_that_comes_too_late_is_not_the_title() {
+    let mut core = CoreHarness::new();
+    core.ask("subscribe", &json!({}));
+    let now = core.wait(60_000).now.unix_ms;
+    let tool_end = event(
+        "PostToolUse",
+        &json!({"prompt_id": "p1", "tool_name": "Bash"}),
+    );
+    for (age, payload) in [
+        (5000, start("startup")),
+        (3000, tool("p1", "a")),
+        (0, tool_end),
+    ] {
+        assert!(!core.hook_at(now - age, true, &payload).is_empty());
+    }
+    assert!(
+        core.hook_at(now - 4000, true, &prompt("p1", "late"))
+            .is_empty()
+    );
+    assert_eq!(core.get(KEY).title, None);
+    // One that is only overtaken is.
+    assert!(
+        !core
+            .hook_at(now - 1000, true, &prompt("p1", "overtaken"))
+            .is_empty()
+    );
+    assert_eq!(core.get(KEY).title.as_deref(), Some("overtaken"));
+}
+
 #[test]
 fn a_stamp_in_the_future_counts_as_now() {
     let mut core = CoreHarness::new();
