@@ -12,7 +12,7 @@ use crate::protocol::{SessionResult, SetParams, Status, WaitingFor};
 /// The options of `report`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// A key, a session id, or a prefix of at least 8 characters; any other name creates a session with that key
+    /// A key, a session id, or 8 or more characters of an open agent's; any other name creates a session with that key
     session: String,
     /// The session's status
     #[arg(value_parser = one_of(&STATUSES, Status::as_str))]

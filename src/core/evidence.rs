@@ -358,7 +358,7 @@ impl Rule {
                 "the registry still says busy, so no dialog has opened and the question was answered without a person"
             }
             Self::Exited => {
-                "the process has exited after its registry entry was removed, or its only turn was over"
+                "the process has exited after its registry entry was removed, or its only turn was over, or it was a script's"
             }
             Self::ClientExited => {
                 "the terminal is gone and the turn runs on; the session ends with it"

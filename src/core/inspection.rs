@@ -12,6 +12,7 @@ use super::sessions::Found;
 use super::{Core, Effect, Input, Now};
 use crate::codec::Request;
 use crate::os::process::ProcessId;
+use crate::protocol::{SetParams, Status};
 
 /// The least time between two looks that no client has asked for: below what a person notices, and far above what a look
 /// takes (15 µs for each process on Linux).
@@ -103,6 +104,19 @@ impl Core {
             | Request::DaemonStop(_)
             | Request::DaemonReload => Vec::new(),
         }
+    }
+
+    /// The processes that the shell must look at before the core handles this `session.set`: if it opens a closed session
+    /// again, those of its processes that still run are watched again.
+    #[must_use]
+    pub(crate) fn processes_of_closed(&self, params: &SetParams) -> Vec<ProcessId> {
+        let session = match self.sessions.find_to_set(&params.session) {
+            Found::One(key) => self.sessions.get(&key),
+            Found::None | Found::Many(_) => None,
+        };
+        let session = session.filter(|_| params.status != Status::Closed);
+        let processes = session.into_iter().flat_map(Session::former_processes);
+        processes.collect()
     }
 
     /// Has the shell look at the processes, if a client is subscribed and the last look is long enough ago.

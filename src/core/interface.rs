@@ -106,6 +106,8 @@ pub(crate) enum Input {
         params: Box<SetParams>,
         /// The process of `params.pid`; `None` where there is none of that pid.
         process: Option<ProcessId>,
+        /// Of [`Core::processes_of_closed`](super::Core::processes_of_closed), those that run.
+        running: Vec<ProcessId>,
     },
     /// A client sent `daemon.status`.
     StatusAsked {

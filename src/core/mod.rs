@@ -23,6 +23,7 @@ mod inspection;
 mod interface;
 mod lifecycle;
 mod limits;
+mod names;
 mod notices;
 mod numbers;
 mod registry;
@@ -165,7 +166,8 @@ impl Core {
                 id,
                 params,
                 process,
-            } => self.set(client, id, &params, process, now),
+                running,
+            } => self.set(client, id, &params, (process, &running), now),
             Input::StatusAsked {
                 client,
                 id,

@@ -247,7 +247,7 @@ impl Core {
         client: ClientId,
         id: Option<Id>,
         params: &SetParams,
-        process: Option<ProcessId>,
+        (process, running): (Option<ProcessId>, &[ProcessId]),
         now: Now,
     ) {
         if let (Some(pid), None) = (params.pid, process) {
@@ -280,7 +280,7 @@ impl Core {
         };
         let at = now.unix_ms;
         self.upsert(&key, now, at, make, |session| {
-            session.set(params, process, at);
+            session.set(params, process, running, at);
             true
         });
         self.reply_session(client, id, &key);

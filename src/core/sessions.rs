@@ -1,13 +1,14 @@
-//! The sessions: one plain map, found by key, by the agent's id or by a unique prefix, and bounded.
+//! The sessions: one map, found by key, by the agent's id or by a unique prefix, and bounded.
 //!
 //! Owns the map, the counts that follow from it, and which sessions have changed since the last publication. A change
 //! is noted in one place, [`Sessions::upsert`]. Knows nothing of requests, clients or the daemon's end. Called by
 //! [`super::Core`] only.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::feed::Feed;
+use super::names::Names;
 use super::session::Session;
 use super::timers::Timers;
 use super::{AttentionRules, Effect, Now, Settings};
@@ -64,6 +65,8 @@ pub(crate) enum Change {
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     by_key: HashMap<Box<str>, Session>,
+    /// Of the agents' sessions; a script's has no name but its key.
+    names: Names,
     /// Sessions that are not closed and whose process is watched.
     watched: usize,
     closed: usize,
@@ -141,6 +144,7 @@ impl Sessions {
             return Touched::Nothing;
         };
         self.uncount(&session);
+        self.names.replace(key, session.names(), std::iter::empty());
         timers.set_session(key, session.timeout_ms(), None);
         for process in session.watches().into_iter().flatten() {
             self.end_watch(process, feed);
@@ -263,15 +267,21 @@ impl Sessions {
         make: impl FnOnce() -> Option<Session>,
         change: impl FnOnce(&mut Session) -> T,
     ) -> Option<T> {
+        let mut names = Vec::new();
         if !self.by_key.contains_key(key) {
             self.by_key.insert(key.into(), make()?);
         } else if let Some(session) = self.by_key.get(key) {
             self.watched -= usize::from(session.watched_while_open().is_some());
             self.closed -= usize::from(session.is_closed());
             self.needing -= usize::from(session.needs_person());
+            names.extend(session.names().map(Box::<str>::from));
         }
         let session = self.by_key.get_mut(key)?;
         let result = change(session);
+        let before = names.iter().map(|name| &**name);
+        if !session.names().eq(before.clone()) {
+            self.names.replace(key, before, session.names());
+        }
         self.watched += usize::from(session.watched_while_open().is_some());
         self.closed += usize::from(session.is_closed());
         self.needing += usize::from(session.needs_person());
@@ -287,51 +297,55 @@ impl Sessions {
     /// What `name` stands for: a key, an id that a session has, one that it had, or a prefix of a key or id, in this
     /// order. Open sessions go before closed ones.
     pub(crate) fn find(&self, name: &str) -> Found {
-        self.find_or(name, |session| session.has_prefix(name))
+        match self.find_whole(name) {
+            Found::None => pick(self.iter().filter(|session| session.has_prefix(name))),
+            found => found,
+        }
     }
 
     /// The same for `session.set`, which takes an unknown name for a new session's: so a prefix has to be long, and
-    /// stands for an agent's session only, not for that of a script whose name begins with another script's.
+    /// stands only for an open session of an agent, and for one that it cannot but mean. A script may have the name of
+    /// an agent, and a name that begins with another script's.
     pub(crate) fn find_to_set(&self, name: &str) -> Found {
-        let long = name.chars().count() >= SET_PREFIX;
-        self.find_or(name, |session| {
-            long && session.is_agents() && session.has_prefix(name)
-        })
-    }
-
-    fn find_or(&self, name: &str, has_prefix: impl Fn(&Session) -> bool) -> Found {
-        if let Some(session) = self.by_key.get(name) {
-            return Found::One(session.key().into());
-        }
-        let mut found = self.pick(|session| session.has_id(name));
-        if found == Found::None {
-            found = self.pick(|session| session.had_id(name));
-        }
-        if found == Found::None {
-            found = self.pick(has_prefix);
-        }
-        found
-    }
-
-    fn pick(&self, matches: impl Fn(&Session) -> bool) -> Found {
-        let (mut open, mut all) = (Vec::new(), Vec::new());
-        for session in self.by_key.values().filter(|session| matches(session)) {
-            all.push(session);
-            if !session.is_closed() {
-                open.push(session);
+        match self.find_whole(name) {
+            Found::None if name.chars().count() >= SET_PREFIX => {
+                let named: BTreeSet<_> = self.names.keys_of_prefix(name).collect();
+                let sessions = named.into_iter().filter_map(|key| self.by_key.get(key));
+                let is_meant =
+                    |session: &&Session| !session.is_closed() && session.has_own_prefix(name);
+                pick(sessions.filter(is_meant))
             }
+            found => found,
         }
-        match (&*open, &*all) {
-            ([one], _) | ([], [one]) => Found::One(one.key().into()),
-            ([], []) => Found::None,
-            ([], many) | (many, _) => Found::Many(many.len()),
+    }
+
+    /// What a whole name stands for.
+    fn find_whole(&self, name: &str) -> Found {
+        if self.by_key.contains_key(name) {
+            return Found::One(name.into());
         }
+        match pick(self.named(name).filter(|session| session.has_id(name))) {
+            Found::None => pick(self.named(name).filter(|session| session.had_id(name))),
+            found => found,
+        }
+    }
+
+    /// The agents' sessions of this whole name.
+    fn named(&self, name: &str) -> impl Iterator<Item = &Session> {
+        let keys = self.names.keys_of(name);
+        keys.filter_map(|key| self.by_key.get(key))
+    }
+
+    /// The index of names.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     /// The key of the session of this agent and id that began last.
     pub(crate) fn last_of(&self, agent: &str, id: &str) -> Option<Box<str>> {
         let of = self
-            .iter()
+            .named(id)
             .filter(|session| session.agent() == agent && session.has_id(id));
         of.max_by_key(|session| (session.started_at(), session.key()))
             .map(|session| session.key().into())
@@ -404,5 +418,21 @@ impl Sessions {
             } += 1;
         }
         counts
+    }
+}
+
+/// Of sessions with the same name or prefix, the only one: the only open one, if there is one.
+fn pick<'a>(sessions: impl Iterator<Item = &'a Session>) -> Found {
+    let (mut open, mut all) = (Vec::new(), Vec::new());
+    for session in sessions {
+        all.push(session);
+        if !session.is_closed() {
+            open.push(session);
+        }
+    }
+    match (&*open, &*all) {
+        ([one], _) | ([], [one]) => Found::One(one.key().into()),
+        ([], []) => Found::None,
+        ([], many) | (many, _) => Found::Many(many.len()),
     }
 }

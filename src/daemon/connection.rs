@@ -214,6 +214,8 @@ fn input(client: ClientId, socket: &UnixStream, decoded: Decoded<'_>) -> Input {
                 id,
                 params,
                 process: process.map(|process| process.id),
+                // The loop adds them: only the core knows which.
+                running: Vec::new(),
             }
         }
         Message::Status => Input::StatusAsked {

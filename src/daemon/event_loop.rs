@@ -290,12 +290,21 @@ impl EventLoop {
         });
     }
 
-    fn handle(&mut self, input: Input) -> ControlFlow {
-        if let Input::Request { request, .. } = &input {
-            let processes = self.core.processes_of(request);
-            if !processes.is_empty() {
-                self.inspect(&processes);
+    fn handle(&mut self, mut input: Input) -> ControlFlow {
+        match &mut input {
+            Input::Request { request, .. } => {
+                let processes = self.core.processes_of(request);
+                if !processes.is_empty() {
+                    self.inspect(&processes);
+                }
             }
+            Input::Set {
+                params, running, ..
+            } => {
+                *running = self.core.processes_of_closed(params);
+                running.retain(|process| running_process(*process).is_some());
+            }
+            _ => {}
         }
         self.take(input)
     }
@@ -303,9 +312,8 @@ impl EventLoop {
     /// Looks whether the processes are stopped. One that is gone is left out: its exit is reported otherwise.
     fn inspect(&mut self, processes: &[process::ProcessId]) {
         let seen = processes.iter().filter_map(|process| {
-            let found = process::inspect(process.pid).ok()?;
-            let runs = found.id == *process && !found.zombie;
-            runs.then_some((*process, found.stopped))
+            let found = running_process(*process)?;
+            Some((*process, found.stopped))
         });
         let seen = seen.collect();
         self.take(Input::ProcessesSeen(seen));
@@ -524,4 +532,10 @@ fn now() -> Now {
         unix_ms: clock::unix_ms(),
         uptime_ms: u64::try_from(clock::boottime().as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+/// The process as it is now; `None` if it has ended.
+fn running_process(process: process::ProcessId) -> Option<process::ProcessInfo> {
+    let found = process::inspect(process.pid).ok()?;
+    (found.id == process && !found.zombie).then_some(found)
 }

@@ -49,8 +49,8 @@ pub struct ReportParams<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetParams {
     /// A key, a session id (also a former one), or a unique prefix of either of at least
-    /// [`SET_PREFIX`](super::SET_PREFIX) characters, which matches only sessions that an agent
-    /// has reported; a name that is none of these creates a session of that key.
+    /// [`SET_PREFIX`](super::SET_PREFIX) characters, which matches only open sessions that an agent has reported, and of
+    /// a key is longer than the agent's name and the hyphen; a name that is none of these creates a session of that key.
     pub session: String,
     /// Which agent; a new session without one is of agent `script`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -273,7 +273,7 @@ pub enum EndReason<'a> {
     /// `crashed`: its process exited, and its agent reported no end.
     Crashed,
     /// `exited`: its process exited after its registry entry was removed, or, without a person, once its turn was over;
-    /// its agent reported no end.
+    /// its agent reported no end. Or only scripts have reported it.
     Exited,
     /// `stale`: no report for a day, and no process to watch.
     Stale,

@@ -189,11 +189,14 @@ impl Driver {
                 let process = params
                     .pid
                     .filter(|pid| !self.exited_processes.contains(pid));
+                let mut running = self.core.processes_of_closed(&params);
+                running.retain(|process| !self.exited_processes.contains(&process.pid));
                 Input::Set {
                     client,
                     id,
                     process: process.map(process_id),
                     params,
+                    running,
                 }
             }
             Message::Status => Input::StatusAsked {

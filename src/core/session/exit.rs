@@ -12,8 +12,8 @@ impl Session {
         if self.watches()[0] != Some(process) {
             return self.client_exited(at);
         }
-        // A run without a person ends so, once its turn is over, if its agent reports no end.
-        let is_done = !self.attended && !self.turns.now().runs();
+        // A run without a person ends so, once its turn is over, if its agent reports no end; a script always does.
+        let is_done = !self.is_agents() || (!self.attended && !self.turns.now().runs());
         let (reason, rule) = if self.registry_removed || is_done {
             (EndReason::Exited, Rule::Exited)
         } else {

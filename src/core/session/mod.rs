@@ -322,8 +322,38 @@ impl Session {
 
     /// True if its key or id begins with `prefix`.
     pub(crate) fn has_prefix(&self, prefix: &str) -> bool {
+        self.key().starts_with(prefix) || self.has_id_prefix(prefix)
+    }
+
+    /// True if `prefix` cannot but mean this session of an agent: its id begins with it, or its key does and the prefix
+    /// goes beyond the agent's name and the hyphen, with which all the keys of that agent begin.
+    pub(crate) fn has_own_prefix(&self, prefix: &str) -> bool {
+        let own = self.key().strip_prefix(self.agent());
+        let own = own
+            .and_then(|own| own.strip_prefix('-'))
+            .unwrap_or_default();
+        let shared = self.key().len() - own.len();
+        self.has_id_prefix(prefix) || (prefix.len() > shared && self.key().starts_with(prefix))
+    }
+
+    fn has_id_prefix(&self, prefix: &str) -> bool {
         let id = self.identity.id.as_deref();
-        self.key().starts_with(prefix) || id.is_some_and(|id| id.starts_with(prefix))
+        id.is_some_and(|id| id.starts_with(prefix))
+    }
+
+    /// The names by which an agent's session is found: its key, its id and its former ids. Of a script's, none.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let Identity {
+            key,
+            id,
+            previous_ids,
+            ..
+        } = &self.identity;
+        let key = Some(key).filter(|_| self.is_agents());
+        key.into_iter()
+            .chain(id)
+            .chain(previous_ids)
+            .map(|name| &**name)
     }
 
     /// The name of the account that it draws on.

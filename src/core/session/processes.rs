@@ -62,12 +62,33 @@ impl Session {
         if self.ended.is_some() {
             return [None, None];
         }
+        self.watchable()
+    }
+
+    /// While it is closed, the processes that it had, as far as their exits can be seen: no exit is watched meanwhile, so
+    /// they may be gone.
+    pub(crate) fn former_processes(&self) -> impl Iterator<Item = ProcessId> {
+        let former = self.watchable().into_iter().flatten();
+        former.filter(|_| self.ended.is_some())
+    }
+
+    fn watchable(&self) -> [Option<ProcessId>; 2] {
         let watched = |process: Process| process.watched;
         let client = match self.client {
             Client::Attached(client) => Some(client),
             Client::Unknown | Client::Gone => None,
         };
         [self.process.and_then(watched), client.and_then(watched)]
+    }
+
+    /// Of its processes, `client` among them, keeps those that are known to run.
+    pub(super) fn keep_processes(&mut self, client: Client, running: &[ProcessId]) {
+        let runs = |process: &Process| process.watched.is_some_and(|it| running.contains(&it));
+        self.process = self.process.filter(runs);
+        self.client = match client {
+            Client::Attached(client) if runs(&client) => Client::Attached(client),
+            Client::Attached(_) | Client::Unknown | Client::Gone => Client::Unknown,
+        };
     }
 
     /// The process that a person deals with: the client's, where another one runs the conversation.

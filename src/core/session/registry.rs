@@ -44,6 +44,8 @@ impl Session {
             // An entry never reopens a session closed by its agent or by process exit: it was written before.
             Some(ended) if ended.by == EndedBy::Agent || ended.by == EndedBy::Exit => return false,
             Some(ended) if entry.status_at < ended.at => return false,
+            // Nor does the entry of a process that is known to be gone.
+            Some(_) if process.watched.is_some() && !update.alive => return false,
             Some(_) | None => self.reopen(),
         }
         if id_is_new {

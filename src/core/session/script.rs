@@ -4,11 +4,19 @@ use std::borrow::Cow;
 
 use super::{Ended, EndedBy, Process, Processes, Scripted, Session, Title, replace};
 use crate::core::evidence::{Observation, Rule};
+use crate::os::process::ProcessId;
 use crate::protocol::{self, EndReason, EvidenceKind, SetParams, Status, WaitingFor, one_line};
 
 impl Session {
-    /// Applies a `session.set`. The caller has checked that the status is one of the five.
-    pub(crate) fn set(&mut self, params: &SetParams, process: Option<Process>, at: u64) {
+    /// Applies a `session.set`. The caller has checked that the status is one of the five. `process` is the one that it
+    /// names; `running` are those of [`Self::former_processes`] that still run.
+    pub(crate) fn set(
+        &mut self,
+        params: &SetParams,
+        process: Option<Process>,
+        running: &[ProcessId],
+        at: u64,
+    ) {
         let cut = |text: &Option<String>| -> Option<Box<str>> {
             text.as_deref()
                 .filter(|text| !text.is_empty())
@@ -27,11 +35,12 @@ impl Session {
             self.description.start_cwd = cwd.map(Into::into);
         }
         replace(&mut self.description.cwd, cwd.map(Into::into));
-        self.set_processes(Processes {
+        let named = Processes {
             process,
             client: None,
-        });
+        };
         if params.status == Status::Closed {
+            self.set_processes(named);
             self.ended = Some(Ended {
                 at,
                 reason: EndReason::Reported,
@@ -40,11 +49,13 @@ impl Session {
             self.log_evidence(at, EvidenceKind::Report, what, Rule::Reported);
             return;
         }
-        let ended = self.ended.take();
-        if ended.is_some_and(|ended| ended.by == EndedBy::Exit) {
+        if self.is_closed() {
+            let client = self.client;
+            self.reopen();
             // A process that is gone cannot end the session a second time.
-            self.process = process;
+            self.keep_processes(client, running);
         }
+        self.set_processes(named);
         self.evidence.process = None;
         let waiting_for = (params.status == Status::Waiting)
             .then(|| params.waiting_for.unwrap_or(WaitingFor::Dialog));

@@ -2,9 +2,11 @@
 
 mod fusion;
 mod idle;
+mod names;
 mod properties;
 mod quiet;
 mod registry;
+mod reopened;
 mod rules;
 mod sessions;
 mod since;
@@ -91,6 +93,7 @@ impl CoreHarness {
                 id,
                 params,
                 process: None,
+                running: Vec::new(),
             },
             Message::Status => Input::StatusAsked {
                 client,

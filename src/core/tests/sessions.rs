@@ -3,10 +3,9 @@
 use serde_json::{Value, json};
 
 use super::super::session::Session;
-use super::{CLAUDE, CoreHarness, Effect, Input, KEY, MINUTE, NAMESPACE, names};
+use super::{CLAUDE, CoreHarness, Input, KEY, MINUTE, NAMESPACE, names};
 use crate::core::lifecycle::STALE_AFTER_MS;
 use crate::core::sessions::MAX_CLOSED;
-use crate::os::process::ProcessId;
 use crate::protocol::{EndReason, Status};
 
 fn event(name: &str) -> Value {
@@ -196,70 +195,6 @@ fn a_process_of_another_namespace_is_not_watched_and_not_mixed_up() {
     core.take(Input::ProcessExited(CLAUDE));
     assert_eq!(core.status(KEY), Status::Closed);
     assert_eq!(core.status(&format!("{KEY}-5")), Status::Idle);
-}
-
-/// The process of a script's last run has no bearing on its next run.
-#[test]
-fn a_session_set_again_after_its_process_ended_is_not_closed_by_it() {
-    let mut core = CoreHarness::new();
-    let process = ProcessId { pid: 40, start: 4 };
-    let params = json!({"session": "job", "status": "working", "pid": 40});
-    let effects = core.take(Input::Set {
-        client: super::ClientId(1),
-        id: None,
-        params: Box::new(serde_json::from_value(params).unwrap()),
-        process: Some(process),
-    });
-    assert!(
-        matches!(effects[..], [Effect::Watch(watched)] if watched == process),
-        "{effects:?}"
-    );
-    core.wait(10).take(Input::ProcessExited(process));
-    assert_eq!(core.get("job").pid, Some(40));
-    core.wait(10).ask("session.set", &set("job", "working"));
-    assert_eq!(core.get("job").pid, None);
-    assert_eq!(core.core.sessions.watched(), 0);
-}
-
-#[test]
-fn a_name_is_a_key_an_id_or_a_prefix_in_this_order() {
-    let mut core = CoreHarness::new();
-    core.hook(&event("SessionStart"));
-    for session in ["one-two", "one", "deploy-production-eu"] {
-        core.wait(10).ask("session.set", &set(session, "working"));
-    }
-    let key = |answer: Value| answer["session"]["key"].as_str().map(str::to_owned);
-    let mut get = |name: &str| key(core.ask("session.get", &json!({"session": name})));
-    // `one` is the agent's id, which `session.set` found.
-    assert_eq!(get("one").as_deref(), Some(KEY));
-    assert_eq!(get("one-").as_deref(), Some("one-two"));
-    assert_eq!(get("dep").as_deref(), Some("deploy-production-eu"));
-    assert_eq!(get("claude-code-8").as_deref(), Some(KEY));
-    let error = core.ask("session.get", &json!({"session": "o"}));
-    assert_eq!(error["code"], -32002);
-    assert!(
-        error["message"].as_str().unwrap().contains("2 sessions"),
-        "{error}"
-    );
-}
-
-/// A script's name that happens to begin another's is a name of its own; an agent's session is corrected by a prefix.
-#[test]
-fn a_script_does_not_take_over_another_scripts_session() {
-    let mut core = CoreHarness::new();
-    core.hook(&event("SessionStart"));
-    core.wait(10)
-        .ask("session.set", &set("deploy-production-eu", "working"));
-    core.wait(10)
-        .ask("session.set", &set("deploy-production", "idle"));
-    assert_eq!(core.status("deploy-production-eu"), Status::Working);
-    assert_eq!(core.status("deploy-production"), Status::Idle);
-    core.wait(10)
-        .ask("session.set", &set("claude-code-855", "error"));
-    assert_eq!(core.status(KEY), Status::Error);
-    // Too short to be meant as a prefix.
-    core.wait(10).ask("session.set", &set("claude", "working"));
-    assert_eq!(core.status("claude"), Status::Working);
 }
 
 #[test]

@@ -105,6 +105,7 @@ fn a_change_of_the_same_turn_is_in_the_answer() {
         id: None,
         params,
         process: None,
+        running: Vec::new(),
     };
     drop(core.core.handle(set, now));
     let subscribe = Input::Request {

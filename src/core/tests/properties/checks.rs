@@ -6,6 +6,7 @@ use super::{Before, Driver};
 use crate::client::Update;
 use crate::client::mirror::Mirror;
 use crate::core::lifecycle::STALE_AFTER_MS;
+use crate::core::names::Names;
 use crate::core::sessions::MAX_CLOSED;
 use crate::protocol::{Snapshot, Status, StatusResult};
 
@@ -55,7 +56,37 @@ impl Driver {
         Some(from + self.core.core.settings.idle_timeout_ms?)
     }
 
+    /// No session's record changes without a notification, whether or not a client is subscribed.
+    fn check_published(&mut self) {
+        let core = &self.core.core;
+        let published = core.sessions.iter().map(|session| {
+            let record = session.record(core.settings.attention);
+            let record = serde_json::to_value(record).unwrap();
+            (session.key().into(), (session.changed_seq, record))
+        });
+        let published: HashMap<_, _> = published.collect();
+        for (key, (seq, record)) in &published {
+            assert!(*seq > 0, "{key} was never published");
+            if let Some((_, former)) = self.published.get(key).filter(|(of, _)| of == seq) {
+                assert_eq!(record, former, "{key} has changed without a notification");
+            }
+        }
+        self.published = published;
+    }
+
+    /// The index of names has each name of each session, and no other.
+    fn check_names(&self) {
+        let sessions = &self.core.core.sessions;
+        let named = sessions.iter().flat_map(|session| {
+            let names = session.names();
+            names.map(|name| (name.into(), session.key().into()))
+        });
+        assert_eq!(*sessions.names(), Names::of(named));
+    }
+
     pub(super) fn check(&mut self) {
+        self.check_published();
+        self.check_names();
         let core = &self.core.core;
         let snapshot = self.snapshot(None);
         let mut fresh = Mirror::default();

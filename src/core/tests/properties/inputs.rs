@@ -21,7 +21,7 @@ use crate::limits::{Account, FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::process::ProcessId;
 use crate::protocol::{
     ErrorCode, HelloParams, ListParams, SessionParams, SetParams, Status, StopParams,
-    SubscribeParams, WaitingFor,
+    SubscribeParams, Terminal, WaitingFor,
 };
 
 /// The processes that agents and scripts run in.
@@ -239,7 +239,7 @@ fn registry_update() -> impl Strategy<Value = RegistryUpdate> {
                 namespace: None,
             }),
             alive,
-            tty: None,
+            tty: alive.then(|| "/dev/pts/1".into()),
             account,
             entry,
         })
@@ -259,6 +259,7 @@ fn stamp() -> impl Strategy<Value = i64> {
     prop_oneof![
         5 => Just(0_i64),
         3 => -1000..1000_i64,
+        1 => -5000..-1000_i64,
         1 => Just(1_000_000_000),
     ]
 }
@@ -273,23 +274,31 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
         name(&["id-one", "id-two", "id-three"]),
         name(&["s1", "s2"]),
         name(&["p1", "p2"]),
-        name(&["a title"]),
+        prop::option::weighted(0.2, Just("a title".into())),
         prop_oneof![4 => Just(Vec::new()), 1 => limits()],
+        (
+            name(&["/src", "/else"]),
+            name(&["plan"]),
+            name(&["opus", "haiku"]),
+            prop::option::of(select(&[1_u8, 50])),
+            name(&["which?"]),
+            prop::option::weighted(0.2, any::<bool>()),
+        ),
     )
         .prop_map(
-            |(kind, session_id, subagent, prompt_id, title, limits)| AgentEvent {
+            |(kind, session_id, subagent, prompt_id, title, limits, present)| AgentEvent {
                 name: "Event".into(),
                 session_id,
-                cwd: Some("/src".into()),
-                permission_mode: None,
-                model: None,
+                cwd: present.0,
+                permission_mode: present.1,
+                model: present.2,
                 title,
                 subagent,
                 prompt_id,
-                context_percent: None,
-                cost_usd: None,
-                question: Some("which?".into()),
-                attended: None,
+                context_percent: present.3.map(f32::from),
+                cost_usd: present.3.map(f64::from),
+                question: present.4,
+                attended: present.5,
                 transcript: None,
                 limits,
                 kind,
@@ -327,35 +336,43 @@ fn report() -> impl Strategy<Value = Ask> {
         select(&["claude-code", "codex"]),
         account(),
         how,
+        name(&["%1", "%2"]),
     )
-        .prop_map(|(stamp, process, attended, event, agent, account, how)| {
-            let (source, shared, settle_end_ms) = how;
-            let report = Box::new(Report {
-                timing: Timing {
-                    settle_end_ms,
-                    ..agents::DEFAULT.timing
-                },
-                agent: agent.into(),
-                at: stamp.cast_unsigned(),
-                process,
-                attended,
-                terminal: None,
-                config_dir: Some("/home/dev/.claude".into()),
-                account,
-                source,
-                role: match shared {
-                    None => ProcessRole::Own,
-                    Some(client) => ProcessRole::Shared {
-                        client: client.flatten(),
+        .prop_map(
+            |(stamp, process, attended, event, agent, account, how, pane)| {
+                let (source, shared, settle_end_ms) = how;
+                let report = Box::new(Report {
+                    timing: Timing {
+                        settle_end_ms,
+                        ..agents::DEFAULT.timing
                     },
-                },
-                event,
-            });
-            match source {
-                Source::Hook => Ask::Report(report),
-                Source::File => Ask::Observed(report),
-            }
-        })
+                    agent: agent.into(),
+                    at: stamp.cast_unsigned(),
+                    process,
+                    attended,
+                    terminal: pane.map(|pane| {
+                        Box::new(Terminal {
+                            tmux_pane: Some(pane),
+                            ..Terminal::default()
+                        })
+                    }),
+                    config_dir: Some("/home/dev/.claude".into()),
+                    account,
+                    source,
+                    role: match shared {
+                        None => ProcessRole::Own,
+                        Some(client) => ProcessRole::Shared {
+                            client: client.flatten(),
+                        },
+                    },
+                    event,
+                });
+                match source {
+                    Source::Hook => Ask::Report(report),
+                    Source::File => Ask::Observed(report),
+                }
+            },
+        )
 }
 
 fn session_name() -> impl Strategy<Value = String> {
@@ -382,24 +399,27 @@ fn set() -> impl Strategy<Value = Ask> {
         Status::Error,
         Status::Closed,
     ]);
+    let text = |of: &'static str| prop::option::weighted(0.3, Just(of.to_owned()));
     (
         session_name(),
         status,
         prop::option::weighted(0.3, 0..PROCESSES.len()),
+        any::<bool>(),
+        (text("a script's"), text("/job"), text("because\n\"so\"")),
     )
-        .prop_map(|(session, status, process)| {
+        .prop_map(|(session, status, process, runs, (title, cwd, reason))| {
             let process = process.map(|number| PROCESSES[number]);
             let params = SetParams {
                 session,
                 agent: None,
                 status,
                 waiting_for: None,
-                reason: Some("because\n\"so\"".into()),
-                title: None,
-                cwd: None,
+                reason,
+                title,
+                cwd,
                 pid: process.map(|process| process.pid),
             };
-            Ask::Set(Box::new(params), process)
+            Ask::Set(Box::new(params), process, runs)
         })
 }
 
@@ -517,14 +537,61 @@ pub(super) fn ops() -> impl Strategy<Value = Vec<Op>> {
         })
 }
 
+/// What the sources of one session say, late by up to some seconds: much of it too late to change anything.
+pub(super) fn late_ops() -> impl Strategy<Value = Vec<Op>> {
+    let process = ReportedProcess {
+        pid: PROCESSES[0].pid,
+        start: Some(PROCESSES[0].start),
+        namespace: Some(NAMESPACE),
+    };
+    let late = || -6000..=0_i64;
+    let is_prompt = prop::bool::weighted(0.3);
+    let reported = (report(), late(), is_prompt).prop_map(move |(mut ask, stamp, is_prompt)| {
+        if let Ask::Report(report) | Ask::Observed(report) = &mut ask {
+            report.at = stamp.cast_unsigned();
+            report.agent = "claude-code".into();
+            report.process = Some(process);
+            report.role = ProcessRole::Own;
+            if let Some(event) = report.event.as_mut().filter(|_| is_prompt) {
+                event.title = None;
+                event.kind = EventKind::Turn(TurnEvent::PromptSubmitted {
+                    text: Some("a late prompt".into()),
+                    origin: PromptOrigin::Person,
+                });
+            }
+        }
+        Op::Ask(0, true, ask)
+    });
+    let changed =
+        (registry_update(), late(), late()).prop_map(move |(mut update, status_at, updated_at)| {
+            update.process = process;
+            if let Some(entry) = &mut update.entry {
+                entry.status_at = status_at.cast_unsigned();
+                entry.updated_at = updated_at.cast_unsigned();
+            }
+            Op::RegistryChanged(update.into())
+        });
+    let op = prop_oneof![
+        6 => reported,
+        1 => changed,
+        1 => Just(Op::Due),
+        3 => (0..3000_u64).prop_map(Op::Wait),
+    ];
+    prop::collection::vec(op, 1..25).prop_map(|ops| {
+        let mut all = vec![Op::Connect];
+        all.extend(ops);
+        all
+    })
+}
+
 /// A client's request.
 #[derive(Debug, Clone)]
 pub(super) enum Ask {
     Report(Box<Report>),
     /// Of a file: no client sends it.
     Observed(Box<Report>),
-    /// With the process that its pid belongs to.
-    Set(Box<SetParams>, Option<ProcessId>),
+    /// With the process that its pid belongs to, and whether those of a closed session still run.
+    Set(Box<SetParams>, Option<ProcessId>, bool),
     Status,
     /// `subscribe` with what the client has.
     SubscribeAgain,

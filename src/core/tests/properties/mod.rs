@@ -12,7 +12,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use self::inputs::{Ask, Op, PROCESSES, ops};
+use self::inputs::{Ask, Op, PROCESSES, late_ops, ops};
 use super::{CoreHarness, MINUTE};
 use crate::client::Update;
 use crate::client::mirror::Mirror;
@@ -71,6 +71,8 @@ struct Driver {
     /// Since when nothing keeps the daemon running, in milliseconds of uptime; `None` while something does.
     idle_since: Option<u64>,
     touched_unwatched: u64,
+    /// Each session's record as the last notification of it has it, with that notification's number.
+    published: HashMap<Box<str>, (u64, Value)>,
     /// The lines that were saved.
     file: Vec<u8>,
 }
@@ -170,6 +172,7 @@ impl Driver {
             history,
             idle_since: Some(0),
             touched_unwatched: 0,
+            published: HashMap::new(),
             file: Vec::new(),
         };
         driver.replace_file();
@@ -310,12 +313,17 @@ impl Driver {
                 Input::Reported { client, id, report }
             }
             Ask::Observed(report) => Input::Observed(report),
-            Ask::Set(params, process) => Input::Set {
-                client,
-                id,
-                params,
-                process,
-            },
+            Ask::Set(params, process, runs) => {
+                let mut running = self.core.core.processes_of_closed(&params);
+                running.retain(|_| runs);
+                Input::Set {
+                    client,
+                    id,
+                    params,
+                    process,
+                    running,
+                }
+            }
             Ask::Status => Input::StatusAsked {
                 client,
                 id,
@@ -452,6 +460,15 @@ proptest! {
                 prop_assert_eq!(driver.core.core.next_timeout(), None);
                 break;
             }
+            driver.play(op);
+        }
+    }
+
+    /// Short runs of one session: what comes late changes it with a notification, or not at all.
+    #[test]
+    fn invariants_hold_whatever_comes_late(ops in late_ops()) {
+        let mut driver = Driver::new();
+        for op in ops {
             driver.play(op);
         }
     }
