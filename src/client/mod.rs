@@ -12,12 +12,14 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::codec::{self, Incoming};
-use crate::config;
+use crate::config::{self, Config};
+use crate::os::lock_file;
 use crate::os::peer::{self, ConnectError};
 use crate::os::process;
 use crate::os::runtime_dir::runtime_dir;
@@ -26,6 +28,9 @@ use crate::protocol::{Notification, Since, Snapshot, StopReason, SubscribeParams
 /// How long a connection and a response may take. A service manager starts the daemon within milliseconds, so a daemon
 /// that needs longer hangs.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// After this long without a response a client looks whether the daemon can start.
+const START_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The longest line accepted from the daemon, in bytes: a snapshot of the most sessions that it keeps.
 const MAX_LINE: u64 = 256 * 1024 * 1024;
@@ -57,6 +62,14 @@ pub enum ClientError {
         path: PathBuf,
         /// The time limit.
         timeout: Duration,
+    },
+    /// No response came, and a daemon that starts would refuse the configuration.
+    #[error("the daemon at {} does not answer; it cannot start with this configuration: {what}", path.display())]
+    Misconfigured {
+        /// The socket's path.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
     },
     /// The daemon closed the connection before it responded.
     #[error("the daemon at {} closed the connection before it answered; see its log", path.display())]
@@ -163,6 +176,7 @@ impl Client {
             .get_mut()
             .write_all(&line)
             .map_err(|source| self.failed(source))?;
+        self.wait_for_start()?;
         loop {
             self.read_line()?;
             match codec::incoming(&self.line).map_err(|source| self.protocol_error(source))? {
@@ -240,6 +254,24 @@ impl Client {
         while self.read_line().is_ok() {}
     }
 
+    /// A daemon that a service manager has started waits for a configuration that it can use. It answers nothing until
+    /// then, so that what is wrong is for the client to say.
+    fn wait_for_start(&self) -> Result<(), ClientError> {
+        if !self.socket.buffer().is_empty() {
+            return Ok(());
+        }
+        let socket = self.socket.get_ref();
+        let limit = Timespec::try_from(self.timeout.min(START_TIMEOUT)).ok();
+        let ready = poll(&mut [PollFd::new(socket, PollFlags::IN)], limit.as_ref());
+        if ready == Ok(0) {
+            Config::load().map_err(|error| ClientError::Misconfigured {
+                path: self.path.clone(),
+                what: error.to_string(),
+            })?;
+        }
+        Ok(())
+    }
+
     fn read_line(&mut self) -> Result<(), ClientError> {
         self.line.clear();
         let mut limited = io::Read::take(&mut self.socket, MAX_LINE);
@@ -275,11 +307,15 @@ impl Client {
 }
 
 /// What to do where no daemon answers at `path`.
-fn hint(path: &Path) -> &'static str {
+fn hint(path: &Path) -> String {
+    if let Some(holder) = lock_file::holder(path) {
+        let lock = lock_file::beside(path);
+        return format!("{holder} holds {}; {}", lock.display(), holder.advice());
+    }
     if path.parent().is_some_and(|directory| !directory.exists()) {
-        "the directory of that path is not there; `agent-console doctor` shows what to do"
+        "the directory of that path is not there; `agent-console doctor` shows what to do".into()
     } else {
-        start_hint()
+        start_hint().into()
     }
 }
 

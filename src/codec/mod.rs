@@ -45,7 +45,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// The parser's errors quote what was sent, however long it is: cut.
-    fn new(code: ErrorCode, message: impl AsRef<str>) -> Self {
+    pub(crate) fn new(code: ErrorCode, message: impl AsRef<str>) -> Self {
         let message = one_line(message.as_ref(), 2 * TEXT_LIMIT);
         Self { code, message }
     }

@@ -40,7 +40,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use self::args::{Json, OneSession};
 use crate::agents;
 use crate::client::Client;
-use crate::config::socket_path;
+use crate::config::client_socket;
 use crate::daemon::{self, listener::launchd::ActivateSocket};
 use crate::dashboard;
 use crate::hook;
@@ -241,7 +241,7 @@ fn or_dashboard(error: clap::Error) -> Result<Cli, clap::Error> {
 fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
     let socket = cli.socket;
     let connect = || -> anyhow::Result<Client> {
-        Ok(Client::connect(&socket_path(socket.as_deref())?.path)?)
+        Ok(Client::connect(&client_socket(socket.as_deref())?.path)?)
     };
     let out = &mut io::stdout().lock();
     match cli.command {
@@ -262,13 +262,15 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Dashboard { agent } => {
-            dashboard::run(&socket_path(socket.as_deref())?.path, agent)
+            dashboard::run(&client_socket(socket.as_deref())?.path, agent)
         }
         Command::List(options) => list::run(&options, &mut connect()?, out),
         Command::Get(session) => get::run(&session, &mut connect()?, out),
         Command::Explain(session) => explain::run(&session, &mut connect()?, out),
-        Command::Watch(options) => watch::run(&options, &socket_path(socket.as_deref())?.path, out),
-        Command::Wait(options) => wait::run(&options, &socket_path(socket.as_deref())?.path, out),
+        Command::Watch(options) => {
+            watch::run(&options, &client_socket(socket.as_deref())?.path, out)
+        }
+        Command::Wait(options) => wait::run(&options, &client_socket(socket.as_deref())?.path, out),
         Command::Next(options) => next::run(&options, &mut connect()?, out),
         Command::Status(options) => status::run(&options, &mut connect()?, out),
         // `run` runs it.
@@ -287,7 +289,7 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
         Command::Install(options) => install::run(&options, socket.as_deref(), out),
         Command::Uninstall(options) => uninstall::run(&options, out),
         Command::Doctor(options) => doctor::run(&options, socket.as_deref(), out),
-        Command::Bar(options) => bar::run(&options, &socket_path(socket.as_deref())?.path, out),
+        Command::Bar(options) => bar::run(&options, &client_socket(socket.as_deref())?.path, out),
         Command::Completions(options) => completions::run(&options, Cli::command(), out),
         Command::Man(options) => man::run(&options, Cli::command(), out),
         Command::Demo(options) => demo::run(&options, out),

@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::agents;
 pub(crate) use crate::os::environment::variable;
-use crate::os::peer::LONGEST_PATH;
+use crate::os::peer::{self, LONGEST_PATH};
 use crate::protocol::words::words;
 
 /// The socket without any choice made; clients in other languages rely on it, so it never changes.
@@ -343,6 +343,20 @@ pub(crate) struct SocketChoice {
 /// are no error here.
 pub(crate) fn socket_path(flag: Option<&Path>) -> Result<SocketChoice, ConfigError> {
     choose_socket(flag, variable(SOCKET_VARIABLE), path().as_deref())
+}
+
+/// The same for a process that connects. A socket that was named to it, by `flag` or `$AGENT_CONSOLE_SOCKET`, is one
+/// whose owner root trusts ([`peer::trust_owner`]).
+///
+/// # Errors
+/// As [`socket_path`].
+pub(crate) fn client_socket(flag: Option<&Path>) -> Result<SocketChoice, ConfigError> {
+    let choice = socket_path(flag)?;
+    match choice.source {
+        Source::Flag | Source::Environment => peer::trust_owner(&choice.path),
+        Source::File | Source::Default => {}
+    }
+    Ok(choice)
 }
 
 fn choose_socket(

@@ -20,6 +20,7 @@ use crate::codec::{self, Decoded, Framer, Message, Refusal};
 use crate::core::{ClientId, Input};
 use crate::event::ReportedProcess;
 use crate::os::{memory, peer, process};
+use crate::protocol::ErrorCode;
 
 /// What is read at a time: a few hundred hooks' worth of one connection, without starving the others.
 const SCRATCH: usize = 16 * 1024;
@@ -207,7 +208,15 @@ fn input(client: ClientId, socket: &UnixStream, decoded: Decoded<'_>) -> Input {
             }
         }
         Message::Set(params) => {
-            let found = params.pid.and_then(|pid| process::inspect(pid).ok());
+            let found = match params.pid.map(process::inspect).transpose() {
+                // Not that there is none: no descriptor was left, say.
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    let message = format!("pid: the process cannot be examined: {error}");
+                    let error = Refusal::new(ErrorCode::InvalidParams, message);
+                    return Input::Refused { client, id, error };
+                }
+                found => found.ok().flatten(),
+            };
             let process = found.filter(|process| !process.zombie);
             Input::Set {
                 client,

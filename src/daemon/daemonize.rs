@@ -13,7 +13,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read, Write};
 
-/// First byte on the pipe: the daemon listens.
+/// First byte on the pipe: the daemon listens. What a person should know follows as text.
 const READY: u8 = b'+';
 /// First byte on the pipe: the start failed, for the reason that follows as text.
 const FAILED: u8 = b'-';
@@ -103,24 +103,24 @@ fn detach(null: &std::os::fd::OwnedFd) -> rustix::io::Result<()> {
 }
 
 impl Startup {
-    /// Waits until the child listens, and gives its process id.
+    /// Waits until the child listens, and gives its process id, and what a person should know.
     ///
     /// # Errors
     ///
     /// See [`StartupError`]. There is no child left then, or it is about to leave.
-    pub fn wait(mut self) -> Result<u32, StartupError> {
+    pub fn wait(mut self) -> Result<(u32, String), StartupError> {
         let mut kind = [0];
-        match self.pipe.read_exact(&mut kind) {
-            Ok(()) if kind == [READY] => Ok(self.child.as_raw_pid().unsigned_abs()),
-            Ok(()) => {
-                let mut reason = Vec::new();
-                // Cut short if the child dies in the middle; the part that came is still the best reason there is.
-                let _ = self.pipe.read_to_end(&mut reason);
-                Err(StartupError::Failed(
-                    String::from_utf8_lossy(&reason).into_owned(),
-                ))
-            }
-            Err(_) => Err(StartupError::Died(self.describe_exit())),
+        if self.pipe.read_exact(&mut kind).is_err() {
+            return Err(StartupError::Died(self.describe_exit()));
+        }
+        let mut text = Vec::new();
+        // Cut short if the child dies in the middle; the part that came is still the best reason there is.
+        let _ = self.pipe.read_to_end(&mut text);
+        let text = String::from_utf8_lossy(&text).into_owned();
+        if kind == [READY] {
+            Ok((self.child.as_raw_pid().unsigned_abs(), text))
+        } else {
+            Err(StartupError::Failed(text))
         }
     }
 
@@ -147,9 +147,10 @@ fn describe(status: WaitStatus) -> String {
 }
 
 impl Readiness {
-    /// Reports that the daemon listens: the parent prints the process id and exits.
-    pub fn ready(mut self) {
-        self.send(READY, "");
+    /// Reports that the daemon listens: the parent prints the process id and exits. `note` is for the person who started
+    /// it, or empty.
+    pub fn ready(mut self, note: &str) {
+        self.send(READY, note);
     }
 
     /// Reports the failure to the parent, which prints it and exits with an error. The child is expected to end.
@@ -187,7 +188,7 @@ mod tests {
         let readiness = match daemonize().unwrap() {
             Fork::Parent(startup) => {
                 match startup.wait() {
-                    Ok(pid) => println!("RESULT ok {pid}"),
+                    Ok((pid, note)) => println!("RESULT ok {pid}\n{note}"),
                     Err(error) => println!("RESULT error {error}"),
                 }
                 return;
@@ -208,7 +209,7 @@ mod tests {
                     [0, 1, 2].map(|fd| std::fs::read_link(format!("/dev/fd/{fd}")).ok()),
                 );
                 std::fs::write(report_to, report).unwrap();
-                readiness.ready();
+                readiness.ready("a note");
             }
             "failed" => readiness.failed(&"the socket is taken\nby another"),
             "silent" => drop(readiness),
@@ -243,7 +244,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let report = directory.path().join("report");
         let result = fork(this_test!(), "ready", &report);
-        let pid = result.strip_prefix("ok ").unwrap().lines().next().unwrap();
+        let mut lines = result.strip_prefix("ok ").unwrap().lines();
+        let (pid, note) = (lines.next().unwrap(), lines.next());
+        assert_eq!(note, Some("a note"));
         let report = std::fs::read_to_string(report).unwrap();
         let null = "Some(\"/dev/null\")";
         let expected = format!("{pid} {pid} \"/\" 77 [{null}, {null}, {null}]");

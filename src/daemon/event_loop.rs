@@ -9,6 +9,7 @@
 //! its queue still is), and the accepted clients are served. Once nothing is left to read, or after [`GRACE`], the core
 //! receives [`Input::Drained`] and decides whether to exit.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
+use self::waiting::Waiting;
 use super::accounts::Accounts;
 use super::agent_files::AgentFiles;
 use super::agent_registry::{Registries, RegistryFileChange};
@@ -25,7 +27,8 @@ use super::clients::Clients;
 use super::connection::ConnectionEvent;
 use super::exit_watcher::ExitWatcher;
 use super::limits_child::Fetcher;
-use super::listener::Listener;
+use super::listener::{Listener, Watch};
+use super::occasional::Occasional;
 use super::ready::{acceptable, at, listen, tick};
 use super::sd_notify;
 use super::settings::settings;
@@ -38,6 +41,8 @@ use crate::os::{clock, machine, memory, process, random};
 use crate::protocol::NoticeCode;
 
 mod draining;
+mod path;
+mod waiting;
 
 /// How many events one turn takes at most: enough to coalesce a burst, few enough that the first answer does not wait long.
 const TURN: usize = 128;
@@ -64,8 +69,14 @@ pub(super) struct EventLoop {
     /// The listening socket in the reactor; `None` while no connection is accepted.
     listening: Option<AsyncFd<OwnedFd>>,
     listener: Listener,
-    /// The number of clients when the last accept failed for want of a descriptor: accept again when there are fewer.
-    full_at: Option<usize>,
+    /// Reports changes of the files of a socket of our own.
+    path_watch: Watch,
+    /// When to look at these files next; `None`: when they change.
+    look_at: Option<Instant>,
+    /// How long to wait after the next attempt to have them again that fails.
+    path_pause: Duration,
+    path_warnings: Occasional,
+    waiting: Waiting,
     /// When the daemon began to drain; `None` while it is not draining.
     draining_since: Option<Instant>,
     clients: Clients,
@@ -97,7 +108,7 @@ impl EventLoop {
         signals: Signals,
         config: Config,
         log_control: LogControl,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         let (event_tx, events) = mpsc::channel(TURN);
         let (exit_tx, exited) = mpsc::unbounded_channel();
         let (mut accounts, account) = Accounts::new();
@@ -126,7 +137,11 @@ impl EventLoop {
             alarm: Alarm::new()?,
             listening: Some(listen(&listener)?),
             listener,
-            full_at: None,
+            path_watch: Watch::nothing(),
+            look_at: Some(clock::monotonic()),
+            path_pause: path::SETTLE,
+            path_warnings: Occasional::default(),
+            waiting: Waiting::default(),
             draining_since: None,
             clients: Clients::new(event_tx),
             half_closed: Vec::new(),
@@ -166,6 +181,9 @@ impl EventLoop {
                 // Where the wall clock was set, the core compares its moments with the new time.
                 () = self.alarm.at(due) => self.handle(Input::Timeout),
                 () = at(grace) => self.drained(),
+                () = self.path_watch.changed(), if self.look_at.is_none() => self.path_changed(),
+                () = at(self.look_at) => self.keep_path(),
+                () = at(self.waiting.look_at) => self.look_at_processes(),
                 () = tick(watchdog.as_mut()) => {
                     sd_notify::alive();
                     self.handle(Input::Watchdog)
@@ -246,12 +264,9 @@ impl EventLoop {
                 message: failure,
             });
         }
-        if self
-            .full_at
-            .is_some_and(|clients| self.clients.len() < clients)
-        {
-            self.full_at = None;
-            self.accept();
+        self.accept_again();
+        if let exit @ ControlFlow::Exit { .. } = self.watch_again() {
+            return exit;
         }
         self.publish();
         self.clients.flush_dashboards();
@@ -358,12 +373,8 @@ impl EventLoop {
             Effect::Broadcast(line) => self.clients.broadcast(&line),
             Effect::Announce(line) => self.clients.announce(&line),
             Effect::Disconnect(client) => self.clients.close_when_sent(client),
-            Effect::Watch(process) => {
-                if !self.exits.watch(process) {
-                    return self.handle(Input::ProcessUnwatchable(process));
-                }
-            }
-            Effect::Unwatch(process) => self.exits.unwatch(process),
+            Effect::Watch(process) => return self.watch(process),
+            Effect::Unwatch(process) => self.unwatch(process),
             Effect::Inspect(processes) => self.to_inspect = processes,
             Effect::WatchRegistry(agent, directory) => {
                 let directory = Path::new(&*directory);
@@ -451,7 +462,10 @@ impl EventLoop {
 
     fn on_signal(&mut self, signal: SignalEvent) -> ControlFlow {
         match signal {
-            SignalEvent::HungUp => self.reload(),
+            SignalEvent::HungUp => {
+                self.look_at = Some(clock::monotonic());
+                self.reload()
+            }
             SignalEvent::Terminated if self.core.is_leaving() => {
                 tracing::info!("a second signal: exits at once");
                 ControlFlow::Exit { flush: false }
@@ -459,27 +473,6 @@ impl EventLoop {
             SignalEvent::Terminated => {
                 tracing::info!("exits on a signal");
                 self.handle(Input::Terminated)
-            }
-        }
-    }
-
-    fn accept(&mut self) -> ControlFlow {
-        loop {
-            match self.listener.accept() {
-                Ok(Some(socket)) => self.clients.add(socket),
-                Ok(None) => return ControlFlow::Continue,
-                Err(error) => {
-                    self.full_at = Some(self.clients.len());
-                    let message = format!("no connection can be accepted until one ends: {error}");
-                    tracing::warn!(
-                        connections = self.clients.len(),
-                        "cannot accept a connection: {error}"
-                    );
-                    return self.handle(Input::Notice {
-                        code: NoticeCode::ConnectionsFull,
-                        message,
-                    });
-                }
             }
         }
     }

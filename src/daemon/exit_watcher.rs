@@ -5,6 +5,8 @@
 //!
 //! Called by the daemon's loop, on its thread, inside a [`tokio::task::LocalSet`]. Knows nothing of sessions.
 
+use super::descriptors;
+use super::occasional::Occasional;
 use super::reactor::register;
 use crate::os::process::{self, ProcessId};
 use std::cell::RefCell;
@@ -25,6 +27,18 @@ use tokio::task::AbortHandle;
 pub struct ExitWatcher {
     exit_tx: UnboundedSender<ProcessId>,
     watches: Rc<RefCell<HashMap<ProcessId, AbortHandle>>>,
+    warnings: Occasional,
+}
+
+/// Whether a process is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// Its end is reported.
+    Yes,
+    /// Not now: no descriptor or memory was left. It may be watched when there is.
+    LackOfDescriptors,
+    /// The kernel gives no way to watch it (a sandbox, an old kernel).
+    Never,
 }
 
 impl ExitWatcher {
@@ -34,27 +48,36 @@ impl ExitWatcher {
         Self {
             exit_tx,
             watches: Rc::default(),
+            warnings: Occasional::default(),
         }
     }
 
     /// Reports when `process` ends: soon, if it already has, or if its id belongs to another process by now. Watching
     /// it twice changes nothing; after the report it can be watched (and reported) again.
     ///
-    /// False if the kernel gives no way to watch it (no descriptor left, a sandbox, an old kernel), which is logged:
-    /// its end will not be reported.
-    #[must_use = "if false, the end of the process must be detected otherwise"]
-    pub fn watch(&self, process: ProcessId) -> bool {
+    /// Where the kernel gives no way to watch it, which is logged, its end will not be reported.
+    #[must_use = "if it is not watched, the end of the process must be detected otherwise"]
+    pub fn watch(&self, process: ProcessId) -> Watched {
         if self.watches.borrow().contains_key(&process) {
-            return true;
+            return Watched::Yes;
         }
         let exit = match exit_of(process) {
             Ok(exit) => exit,
             Err(error) => {
-                tracing::warn!(
-                    pid = process.pid,
-                    "cannot watch a process, so its end will not be noticed: {error}"
-                );
-                return false;
+                if let Some(processes) = self.warnings.next() {
+                    let pid = process.pid;
+                    tracing::warn!(
+                        pid,
+                        processes,
+                        "cannot watch a process, so its end is noticed late or never: {error}"
+                    );
+                }
+                return match error.raw_os_error() {
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOSPC) => {
+                        Watched::LackOfDescriptors
+                    }
+                    _ => Watched::Never,
+                };
             }
         };
         let exit_tx = self.exit_tx.clone();
@@ -73,7 +96,12 @@ impl ExitWatcher {
         self.watches
             .borrow_mut()
             .insert(process, task.abort_handle());
-        true
+        Watched::Yes
+    }
+
+    /// How many processes are watched.
+    pub fn count(&self) -> usize {
+        self.watches.borrow().len()
     }
 
     /// Ends a watch: `process` will not be reported. For one that is not watched nothing changes.
@@ -94,9 +122,13 @@ impl Drop for ExitWatcher {
 
 /// A descriptor that becomes readable when the process ends; `None` if it has ended.
 fn exit_of(process: ProcessId) -> io::Result<Option<AsyncFd<OwnedFd>>> {
-    process::exit_fd(process)?
-        .map(|descriptor| register(descriptor, Interest::READABLE))
-        .transpose()
+    let Some(descriptor) = process::exit_fd(process)? else {
+        return Ok(None);
+    };
+    if descriptors::is_last(&descriptor) {
+        return Err(io::Error::from_raw_os_error(libc::EMFILE));
+    }
+    register(descriptor, Interest::READABLE).map(Some)
 }
 
 #[cfg(test)]
@@ -161,7 +193,7 @@ mod tests {
     async fn nothing_more(watcher: &ExitWatcher, reports: &mut UnboundedReceiver<ProcessId>) {
         let mut last = Sleeper::start();
         let id = last.id();
-        assert!(watcher.watch(id));
+        assert_eq!(watcher.watch(id), Watched::Yes);
         last.0.kill().unwrap();
         assert_eq!(next(reports).await, id);
         assert!(watcher.watches.borrow().is_empty());
@@ -174,8 +206,8 @@ mod tests {
             let (watcher, mut reports) = watcher();
             let mut child = Sleeper::start();
             let id = child.id();
-            assert!(watcher.watch(id));
-            assert!(watcher.watch(id));
+            assert_eq!(watcher.watch(id), Watched::Yes);
+            assert_eq!(watcher.watch(id), Watched::Yes);
             tokio::task::yield_now().await;
             assert!(reports.try_recv().is_err());
 
@@ -197,7 +229,7 @@ mod tests {
             while !process::inspect(id.pid).unwrap().zombie {
                 std::thread::yield_now();
             }
-            assert!(watcher.watch(id));
+            assert_eq!(watcher.watch(id), Watched::Yes);
             assert_eq!(next(&mut reports).await, id);
             nothing_more(&watcher, &mut reports).await;
         });
@@ -213,7 +245,7 @@ mod tests {
             child.reap();
             let impossible = [0, u32::MAX].map(|pid| ProcessId { pid, start: 1 });
             for id in [gone, impossible[0], impossible[1]] {
-                assert!(watcher.watch(id));
+                assert_eq!(watcher.watch(id), Watched::Yes);
                 assert!(reports.try_recv().is_err());
                 assert_eq!(next(&mut reports).await, id);
             }
@@ -230,7 +262,7 @@ mod tests {
                 start: child.id().start - 1,
                 ..child.id()
             };
-            assert!(watcher.watch(other));
+            assert_eq!(watcher.watch(other), Watched::Yes);
             assert_eq!(next(&mut reports).await, other);
             nothing_more(&watcher, &mut reports).await;
         });
@@ -246,7 +278,7 @@ mod tests {
                 start: 1,
             };
             for id in [child.id(), gone] {
-                assert!(watcher.watch(id));
+                assert_eq!(watcher.watch(id), Watched::Yes);
                 watcher.unwatch(id);
                 watcher.unwatch(id);
             }
@@ -261,7 +293,7 @@ mod tests {
             let (watcher, mut reports) = watcher();
             let mut children: Vec<_> = (0..50).map(|_| Sleeper::start()).collect();
             let mut ids: Vec<_> = children.iter().map(Sleeper::id).collect();
-            assert!(ids.iter().all(|id| watcher.watch(*id)));
+            assert!(ids.iter().all(|id| watcher.watch(*id) == Watched::Yes));
             for child in &mut children {
                 child.0.kill().unwrap();
             }
@@ -295,10 +327,10 @@ mod tests {
                 open.push(file);
                 assert!(open.len() <= 64, "there is no limit");
             }
-            assert!(!watcher.watch(own));
+            assert_eq!(watcher.watch(own), Watched::LackOfDescriptors);
             open.clear();
             // It was not taken for watched.
-            assert!(watcher.watch(own));
+            assert_eq!(watcher.watch(own), Watched::Yes);
             assert!(reports.try_recv().is_err());
         });
     }

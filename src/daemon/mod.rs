@@ -12,15 +12,18 @@ mod alarm;
 mod clients;
 mod connection;
 pub mod daemonize;
+mod descriptors;
 mod event_loop;
 pub mod exit_watcher;
 mod limits_child;
 pub mod listener;
+mod occasional;
 mod outbox;
 mod own_file;
 pub mod program;
 mod reactor;
 mod ready;
+mod refused_config;
 mod sd_notify;
 mod settings;
 mod signals;
@@ -30,15 +33,15 @@ use std::cell::Cell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Resource, Rlimit};
 
-use self::daemonize::{Fork, Readiness, daemonize};
+use self::daemonize::{Fork, daemonize};
 use self::event_loop::EventLoop;
 use self::listener::Activation;
 use self::signals::Signals;
-use crate::config::{self, Config};
-use crate::format::error_text;
+use crate::config::{self, Config, LogLevel};
+use crate::format::{error_text, print_error};
 use crate::log::{self, LogControl, Target};
 
 /// How many connections and watched processes there may be at once, if the system lets us: each takes a descriptor.
@@ -62,32 +65,59 @@ pub struct Options {
 ///
 /// # Errors
 ///
-/// The configuration is wrong, what the manager passed is wrong, the socket can't be bound, the system refuses.
+/// The configuration is wrong and no manager would start the daemon again, what the manager passed is wrong, the socket
+/// can't be bound, the system refuses.
 pub fn run(options: &Options) -> Result<()> {
     let activation = listener::take_activation(options.launchd)?;
+    if !matches!(activation, Activation::None) {
+        if options.daemonize {
+            bail!(
+                "--daemonize: a service manager started this process and keeps it; leave the flag out"
+            );
+        }
+        let (config, log) = match Config::load() {
+            Ok(config) => {
+                let log = log::init(config.log, Target::Foreground);
+                (config, log)
+            }
+            Err(refused) => {
+                let log = log::init(LogLevel::default(), Target::Foreground);
+                let config = refused_config::wait(&refused);
+                log.set_level(config.log);
+                (config, log)
+            }
+        };
+        // The path is the manager's.
+        return serve(activation, Path::new(""), config, log, || {});
+    }
     let config = Config::load()?;
     let socket = config::socket_path(options.socket.as_deref())?.path;
     if !options.daemonize {
         let log = log::init(config.log, Target::Foreground);
         return serve(activation, &socket, config, log, || {});
     }
-    if !matches!(activation, Activation::None) {
-        bail!(
-            "--daemonize: a service manager started this process and keeps it; leave the flag out"
-        );
-    }
     match daemonize().context("cannot go to the background")? {
         Fork::Parent(startup) => {
-            let pid = startup.wait()?;
+            let (pid, note) = startup.wait()?;
             // The daemon runs, also where its id cannot be printed.
             let _ = writeln!(std::io::stdout(), "{pid}");
+            if !note.is_empty() {
+                print_error(&anyhow!(note));
+            }
             Ok(())
         }
         Fork::Child(readiness) => {
             let log = log::init(config.log, Target::Daemonized);
             // Whichever comes first takes it: it listens, or it never will.
             let readiness = Cell::new(Some(readiness));
-            let ready = || readiness.take().map_or((), Readiness::ready);
+            let note = log
+                .failure()
+                .map(|why| format!("the daemon runs without a log: {why}"));
+            let ready = || {
+                if let Some(readiness) = readiness.take() {
+                    readiness.ready(note.as_deref().unwrap_or_default());
+                }
+            };
             let served = serve(activation, &socket, config, log, ready);
             if let (Err(error), Some(readiness)) = (&served, readiness.take()) {
                 let why = error_text(error);

@@ -142,6 +142,12 @@ impl StateFile {
         outcome.or_else(|error| self.failed(&error))
     }
 
+    /// Leaves the file to another daemon, which has the socket's path now.
+    pub(super) fn abandon(&mut self) {
+        self.is_enabled = false;
+        self.open = None;
+    }
+
     /// Switches it on or off. What was saved is removed where it is off.
     pub(super) fn enable(&mut self, is_enabled: bool) {
         self.is_enabled = is_enabled;

@@ -98,8 +98,10 @@ pub(super) fn evaluate_notices(
         return Check::wrong(name, needed.message.clone())
             .fix(commands.restart(answers.hello.origin));
     }
+    let is_restored = newest(NoticeCode::SocketRestored) > newest(NoticeCode::SocketLost);
     let others: Vec<&str> = notices
         .iter()
+        .filter(|notice| notice.code != NoticeCode::SocketLost || !is_restored)
         .filter(|notice| {
             let settled = [
                 NoticeCode::ConfigLoaded,

@@ -216,7 +216,7 @@ fn find_daemon(
     flag: Option<&Path>,
     state: Option<&State>,
 ) -> ([Check; 2], Option<(DaemonProbe, FixCommands)>) {
-    let choice = match crate::config::socket_path(flag) {
+    let choice = match crate::config::client_socket(flag) {
         Ok(choice) => choice,
         Err(error) => return ([socket::no_choice(&error), unasked(daemon::NAME)], None),
     };

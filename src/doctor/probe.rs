@@ -12,6 +12,7 @@ use crate::client::{Client, ClientError, Update};
 use crate::config::{self, SocketChoice, Source};
 use crate::install;
 use crate::os::clock;
+use crate::os::lock_file::{self, Holder};
 use crate::os::peer::{self, ConnectError};
 use crate::os::program::{SERVICE, beside, same_file};
 use crate::protocol::{HelloParams, HelloResult, Origin, Snapshot, StatusResult};
@@ -49,8 +50,8 @@ pub(super) struct SocketProbe {
     /// The configuration that names the path, if `install` wrote that line on another machine.
     pub(super) foreign_line: Option<PathBuf>,
     pub(super) file: File,
-    /// The process that holds the lock of a self-bound socket, if the system says.
-    pub(super) holder: Option<u32>,
+    /// The process that holds the lock of a self-bound socket.
+    pub(super) holder: Option<Holder>,
     pub(super) listener: Result<Listener, ConnectError>,
 }
 
@@ -74,7 +75,7 @@ pub(super) fn probe_socket(choice: &SocketChoice) -> (SocketProbe, Option<UnixSt
         has_directory: choice.path.parent().is_some_and(Path::exists),
         foreign_line: config.filter(|file| install::socket::is_of_another_machine(file)),
         file,
-        holder: lock_holder(&choice.path),
+        holder: lock_file::holder(&choice.path),
         listener,
     };
     (probe, connection)
@@ -90,23 +91,6 @@ fn file_at(path: &Path) -> File {
         Err(error) if error.kind() == ErrorKind::NotFound => File::Missing,
         Err(error) => File::Hidden(error.to_string()),
     }
-}
-
-/// `proc_locks(5)`: `1: FLOCK  ADVISORY  WRITE 708 00:1a:12345 0 EOF`, the process before the file's device and inode.
-fn lock_holder(socket: &Path) -> Option<u32> {
-    let mut lock = socket.as_os_str().to_owned();
-    lock.push(".lock");
-    let inode = std::fs::metadata(lock).ok()?.ino().to_string();
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    locks.lines().find_map(|line| {
-        let mut words = line
-            .split_whitespace()
-            .skip_while(|word| *word != "FLOCK")
-            .skip(3);
-        let pid = words.next()?.parse().ok()?;
-        let (_, found) = words.next()?.rsplit_once(':')?;
-        (found == inode).then_some(pid)
-    })
 }
 
 /// proc(5); `None` where there is no such file.

@@ -4,6 +4,7 @@ use super::Check;
 use super::fix::{FixCommands, configuration, edit, quote};
 use super::probe::{File, Listener, SocketProbe};
 use crate::config::{ConfigError, Source};
+use crate::os::lock_file::Holder;
 use crate::os::peer::{self, ConnectError};
 use crate::protocol::{HelloResult, Origin};
 
@@ -54,13 +55,14 @@ pub(super) fn evaluate(
         }
         None => what,
     };
+    let unreachable = |what: &str| unreachable(format!("{place}: {what}"), seen.holder, commands);
     let mode = match &seen.file {
         File::Missing if !seen.has_directory => {
             return elsewhere(wrong(absent(
                 "the directory of this path is not there".into(),
             )));
         }
-        File::Missing => return wrong("there is no socket".into()).fix(&commands.start),
+        File::Missing => return unreachable("there is no socket"),
         File::Other => {
             let fix = format!("mv {0} {0}.old", quote(path));
             return wrong("is there, and is no socket".into()).fix(fix);
@@ -68,14 +70,21 @@ pub(super) fn evaluate(
         File::Hidden(why) => {
             return elsewhere(wrong(absent(format!("cannot be looked at: {why}"))));
         }
-        File::Socket { uid, .. } if !peer::trusted(*uid) => return foreign(*uid),
+        File::Socket { uid, .. } if !peer::trusted(*uid) && seen.listener.is_err() => {
+            return foreign(*uid);
+        }
         File::Socket { mode, .. } => *mode,
     };
     let listener = match &seen.listener {
         Ok(listener) => listener,
         Err(ConnectError::Foreign { uid, .. }) => return foreign(*uid),
+        Err(ConnectError::Roots { .. }) => {
+            return elsewhere(wrong(
+                "belongs to root, whose daemon serves root alone; choose another path".into(),
+            ));
+        }
         Err(ConnectError::NoDaemon { .. }) => {
-            return wrong("no process listens there".into()).fix(&commands.start);
+            return unreachable("no process listens there");
         }
         Err(ConnectError::Busy { .. }) => {
             let what = "the process that listens there has accepted no connection for 2 s";
@@ -83,7 +92,10 @@ pub(super) fn evaluate(
             return match (commands.origin, seen.holder) {
                 // It could not be asked to leave, and nothing shows who it is.
                 (Origin::SelfBound | Origin::Unknown, None) => check,
-                (_, holder) => check.fix(commands.replace(holder.unwrap_or(0))),
+                (_, holder) => {
+                    let pid = holder.and_then(Holder::pid);
+                    check.fix(commands.replace(pid.unwrap_or(0)))
+                }
             };
         }
         Err(ConnectError::Other { source, .. }) => {
@@ -95,13 +107,29 @@ pub(super) fn evaluate(
         return wrong(what).fix(format!("chmod 600 {}", quote(path)));
     }
     let owner = match &seen.file {
-        File::Socket { uid, .. } if *uid == own => "mine",
-        _ => "root's",
+        File::Socket { uid, .. } if *uid == own => "mine".to_owned(),
+        File::Socket { uid, .. } if *uid != 0 => format!("user {uid}'s"),
+        _ => "root's".to_owned(),
     };
     Check::ok(
         NAME,
         format!("{place}, {owner}, 0600, {}", held(listener, hello)),
     )
+}
+
+/// Where no process listens. A daemon that holds the lock all the same can only be replaced.
+fn unreachable(what: String, holder: Option<Holder>, commands: &FixCommands) -> Check {
+    match (commands.origin, holder) {
+        (Origin::SelfBound, Some(holder)) => {
+            let what = format!("{what}, though {holder} holds the lock of this path");
+            let check = Check::wrong(NAME, what);
+            match holder.pid() {
+                Some(pid) => check.fix(commands.replace(pid)),
+                None => check,
+            }
+        }
+        _ => Check::wrong(NAME, what).fix(&commands.start),
+    }
 }
 
 /// The kernel names the process that called listen(2): the manager, where it passed the socket on.

@@ -12,6 +12,7 @@ use super::probe::{File, Listener, Program, SocketProbe};
 use super::*;
 use crate::config::{Config, SocketChoice, Source};
 use crate::install::plan::{FileState, Manager, State};
+use crate::os::lock_file::Holder;
 use crate::os::peer::ConnectError;
 use crate::protocol::{Counts, HelloResult, Notice, NoticeCode, Origin, Snapshot, StatusResult};
 
@@ -196,17 +197,18 @@ fn a_socket_is_there_mine_private_and_listened_on() {
         let name = name.map(Into::into);
         Ok(Listener { pid, name })
     };
-    let evaluate = |file, listener, answers: Option<&DaemonProbe>| {
+    let evaluate_held = |holder, file, listener, answers: Option<&DaemonProbe>| {
         let seen = SocketProbe {
             choice: choice(),
             has_directory: true,
             foreign_line: None,
-            holder: Some(9),
+            holder,
             file,
             listener,
         };
         socket::evaluate(&seen, answers.map(|answers| &answers.hello), &commands())
     };
+    let evaluate = |file, listener, answers| evaluate_held(None, file, listener, answers);
     let refused = || {
         Err(ConnectError::NoDaemon {
             path: "/tmp/s".into(),
@@ -237,23 +239,41 @@ fn a_socket_is_there_mine_private_and_listened_on() {
     );
     let check = evaluate(file(own, 0o666), listener(7, None), None);
     is(&check, Level::Wrong, "mode 0666", Some("chmod 600 /tmp/s"));
-    let check = evaluate(file(own + 1, 0o600), listener(7, None), None);
+    let foreign = Err(ConnectError::Foreign {
+        path: "/tmp/s".into(),
+        uid: own + 1,
+    });
+    let check = evaluate(file(own + 1, 0o600), foreign, None);
     is(
         &check,
         Level::Wrong,
         &format!("belongs to user {}", own + 1),
         Some("agent-console install --service"),
     );
-    let busy = Err(ConnectError::Busy {
+    // Root has named it.
+    let check = evaluate(file(own + 1, 0o600), listener(7, None), None);
+    is(&check, Level::Ok, &format!("user {}'s", own + 1), None);
+    let roots = Err(ConnectError::Roots {
         path: "/tmp/s".into(),
     });
-    let check = evaluate(file(own, 0o600), busy, None);
+    let check = evaluate(file(0, 0o600), roots, None);
     is(
         &check,
         Level::Wrong,
-        "accepted no connection",
-        Some("kill -9 9 && sleep 1 && agent-console daemon --daemonize"),
+        "belongs to root",
+        Some("agent-console install --service"),
     );
+    let busy = Err(ConnectError::Busy {
+        path: "/tmp/s".into(),
+    });
+    let nine = Some(Holder::Process(9));
+    let replace = Some("kill -9 9 && sleep 1 && agent-console daemon --daemonize");
+    let check = evaluate_held(nine, file(own, 0o600), busy, None);
+    is(&check, Level::Wrong, "accepted no connection", replace);
+    let check = evaluate_held(nine, File::Missing, refused(), None);
+    is(&check, Level::Wrong, "process 9 holds the lock", replace);
+    let check = evaluate_held(Some(Holder::Unseen), File::Missing, refused(), None);
+    is(&check, Level::Wrong, "not seen from here", None);
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn read_arguments(arguments: &[OsString]) -> Arguments<'_> {
 
 /// A broken choice counts as none: the default is where a daemon most likely listens.
 fn choose_socket(flag: Option<&Path>) -> PathBuf {
-    config::socket_path(flag).map_or_else(|_| PathBuf::from(DEFAULT_SOCKET), |choice| choice.path)
+    config::client_socket(flag).map_or_else(|_| PathBuf::from(DEFAULT_SOCKET), |choice| choice.path)
 }
 
 /// All that this process knows without the event; `None` if it is not the agent that runs it.

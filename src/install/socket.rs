@@ -9,12 +9,15 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use super::file::{self, Change};
 use super::stamp;
 use crate::config::{self, Config, DEFAULT_SOCKET, FileConfig, SOCKET_VARIABLE, variable};
+use crate::os::lock_file;
+use crate::os::peer;
 use crate::os::runtime_dir::RuntimeDirError;
 
 /// How our comment begins.
@@ -139,13 +142,31 @@ fn decide(flag: Option<&Path>, given: Option<&Path>, default: &Path) -> anyhow::
     })
 }
 
-/// Why `path` can't be this user's socket, if it can't.
+/// Why `path` can't be this user's socket, if it can't: what is there, or beside it, where a daemon without a service
+/// manager has its lock.
 fn taken(path: &Path) -> Option<String> {
-    let found = fs::symlink_metadata(path).ok()?;
-    if found.uid() != rustix::process::geteuid().as_raw() {
-        return Some(format!("belongs to user {}", found.uid()));
+    let own = rustix::process::geteuid().as_raw();
+    let lock = lock_file::beside(path);
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.uid() != own => {
+            return Some(format!("belongs to user {}", found.uid()));
+        }
+        Ok(found) if !found.file_type().is_socket() => {
+            return Some("is there and is no socket".to_owned());
+        }
+        Ok(_) | Err(_) => {}
     }
-    (!found.file_type().is_socket()).then(|| "is there and is no socket".to_owned())
+    let found = fs::symlink_metadata(&lock).ok()?;
+    let why = if found.uid() != own {
+        format!("belongs to user {}", found.uid())
+    } else if found.is_file() {
+        return None;
+    } else {
+        "is no regular file".to_owned()
+    };
+    // A service manager holds its socket without a lock.
+    let is_served = peer::connect(path, Duration::ZERO).is_ok();
+    (!is_served).then(|| format!("cannot be served: its lock file {} {why}", lock.display()))
 }
 
 /// A path that no other user can take: in the runtime directory; without one, with the user's id in its name.

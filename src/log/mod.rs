@@ -52,6 +52,13 @@ impl LogControl {
         let _ = self.level.reload(filter(level));
     }
 
+    /// The same as [`take_failure`](Self::take_failure), which still returns it then.
+    #[must_use]
+    pub(crate) fn failure(&self) -> Option<String> {
+        let unreported = self.health.unreported.lock();
+        unreported.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Why lines are lost, as one line for a person; `None` if none were, or this was returned before. Returned again
     /// only after a loss that follows a hundred written lines.
     #[must_use]
@@ -238,7 +245,8 @@ mod tests {
     #[test]
     fn a_full_disk_is_reported_once_and_blocks_nothing() {
         let health = Arc::new(Health::default());
-        let sink = Sink::File(FileSink::open("/dev/full".into()).unwrap());
+        let full = fs::File::options().append(true).open("/dev/full").unwrap();
+        let sink = Sink::File(FileSink::of(full, "/dev/full".into()));
         let (subscriber, handle) = subscriber(LogLevel::Info, lines(sink, false, &health));
         let control = LogControl {
             level: handle,
@@ -253,6 +261,37 @@ mod tests {
             tracing::info!("lost too");
             assert_eq!(control.take_failure(), None);
         });
+    }
+
+    /// A daemon that opened one to write to it would wait for its reader.
+    #[test]
+    fn what_is_no_regular_file_is_no_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("daemon.log");
+        let refused = || {
+            let why = FileSink::open(path.clone()).unwrap_err();
+            assert!(why.contains("daemon.log"), "{why}");
+            assert!(why.contains("not a regular file"), "{why}");
+        };
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        refused();
+        // With a reader, too.
+        let _reader = fs::File::options()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
+        refused();
+        fs::remove_file(&path).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        refused();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        refused();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        refused();
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Each line is one call. A descriptor that would make us wait is not written to: it is asked first (poll(2)), because
 //! making it non-blocking would change it for every other holder, a person's shell for one.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -123,6 +123,13 @@ impl FileSink {
         }
     }
 
+    /// A file that is open already.
+    #[cfg(test)]
+    pub(super) fn of(file: File, path: PathBuf) -> Self {
+        let open = Mutex::new(Open { file, size: 0 });
+        Self { path, open }
+    }
+
     fn write(&self, line: &[u8]) -> Result<(), String> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
@@ -156,14 +163,31 @@ impl FileSink {
     }
 }
 
+/// A regular file alone: a pipe without a reader would keep the daemon from its start, and one that is not read from its
+/// work.
 fn open(path: &Path) -> io::Result<Open> {
+    // Before it is opened, which has an effect on some devices, and has errors of its own for a socket or a pipe.
+    if let Ok(found) = fs::metadata(path) {
+        check_regular(&found)?;
+    }
     let file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)?;
-    let size = file.metadata()?.len();
+    let metadata = file.metadata()?;
+    check_regular(&metadata)?;
+    let size = metadata.len();
     Ok(Open { file, size })
+}
+
+fn check_regular(found: &Metadata) -> io::Result<()> {
+    if found.is_file() {
+        Ok(())
+    } else {
+        Err(io::Error::other("it is not a regular file"))
+    }
 }
 
 /// What `tracing` writes its lines to: hands them on, and keeps what goes wrong to `Health` instead of answering it,

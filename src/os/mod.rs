@@ -7,6 +7,7 @@ pub mod clock;
 pub mod command;
 pub(crate) mod environment;
 pub(crate) mod local_time;
+pub mod lock_file;
 pub mod machine;
 pub mod memory;
 pub mod peer;

@@ -1,14 +1,20 @@
 //! The other end of a socket: who it is, and how a client reaches it without ever hanging.
 //!
 //! `/tmp` belongs to everybody: anyone can plant a socket there before the daemon does, and a daemon can hang. So a
-//! client's way in is here, once, for the hook, the commands and the dashboard: a connect with a time limit, then the
-//! kernel's word on who listens, before a byte is sent. The daemon asks the same question of each client that it accepts. The
-//! daemon's listener also probes with [`connect`] whether a socket file has a listener behind it.
+//! client's way in is here, once, for the hook, the commands and the dashboard: the owner of the file, then a connect with
+//! a time limit, then the kernel's word on who listens, before a byte is sent. The daemon asks the same question of each
+//! client that it accepts. The daemon's listener also probes with [`connect`] whether a socket file has a listener behind it.
+//!
+//! Trusted are this process's own user and root. Root also trusts the owner of a socket that was named to this very process
+//! ([`trust_owner`]), so that root in a container, or under `sudo`, reports to the daemon of the user whose socket it was
+//! given. Nothing else makes root trust another user: any user can put a socket at the default path, and what root's
+//! hooks send has words of root's prompts in it.
 //!
 //! Standard library and system calls only: the hook pays for each of them. Knows nothing of the protocol, nor of what
 //! to run where none answers: the caller decides that.
 
 use crate::os::clock;
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
@@ -17,7 +23,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
+
+/// The socket whose owner root trusts; see [`trust_owner`].
+static NAMED: OnceLock<PathBuf> = OnceLock::new();
+
+/// The user id by which a user namespace shows every user whom it does not map (`/proc/sys/kernel/overflowuid`, proc(5)):
+/// it does not say who that is.
+const UNMAPPED: u32 = 65_534;
 
 /// The longest path that fits a Unix socket's address with its closing NUL, in bytes: 107 on Linux (unix(7)), 103 on
 /// macOS (unix(4)).
@@ -36,17 +50,26 @@ pub enum ConnectError {
         /// `ENOENT` or `ECONNREFUSED`.
         source: io::Error,
     },
-    /// Another user listens there (or owns the socket file that this user may not open), so nothing was sent.
+    /// Another user listens there, or owns what is there (the socket, or a link to one), so nothing was sent.
     #[error(
         "the socket {} belongs to user {uid}, neither this one nor root, and is not trusted; {}",
         path.display(),
-        foreign_advice(*uid)
+        foreign_advice(path, *uid)
     )]
     Foreign {
         /// The socket.
         path: PathBuf,
         /// The other's user id.
         uid: u32,
+    },
+    /// Root owns the socket, and this user may not open it.
+    #[error(
+        "the socket {} belongs to root, whose daemon serves root alone; {CHOOSE}",
+        path.display()
+    )]
+    Roots {
+        /// The socket.
+        path: PathBuf,
     },
     /// A daemon listens, but its queue of connections stayed full for the whole time limit: it hangs or is overrun.
     #[error(
@@ -67,15 +90,21 @@ pub enum ConnectError {
     },
 }
 
+/// How a user comes by another socket.
+pub const CHOOSE: &str =
+    "choose another path: `agent-console install` does, or give one with --socket";
+
 /// What to do about another user's socket. Never to remove it: it may be the one of a daemon that others use, as in a
 /// container whose root has it mounted.
-fn foreign_advice(uid: u32) -> String {
-    let choose = "choose another path with --socket";
-    if rustix::process::geteuid().is_root() {
-        format!("run this as that user (in a container: `--user {uid}`), or {choose}")
-    } else {
-        choose.to_owned()
+fn foreign_advice(path: &Path, uid: u32) -> String {
+    if uid == UNMAPPED || !rustix::process::geteuid().is_root() {
+        return CHOOSE.to_owned();
     }
+    format!(
+        "to use that user's daemon all the same, name its socket (--socket {0}, or AGENT_CONSOLE_SOCKET={0} in the \
+         environment), or run this as that user (in a container: `--user {uid}`); to have one of your own, {CHOOSE}",
+        path.display()
+    )
 }
 
 /// The effective user id of the process at the other end, as the kernel noted it when the connection was made: for a
@@ -101,6 +130,20 @@ pub fn trusted(uid: u32) -> bool {
     uid == 0 || uid == rustix::process::geteuid().as_raw()
 }
 
+/// Has root trust the owner of the socket at `path`, because that socket was named to this process, on the
+/// command line or in its environment. Neither the default path nor the configuration does so: what `install` writes
+/// there may be a path that another user takes first. Only the first call counts.
+pub fn trust_owner(path: &Path) {
+    // One that is set already stays.
+    let _ = NAMED.set(path.to_owned());
+}
+
+/// Whether `uid` may own the socket at `path`, and listen there.
+fn trusted_at(path: &Path, uid: u32) -> bool {
+    let is_named = || NAMED.get().is_some_and(|named| named == path);
+    trusted(uid) || (uid != UNMAPPED && rustix::process::geteuid().is_root() && is_named())
+}
+
 /// The address of a socket at `path`.
 ///
 /// # Errors
@@ -119,7 +162,11 @@ pub fn address(path: &Path) -> io::Result<SocketAddrUnix> {
     Ok(SocketAddrUnix::new(path)?)
 }
 
-/// Connects to the daemon's socket at `path` and makes sure that this user or root listens there.
+/// Connects to the daemon's socket at `path` and makes sure that this user or root listens there; for root, the owner of
+/// a socket that was [named](trust_owner) may, too.
+///
+/// What belongs to another user is refused before the connect: its queue may be kept full, and a link of another user's
+/// may lead to another service of this user's.
 ///
 /// Takes at most `timeout`, even where a hung daemon's queue is full, and each later read or write of the stream takes
 /// at most `timeout`, too (it fails with [`io::ErrorKind::WouldBlock`] then). With a `timeout` of zero nothing ever
@@ -134,17 +181,33 @@ pub fn connect(path: &Path, timeout: Duration) -> Result<UnixStream, ConnectErro
         path: path.to_owned(),
         source,
     };
+    let foreign = |uid| ConnectError::Foreign {
+        path: path.to_owned(),
+        uid,
+    };
     let address = address(path).map_err(other)?;
+    let owner = owner(path).map_err(|errno| failure(path, errno))?;
+    if !trusted_at(path, owner) {
+        return Err(foreign(owner));
+    }
     let socket = stream_socket(timeout).map_err(|errno| other(errno.into()))?;
     connect_within(&socket, &address, timeout).map_err(|errno| failure(path, errno))?;
     let uid = uid(&socket).map_err(other)?;
-    if !trusted(uid) {
-        return Err(ConnectError::Foreign {
-            path: path.to_owned(),
-            uid,
-        });
+    if trusted(uid) || (uid == owner && trusted_at(path, uid)) {
+        Ok(UnixStream::from(socket))
+    } else {
+        Err(foreign(uid))
     }
-    Ok(UnixStream::from(socket))
+}
+
+/// Who owns the socket at `path`. Of a symbolic link that this process does not trust, the link's owner.
+fn owner(path: &Path) -> Result<u32, Errno> {
+    let found = rustix::fs::lstat(path)?;
+    let is_link = FileType::from_raw_mode(found.st_mode) == FileType::Symlink;
+    if is_link && trusted_at(path, found.st_uid) {
+        return Ok(rustix::fs::stat(path)?.st_uid);
+    }
+    Ok(found.st_uid)
 }
 
 /// The connect itself. Linux waits for room in the queue as long as the socket's send timeout says, then answers
@@ -195,12 +258,8 @@ fn failure(path: &Path, errno: Errno) -> ConnectError {
             source: errno.into(),
         },
         Errno::AGAIN => ConnectError::Busy { path },
-        Errno::ACCESS => match rustix::fs::lstat(&path) {
-            // Not this user's, so this user can't open it: say whose it is.
-            Ok(stat) if !trusted(stat.st_uid) => ConnectError::Foreign {
-                path,
-                uid: stat.st_uid,
-            },
+        Errno::ACCESS => match owner(&path) {
+            Ok(0) if !rustix::process::geteuid().is_root() => ConnectError::Roots { path },
             _ => ConnectError::Other {
                 path,
                 source: errno.into(),
@@ -470,9 +529,10 @@ pub(crate) mod tests {
             "{error}"
         );
         assert!(error.to_string().contains("4711"), "{error}");
-        // Nothing was sent to it.
-        let (mut accepted, _) = listener.accept().unwrap();
-        assert_eq!(accepted.read(&mut [0]).unwrap(), 0);
+        // It was not even connected to.
+        listener.set_nonblocking(true).unwrap();
+        let error = listener.accept().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
 
         // A third user, who may not even open it, learns whose it is, too.
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
@@ -481,5 +541,65 @@ pub(crate) mod tests {
             matches!(error, ConnectError::Foreign { uid: 4711, .. }),
             "{error}"
         );
+    }
+
+    /// As any user can do in `/tmp`: its owner is named at once, though its queue is full.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_foreign_socket_costs_no_wait() {
+        let (_directory, path) = place();
+        let (_listener, _queued) = full(&path);
+        std::os::unix::fs::lchown(&path, Some(4712), None).unwrap();
+        let began = clock::monotonic();
+        let error = connect(&path, SOON).unwrap_err();
+        assert!(
+            matches!(error, ConnectError::Foreign { uid: 4712, .. }),
+            "{error}"
+        );
+        assert!(began.elapsed() < SOON / 2);
+    }
+
+    /// With `fs.protected_symlinks=0` the kernel follows it in `/tmp`, too; in a directory like this one always.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_foreign_link_is_not_followed() {
+        let (directory, path) = place();
+        let own = directory.path().join("own");
+        let listener = UnixListener::bind(&own).unwrap();
+        std::os::unix::fs::symlink(&own, &path).unwrap();
+        connect(&path, SOON).unwrap();
+        listener.accept().unwrap();
+
+        std::os::unix::fs::lchown(&path, Some(4712), None).unwrap();
+        let error = connect(&path, SOON).unwrap_err();
+        assert!(
+            matches!(error, ConnectError::Foreign { uid: 4712, .. }),
+            "{error}"
+        );
+        listener.set_nonblocking(true).unwrap();
+        let error = listener.accept().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+
+        // An own link to a foreign socket is no better.
+        std::os::unix::fs::lchown(&path, Some(0), None).unwrap();
+        std::os::unix::fs::lchown(&own, Some(4712), None).unwrap();
+        let error = connect(&path, SOON).unwrap_err();
+        assert!(
+            matches!(error, ConnectError::Foreign { uid: 4712, .. }),
+            "{error}"
+        );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_socket_of_roots_is_called_that() {
+        let (directory, path) = place();
+        std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let _listener = UnixListener::bind(&path).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        let error = as_user(4712, move || connect(&path, SOON).unwrap_err());
+        assert!(matches!(error, ConnectError::Roots { .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("belongs to root"), "{said}");
     }
 }

@@ -57,6 +57,10 @@ words! {
         StateFailed = "state_failed",
         /// No connection can be accepted until one ends.
         ConnectionsFull = "connections_full",
+        /// No client finds the daemon: the socket's file or its lock was removed or replaced, and cannot be had again.
+        SocketLost = "socket_lost",
+        /// They were removed or replaced, and the daemon listens at the path again.
+        SocketRestored = "socket_restored",
         /// As many sessions are remembered as may be.
         SessionsFull = "sessions_full",
         /// A window of the account's limits has reached a threshold, or was reset after that.

@@ -176,3 +176,35 @@ fn a_log_that_is_not_read_does_not_block() {
     send(&daemon, Signal::TERM);
     assert_eq!(daemon.wait(), Some(0));
 }
+
+/// A daemon that opened a pipe to write its log would wait for a reader, and one at its start.
+#[test]
+fn a_log_that_is_no_file_is_named_and_keeps_it_from_nothing() {
+    let place = Place::new();
+    place.configure("");
+    let directory = place.path().join("home/.local/state/agent-console");
+    fs::create_dir_all(&directory).unwrap();
+    let log = directory.join("daemon.log");
+    let make: [&dyn Fn(); 3] = [
+        &|| {
+            let made = Command::new("mkfifo").arg(&log).status();
+            assert!(made.unwrap().success());
+        },
+        &|| fs::create_dir(&log).unwrap(),
+        &|| std::os::unix::fs::symlink("/dev/zero", &log).unwrap(),
+    ];
+    for make in make {
+        make();
+        let output = daemonize(&place, &[]);
+        let _background = Background(&place);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let said = text(&output.stderr);
+        let is_named = said.contains(log.to_str().unwrap());
+        assert!(is_named && said.contains("not a regular file"), "{said}");
+        place.ok(&["report", "x", "working"]);
+        place.ok(&["stop"]);
+        if fs::remove_file(&log).is_err() {
+            fs::remove_dir(&log).unwrap();
+        }
+    }
+}

@@ -247,8 +247,8 @@ fn a_file_of_another_process_at_the_path_stays() {
 
     // A socket that another process serves now.
     let mut daemon = place.daemon();
-    fs::remove_file(place.socket()).unwrap();
-    let _other = UnixListener::bind(place.socket()).unwrap();
+    let _other = UnixListener::bind(place.path().join("other")).unwrap();
+    fs::rename(place.path().join("other"), place.socket()).unwrap();
     send(&daemon, Signal::TERM);
     assert_eq!(daemon.wait(), Some(0));
     assert!(place.socket().exists());

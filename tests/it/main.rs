@@ -43,6 +43,8 @@ mod load;
 mod next;
 mod opencode;
 #[cfg(any(target_os = "linux", clippy))]
+mod own_path;
+#[cfg(any(target_os = "linux", clippy))]
 mod process_exit;
 #[cfg(target_os = "linux")]
 mod programs;

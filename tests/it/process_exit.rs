@@ -333,3 +333,59 @@ fn a_pid_of_another_namespace_is_not_a_process_here() {
     drop(foreign.shell);
     fixture.leaves();
 }
+
+/// Its descriptors are used up by connections and watches; the end of some makes room for the rest.
+#[cfg(target_os = "linux")]
+#[test]
+fn processes_for_which_no_descriptor_was_left_are_watched_when_there_is_one() {
+    const JOBS: usize = 30;
+    let place = Place::new();
+    let daemon = place.daemon_with(|command| {
+        let program = command.get_program().to_owned();
+        let mut limited = Command::new("sh");
+        limited
+            .args(["-c", "ulimit -n 40; exec \"$0\" \"$@\""])
+            .arg(program)
+            .args(command.get_args())
+            .env_clear();
+        for (name, value) in command.get_envs() {
+            limited.env(name, value.unwrap());
+        }
+        limited
+            .stdin(Stdio::null())
+            .stderr(fs::File::create(place.path().join("daemon.log")).unwrap());
+        *command = limited;
+    });
+    let mut jobs: Vec<_> = (0..JOBS).map(|_| Sleeper::start()).collect();
+    for (number, job) in jobs.iter().enumerate() {
+        let (name, pid) = (format!("job{number}"), job.pid().to_string());
+        place.ok(&["report", &name, "working", "--pid", &pid]);
+    }
+    let warnings = |part: &str| daemon.log().matches(part).count();
+    assert_eq!(warnings("cannot watch a process"), 1, "{}", daemon.log());
+
+    // More connections than can be accepted: one line of the log, however many fail.
+    let full: Vec<_> = (0..60).map(|_| place.connect()).collect();
+    until("the warning", || {
+        (warnings("cannot accept a connection") > 0).then_some(())
+    });
+    drop(full);
+    assert_eq!(
+        place.json(&["list", "--json"]).as_array().unwrap().len(),
+        JOBS
+    );
+    assert_eq!(
+        warnings("cannot accept a connection"),
+        1,
+        "{}",
+        daemon.log()
+    );
+
+    for job in &mut jobs {
+        job.kill();
+    }
+    until("the end of every job to be noticed", || {
+        let open = place.json(&["list", "--json"]);
+        open.as_array().unwrap().is_empty().then_some(())
+    });
+}

@@ -3,7 +3,7 @@
 use super::{ControlFlow, EventLoop, GRACE};
 use crate::core::Input;
 use crate::daemon::connection::ConnectionEvent;
-use crate::daemon::listener::Origin;
+use crate::daemon::listener::{Origin, Watch};
 use crate::daemon::ready::{at, listen};
 use crate::daemon::sd_notify;
 use crate::os::clock;
@@ -15,6 +15,8 @@ impl EventLoop {
         }
         // Connections in a service manager's queue start the next daemon; our own queue is emptied in the next turns.
         self.listening = None;
+        self.path_watch = Watch::nothing();
+        self.look_at = None;
         self.listener.retire();
         self.draining_since = Some(clock::monotonic());
     }
@@ -24,11 +26,10 @@ impl EventLoop {
         let again = self.listener.resume().map_err(anyhow::Error::from);
         match again.and_then(|()| Ok(listen(&self.listener)?)) {
             Ok(listening) => self.listening = Some(listening),
-            // No new client can connect. The connected ones are served until the daemon is idle again and exits.
-            Err(error) => tracing::warn!(
-                "cannot listen again, so no new client can connect until the daemon is restarted: {error}"
-            ),
+            // The connected clients are served meanwhile.
+            Err(error) => tracing::warn!("cannot listen again yet: {error}"),
         }
+        self.look_at = Some(clock::monotonic());
         tracing::info!("not idle any more: the daemon stays");
     }
 

@@ -4,6 +4,7 @@ use super::tests::{SOON, place};
 use super::*;
 use crate::daemon::listener::launchd::SOCKET_NAME;
 use crate::daemon::listener::launchd::stand_in::{activate_socket, start_job};
+use crate::os::clock;
 use crate::reexec::{self, this_test};
 use std::fs;
 use std::io::{Read, Write};

@@ -6,34 +6,43 @@
 //!
 //! - [`take_activation`] (in `activation.rs`) reads systemd's environment and asks launchd. It changes the environment,
 //!   so it comes first, before any thread.
-//! - [`acquire`] validates the passed socket, or binds one (in `self_bound.rs`: lock file, stale and foreign sockets).
+//! - [`acquire`] validates the passed socket, or binds one (in `self_bound.rs`: stale and foreign sockets; in `lock.rs`: the
+//!   lock file).
 //! - [`Listener`] accepts, and asks the kernel for the peer's user before a byte is read.
 //!
 //! A manager's socket is never unlinked or bound again: connections in its queue start the next daemon. For a self-bound
 //! socket, shutdown removes the path first ([`Listener::retire`]), then serves the queue, then releases the lock.
 //!
+//! Anything may remove or replace the files of a self-bound socket. [`Watch`] reports that without a wake-up at other
+//! times, and [`Listener::keep`] then takes the lock and binds again.
+//!
 //! Called by the daemon's start and its loop. Knows nothing of the protocol, of tokio or of when to leave.
 
 mod activation;
 pub mod launchd;
+mod lock;
 mod self_bound;
+mod watch;
 
 pub use activation::{Activation, take_activation};
+pub use self_bound::Kept;
+pub(super) use watch::Watch;
 
 use self::launchd::LaunchdError;
-use crate::os::{clock, peer};
+use super::occasional::Occasional;
+use crate::os::lock_file::{self, Holder};
+use crate::os::peer;
 pub use crate::protocol::Origin;
 use rustix::io::Errno;
 use self_bound::SelfBound;
-use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// A flood of connections from another user must not flood the log.
-const BETWEEN_WARNINGS: Duration = Duration::from_mins(1);
+/// How long a daemon that starts waits for the lock: one that was sent a signal just before needs a moment to leave.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 /// Why there is no socket to serve. Each is fatal: the daemon says so and does not start.
 #[derive(Debug, thiserror::Error)]
@@ -62,18 +71,32 @@ pub enum ListenerError {
     /// launchd runs this process, but its socket can't be had.
     #[error(transparent)]
     Launchd(#[from] LaunchdError),
-    /// Another daemon holds the lock of a self-bound socket.
+    /// Another daemon holds the lock of a self-bound socket, and answers there.
     #[error(
-        "another daemon serves {}, is about to, or is just leaving (it holds {}): \
-         use that one, or stop it with `agent-console stop`",
+        "another daemon serves {}, {} (it holds {}): use that one, or stop it with `agent-console stop`",
         path.display(),
-        lock.display()
+        holder,
+        lock_file::beside(path).display()
     )]
     Locked {
         /// The socket.
         path: PathBuf,
-        /// Its lock file.
-        lock: PathBuf,
+        /// The other daemon.
+        holder: Holder,
+    },
+    /// Another process holds the lock of a self-bound socket, and does not answer there.
+    #[error(
+        "{} holds {} and cannot be reached at {}; {}",
+        holder,
+        lock_file::beside(path).display(),
+        path.display(),
+        holder.advice()
+    )]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// The other process.
+        holder: Holder,
     },
     /// A daemon answers at the path, though it does not hold the lock: a service manager's, most likely.
     #[error(
@@ -98,8 +121,9 @@ pub enum ListenerError {
     },
     /// A socket or lock file of another user.
     #[error(
-        "{} belongs to user {uid}, not to this one, and is left alone: choose another path with --socket",
-        path.display()
+        "{} belongs to user {uid}, not to this one, and is left alone; {}",
+        path.display(),
+        peer::CHOOSE
     )]
     Foreign {
         /// The path.
@@ -127,7 +151,7 @@ pub struct Listener {
     path: PathBuf,
     origin: Origin,
     own: Option<SelfBound>,
-    warnings: Warnings,
+    refused: Occasional,
 }
 
 /// Takes what was passed, or binds a socket at `self_bound_path` (made absolute from the working directory of now:
@@ -137,6 +161,15 @@ pub struct Listener {
 ///
 /// See [`ListenerError`].
 pub fn acquire(activation: Activation, self_bound_path: &Path) -> Result<Listener, ListenerError> {
+    acquire_within(activation, self_bound_path, LOCK_WAIT)
+}
+
+/// The same with a time limit of its own for the lock.
+fn acquire_within(
+    activation: Activation,
+    self_bound_path: &Path,
+    lock_wait: Duration,
+) -> Result<Listener, ListenerError> {
     let (socket, path, origin, own) = match activation {
         Activation::None => {
             let path =
@@ -145,7 +178,7 @@ pub fn acquire(activation: Activation, self_bound_path: &Path) -> Result<Listene
                     path: self_bound_path.to_owned(),
                     source,
                 })?;
-            let (socket, own) = SelfBound::bind(&path)?;
+            let (socket, own) = SelfBound::bind(&path, lock_wait)?;
             (socket, path, Origin::SelfBound, Some(own))
         }
         Activation::Systemd(socket) => {
@@ -162,7 +195,7 @@ pub fn acquire(activation: Activation, self_bound_path: &Path) -> Result<Listene
         path,
         origin,
         own,
-        warnings: Warnings::default(),
+        refused: Occasional::default(),
     })
 }
 
@@ -197,9 +230,48 @@ impl Listener {
             };
             match peer::uid(&connection) {
                 Ok(uid) if peer::trusted(uid) => return Ok(Some(connection.into())),
-                Ok(uid) => self.warnings.refused(uid),
+                Ok(uid) => {
+                    if let Some(connections) = self.refused.next() {
+                        tracing::warn!(uid, connections, "refused connections of another user");
+                    }
+                }
                 Err(error) => tracing::debug!(%error, "a connection went before it was served"),
             }
+        }
+    }
+
+    /// Makes sure that clients find a socket of our own: takes the lock again if the lock file was removed or replaced, and
+    /// binds anew if the path does not name our socket any more. The socket may be another one then: as for
+    /// [`resume`](Self::resume), serve the old one's queue and take it out of the event loop before. Nothing happens to a
+    /// manager's socket, nor to a retired one.
+    ///
+    /// # Errors
+    ///
+    /// See [`ListenerError`]. [`ListenerError::Locked`]: another daemon serves the path, so that this one is of no more
+    /// use. Else the caller tries again later.
+    pub fn keep(&mut self) -> Result<Kept<()>, ListenerError> {
+        let Some(own) = &mut self.own else {
+            return Ok(Kept::Unchanged);
+        };
+        Ok(match own.keep(&self.path)? {
+            Kept::Unchanged => Kept::Unchanged,
+            Kept::Unlocked => Kept::Unlocked,
+            Kept::BoundAgain(socket) => {
+                self.socket = socket;
+                Kept::BoundAgain(())
+            }
+        })
+    }
+
+    /// What reports that [`keep`](Self::keep) may have something to do: begin to watch, then call it once.
+    ///
+    /// # Errors
+    ///
+    /// The system cannot watch the files.
+    pub(super) fn watch(&self) -> io::Result<Watch> {
+        match &self.own {
+            Some(own) => own.watch(&self.path),
+            None => Ok(Watch::nothing()),
         }
     }
 
@@ -247,29 +319,6 @@ impl Drop for Listener {
     fn drop(&mut self) {
         // While the socket is open its inode can't be given to another file, so the comparison in there holds.
         self.retire();
-    }
-}
-
-/// When the last warning about refused connections was written, and how many were refused since.
-#[derive(Debug, Default)]
-struct Warnings {
-    last: Cell<Option<Instant>>,
-    unreported: Cell<u64>,
-}
-
-impl Warnings {
-    fn refused(&self, uid: u32) {
-        let now = clock::monotonic();
-        self.unreported.set(self.unreported.get() + 1);
-        if self
-            .last
-            .get()
-            .is_none_or(|last| now - last >= BETWEEN_WARNINGS)
-        {
-            let connections = self.unreported.take();
-            self.last.set(Some(now));
-            tracing::warn!(uid, connections, "refused connections of another user");
-        }
     }
 }
 

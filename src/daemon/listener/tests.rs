@@ -23,8 +23,9 @@ fn lock_of(path: &Path) -> PathBuf {
     path.with_file_name("socket.lock")
 }
 
+/// Without a wait for the lock.
 fn bind(path: &Path) -> Result<Listener, ListenerError> {
-    acquire(Activation::None, path)
+    acquire_within(Activation::None, path, Duration::ZERO)
 }
 
 fn names(directory: &TempDir) -> Vec<String> {
@@ -156,8 +157,9 @@ fn a_live_daemon_is_refused_with_and_without_our_lock() {
     let first = bind(&path).unwrap();
     let error = bind(&path).unwrap_err();
     assert!(matches!(error, ListenerError::Locked { .. }), "{error}");
-    // Still reachable, and still the first one's.
+    // Still reachable, and still the first one's. (The other one looked whether it is.)
     peer::connect(&path, SOON).unwrap();
+    assert!(first.accept().unwrap().is_some());
     assert!(first.accept().unwrap().is_some());
     drop(first);
 
@@ -276,7 +278,7 @@ fn connections_of_another_user_are_closed_unread() {
         assert_eq!(intruder.read(&mut [0]).unwrap(), 0);
     }
     // The first was logged at once, the others wait for the minute to pass.
-    assert_eq!(listener.warnings.unreported.get(), 2);
+    assert_eq!(listener.refused.unreported(), 2);
 }
 
 #[test]
@@ -295,7 +297,12 @@ fn of_daemons_that_start_at_once_exactly_one_wins() {
                     start.wait();
                     let listener = bind(&path);
                     if let Err(error) = &listener {
-                        assert!(matches!(error, ListenerError::Locked { .. }), "{error}");
+                        // Before or after the winner listens.
+                        let is_held = matches!(
+                            error,
+                            ListenerError::Locked { .. } | ListenerError::Unreachable { .. }
+                        );
+                        assert!(is_held, "{error}");
                     } else {
                         winners.fetch_add(1, Ordering::Relaxed);
                     }
@@ -345,7 +352,10 @@ fn retired_it_serves_only_its_queue_until_it_resumes() {
         Err(ConnectError::NoDaemon { .. })
     ));
     // The lock stays, so no other daemon takes the path meanwhile.
-    assert!(matches!(bind(&path), Err(ListenerError::Locked { .. })));
+    assert!(matches!(
+        bind(&path),
+        Err(ListenerError::Unreachable { .. })
+    ));
     assert!(listener.accept().unwrap().is_some());
 
     listener.resume().unwrap();
@@ -373,6 +383,116 @@ fn what_took_the_place_of_our_files_is_not_removed() {
     }
     drop(listener);
     assert_eq!(names(&directory), ["socket", "socket.lock"]);
+}
+
+#[test]
+fn a_socket_that_was_removed_or_replaced_is_bound_again() {
+    let (directory, path) = place();
+    let mut listener = bind(&path).unwrap();
+    assert_eq!(listener.keep().unwrap(), Kept::Unchanged);
+    let serves = |listener: &Listener| {
+        let _client = peer::connect(&path, SOON).unwrap();
+        listener.accept().unwrap().is_some()
+    };
+    for removed in [&[&path][..], &[&path, &lock_of(&path)]] {
+        for file in removed {
+            fs::remove_file(file).unwrap();
+        }
+        assert_eq!(listener.keep().unwrap(), Kept::BoundAgain(()));
+        assert!(serves(&listener));
+        assert!(matches!(bind(&path), Err(ListenerError::Locked { .. })));
+        assert!(listener.accept().unwrap().is_some());
+    }
+    // The lock file alone.
+    fs::rename(lock_of(&path), directory.path().join("elsewhere")).unwrap();
+    assert_eq!(listener.keep().unwrap(), Kept::Unchanged);
+    assert_eq!(names(&directory), ["elsewhere", "socket", "socket.lock"]);
+    let pid = fs::read_to_string(lock_of(&path)).unwrap();
+    assert_eq!(pid, format!("{}\n", std::process::id()));
+    fs::remove_file(directory.path().join("elsewhere")).unwrap();
+    // A dead socket in its place.
+    fs::remove_file(&path).unwrap();
+    stale(&path);
+    assert_eq!(listener.keep().unwrap(), Kept::BoundAgain(()));
+    assert!(serves(&listener));
+
+    // What is another's is left alone, and waited for.
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "another's").unwrap();
+    for _ in 0..2 {
+        let error = listener.keep().unwrap_err();
+        assert!(matches!(error, ListenerError::NotASocket { .. }), "{error}");
+    }
+    fs::remove_file(&path).unwrap();
+    assert_eq!(listener.keep().unwrap(), Kept::BoundAgain(()));
+    listener.retire();
+    assert_eq!(listener.keep().unwrap(), Kept::Unchanged);
+    assert!(!path.exists());
+    drop(listener);
+    assert_eq!(names(&directory), [""; 0]);
+}
+
+#[test]
+fn a_directory_that_is_made_again_is_bound_in_again() {
+    let (directory, _) = place();
+    let inner = directory.path().join("run");
+    let path = inner.join("socket");
+    fs::create_dir(&inner).unwrap();
+    let mut listener = bind(&path).unwrap();
+    fs::rename(&inner, directory.path().join("moved")).unwrap();
+    assert!(matches!(listener.keep(), Err(ListenerError::System { .. })));
+    fs::create_dir(&inner).unwrap();
+    assert_eq!(listener.keep().unwrap(), Kept::BoundAgain(()));
+    let _client = peer::connect(&path, SOON).unwrap();
+    assert!(listener.accept().unwrap().is_some());
+    drop(listener);
+    assert!(!path.exists() && !lock_of(&path).exists());
+}
+
+#[test]
+fn of_two_daemons_with_a_lock_each_the_unreachable_one_learns_of_the_other() {
+    let (_directory, path) = place();
+    let mut first = bind(&path).unwrap();
+    for file in [&path, &lock_of(&path)] {
+        fs::remove_file(file).unwrap();
+    }
+    let mut second = bind(&path).unwrap();
+    let error = first.keep().unwrap_err();
+    assert!(matches!(error, ListenerError::Locked { .. }), "{error}");
+    drop(first);
+    assert_eq!(second.keep().unwrap(), Kept::Unchanged);
+    peer::connect(&path, SOON).unwrap();
+    drop(second);
+
+    // Its socket is at the path, the lock is another's: that one finds it, and leaves.
+    let mut first = bind(&path).unwrap();
+    fs::remove_file(lock_of(&path)).unwrap();
+    let other = fs::File::create(lock_of(&path)).unwrap();
+    other.try_lock().unwrap();
+    assert_eq!(first.keep().unwrap(), Kept::Unlocked);
+    drop(other);
+    assert_eq!(first.keep().unwrap(), Kept::Unchanged);
+    let error = bind(&path).unwrap_err();
+    assert!(matches!(error, ListenerError::Locked { .. }), "{error}");
+}
+
+#[test]
+fn the_lock_of_a_daemon_that_is_leaving_is_waited_for() {
+    let (_directory, path) = place();
+    let first = bind(&path).unwrap();
+    let lock = fs::File::open(lock_of(&path)).unwrap();
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    lock.set_modified(long_ago).unwrap();
+    std::thread::scope(|scope| {
+        let next = scope.spawn(|| acquire_within(Activation::None, &path, SOON));
+        // It asks the first one to make sure that it can be reached.
+        while lock.metadata().unwrap().modified().unwrap() == long_ago && !next.is_finished() {
+            std::thread::yield_now();
+        }
+        assert!(!next.is_finished());
+        drop(first);
+        next.join().unwrap().unwrap();
+    });
 }
 
 #[test]

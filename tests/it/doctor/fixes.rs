@@ -175,7 +175,7 @@ const TRIED: &[(&str, &str, usize, &str)] = &[
     (
         "socket.rs",
         "&commands.start",
-        2,
+        1,
         "without_a_daemon_it_says_how_to_start_one",
     ),
     (
@@ -186,9 +186,15 @@ const TRIED: &[(&str, &str, usize, &str)] = &[
     ),
     (
         "socket.rs",
-        "commands.replace(holder.unwrap_or(0))",
+        "commands.replace(pid.unwrap_or(0))",
         1,
         "a_daemon_that_accepts_nothing_is_replaced",
+    ),
+    (
+        "socket.rs",
+        "commands.replace(pid)",
+        1,
+        "a_daemon_without_its_socket_is_replaced",
     ),
     (
         "socket.rs",
@@ -441,6 +447,20 @@ fn a_socket_of_the_environment_or_the_configuration_is_changed() {
     let directory = socket.parent().unwrap().display();
     fixture.sh(&format!("EDITOR='sed -i s,/nowhere,{directory},'; {fix}"));
     assert_eq!(check(unset)["level"], "ok");
+}
+
+/// As one that hangs: any other binds its socket again.
+#[test]
+fn a_daemon_without_its_socket_is_replaced() {
+    let fixture = Fixture::hooked();
+    let daemon = fixture.daemon();
+    daemon.signal("STOP");
+    fs::remove_file(fixture.0.socket()).unwrap();
+    let pid = daemon.pid();
+    let replace = format!("kill -9 {pid} && sleep 1 && agent-console daemon --daemonize");
+    let what = format!("process {pid} holds the lock");
+    fixture.fixes("socket", &what, &replace);
+    fixture.0.ok(&["stop", "--force"]);
 }
 
 /// Its queue is full, so that it cannot be asked to leave. A queue of one needs a network namespace of its own.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::machine::{SERVICE, SOCKET_PATH, beside_a_manager};
 use crate::reexec::this_test;
-use crate::support::{Wire, until};
+use crate::support::{Sleeper, Wire, until};
 
 #[test]
 fn a_reload_takes_what_is_right_and_refuses_what_is_wrong() {
@@ -50,6 +50,7 @@ fn a_reload_takes_what_is_right_and_refuses_what_is_wrong() {
     });
 }
 
+/// A daemon that ended would be started again with each connection.
 #[test]
 fn a_wrong_configuration_at_the_start_is_told_and_can_be_mended() {
     beside_a_manager(this_test!(), |machine| {
@@ -69,10 +70,30 @@ fn a_wrong_configuration_at_the_start_is_told_and_can_be_mended() {
             })
         });
         eprintln!("a wrong configuration: {}", entry["MESSAGE"]);
-        assert_eq!(machine.property(SERVICE, "ExecMainStatus"), "1");
+        let pid = machine.property(SERVICE, "MainPID");
+        // A hook does not wait, and what it reports is not lost.
+        let agent = Sleeper::start();
+        let event =
+            json!({"session_id": "x", "hook_event_name": "UserPromptSubmit", "prompt": "x"});
+        machine.hook(agent.pid(), &event);
+        for _ in 0..10 {
+            let list = machine.program(&["list"]);
+            assert_eq!(list.status.code(), Some(1), "{list:?}");
+            let said = String::from_utf8(list.stderr).unwrap();
+            assert!(said.contains(&place), "{said}");
+        }
+        // A reload, which is what a person tries next, ends nothing.
+        machine.systemctl(&["reload", SERVICE]);
+        assert_eq!(machine.property(SERVICE, "MainPID"), pid);
+        assert_eq!(machine.property(SERVICE, "ActiveState"), "active");
+        let shown = machine.property(SERVICE, "StatusText");
+        assert!(shown.contains(&place), "{shown}");
+        let lines = machine.journal(&[]).len();
+        assert!(lines < 8, "{lines} lines in the journal");
 
         machine.configure("");
-        assert!(client.next().unwrap()["result"]["pid"].is_u64());
-        assert_eq!(machine.json(&["list", "--json"]), json!([]));
+        assert_eq!(client.next().unwrap()["result"]["pid"].to_string(), pid);
+        let sessions = machine.json(&["list", "--json"]);
+        assert_eq!(sessions[0]["status"], "working", "{sessions}");
     });
 }

@@ -24,13 +24,15 @@ use crate::os::process::ProcessId;
 use crate::protocol::{NoticeCode, Since, Snapshot, SubscribeParams};
 
 /// The codes of the notices that may be sent: more than are kept.
-const NOTICE_CODES: [NoticeCode; 9] = [
+const NOTICE_CODES: [NoticeCode; 11] = [
     NoticeCode::ConfigLoaded,
     NoticeCode::ConfigRefused,
     NoticeCode::RestartNeeded,
     NoticeCode::PayloadUnreadable,
     NoticeCode::LogFailed,
     NoticeCode::ConnectionsFull,
+    NoticeCode::SocketLost,
+    NoticeCode::SocketRestored,
     NoticeCode::SessionsFull,
     NoticeCode::UsageCrossed,
     NoticeCode::Unknown,
