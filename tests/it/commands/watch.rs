@@ -46,7 +46,10 @@ fn watch_prints_each_change_survives_a_crash_and_ends_with_a_stop() {
     let before = place.json(&["report", "before", "idle", "--json"]);
     let mut watch = Watch::start(&place);
     let snapshot = watch.next().unwrap();
-    assert_eq!(fields(&snapshot), ["event", "notices", "seq", "sessions"]);
+    assert_eq!(
+        fields(&snapshot),
+        ["epoch", "event", "notices", "seq", "sessions"]
+    );
     assert_eq!(snapshot["event"], "snapshot");
     assert_eq!(snapshot["sessions"], json!([before]));
     let seq = snapshot["seq"].as_u64().unwrap();
@@ -68,9 +71,14 @@ fn watch_prints_each_change_survives_a_crash_and_ends_with_a_stop() {
 
     daemon.signal("KILL");
     daemon.wait();
-    let mut daemon = place.daemon();
+    let mut daemon = place.daemon_without_state();
     let again = watch.next().unwrap();
+    assert_eq!(
+        fields(&again),
+        ["epoch", "event", "notices", "seq", "sessions"]
+    );
     assert_eq!(again["event"], "snapshot");
+    assert_ne!(again["epoch"], snapshot["epoch"]);
     assert_eq!(again["sessions"], json!([]));
 
     // A restart, as a service manager would do it.
@@ -79,7 +87,7 @@ fn watch_prints_each_change_survives_a_crash_and_ends_with_a_stop() {
     let stopping = watch.next().unwrap();
     assert_eq!(stopping["event"], "daemon.stopping");
     assert_eq!(stopping["reason"], "signal");
-    let mut daemon = place.daemon();
+    let mut daemon = place.daemon_without_state();
     assert_eq!(watch.next().unwrap()["event"], "snapshot");
 
     place.ok(&["stop"]);
