@@ -38,6 +38,9 @@ pub(super) struct UpdateFilter<'a> {
 
 impl UpdateFilter<'_> {
     pub(super) fn apply(&mut self, mut update: Update) -> Option<Update> {
+        if self.filter.agents.is_empty() {
+            return Some(update);
+        }
         let keeps = match &mut update {
             Update::Snapshot(snapshot) => {
                 let kept = |session: &SessionRecord<'_>| self.filter.keeps(session);
@@ -76,6 +79,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::protocol::SessionRemoved;
 
     #[test]
     fn a_partial_snapshot_is_filtered_as_changes_are() {
@@ -107,5 +111,18 @@ mod tests {
             "seq": 3, "partial": true, "sessions": [], "removed": ["a", "c", "d", "e"],
         });
         assert_eq!(apply(partial), (keys(&[]), keys(&["c", "d"])));
+    }
+
+    #[test]
+    fn without_agents_every_update_is_kept() {
+        let filter = AgentFilter { agents: Vec::new() };
+        let mut updates = filter.updates();
+        // A session that was there for less than a turn of the daemon's loop.
+        let removed = SessionRemoved {
+            seq: 7,
+            key: "never announced".into(),
+        };
+        let removed = Update::Notification(Notification::SessionRemoved(removed));
+        assert!(updates.apply(removed).is_some());
     }
 }

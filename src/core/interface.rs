@@ -4,6 +4,8 @@
 
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::codec::{Id, Line, Refusal, Request};
 use crate::event::{RegistryUpdate, Report};
 use crate::limits::{Account, FetchOutcome};
@@ -63,7 +65,7 @@ pub(crate) struct Settings {
 }
 
 /// When a session needs a person, as far as that is configured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AttentionRules {
     /// Whether one that has finished needs a person although a background shell runs.
     pub background_shell: bool,

@@ -47,6 +47,13 @@ impl Numbers {
         saved
     }
 
+    /// What has changed so far is not known: a client's copy may be another state than this one.
+    pub(super) fn forget_past(&mut self) {
+        self.floor = self.seq;
+        self.removed.clear();
+        self.lost.clear();
+    }
+
     /// The number of the last notification.
     pub(crate) fn seq(&self) -> u64 {
         self.seq

@@ -22,7 +22,7 @@ use super::notices::Notices;
 use super::numbers::Numbers;
 use super::session::Session;
 use super::sessions::{Change, MAX_SESSIONS};
-use super::{Core, DaemonInfo, Effect, Now, Settings};
+use super::{AttentionRules, Core, DaemonInfo, Effect, Now, Settings};
 use crate::limits::Account;
 use crate::os::process::ProcessId;
 
@@ -34,6 +34,27 @@ const UNSAVED_NUMBERS: u64 = 1 << 20;
 
 /// A configuration directory that a hook has reported: the agent's name, and the absolute path.
 type ConfigDir = (Box<str>, Box<str>);
+
+/// What records follow from beside the facts. Where it is another, a record may be another although no fact has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Basis {
+    /// The version of the program.
+    program: Box<str>,
+    record_prompts: bool,
+    becomes_quiet: bool,
+    attention: AttentionRules,
+}
+
+impl Basis {
+    fn of(settings: Settings) -> Self {
+        Self {
+            program: env!("CARGO_PKG_VERSION").into(),
+            record_prompts: settings.record_prompts,
+            becomes_quiet: settings.quiet_after_ms.is_some(),
+            attention: settings.attention,
+        }
+    }
+}
 
 /// What all lines are of. The first line, and, in case that one is damaged, repeated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +68,9 @@ struct Head {
     pid_namespace: Option<u64>,
     /// The directory of [`DaemonInfo::account`].
     account_directory: Box<str>,
+    /// `None`: it was not saved.
+    #[serde(default)]
+    basis: Option<Basis>,
 }
 
 /// A line, as it is written.
@@ -129,6 +153,8 @@ pub(crate) struct Saved {
     notices: Notices,
     /// The last line says that the daemon has left in order.
     has_left: bool,
+    /// What a line said is lost.
+    is_damaged: bool,
 }
 
 impl Saved {
@@ -138,6 +164,12 @@ impl Saved {
     ///
     /// What of it is lost.
     pub(crate) fn take(&mut self, line: &[u8]) -> Result<(), LineError> {
+        let outcome = self.take_whole(line);
+        self.is_damaged |= outcome.is_err();
+        outcome
+    }
+
+    fn take_whole(&mut self, line: &[u8]) -> Result<(), LineError> {
         self.has_left = false;
         match serde_json::from_slice(line)? {
             Line::Head(head) if head.version > VERSION => {
@@ -204,8 +236,12 @@ impl Core {
         core.info.epoch = head.epoch;
         let unsaved = if saved.has_left { 0 } else { UNSAVED_NUMBERS };
         let next_seq = saved.numbers.seq().saturating_add(unsaved);
-        core.feed
-            .restore(Numbers::restored(saved.numbers, next_seq), saved.notices);
+        let mut numbers = Numbers::restored(saved.numbers, next_seq);
+        if saved.is_damaged || head.basis != Some(Basis::of(settings)) {
+            // Sessions may be others than their last notifications said.
+            numbers.forget_past();
+        }
+        core.feed.restore(numbers, saved.notices);
         core.limits = LimitsService::restore(
             saved.accounts,
             &core.info.account,
@@ -300,6 +336,7 @@ impl Core {
             boot: self.info.boot.clone(),
             pid_namespace: self.info.pid_namespace,
             account_directory: self.info.account.directory.clone(),
+            basis: Some(Basis::of(self.settings)),
         };
         write(to, &WrittenLine::Head(head.clone()))?;
         self.saved_seq = self.feed.numbers().seq();

@@ -154,14 +154,20 @@ fn a_followed_bar_outlives_every_daemon() {
     daemon.wait();
     assert_eq!(bar.class(), "off");
     let mut daemon = place.daemon();
+    assert_eq!(bar.class(), "working");
+    daemon.signal("KILL");
+    daemon.wait();
+    assert_eq!(bar.class(), "off");
+    let mut daemon = place.daemon_without_state();
     assert_eq!(bar.class(), "none");
     // Stopped on purpose: it does not leave, for its bar would start it again.
     place.ok(&["stop"]);
     daemon.wait();
     assert_eq!(bar.class(), "off");
     assert!(bar.child.try_wait().unwrap().is_none());
+    // It has the state of the second one.
     let _daemon = place.daemon();
-    assert_eq!(bar.class(), "none");
+    assert_eq!(bar.class(), "working");
 }
 
 /// A daemon on a socket that a manager holds: to connect to it is to start it.

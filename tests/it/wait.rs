@@ -294,6 +294,25 @@ fn a_session_that_a_new_daemon_does_not_know_closes_with_its_process() {
 }
 
 #[test]
+fn a_session_that_the_next_daemon_knows_closes_there() {
+    let place = Place::new();
+    let mut daemon = place.daemon();
+    let mut agent = Sleeper::start();
+    let pid = agent.pid().to_string();
+    place.ok(&["report", "job", "working", "--pid", &pid]);
+    let mut closed = Waiting::start(&place, 1, &["job", "--for", "closed"]);
+    daemon.signal("KILL");
+    daemon.wait();
+    let _daemon = place.daemon();
+    until("it to be subscribed", || subscribed(&place, 1));
+    assert!(closed.waits());
+    agent.kill();
+    let output = closed.end();
+    let (said, _) = ended(&output, SUCCESS);
+    assert!(said.starts_with("job  closed  -"), "{said}");
+}
+
+#[test]
 fn a_process_that_cannot_be_watched_is_reported() {
     let place = Place::new();
     let mut daemon = place.daemon();

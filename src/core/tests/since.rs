@@ -3,16 +3,14 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::CoreHarness;
+use super::{CoreHarness, MINUTE, settings};
 use crate::client::Update;
 use crate::client::mirror::Mirror;
 use crate::codec::{self, Incoming, Request};
-use crate::core::feed::Feed;
-use crate::core::notices::Notices;
-use crate::core::numbers::{Numbers, REMOVALS_KEPT};
-use crate::core::testing::STATE_EPOCH;
-use crate::core::{ClientId, Effect, Input};
-use crate::protocol::{NoticeCode, Since, Snapshot, SubscribeParams};
+use crate::core::numbers::REMOVALS_KEPT;
+use crate::core::testing::{self, STATE_EPOCH};
+use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Saved, Settings};
+use crate::protocol::{NoticeCode, SessionParams, Since, Snapshot, SubscribeParams};
 
 impl CoreHarness {
     fn set(&mut self, key: &str) {
@@ -35,21 +33,30 @@ impl CoreHarness {
         json!([answer["partial"], keys, answer["removed"]])
     }
 
-    /// The daemon is killed and another one goes on with all of its state, but without the numbers that it has given
-    /// above `saved`; the first of its own is above `next`.
-    fn restart(&mut self, saved: u64, next: u64) {
-        let numbers = self.core.feed.numbers();
-        let numbers = Numbers {
-            seq: saved,
-            removed: numbers.removed.clone(),
-            lost: numbers.lost.clone(),
-            floor: numbers.floor,
-        };
-        let numbers = Numbers::restored(numbers, next);
-        self.core.feed = Feed::default();
-        self.core.feed.restore(numbers, Notices::default());
+    /// The lines of a whole file.
+    fn saved(&mut self) -> Vec<u8> {
+        let mut file = Vec::new();
+        self.core.save_all(&mut file).unwrap();
+        file
+    }
+
+    /// The daemon ends, and another one with these settings goes on from the file.
+    fn restart(&mut self, file: &[u8], settings: Settings) {
+        let mut saved = Saved::default();
+        for line in file.split(|byte| *byte == b'\n') {
+            if !line.is_empty() && saved.take(line).is_err() {
+                assert_eq!(line, DAMAGE);
+            }
+        }
+        let mut info = testing::info();
+        info.epoch = STATE_EPOCH + 1;
+        self.core = Core::restore(info, settings, saved, self.now);
+        self.take(Input::RegistriesRead);
     }
 }
+
+/// A line that is none.
+const DAMAGE: &[u8] = b"{\"session\":{\"acc";
 
 #[test]
 fn a_client_gets_what_has_changed_since_its_number() {
@@ -93,23 +100,9 @@ fn a_change_of_the_same_turn_is_in_the_answer() {
     };
     let now = core.now;
     drop(core.core.handle(notice, now));
-    let set = codec::decode(
-        br#"{"jsonrpc":"2.0","method":"session.set","params":{"session":"b","status":"idle"}}"#,
-    );
-    let codec::Message::Set(params) = set.message else {
-        panic!("{set:?}");
-    };
-    let client = ClientId(1);
-    let set = Input::Set {
-        client,
-        id: None,
-        params,
-        process: None,
-        running: Vec::new(),
-    };
-    drop(core.core.handle(set, now));
+    drop(core.core.handle(set("b", "idle"), now));
     let subscribe = Input::Request {
-        client,
+        client: ClientId(1),
         id: codec::decode(br#"{"jsonrpc":"2.0","id":7,"method":"hello"}"#).id,
         request: Request::Subscribe(SubscribeParams { since }),
     };
@@ -143,18 +136,57 @@ fn more_removals_than_are_kept_take_a_full_snapshot() {
 fn a_client_with_numbers_that_were_not_saved_gets_a_full_snapshot() {
     let mut core = CoreHarness::new();
     core.set("a");
-    core.restart(1, 100);
+    let file = core.saved();
+    core.set("b");
+    core.restart(&file, settings());
+    let snapshot = core.ask("subscribe", &json!({}));
+    let seq = snapshot["seq"].as_u64().unwrap();
     for (seq, partial) in [
         (1, json!(true)),
         (2, json!(null)),
-        (99, json!(null)),
-        (100, json!(true)),
+        (seq - 1, json!(null)),
+        (seq, json!(true)),
     ] {
         assert_eq!(core.since(STATE_EPOCH, seq)[0], partial, "since {seq}");
     }
     core.set("b");
     assert_eq!(core.since(STATE_EPOCH, 1), json!([true, ["b"], null]));
-    assert_eq!(core.ask("subscribe", &json!({}))["seq"], 101);
+    assert_eq!(core.since(STATE_EPOCH, 2), json!([null, ["a", "b"], null]));
+}
+
+#[test]
+fn after_damage_or_with_other_rules_the_snapshot_is_full() {
+    let with = |quiet_after_ms, quiet| Settings {
+        quiet_after_ms,
+        attention: AttentionRules {
+            quiet,
+            ..settings().attention
+        },
+        ..settings()
+    };
+    let quiet_after = Some(MINUTE);
+    let mut core = CoreHarness::with(with(quiet_after, false));
+    core.set("a");
+    core.wait(MINUTE);
+    core.take(Input::Timeout);
+    assert_eq!(core.since(STATE_EPOCH, 1), json!([true, ["a"], null]));
+    let file = core.saved();
+    core.restart(&file, with(quiet_after, false));
+    assert_eq!(core.since(STATE_EPOCH, 2), json!([true, [], null]));
+
+    // A quiet session needs a person by this rule, and is none that was quiet without a time for it.
+    for settings in [with(quiet_after, true), with(None, false)] {
+        core.restart(&file, settings);
+        assert_eq!(core.since(STATE_EPOCH, 2), json!([null, ["a"], null]));
+        // From here on the past is known again.
+        let seq = core.ask("subscribe", &json!({}))["seq"].as_u64().unwrap();
+        core.set("b");
+        assert_eq!(core.since(STATE_EPOCH, seq), json!([true, ["b"], null]));
+    }
+
+    let damaged = [&file[..], DAMAGE].concat();
+    core.restart(&damaged, with(quiet_after, false));
+    assert_eq!(core.since(STATE_EPOCH, 2), json!([null, ["a"], null]));
 }
 
 /// What changes the state.
@@ -167,12 +199,46 @@ enum Change {
     Notice,
 }
 
-/// A daemon's life: what it saves, what it does not, and how many numbers more the next one skips.
+/// A daemon's life: what it saves, what happens after that, and how it ends.
 #[derive(Debug, Clone)]
 struct Life {
     saved: Vec<Change>,
     unsaved: Vec<Change>,
-    skipped: u64,
+    end: End,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Killed,
+    KilledWhileItWrites,
+    InOrder,
+}
+
+fn persistent() -> Settings {
+    Settings {
+        persist: true,
+        ..settings()
+    }
+}
+
+fn set(key: &str, status: &str) -> Input {
+    let params = json!({"session": key, "status": status});
+    Input::Set {
+        client: ClientId(1),
+        id: None,
+        params: Box::new(serde_json::from_value(params).unwrap()),
+        process: None,
+        running: Vec::new(),
+    }
+}
+
+fn remove(key: &str) -> Input {
+    let session = key.into();
+    Input::Request {
+        client: ClientId(1),
+        id: None,
+        request: Request::SessionRemove(SessionParams { session }),
+    }
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -188,10 +254,15 @@ fn change() -> impl Strategy<Value = Change> {
 fn life() -> impl Strategy<Value = Life> {
     let saved = prop::collection::vec(change(), 0..6);
     let unsaved = prop::collection::vec(change(), 0..4);
-    (saved, unsaved, 0..3_u64).prop_map(|(saved, unsaved, skipped)| Life {
+    let end = prop_oneof![
+        15 => Just(End::Killed),
+        1 => Just(End::KilledWhileItWrites),
+        4 => Just(End::InOrder),
+    ];
+    (saved, unsaved, end).prop_map(|(saved, unsaved, end)| Life {
         saved,
         unsaved,
-        skipped,
+        end,
     })
 }
 
@@ -200,20 +271,18 @@ impl CoreHarness {
     fn make(&mut self, change: &Change, on_update: &mut impl FnMut(Update)) {
         self.wait(1);
         let effects = match change {
-            Change::Set(key, status) => self.call(
-                "session.set",
-                &json!({"session": format!("s{key}"), "status": status}),
-            ),
-            Change::Remove(key) => {
-                self.call("session.remove", &json!({"session": format!("s{key}")}))
-            }
+            Change::Set(key, status) => self.take(set(&format!("s{key}"), status)),
+            Change::Remove(key) => self.take(remove(&format!("s{key}"))),
             Change::Notice => self.take(Input::Notice {
                 code: NoticeCode::LogFailed,
                 message: "m".into(),
             }),
             Change::Others(count) => {
+                let now = self.now;
                 for _ in 0..*count {
-                    self.core.feed.removed("other".into());
+                    for request in [set("other", "idle"), remove("other")] {
+                        drop(self.core.handle(request, now));
+                    }
                 }
                 self.core.end_turn().collect()
             }
@@ -231,32 +300,6 @@ impl CoreHarness {
         }
     }
 
-    /// Sends a notification as client 1, which is subscribed.
-    fn call(&mut self, method: &str, params: &Value) -> Vec<Effect> {
-        let line = json!({"jsonrpc": "2.0", "method": method, "params": params});
-        self.line(&line.to_string())
-    }
-
-    /// Runs the lives one after the other, as if nothing unsaved had happened.
-    fn after(lives: &[Life], nexts: &[u64]) -> Self {
-        let mut core = Self::new();
-        core.ask("subscribe", &json!({}));
-        for (life, next) in lives.iter().zip(nexts) {
-            for change in &life.saved {
-                core.make(change, &mut |_| {});
-            }
-            core.restart_saved(*next);
-        }
-        core
-    }
-
-    /// The next daemon goes on with all that there is.
-    fn restart_saved(&mut self, next: u64) {
-        let saved = self.core.feed.numbers().seq();
-        self.restart(saved, next);
-        self.ask("subscribe", &json!({}));
-    }
-
     /// What a client gets that stands where this mirror stands.
     fn caught_up(&self, mirror: &Mirror) -> (bool, Mirror) {
         let text = serde_json::to_string(&self.core.snapshot(mirror.since())).unwrap();
@@ -271,18 +314,19 @@ impl CoreHarness {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
-    /// Daemons that are killed, each of which goes on from what the one before has saved. A client stops reading after
-    /// each of the notifications.
+    /// Daemons, each of which goes on from what the one before has saved. A client stops reading after each of the
+    /// notifications.
     #[test]
     fn a_client_that_has_missed_any_part_catches_up(lives in prop::collection::vec(life(), 1..24)) {
-        let mut stopped = vec![];
+        let (mut core, mut stopped) = (CoreHarness::with(persistent()), Vec::new());
         let mut mirror = Mirror::default();
-        let mut nexts = Vec::new();
-        for (number, life) in lives.iter().enumerate() {
-            let mut core = CoreHarness::after(&lives[..number], &nexts);
+        for life in lives {
             (_, mirror) = core.caught_up(&mirror);
             stopped.push(mirror.clone());
-            for change in life.saved.iter().chain(&life.unsaved) {
+            core.ask("subscribe", &json!({}));
+            let mut file = core.saved();
+            let saved = life.saved.len();
+            for (number, change) in life.saved.iter().chain(&life.unsaved).enumerate() {
                 core.make(change, &mut |update| {
                     mirror.apply(update);
                     // All of so many would take too long.
@@ -290,12 +334,19 @@ proptest! {
                         stopped.push(mirror.clone());
                     }
                 });
+                if number < saved {
+                    core.core.save(&mut file).unwrap();
+                }
             }
             let (_, fresh) = core.caught_up(&Mirror::default());
             prop_assert_eq!(&mirror, &fresh, "mirror == store");
-            nexts.push(core.core.feed.numbers().seq() + life.skipped + 1);
+            match life.end {
+                End::Killed => {}
+                End::KilledWhileItWrites => file.extend_from_slice(DAMAGE),
+                End::InOrder => core.core.save_leaving(&mut file).unwrap(),
+            }
+            core.restart(&file, persistent());
         }
-        let mut core = CoreHarness::after(&lives, &nexts);
         let (_, fresh) = core.caught_up(&Mirror::default());
         for stopped in &stopped {
             let (_, caught_up) = core.caught_up(stopped);

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use serde_json::{Value, json};
 
 use super::{SUCCESS, fields};
-use crate::support::Place;
+use crate::support::{Place, Sleeper};
 
 /// A running `watch --json`, which is killed when its test ends.
 struct Watch {
@@ -97,4 +97,52 @@ fn watch_prints_each_change_survives_a_crash_and_ends_with_a_stop() {
     assert_eq!(stopping["reason"], "stop");
     assert_eq!(watch.next(), None);
     assert_eq!(watch.child.wait().unwrap().code(), Some(SUCCESS));
+}
+
+#[test]
+fn a_daemon_that_goes_on_sends_only_what_has_changed() {
+    let place = Place::new();
+    let mut daemon = place.daemon();
+    let mut job = Sleeper::start();
+    let pid = job.pid().to_string();
+    place.ok(&["report", "same", "waiting"]);
+    place.ok(&["report", "job", "working", "--pid", &pid]);
+    let mut watch = Watch::start(&place);
+    let first = watch.next().unwrap();
+    assert_eq!(first["sessions"].as_array().unwrap().len(), 2);
+
+    daemon.signal("KILL");
+    daemon.wait();
+    job.kill();
+    let mut daemon = place.daemon();
+    let again = watch.next().unwrap();
+    assert_eq!(again["event"], "snapshot");
+    assert_eq!(
+        (&again["epoch"], &again["partial"]),
+        (&first["epoch"], &json!(true))
+    );
+    let job = place.json(&["get", "job", "--json"]);
+    assert_eq!(job["status"], "closed");
+    assert_eq!(again["sessions"], json!([job]));
+    assert!(again["seq"].as_u64() > first["seq"].as_u64());
+
+    // In order, so that no number is left out.
+    daemon.signal("TERM");
+    daemon.wait();
+    let stopping = watch.next().unwrap();
+    assert_eq!(stopping["event"], "daemon.stopping");
+    let _daemon = place.daemon();
+    let last = watch.next().unwrap();
+    assert_eq!(last["epoch"], first["epoch"]);
+    assert_eq!(
+        (&last["partial"], &last["sessions"]),
+        (&json!(true), &json!([]))
+    );
+    assert_eq!(last["seq"], stopping["seq"]);
+    place.ok(&["remove", "same"]);
+    let seq = last["seq"].as_u64().unwrap() + 1;
+    assert_eq!(
+        watch.next().unwrap(),
+        json!({"event": "session.removed", "seq": seq, "key": "same"})
+    );
 }

@@ -254,6 +254,7 @@ impl Driver {
                     Err(()) => Err("line 1".into()),
                 };
                 self.step(Input::Reloaded(outcome), &expected);
+                self.replace_file();
             }
             Op::Fetched(fetched) => {
                 if let Some((account, _)) = self.fetching.take() {
