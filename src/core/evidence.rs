@@ -29,14 +29,19 @@ pub(crate) struct Observation {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Evidence {
     /// From the agent's hooks.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hook: Option<Observation>,
     /// From the agent's registry.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) registry: Option<Observation>,
     /// From other files of the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<Observation>,
     /// From a script or a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) report: Option<Observation>,
     /// From the process table.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) process: Option<Observation>,
     #[serde(skip)]
     pub(crate) log: EvidenceLog,
@@ -86,6 +91,7 @@ pub(crate) struct EvidenceEntry {
     what: Cow<'static, str>,
     rule: Rule,
     status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<WaitingFor>,
     /// It changed the status.
     decided: bool,
@@ -133,6 +139,10 @@ impl EvidenceLog {
         }
         self.entries.push_back(entry);
         self.unsaved = KEPT.min(self.unsaved + 1);
+    }
+
+    pub(crate) fn has_unsaved(&self) -> bool {
+        self.unsaved > 0
     }
 
     /// How many of the last entries were not saved yet; they count as saved from now on.

@@ -16,11 +16,10 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::EvidenceEntry;
 use super::limits::{AccountState, LimitsService};
 use super::notices::Notices;
 use super::numbers::Numbers;
-use super::session::Session;
+use super::session::{SavedSession, Session, WrittenSession};
 use super::sessions::{Change, MAX_SESSIONS};
 use super::{AttentionRules, Core, DaemonInfo, Effect, Now, Settings};
 use crate::limits::Account;
@@ -78,15 +77,8 @@ struct Head {
 #[serde(rename_all = "snake_case")]
 enum WrittenLine<'a> {
     Head(Head),
-    Session {
-        account: Option<&'a Account>,
-        evidence: Vec<EvidenceEntry>,
-        facts: &'a Session,
-    },
-    Removed {
-        key: &'a str,
-        seq: u64,
-    },
+    Session(WrittenSession<'a>),
+    Removed { key: &'a str, seq: u64 },
     Accounts(&'a [AccountState]),
     ConfigDirs(&'a [ConfigDir]),
     Numbers(&'a Numbers),
@@ -100,12 +92,7 @@ enum WrittenLine<'a> {
 #[serde(rename_all = "snake_case")]
 enum Line {
     Head(Head),
-    /// A session, with the account that it draws on, and the evidence that has come since the line before.
-    Session {
-        account: Option<Account>,
-        evidence: Vec<EvidenceEntry>,
-        facts: Box<Session>,
-    },
+    Session(Box<SavedSession>),
     /// The session of this key is no longer remembered, since the notification of this number at the latest.
     Removed {
         key: Box<str>,
@@ -135,18 +122,11 @@ pub(crate) enum LineError {
     Full,
 }
 
-/// A session, and the account that it draws on.
-#[derive(Debug)]
-struct SavedSession {
-    facts: Box<Session>,
-    account: Option<Account>,
-}
-
 /// What the lines of a file came to so far.
 #[derive(Debug, Default)]
 pub(crate) struct Saved {
     head: Option<Head>,
-    sessions: HashMap<Box<str>, SavedSession>,
+    sessions: HashMap<Box<str>, Box<SavedSession>>,
     accounts: Vec<AccountState>,
     config_dirs: Vec<ConfigDir>,
     numbers: Numbers,
@@ -176,19 +156,15 @@ impl Saved {
                 return Err(LineError::Version(head.version));
             }
             Line::Head(head) => self.head = Some(head),
-            Line::Session {
-                account,
-                evidence,
-                mut facts,
-            } => {
-                let key: Box<str> = facts.key().into();
+            Line::Session(mut session) => {
+                let key: Box<str> = session.key().into();
                 let before = self.sessions.remove(&key);
                 if before.is_none() && self.sessions.len() >= MAX_SESSIONS {
                     return Err(LineError::Full);
                 }
-                facts.continue_evidence(before.map(|before| *before.facts), evidence);
-                self.numbers.reached(facts.changed_seq);
-                self.sessions.insert(key, SavedSession { facts, account });
+                session.follow(before);
+                self.numbers.reached(session.changed_seq());
+                self.sessions.insert(key, session);
             }
             Line::Removed { key, seq } => {
                 self.sessions.remove(&key);
@@ -248,17 +224,18 @@ impl Core {
             head.account_directory == core.info.account.directory,
             settings.usage_interval_ms,
         );
-        for SavedSession { mut facts, account } in saved.sessions.into_values() {
-            let is_open = !facts.is_closed();
-            let account = account.map(|account| core.limits.account_of_saved(account, is_open));
-            facts.restore(account, now, settings);
+        for saved in saved.sessions.into_values() {
+            let is_open = !saved.is_closed();
+            let limits = &mut core.limits;
+            let account = |account| limits.account_of_saved(account, is_open);
+            let facts = saved.restored(account, now, settings);
             if facts.is_unwatched() {
                 core.lifecycle.restored_unwatched(facts.touched_ms());
             }
             if facts.is_in_registry() {
                 core.unconfirmed.insert(facts.key().into());
             }
-            core.sessions.restore(*facts, &mut core.timers);
+            core.sessions.restore(facts, &mut core.timers);
         }
         for (agent, directory) in &saved.config_dirs {
             core.watch_config_dir(agent, directory);
@@ -300,7 +277,8 @@ impl Core {
             match &change {
                 Change::Changed(key) => {
                     if let Some(session) = self.sessions.get_to_save(key) {
-                        write_session(to, session, false)?;
+                        self.saved_seq = self.saved_seq.max(session.changed_seq);
+                        write(to, &WrittenLine::Session(session.take_unsaved(false)))?;
                     }
                 }
                 Change::Removed(key) => {
@@ -343,7 +321,7 @@ impl Core {
         write(to, &WrittenLine::Numbers(self.feed.numbers()))?;
         self.save_others(to, true)?;
         for session in self.sessions.all_to_save() {
-            write_session(to, session, true)?;
+            write(to, &WrittenLine::Session(session.take_unsaved(true)))?;
         }
         write(to, &WrittenLine::Head(head))
     }
@@ -370,16 +348,6 @@ impl Core {
         }
         Ok(())
     }
-}
-
-fn write_session(to: &mut impl Write, session: &mut Session, all: bool) -> io::Result<()> {
-    let evidence = session.take_unsaved_evidence(all);
-    let line = WrittenLine::Session {
-        account: session.account_to_save(),
-        evidence,
-        facts: session,
-    };
-    write(to, &line)
 }
 
 fn write(to: &mut impl Write, line: &WrittenLine<'_>) -> io::Result<()> {

@@ -104,11 +104,21 @@ impl Sessions {
             let after = (session.watches(), session.timeout_ms());
             let is_first = changed && !std::mem::replace(&mut session.is_unpublished, changed);
             let is_unwatched = session.is_unwatched();
-            (changed, is_first, before, after, is_sign, is_unwatched)
+            // What changes nothing that subscribers know may still be evidence.
+            let is_silent = !changed && moment.settings.persist && session.has_unsaved();
+            let is = (is_first, is_sign, is_unwatched, is_silent);
+            (changed, before, after, is)
         });
-        let Some((true, is_first, before, after, is_sign, is_unwatched)) = outcome else {
+        let Some((changed, before, after, is)) = outcome else {
             return Touched::Nothing;
         };
+        let (is_first, is_sign, is_unwatched, is_silent) = is;
+        if is_silent {
+            self.unsaved.push(Change::Changed(key.into()));
+        }
+        if !changed {
+            return Touched::Nothing;
+        }
         timers.set_session(key, before.1, after.1);
         for process in before.0.into_iter().flatten() {
             if !after.0.contains(&Some(process)) {

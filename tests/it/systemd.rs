@@ -5,6 +5,7 @@ mod config;
 mod doctor;
 mod load;
 mod machine;
+mod state;
 mod usage;
 
 use std::os::unix::fs::MetadataExt;

@@ -35,7 +35,7 @@ impl Session {
         prompts: bool,
         now: u64,
     ) -> bool {
-        self.timing = report.timing;
+        self.set_timing(report.timing);
         let source = report.source;
         let kind = match source {
             Source::Hook => EvidenceKind::Hook,

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use self::processes::Client;
 pub(crate) use self::processes::{Process, Processes};
+pub(crate) use self::saved::{SavedSession, WrittenSession};
 use super::evidence::{Evidence, Rule};
 use super::turn::reorder::ReorderBuffer;
 use super::{Now, Settings};
@@ -55,7 +56,9 @@ enum EndedBy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Scripted {
     status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<WaitingFor>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Box<str>>,
     /// It was at work before it was set idle, and no person has looked since.
     unread: bool,
@@ -67,9 +70,11 @@ struct Identity {
     key: Box<str>,
     agent: Box<str>,
     /// The agent's own id of the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<Box<str>>,
     /// The stamp of the evidence that the id comes from.
     id_at: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     previous_ids: Vec<Box<str>>,
 }
 
@@ -93,16 +98,25 @@ impl Title {
 /// What a session is about, where it is, what it uses.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Description {
+    #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<Title>,
     /// What the agent last asked in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
     question: Option<Box<str>>,
     /// The directory that it began in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     start_cwd: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     cwd: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     terminal: Option<Box<Terminal>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     permission_mode: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     context_percent: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     cost_usd: Option<f64>,
     /// Whose limits it draws on.
     #[serde(skip)]
@@ -133,6 +147,7 @@ struct Timeouts {
 #[derive(Debug, Serialize, Deserialize)]
 struct Committed {
     status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for: Option<WaitingFor>,
     since: u64,
     history: VecDeque<Transition>,
@@ -145,16 +160,23 @@ struct Committed {
 pub(crate) struct Session {
     identity: Identity,
     description: Description,
+    #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<Process>,
     client: Client,
     /// Since when its process is stopped by a signal, as far as it was seen, in ms since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
     stopped_since: Option<u64>,
     /// Whether a person sits at the session.
     attended: bool,
+    /// Saved beside the other facts: most lines have its new steps only.
+    #[serde(skip)]
     turns: ReorderBuffer,
     /// How long its agent's sources may contradict each other; without a report of the agent, of no effect.
+    #[serde(skip)]
     timing: Timing,
+    #[serde(skip_serializing_if = "Option::is_none")]
     scripted: Option<Scripted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<Ended>,
     /// The agent has removed its registry entry: an exit that follows is no crash.
     registry_removed: bool,
@@ -163,6 +185,7 @@ pub(crate) struct Session {
     started_at: u64,
     sign: Sign,
     /// If it is at work and has given no sign for long: when it gave the last, in ms since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
     quiet_since: Option<u64>,
     #[serde(skip)]
     timeouts: Timeouts,
@@ -368,8 +391,18 @@ impl Session {
             return false;
         };
         let is_new = self.account() != Some(&*account.name);
+        if self.description.account.as_ref() != Some(&account) {
+            self.turns.mark_unsaved();
+        }
         self.description.account = Some(account);
         is_new
+    }
+
+    fn set_timing(&mut self, timing: Timing) {
+        if self.timing != timing {
+            self.turns.mark_unsaved();
+        }
+        self.timing = timing;
     }
 
     /// Prompts are no longer kept. True if one was.

@@ -12,8 +12,10 @@ use crate::os::process::ProcessId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) start: Option<u64>,
     /// The process to watch; `None` if it can't be: in another pid namespace, or without a start time.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) watched: Option<ProcessId>,
 }
 

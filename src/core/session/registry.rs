@@ -57,7 +57,7 @@ impl Session {
         if let Some(title) = title {
             self.description.title = Some(Title::Agent(title.clone()));
         }
-        self.timing = update.timing;
+        self.set_timing(update.timing);
         self.sign.is_new = true;
         self.fill_in(entry, update.tty.as_deref(), process);
         if let (true, Some(observation), Some(status)) = (status_is_new, observation, entry.status)

@@ -1,54 +1,148 @@
 //! What of a session outlives the daemon, and how it continues.
 //!
-//! All facts are saved but two: the evidence, which is continued from line to line, and the account, which is one of
-//! several. What follows from the facts follows again. Called by [`crate::core::saved`].
+//! A line has all facts but these: the evidence, the steps of the turn, and what rarely changes. Of the evidence and the
+//! steps it has what is new since the line before; the rest only where it has changed otherwise. What follows from the
+//! facts follows again. Called by [`crate::core::saved`].
 
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Session;
 use crate::core::evidence::EvidenceEntry;
+use crate::core::turn::reorder::{ReorderBuffer, Step};
 use crate::core::{Now, Settings};
+use crate::event::Timing;
 use crate::limits::Account;
 
-impl Session {
-    /// The evidence that was not saved yet, oldest first; with `all`, what is kept of it. It counts as saved from now on.
-    pub(crate) fn take_unsaved_evidence(&mut self, all: bool) -> Vec<EvidenceEntry> {
-        let log = &mut self.evidence.log;
-        let unsaved = log.take_unsaved();
-        log.last(if all { usize::MAX } else { unsaved })
-            .cloned()
-            .collect()
+/// A session, as it is written.
+#[derive(Serialize)]
+pub(crate) struct WrittenSession<'a> {
+    facts: &'a Session,
+    evidence: Vec<&'a EvidenceEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<&'a (u64, Step)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rest: Option<WrittenRest<'a>>,
+}
+
+/// What few lines have.
+#[derive(Serialize)]
+struct WrittenRest<'a> {
+    account: Option<&'a Account>,
+    timing: Timing,
+    turns: &'a ReorderBuffer,
+}
+
+/// The same, as it is read.
+#[derive(Debug, Deserialize)]
+pub(crate) struct SavedSession {
+    facts: Session,
+    evidence: Vec<EvidenceEntry>,
+    #[serde(default)]
+    steps: Vec<(u64, Step)>,
+    rest: Option<SavedRest>,
+    /// Of the lines before.
+    #[serde(skip)]
+    account: Option<Account>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SavedRest {
+    account: Option<Account>,
+    timing: Timing,
+    turns: ReorderBuffer,
+}
+
+impl SavedSession {
+    pub(crate) fn key(&self) -> &str {
+        self.facts.key()
     }
 
-    /// The account that it draws on.
-    pub(crate) fn account_to_save(&self) -> Option<&Account> {
-        self.description.account.as_deref()
+    /// The number of the last notification about it.
+    pub(crate) fn changed_seq(&self) -> u64 {
+        self.facts.changed_seq
     }
 
-    /// This is a later state of the session `before`, with the evidence that has come since.
-    pub(crate) fn continue_evidence(&mut self, before: Option<Self>, since: Vec<EvidenceEntry>) {
+    /// Continues what the lines before have said.
+    pub(crate) fn follow(&mut self, before: Option<Box<Self>>) {
+        let facts = &mut self.facts;
         if let Some(before) = before {
-            self.evidence.log = before.evidence.log;
+            facts.evidence.log = before.facts.evidence.log;
+            facts.turns = before.facts.turns;
+            facts.timing = before.facts.timing;
+            self.account = before.account;
         }
-        for entry in since {
-            self.evidence.log.push(entry);
+        for entry in self.evidence.drain(..) {
+            facts.evidence.log.push(entry);
+        }
+        if let Some(rest) = self.rest.take() {
+            facts.turns = rest.turns;
+            facts.timing = rest.timing;
+            facts.turns.restore(rest.timing);
+            self.account = rest.account;
+        }
+        for (at, step) in self.steps.drain(..) {
+            // It was in time when it was saved.
+            let _ = facts.turns.insert(at, step, facts.timing);
         }
     }
 
-    /// Completes a session that was saved, by what follows from its facts at `now`.
-    pub(crate) fn restore(&mut self, account: Option<Rc<Account>>, now: Now, settings: Settings) {
-        self.description.account = account;
-        self.turns.restore(self.timing);
+    /// The session, completed by what follows from its facts at `now`. `account`: the one that it draws on, as it is
+    /// known now.
+    pub(crate) fn restored(
+        self,
+        account: impl FnOnce(Account) -> Rc<Account>,
+        now: Now,
+        settings: Settings,
+    ) -> Session {
+        let mut session = self.facts;
+        session.description.account = self.account.map(account);
         // A file that says otherwise is wrong.
-        self.sign.uptime_ms = self.sign.uptime_ms.min(now.uptime_ms);
+        session.sign.uptime_ms = session.sign.uptime_ms.min(now.uptime_ms);
         if !settings.record_prompts {
-            self.forget_prompts();
+            session.forget_prompts();
         }
         if settings.quiet_after_ms.is_none() {
-            self.forget_quiet();
+            session.forget_quiet();
         }
-        self.committed.attention = self.attention(self.status().0, settings.attention);
-        self.arm(now, settings);
+        session.committed.attention = session.attention(session.status().0, settings.attention);
+        session.arm(now, settings);
+        session
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.facts.is_closed()
+    }
+}
+
+impl Session {
+    /// True if something has come in that is not saved yet, whether or not it has changed the record.
+    pub(crate) fn has_unsaved(&self) -> bool {
+        self.evidence.log.has_unsaved() || self.turns.has_unsaved()
+    }
+
+    /// What is not saved yet; with `all`, everything. It counts as saved from now on.
+    pub(crate) fn take_unsaved(&mut self, all: bool) -> WrittenSession<'_> {
+        let evidence = self.evidence.log.take_unsaved();
+        let steps = self.turns.take_unsaved();
+        let (steps, is_whole) = match steps.filter(|_| !all) {
+            Some(count) => (count, false),
+            None => (0, true),
+        };
+        WrittenSession {
+            evidence: {
+                let log = &self.evidence.log;
+                log.last(if all { usize::MAX } else { evidence }).collect()
+            },
+            steps: self.turns.last(steps).collect(),
+            rest: is_whole.then_some(WrittenRest {
+                account: self.description.account.as_deref(),
+                timing: self.timing,
+                turns: &self.turns,
+            }),
+            facts: self,
+        }
     }
 
     /// True if its agent's registry has an entry of it, as far as is known.

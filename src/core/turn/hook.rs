@@ -16,7 +16,9 @@ use crate::protocol::WaitingFor;
 pub(crate) struct HookEvent {
     pub(crate) event: TurnEvent,
     /// The subagent that it happened in; `None`: the main agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subagent: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) prompt_id: Option<Box<str>>,
     /// Whether a person sits there to be asked.
     pub(crate) attended: bool,

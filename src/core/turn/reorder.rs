@@ -58,6 +58,15 @@ impl Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLate;
 
+/// What of a buffer is not saved yet.
+#[derive(Debug, Clone, Copy, Default)]
+enum Unsaved {
+    #[default]
+    Everything,
+    /// So many of the latest steps.
+    Steps(usize),
+}
+
 /// A turn and its latest steps.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct ReorderBuffer {
@@ -70,6 +79,8 @@ pub(crate) struct ReorderBuffer {
     /// Follows from the two.
     #[serde(skip)]
     now: Turn,
+    #[serde(skip)]
+    unsaved: Unsaved,
 }
 
 impl ReorderBuffer {
@@ -103,12 +114,40 @@ impl ReorderBuffer {
         if place == self.recent.len() {
             rule = step.clone().apply(&mut self.now, at, timing);
             self.recent.push_back((at, step));
+            if let Unsaved::Steps(count) = &mut self.unsaved {
+                *count += 1;
+            }
         } else {
+            self.unsaved = Unsaved::Everything;
             self.recent.insert(place, (at, step));
             rule = self.replay(Some(place), timing);
         }
         self.compact(timing);
         Ok(rule)
+    }
+
+    pub(crate) fn has_unsaved(&self) -> bool {
+        !matches!(self.unsaved, Unsaved::Steps(0))
+    }
+
+    /// How many steps were added since it was saved; `None`: more has changed than that. It counts as saved from now on.
+    pub(crate) fn take_unsaved(&mut self) -> Option<usize> {
+        match std::mem::replace(&mut self.unsaved, Unsaved::Steps(0)) {
+            Unsaved::Everything => None,
+            Unsaved::Steps(count) => Some(count).filter(|count| *count <= self.recent.len()),
+        }
+    }
+
+    /// The last `count` steps, oldest first.
+    pub(crate) fn last(&self, count: usize) -> impl Iterator<Item = &(u64, Step)> {
+        self.recent
+            .iter()
+            .skip(self.recent.len().saturating_sub(count))
+    }
+
+    /// All of it is saved next.
+    pub(crate) fn mark_unsaved(&mut self) {
+        self.unsaved = Unsaved::Everything;
     }
 
     /// Completes a buffer that was saved.
@@ -144,12 +183,14 @@ impl ReorderBuffer {
 
     /// A registry status older than everything that is known: later ones are compared with it.
     pub(crate) fn set_earlier_registry(&mut self, status: RegistryStatus, at: u64) {
+        self.unsaved = Unsaved::Everything;
         self.base.set_earlier_registry(status, at);
         self.now.set_earlier_registry(status, at);
     }
 
     /// The clock was set back: what follows is newer, whatever its stamp.
     pub(crate) fn forget_stamps(&mut self) {
+        self.unsaved = Unsaved::Everything;
         self.recent.clear();
         self.now.forget_stamps();
         self.base = self.now.clone();
