@@ -4,17 +4,21 @@
 //! other program may rely on it, and a line that is not understood is a failed fetch.
 //! Made by an agent's `limits`, read by the daemon, judged by the core. No IO.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
-use crate::protocol::UsageState;
+use serde::{Deserialize, Deserializer, Serialize};
+
 use crate::protocol::words::words;
+use crate::protocol::{NAME_LIMIT, UsageState, one_line};
 
 /// One window of the account's, as a source states it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
-    /// The service's name for it, such as `five_hour`.
+    /// The service's name for it, such as `five_hour`: a [`plain_name`].
+    #[serde(deserialize_with = "deserialize_plain_name")]
     pub name: Box<str>,
-    /// For people, in a sentence: `5 h limit`, `7 d limit for opus`.
+    /// For people, in a sentence: `5 h limit`, `7 d limit for opus`; a [`plain_name`] too.
+    #[serde(deserialize_with = "deserialize_plain_name")]
     pub title: Box<str>,
     /// How much of it is used, in percent.
     pub used_percent: f64,
@@ -24,6 +28,23 @@ pub struct Limit {
     /// How long the window is, in ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length_ms: Option<u64>,
+}
+
+/// A name as a source states it, cut at [`NAME_LIMIT`] characters: letters and digits of ASCII, blanks and `_-.`, which no
+/// status bar, markup or shell interprets; `_` stands for any other character.
+#[must_use]
+pub(crate) fn plain_name(name: &str) -> Box<str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || " _-.".contains(c);
+    let name = one_line(name, NAME_LIMIT);
+    let plain = name.chars().map(|c| if is_plain(c) { c } else { '_' });
+    plain.collect::<String>().into()
+}
+
+fn deserialize_plain_name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Box<str>, D::Error> {
+    let name = Cow::<str>::deserialize(deserializer)?;
+    Ok(plain_name(&name))
 }
 
 /// How much later than its length allows a window may end, in ms: this machine's clock may be wrong by days.
@@ -162,5 +183,33 @@ impl FetchProblem {
             | Self::TimedOut
             | Self::FetchFailed => UsageState::Unavailable,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bar would take parts of these for orders: tmux, polybar, Pango, sketchybar's arguments, a shell.
+    #[test]
+    fn a_windows_name_holds_nothing_that_a_bar_interprets() {
+        let hostile = "x#[bg=red]#(touch p)%{A1:t:}\"'<b>&;\\$`\u{9b}\u{202e}\n日";
+        let limit = serde_json::json!({"name": hostile, "title": hostile, "used_percent": 97});
+        let line = serde_json::json!({"limits": [limit]}).to_string();
+        let FetchOutcome::Limits(limits) = serde_json::from_str(&line).unwrap() else {
+            panic!("no limits");
+        };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || " _-.".contains(c);
+        for name in [&limits[0].name, &limits[0].title] {
+            assert!(
+                name.starts_with('x') && name.chars().all(is_plain),
+                "{name}"
+            );
+        }
+        assert_eq!(
+            &*plain_name("seven_day_GPT-5.3 Spark"),
+            "seven_day_GPT-5.3 Spark"
+        );
+        assert_eq!(plain_name(&"n".repeat(10_000)).chars().count(), NAME_LIMIT);
     }
 }

@@ -1,8 +1,7 @@
 //! The known windows of an account's limits. Used by the agents' folders, which read limits, and by `format`, which
 //! names them.
 
-use crate::limits::Limit;
-use crate::protocol::{NAME_LIMIT, one_line};
+use crate::limits::{Limit, plain_name};
 
 /// A window of an account's limits, `NAME`, and those for one model each: `NAME_MODEL`.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +37,7 @@ impl LimitWindow {
         used_percent: f64,
         resets_at: Option<u64>,
     ) -> Option<Limit> {
-        let name = one_line(name, NAME_LIMIT);
+        let name = plain_name(name);
         let (title, length_ms) = match Self::find(windows, &name) {
             Some((window, None)) => (window.title.into(), Some(window.length_ms)),
             Some((window, Some(model))) => {
@@ -48,8 +47,8 @@ impl LimitWindow {
             None => (format!("limit {name}"), None),
         };
         (0.0..=1000.0).contains(&used_percent).then(|| Limit {
-            name: name.into(),
-            title: title.into(),
+            title: plain_name(&title),
+            name,
             used_percent,
             resets_at,
             length_ms,
@@ -78,6 +77,8 @@ mod tests {
         assert_eq!(stated("day_opus"), of_model);
         assert_eq!(stated("daylight"), ("limit daylight".into(), None));
         assert_eq!(stated("iguana"), ("limit iguana".into(), None));
+        let hostile = LimitWindow::limit(WINDOWS, "day_#(a)%{b}<\u{202e}", 1.0, None);
+        assert_eq!(&*hostile.unwrap().name, "day___a___b___");
         for nonsense in [-1.0, 1000.5, f64::NAN] {
             assert_eq!(LimitWindow::limit(WINDOWS, "day", nonsense, None), None);
         }

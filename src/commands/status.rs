@@ -34,7 +34,7 @@ pub(super) fn run(options: &Json, client: &mut Client, out: &mut impl Write) -> 
             "daemon",
             format!(
                 "{}, process {}, up {}",
-                status.version,
+                format::sanitize(&status.version),
                 status.pid,
                 format::duration(status.uptime_ms)
             ),

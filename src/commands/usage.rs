@@ -74,8 +74,7 @@ pub(super) fn run(
 pub(super) fn fetch(directory: Option<&Path>, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let fetch = agents::extras(agents::DEFAULT).and_then(|extras| extras.fetch_limits);
     let outcome = fetch.context("the agent has no account limits")?(directory);
-    serde_json::to_writer(&mut *out, &outcome)?;
-    writeln!(out)?;
+    format::json(out, &outcome)?;
     Ok(match outcome {
         FetchOutcome::Limits(_) => ExitCode::SUCCESS,
         FetchOutcome::Failed(_) => ExitCode::FAILURE,

@@ -1,4 +1,5 @@
-//! JSON that is safe on a terminal: the same values, without characters that could steer it.
+//! JSON that is safe on a terminal: the same values, without characters that could steer it. What commands print as JSON
+//! comes from here, for bars too.
 
 use std::io;
 
@@ -11,6 +12,17 @@ use super::text::is_unsafe;
 pub(crate) fn json<T: Serialize>(out: &mut impl io::Write, value: &T) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(&mut *out, Harmless))?;
     out.write_all(b"\n")
+}
+
+/// The same as a text, without the line feed; empty for a value that JSON has no form for, such as a map whose keys are no
+/// strings.
+pub(crate) fn json_text<T: Serialize>(value: &T) -> String {
+    let mut line = Vec::new();
+    if json(&mut line, value).is_err() {
+        return String::new();
+    }
+    line.pop();
+    String::from_utf8(line).unwrap_or_default()
 }
 
 /// Compact, as [`serde_json::ser::CompactFormatter`] is, which escapes only what JSON itself forbids in a string.
@@ -44,6 +56,7 @@ mod tests {
         let mut line = Vec::new();
         json(&mut line, &value).unwrap();
         let line = String::from_utf8(line).unwrap();
+        assert_eq!(json_text(&value) + "\n", line);
         assert_eq!(
             line,
             "{\"a\\u009b2J\":[\"\\u202e日\\u007f\\\"\\\\\",\"\\u001b\\n\\u061c\"],\

@@ -6,6 +6,7 @@ use crate::agents::{self, LimitWindow};
 use crate::protocol::{Notice, Usage};
 
 /// A window of the account's limits, by a short name: `5h`, `7d`, `7d sonnet`; one that no agent knows by its own.
+/// Without characters that a bar or a terminal would interpret.
 pub(crate) fn window_name(name: &str) -> String {
     let known = agents::ALL
         .iter()
@@ -13,8 +14,8 @@ pub(crate) fn window_name(name: &str) -> String {
         .find_map(|limits| LimitWindow::find(limits.windows, name));
     match known {
         Some((window, None)) => window.label.into(),
-        Some((window, Some(model))) => sanitize(&format!("{} {model}", window.label)),
-        None => sanitize(name),
+        Some((window, Some(model))) => format!("{} {}", window.label, plain(model)),
+        None => plain(name),
     }
 }
 
@@ -36,7 +37,12 @@ pub(crate) fn accounts<'a, 'b>(usage: &'a Usage<'b>) -> Vec<(Option<String>, &'a
 
 /// An account's name, without characters that a bar or a terminal would interpret.
 pub(crate) fn account_name(name: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_.@+~/".contains(c);
+    plain(name).replace(' ', "_")
+}
+
+/// Letters, digits and what no bar and no shell interprets; `_` stands for the rest.
+fn plain(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_.@+~/ ".contains(c);
     name.chars()
         .map(|c| if is_plain(c) { c } else { '_' })
         .collect()
@@ -89,6 +95,9 @@ mod tests {
         assert_eq!(window_name("five_hour"), "5h");
         assert_eq!(window_name("seven_day_sonnet"), "7d sonnet");
         assert_eq!(window_name("iguana"), "iguana");
+        // As a daemon that is not this program's may send it.
+        assert_eq!(window_name("a#(b)%{c}\"'<\u{202e}&"), "a__b___c______");
+        assert_eq!(window_name("five_hour_#[d]"), "5h __d_");
     }
 
     #[test]

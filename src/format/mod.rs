@@ -16,7 +16,7 @@ mod text;
 pub(crate) use self::agent::{SIGN_WIDTH, agent_names, agent_sign, agent_title, signed_agent};
 pub(crate) use self::duration::{ago, duration, next_ago_change, precise, remaining};
 pub(crate) use self::error::{error_text, print_error};
-pub(crate) use self::json::json;
+pub(crate) use self::json::{json, json_text};
 pub(crate) use self::limits::{accounts, context_gauge, gauge, notice, window_name};
 pub(crate) use self::location::{abbreviate_home, directory, location, terminal_line};
 pub(crate) use self::session::{

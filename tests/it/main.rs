@@ -33,6 +33,7 @@ mod dashboard;
 mod demo;
 mod doctor;
 mod event;
+mod harmless;
 mod hook;
 mod idle_exit;
 #[cfg(any(target_os = "linux", clippy))]

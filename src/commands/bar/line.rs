@@ -1,8 +1,8 @@
 //! A bar's line, in each bar's own format. Pure.
 //!
 //! Only Waybar's tooltip and `json` hold text from agents. The rest consists of fixed words, numbers, names of accounts
-//! without special characters and signs of agents, which are letters and digits, so it cannot hold markup that a bar would
-//! interpret.
+//! and of limits' windows without special characters and signs of agents, which are letters and digits, so it cannot hold
+//! markup that a bar would interpret. All JSON is safe on a terminal too.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -176,7 +176,7 @@ pub(super) fn line<'a>(
             }
             None => "drawing=off label=\"\"".into(),
         },
-        Format::I3blocks => text(&I3blocks {
+        Format::I3blocks => format::json_text(&I3blocks {
             full_text: words(),
             short_text: first.map_or_else(String::new, |part| {
                 format!("{} {}", part.count, part.status.word())
@@ -189,14 +189,14 @@ pub(super) fn line<'a>(
                 None if connected => "none",
                 None => "off",
             };
-            text(&Waybar {
+            format::json_text(&Waybar {
                 text: words(),
                 alt: class,
                 tooltip: tooltip(&sessions),
                 class,
             })
         }
-        Format::Json => text(&Json {
+        Format::Json => format::json_text(&Json {
             connected,
             waiting: counts.waiting,
             failed: counts.failed,
@@ -300,11 +300,6 @@ impl<'a> From<&'a SessionRecord<'static>> for AttentionEntry<'a> {
             cwd: session.cwd.as_deref(),
         }
     }
-}
-
-/// JSON on one line. These types have string keys and finite numbers, so it can't fail.
-fn text(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// A row for each session, the most urgent first, in Pango's markup.

@@ -1,7 +1,9 @@
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::line::{Format, disconnected, line};
-use crate::protocol::SessionRecord;
+use crate::format;
+use crate::protocol::{SessionRecord, Usage};
 
 fn session(key: &str, fields: Value) -> SessionRecord<'static> {
     let mut record = json!({"key": key, "agent": "claude-code", "since": 7, "started_at": 0});
@@ -213,4 +215,62 @@ fn the_limit_used_most_comes_last() {
     );
     let none = line(Format::Plain, Some([].iter()), Some(&usage));
     assert_eq!(none, "");
+}
+
+/// What each bar interprets: tmux's `#`, polybar's `%{`, the quotes that end sketchybar's label, Pango's markup, and what
+/// steers the terminal that a line is printed on.
+#[test]
+fn no_text_from_outside_steers_a_bar() {
+    let hostile =
+        "x#[bg=red]#(touch p)%{A1:t:}\"'<b>&;\\$`\u{9b}2J\u{7f}\u{202e}\u{2066}\u{1b}[2J\n";
+    let fields = json!({"status": "waiting", "attention": true, "agent": hostile, "title": hostile,
+        "reason": hostile, "cwd": hostile, "account": hostile, "model": hostile, "question": hostile});
+    let sessions = [
+        session(hostile, fields),
+        session("b", json!({"status": "waiting", "attention": true})),
+    ];
+    let window = |name: &str| json!({"name": name, "used_percent": 97.0});
+    let account = |name: &str| json!({"account": name, "agent": hostile, "state": "ok", "windows": [window(hostile)]});
+    let one = json!({"state": "ok", "windows": [window(hostile)]});
+    let several = json!({"state": "ok", "windows": [window(&format!("five_hour_{hostile}"))],
+        "accounts": [account(hostile), account("work")]});
+    for usage in [one, several] {
+        let usage: Usage<'static> = serde_json::from_value(usage).unwrap();
+        for format in Format::value_variants() {
+            let text = line(*format, Some(sessions.iter()), Some(&usage));
+            assert_eq!(format::sanitize(&text), text, "{format:?}");
+            assert!(text.contains("97") && text.contains('x'), "{text}");
+            let shown = match format {
+                Format::Json => continue,
+                Format::Waybar | Format::I3blocks => {
+                    let block: Value = serde_json::from_str(&text).unwrap();
+                    if let Some(tooltip) = block["tooltip"].as_str() {
+                        assert!(!tooltip.contains(['<', '>', '"']), "{tooltip}");
+                        assert!(tooltip.contains("&lt;b&gt;&amp;"), "{tooltip}");
+                    }
+                    block["text"]
+                        .as_str()
+                        .or(block["full_text"].as_str())
+                        .unwrap()
+                        .to_owned()
+                }
+                Format::Tmux => text
+                    .replace("#[fg=black,bg=yellow]", "")
+                    .replace("#[default]", ""),
+                Format::Polybar => text.replace("%{F#d79921}", "").replace("%{F-}", ""),
+                Format::Sketchybar => {
+                    let label = text.strip_prefix("drawing=on label=\"").unwrap();
+                    label
+                        .strip_suffix("\" label.color=0xffd79921")
+                        .unwrap()
+                        .to_owned()
+                }
+                Format::Plain => text.clone(),
+            };
+            let markup = [
+                '#', '{', '}', '[', '"', '\'', '<', '>', '&', ';', '\\', '$', '`',
+            ];
+            assert!(!shown.contains(markup), "{format:?}: {text}");
+        }
+    }
 }

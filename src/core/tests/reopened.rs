@@ -92,7 +92,7 @@ fn shared(core: &mut CoreHarness, kind: EventKind) {
     })));
 }
 
-/// Who has closed it: a process that is gone neither closes the session again nor is shown.
+/// Whatever has closed it: a process that is gone neither closes the session again nor is shown.
 #[test]
 fn a_process_that_has_ended_does_not_close_a_session_that_is_set_again() {
     for by in ["script", "exit"] {
