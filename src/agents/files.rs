@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use crate::event::{Report, ReportedProcess};
-use crate::os::process::ProcessInfo;
+use crate::os::process::{ProcessId, ProcessInfo};
 pub(crate) use crate::os::process_table::RunningProcess;
 
 /// Reads the files of one agent.
@@ -101,6 +101,10 @@ pub(crate) trait System {
 
     /// The processes of this user that run this program, with their arguments and working directories, newest first.
     fn processes_of(&self, program: fn(&[String], &[String]) -> bool) -> Vec<RunningProcess>;
+
+    /// True if the file is not there, or was last written before this process started: then it is of an earlier process
+    /// of that id.
+    fn is_older(&self, path: &Path, process: ProcessId) -> bool;
 
     /// The names of the files in a directory, at most 4096.
     fn names(&self, directory: &Path) -> Vec<Box<OsStr>>;

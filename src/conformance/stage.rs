@@ -415,6 +415,10 @@ impl System for Stage<'_> {
         (!self.gone.contains(&pid)).then(|| process_info(pid))
     }
 
+    fn is_older(&self, _path: &Path, _process: ProcessId) -> bool {
+        false
+    }
+
     fn processes_of(&self, program: fn(&[String], &[String]) -> bool) -> Vec<RunningProcess> {
         let terminals = self
             .running()

@@ -6,9 +6,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
 pub fn unix_ms() -> u64 {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO);
+    unix_ms_of(SystemTime::now())
+}
+
+/// The same of another moment, such as a file's time.
+#[must_use]
+pub(crate) fn unix_ms_of(time: SystemTime) -> u64 {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 

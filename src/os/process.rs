@@ -81,6 +81,10 @@ pub fn is_on_terminal(pid: u32) -> Option<bool> {
     platform::is_on_terminal(pid)
 }
 
+/// How much earlier than the start of its process something may seem to have happened, in ms: the kernel rounds start
+/// times, and clocks are adjusted.
+pub(crate) const START_TOLERANCE_MS: u64 = 2000;
+
 /// When a process started, in ms since the epoch by the wall clock as it is set now; accurate to 10 ms.
 #[must_use]
 pub fn started_at(process: ProcessId) -> u64 {

@@ -23,7 +23,7 @@ use crate::agents::{self, Agent};
 use crate::core::Input;
 use crate::core::testing::NAMESPACE;
 use crate::event::ReportedProcess;
-use crate::os::process::ProcessInfo;
+use crate::os::process::{ProcessId, ProcessInfo};
 use crate::protocol::ReportParams;
 
 /// The steps of a script that are played.
@@ -66,6 +66,10 @@ impl System for Machine {
             cwd: Some("/home/dev/project".into()),
         };
         runs.then_some(process).into_iter().collect()
+    }
+
+    fn is_older(&self, _path: &Path, _process: ProcessId) -> bool {
+        false
     }
 
     fn names(&self, _directory: &Path) -> Vec<Box<OsStr>> {

@@ -54,6 +54,10 @@ impl System for Machine {
         (pid == PID).then(info)
     }
 
+    fn is_older(&self, _path: &Path, _process: ProcessId) -> bool {
+        false
+    }
+
     fn processes_of(&self, program: fn(&[String], &[String]) -> bool) -> Vec<RunningProcess> {
         let arguments = vec!["codex".to_owned()];
         let runs = program(&["codex".to_owned()], &arguments);

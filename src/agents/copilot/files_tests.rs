@@ -22,6 +22,8 @@ const NAMESPACE: u64 = 1;
 struct Machine {
     processes: BTreeMap<u32, Vec<String>>,
     locks: Vec<(&'static str, u32)>,
+    /// Locks that an earlier process of that id has left behind.
+    old_locks: Vec<u32>,
 }
 
 impl Machine {
@@ -30,6 +32,7 @@ impl Machine {
         Self {
             processes: pids.iter().map(|pid| (*pid, arguments())).collect(),
             locks: locks.to_vec(),
+            old_locks: Vec::new(),
         }
     }
 }
@@ -77,6 +80,11 @@ impl System for Machine {
             cwd: None,
         });
         found.collect()
+    }
+
+    fn is_older(&self, path: &Path, process: ProcessId) -> bool {
+        assert!(path.ends_with(format!("inuse.{}.lock", process.pid)));
+        self.old_locks.contains(&process.pid)
     }
 
     fn names(&self, directory: &Path) -> Vec<Box<OsStr>> {
@@ -223,6 +231,11 @@ fn what_a_crash_has_left_is_no_session() {
     // A dead process has the lock; or none has, and the entry was there before.
     let mut files = reader();
     let machine = Machine::with(&[7], &[("a", 6)]);
+    assert_eq!(said(open(&mut files, &json!({"a": true}), &machine)), []);
+    // Another process has the id of the dead one now.
+    let mut files = reader();
+    let mut machine = Machine::with(&[6, 7], &[("a", 6)]);
+    machine.old_locks.push(6);
     assert_eq!(said(open(&mut files, &json!({"a": true}), &machine)), []);
     let mut files = Files::default();
     files.open(Path::new(HOME));

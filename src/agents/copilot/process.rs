@@ -18,9 +18,17 @@ pub(super) fn find_process(
     system: &dyn System,
 ) -> Option<ReportedProcess> {
     let names = system.names(directory);
-    let locks: Vec<_> = names.iter().filter_map(|name| lock_pid(name)).collect();
+    let locks = names
+        .iter()
+        .filter_map(|name| Some((name, lock_pid(name)?)));
+    let locks: Vec<_> = locks.collect();
     if !locks.is_empty() || only_locks {
-        return locks.into_iter().find_map(|pid| process_of(pid, system));
+        return locks.into_iter().find_map(|(name, pid)| {
+            let found = system.process(pid)?;
+            // A killed process leaves its lock behind, and another may have its id now.
+            let is_its_own = !system.is_older(&directory.join(&**name), found.id);
+            process_of(pid, system).filter(|_| is_its_own)
+        });
     }
     let running = system.processes_of(is_program);
     // The package's launcher waits for the program.

@@ -50,6 +50,10 @@ impl System for Machine {
         Some(info(pid, found.1))
     }
 
+    fn is_older(&self, _path: &Path, _process: ProcessId) -> bool {
+        false
+    }
+
     fn processes_of(&self, program: fn(&[String], &[String]) -> bool) -> Vec<RunningProcess> {
         let arguments = ["node", "/usr/bin/gemini"].map(str::to_owned);
         assert!(program(&["node".to_owned()], &arguments));

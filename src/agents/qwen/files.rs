@@ -119,8 +119,13 @@ fn seen(path: &Path, contents: &[u8], at: u64, system: &dyn System) -> Option<Bo
     let found = system
         .process(pid(path.file_name()?)?)
         .filter(|found| is_here && !found.zombie)?;
+    // A killed process leaves its entry behind, and another may have its id now.
     let ticks = entry.start.get().and_then(|start| start.rsplit_once(':'));
-    if ticks.is_some_and(|(_, ticks)| ticks.parse() != Ok(found.id.start)) {
+    let is_its_own = match ticks {
+        Some((_, ticks)) => ticks.parse() == Ok(found.id.start),
+        None => !system.is_older(path, found.id),
+    };
+    if !is_its_own {
         return None;
     }
     let event = AgentEvent {
@@ -190,6 +195,10 @@ mod tests {
             Vec::new()
         }
 
+        fn is_older(&self, path: &Path, _process: ProcessId) -> bool {
+            path.starts_with("/left")
+        }
+
         fn names(&self, _directory: &Path) -> Vec<Box<OsStr>> {
             Vec::new()
         }
@@ -235,6 +244,21 @@ mod tests {
             assert!(read(7, &other).is_empty(), "{field}");
         }
         assert!(read(7, &json!([])).is_empty());
+    }
+
+    /// Left behind by a killed process whose id another one has now.
+    #[test]
+    fn an_entry_without_a_start_counts_if_it_is_younger_than_its_process() {
+        let mut entry = entry();
+        let is_seen = |path: &str, entry: &Value| {
+            let contents = entry.to_string();
+            seen(Path::new(path), contents.as_bytes(), 5, &One).is_some()
+        };
+        // The start time is proof enough.
+        assert!(is_seen("/left/7.json", &entry));
+        entry["procStart"] = Value::Null;
+        assert!(is_seen("/home/7.json", &entry));
+        assert!(!is_seen("/left/7.json", &entry));
     }
 
     #[test]

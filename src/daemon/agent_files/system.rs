@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::agents::files::{RunningProcess, System};
 use crate::event::ReportedProcess;
-use crate::os::process::{self, ProcessInfo};
-use crate::os::process_table;
+use crate::os::process::{self, ProcessId, ProcessInfo};
+use crate::os::{clock, process_table};
 
 /// The most names that are read of a directory.
 const MAX_NAMES: usize = 4096;
@@ -37,6 +37,12 @@ impl System for ProcessTable {
 
     fn processes_of(&self, program: fn(&[String], &[String]) -> bool) -> Vec<RunningProcess> {
         process_table::find(program)
+    }
+
+    fn is_older(&self, path: &Path, process: ProcessId) -> bool {
+        let modified = std::fs::symlink_metadata(path).and_then(|file| file.modified());
+        let modified = modified.map_or(0, clock::unix_ms_of);
+        modified.saturating_add(process::START_TOLERANCE_MS) < process::started_at(process)
     }
 
     fn names(&self, directory: &Path) -> Vec<Box<OsStr>> {

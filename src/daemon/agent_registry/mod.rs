@@ -1,7 +1,8 @@
 //! The agents' registries: turns the changes of files that [`watcher`] sends into the core's input.
 //!
-//! Compares an entry with what the kernel says: a machine or a start time that differs refuses it, and an entry without
-//! a start time that is older than its process is of an earlier process of that id. Adds what only the process table
+//! Compares an entry with what the kernel says: a machine or a start time that differs refuses it. Without a start time of
+//! its process, an entry whose session began before the process is of an earlier process of that id, and one that says
+//! neither may be of any. Adds what only the process table
 //! knows: whether the process of an entry still runs (a killed agent leaves its entry behind), and on which terminal. The
 //! meaning of an entry is `agents/`'s. Which configuration directories there are, [`discovery`], the configuration and the
 //! hooks say. Called by the loop.
@@ -181,9 +182,6 @@ impl Registries {
     }
 }
 
-/// How much older than its process an entry may seem, in ms: the kernel rounds start times, and clocks are adjusted.
-const CLOCK_TOLERANCE_MS: u64 = 2000;
-
 /// How much a start time in whole seconds may differ from the kernel's.
 const START_TOLERANCE_S: u64 = 1;
 
@@ -198,6 +196,8 @@ enum Refusal {
     UnreadableStart,
     #[error("it is older than the process of its id")]
     OlderThanProcess,
+    #[error("it says neither when its process nor when its session started")]
+    NoStart,
 }
 
 /// Compares what an entry claims with what the kernel says of its process, which is returned if it is in this pid
@@ -231,19 +231,22 @@ fn confirm(registered: &Registered) -> Result<(ReportedProcess, Option<ProcessIn
             return Err(Refusal::OtherStart);
         }
         StartClaim::Unreadable => return Err(Refusal::UnreadableStart),
-        StartClaim::Absent if is_older(&registered.entry, started_at) => {
-            return Err(Refusal::OlderThanProcess);
-        }
-        StartClaim::Absent | StartClaim::Kernel(_) | StartClaim::Second(_) => {}
+        StartClaim::Absent => compare_session(&registered.entry, started_at)?,
+        StartClaim::Kernel(_) | StartClaim::Second(_) => {}
     }
     process.start = found.as_ref().map(|found| found.id.start);
     Ok((process, found))
 }
 
-/// Whether an entry was last written before its process started: then it is of an earlier process of the same id.
-fn is_older(entry: &event::RegistryEntry, started_at: u64) -> bool {
-    let written = entry.updated_at.max(entry.status_at);
-    written.saturating_add(CLOCK_TOLERANCE_MS) < started_at
+/// Compares the start of the session with its process's, both in ms since the epoch. An agent writes its entry when it
+/// starts, so what began before the process is of an earlier process of the same id, of before a restart of the machine
+/// perhaps. Later writes prove nothing: a clock may have been wrong.
+fn compare_session(entry: &event::RegistryEntry, process_started_at: u64) -> Result<(), Refusal> {
+    let session_started_at = entry.started_at.ok_or(Refusal::NoStart)?;
+    if session_started_at.saturating_add(process::START_TOLERANCE_MS) < process_started_at {
+        return Err(Refusal::OlderThanProcess);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

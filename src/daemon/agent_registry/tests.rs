@@ -8,8 +8,8 @@ fn own() -> ProcessInfo {
     process::inspect(std::process::id()).unwrap()
 }
 
-/// An entry of this process without a claim but its id.
-fn entry(updated_at: u64) -> Registered {
+/// An entry of this process without a claim but its id, and when its session started.
+fn entry(started_at: u64) -> Registered {
     Registered {
         process: ReportedProcess {
             pid: std::process::id(),
@@ -23,10 +23,10 @@ fn entry(updated_at: u64) -> Registered {
             cwd: None,
             title: None,
             attended: None,
-            started_at: None,
-            updated_at,
+            started_at: Some(started_at),
+            updated_at: started_at,
             status: None,
-            status_at: updated_at,
+            status_at: started_at,
         },
     }
 }
@@ -62,8 +62,21 @@ fn an_entry_that_is_older_than_its_process_is_of_another() {
     let started = process::started_at(own().id);
     assert!(started <= clock::unix_ms());
     assert_eq!(refusal(&entry(started)), None);
-    let older = entry(started - 60_000);
+    let mut older = entry(started - 60_000);
     assert_eq!(refusal(&older), Some(Refusal::OlderThanProcess));
+    // Written since: by a clock that was wrong, or by the earlier process before the clock was set.
+    older.entry.updated_at = clock::unix_ms();
+    older.entry.status_at = clock::unix_ms();
+    assert_eq!(refusal(&older), Some(Refusal::OlderThanProcess));
+}
+
+#[test]
+fn an_entry_that_says_no_start_is_of_no_process() {
+    let mut entry = entry(clock::unix_ms());
+    entry.entry.started_at = None;
+    assert_eq!(refusal(&entry), Some(Refusal::NoStart));
+    entry.start = StartClaim::Kernel(own().id.start);
+    assert_eq!(refusal(&entry), None);
 }
 
 #[test]
