@@ -138,7 +138,7 @@ fn the_sandbox_is_in_force_and_lets_the_daemon_work() {
         agent.kill();
         until("the end of the process to be noticed", || {
             let session = machine.json(&["get", "job", "--json"]);
-            (session["end_reason"] == "crashed").then_some(())
+            (session["end_reason"] == "exited").then_some(())
         });
         let warnings: Vec<Value> = machine.journal(&["--priority=warning"]);
         assert_eq!(warnings, Vec::<Value>::new());
