@@ -24,4 +24,6 @@ pub(crate) use self::session::{
 };
 pub(crate) use self::stdout::{StdoutStyle, is_coloured};
 pub(crate) use self::table::{Cell, Column, Cut, render, table};
-pub(crate) use self::text::{sanitize, sanitize_lines, truncate, truncate_start, width, wrap};
+pub(crate) use self::text::{
+    escape_bidi, sanitize, sanitize_lines, truncate, truncate_start, width, wrap,
+};

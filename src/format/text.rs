@@ -33,8 +33,28 @@ pub(crate) fn sanitize_lines(text: &str) -> String {
 /// Control characters (C0, DEL, C1), and the marks of the Unicode Bidirectional Algorithm (UAX #9), which can make text
 /// look like other text.
 pub(super) fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || is_bidi(c)
+}
+
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A line of the log, whose control characters are escaped already: marks of the Bidirectional Algorithm become
+/// `\u{202e}` and the like, too.
+pub(crate) fn escape_bidi(line: &str) -> Cow<'_, str> {
+    if !line.contains(is_bidi) {
+        return Cow::Borrowed(line);
+    }
+    let mut escaped = String::with_capacity(line.len() + 8);
+    for c in line.chars() {
+        if is_bidi(c) {
+            escaped.extend(c.escape_unicode());
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 /// The number of columns that `text` takes.

@@ -35,6 +35,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::Health;
+use crate::format::escape_bidi;
 use crate::os::clock;
 use crate::os::service_manager::{JOURNAL_SOCKET, SYSTEMD_SERVICE};
 
@@ -186,6 +187,8 @@ struct Fields<'a>(&'a mut Vec<u8>);
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
+        // journalctl shows text with control characters as a blob, and these as they are.
+        let value = &*escape_bidi(value);
         if field.name() == "message" {
             return put(self.0, "MESSAGE", value);
         }

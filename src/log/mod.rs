@@ -222,7 +222,11 @@ mod tests {
             health,
         };
         tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(port = 5, name = "a\nb", "hello \u{1b}[31m");
+            tracing::info!(
+                port = 5,
+                name = "a\nb",
+                "hello \u{1b}[31m\u{9b}\u{202e}\u{2066}"
+            );
             tracing::debug!("not yet");
             control.set_level(LogLevel::Debug);
             tracing::debug!("now");
@@ -236,7 +240,7 @@ mod tests {
         assert!(humantime::parse_rfc3339(time).is_ok(), "{text}");
         assert_eq!(
             rest.trim_start(),
-            r#"INFO hello \x1b[31m port=5 name="a\nb""#
+            r#"INFO hello \x1b[31m\u{9b}\u{202e}\u{2066} port=5 name="a\nb""#
         );
         assert!(lines[1].ends_with(" now"), "{text}");
         assert_eq!(control.take_failure(), None);

@@ -15,6 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::Health;
 use crate::config::variable;
+use crate::format::escape_bidi;
 
 /// The file is rotated at this size: with the one before it, at most twice that on disk, some ten thousand lines.
 const FILE_LIMIT: u64 = 1024 * 1024;
@@ -217,7 +218,10 @@ pub(super) struct Line<'a>(&'a Writer);
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match self.0.sink.write(line) {
+        // `tracing` escapes control characters only.
+        let text = str::from_utf8(line).map(escape_bidi);
+        let bytes = text.as_ref().map_or(line, |text| text.as_bytes());
+        match self.0.sink.write(bytes) {
             Ok(()) => self.0.health.written(),
             Err(why) => self.0.health.lost(&why),
         }
