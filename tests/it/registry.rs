@@ -231,11 +231,23 @@ fn an_entry_that_the_kernel_contradicts_makes_no_session() {
     let sessions = place.path().join("home/.claude/sessions");
     fs::create_dir_all(&sessions).unwrap();
     let now = agent_console::os::clock::unix_ms();
-    let (true_one, agents) = (Sleeper::start(), [(); 5].map(|()| Sleeper::start()));
-    let wrong: [fn(&mut Value); 5] = [
+    let (true_one, agents) = (Sleeper::start(), [(); 7].map(|()| Sleeper::start()));
+    let wrong: [fn(&mut Value); 7] = [
         // It was written before the process started, and has no start time, or none that can be compared.
         |entry| {
             entry.as_object_mut().unwrap().remove("procStart");
+        },
+        // The same, but for a clock that was wrong when it was written again.
+        |entry| {
+            entry.as_object_mut().unwrap().remove("procStart");
+            entry["updatedAt"] = agent_console::os::clock::unix_ms().into();
+        },
+        // It says neither when its process nor when its session started.
+        |entry| {
+            for field in ["procStart", "startedAt"] {
+                entry.as_object_mut().unwrap().remove(field);
+            }
+            entry["updatedAt"] = agent_console::os::clock::unix_ms().into();
         },
         |entry| entry["procStart"] = json!(["then"]),
         |entry| entry["procStart"] = "1".into(),
@@ -256,7 +268,7 @@ fn an_entry_that_the_kernel_contradicts_makes_no_session() {
     // One that claims no start time, and is as new as it says.
     let mut entry = entry(&true_one, "busy");
     entry.as_object_mut().unwrap().remove("procStart");
-    entry["updatedAt"] = now.into();
+    entry["startedAt"] = now.into();
     entry["pid"] = true_one.pid().to_string().into();
     let file = sessions.join(format!("{}.json", true_one.pid()));
     fs::write(file, entry.to_string()).unwrap();

@@ -75,9 +75,37 @@ fn the_end_of_a_process_closes_its_session() {
         let session = place.json(&["get", "job", "--json"]);
         (session["status"] == "closed").then_some(session)
     });
-    assert_eq!(closed["end_reason"], "crashed");
+    assert_eq!(closed["end_reason"], "exited");
     assert_eq!(place.json(&["list", "--json"]), json!([]));
     assert_eq!(place.json(&["list", "--all", "--json"]), json!([closed]));
+}
+
+/// The process of a script's last run has no bearing on its next one, but the one that still runs has.
+#[test]
+fn a_closed_session_that_is_reported_again_stays_open_until_its_process_ends() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let mut ended = Sleeper::start();
+    let mut runs = Sleeper::start();
+    for (name, job) in [("ended", &ended), ("runs", &runs)] {
+        let pid = job.pid().to_string();
+        place.ok(&["report", name, "working", "--pid", &pid]);
+        place.ok(&["report", name, "closed"]);
+    }
+    ended.kill();
+    for (name, pid) in [("ended", None), ("runs", Some(runs.pid()))] {
+        let replied = place.json(&["report", name, "working", "--json"]);
+        assert_eq!(replied["status"], "working", "{replied}");
+        assert_eq!(replied["pid"], json!(pid), "{replied}");
+    }
+    runs.kill();
+    until("the session of the running process to be closed", || {
+        let session = place.json(&["get", "runs", "--json"]);
+        (session["status"] == "closed").then_some(())
+    });
+    // An end of the other's process would have been seen before.
+    let session = place.json(&["get", "ended", "--json"]);
+    assert_eq!(session["status"], "working", "{session}");
 }
 
 #[test]
