@@ -33,6 +33,9 @@ const MAX_LINE: u64 = 4 * 1024 * 1024;
 /// How long after a failure writing is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether the file is still there, at most: a look costs as much as a line.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The longest part of a socket's path that is in the file's name, in bytes: `NAME_MAX` less what is added.
 const MAX_NAME: usize = 200;
 
@@ -44,6 +47,28 @@ struct Open {
     size: u64,
     /// The size at which it is replaced.
     limit: u64,
+    looked_at: Instant,
+}
+
+impl Open {
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.file.write_all(lines)?;
+        self.size += lines.len() as u64;
+        Ok(())
+    }
+
+    /// True if a new file must take its place: it has grown, or another program has removed it.
+    fn is_spent(&mut self) -> io::Result<bool> {
+        if self.size > self.limit {
+            return Ok(true);
+        }
+        let now = clock::monotonic();
+        if now < self.looked_at + LOOK {
+            return Ok(false);
+        }
+        self.looked_at = now;
+        Ok(self.file.metadata()?.nlink() == 0)
+    }
 }
 
 /// Where the state is saved.
@@ -102,10 +127,8 @@ impl StateFile {
             if self.lines.is_empty() {
                 return Ok(false);
             }
-            open.file.write_all(&self.lines)?;
-            open.size += self.lines.len() as u64;
-            // Removed by another program, or full.
-            Ok(open.size > open.limit || open.file.metadata()?.nlink() == 0)
+            open.append(&self.lines)?;
+            open.is_spent()
         });
         match outcome {
             Ok(false) => Ok(()),
@@ -138,7 +161,7 @@ impl StateFile {
         };
         self.lines.clear();
         let outcome = core.save_leaving(&mut self.lines);
-        let outcome = outcome.and_then(|()| open.file.write_all(&self.lines));
+        let outcome = outcome.and_then(|()| open.append(&self.lines));
         outcome.or_else(|error| self.failed(&error))
     }
 
@@ -293,6 +316,7 @@ fn write(path: &Path, core: &mut Core) -> io::Result<Open> {
         file,
         size,
         limit: SMALL.max(GROWTH * size),
+        looked_at: clock::monotonic(),
     })
 }
 

@@ -10,6 +10,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -93,10 +94,11 @@ pub fn started_at(process: ProcessId) -> u64 {
 
 /// The process-id namespace that this process lives in, as the inode of `/proc/self/ns/pid` (namespaces(7)). Two
 /// processes that see different numbers here mean different processes by the same id. `None` where the system has no
-/// such thing (macOS) or does not tell.
+/// such thing (macOS) or does not tell. A process stays in its own for life (`pid_namespaces(7)`).
 #[must_use]
 pub fn namespace() -> Option<u64> {
-    platform::namespace()
+    static NAMESPACE: OnceLock<Option<u64>> = OnceLock::new();
+    *NAMESPACE.get_or_init(platform::namespace)
 }
 
 /// Whether the process, named by its id here, lives in this process's namespace and not in one below it; false where

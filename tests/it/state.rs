@@ -256,7 +256,10 @@ fn a_file_that_was_removed_is_written_again() {
     let mut daemon = place.daemon();
     place.ok(&["report", "one", "working"]);
     fs::remove_dir_all(place.runtime_dir().join("agent-console")).unwrap();
-    place.ok(&["report", "two", "working"]);
+    until("a new file", || {
+        place.ok(&["report", "two", "working"]);
+        place.saved()
+    });
     assert_eq!(
         fs::metadata(place.state_file()).unwrap().mode() & 0o7777,
         0o600
