@@ -61,8 +61,8 @@ fn hooks() -> Vec<(&'static Agent, Vec<Hook>)> {
     all
 }
 
-/// The sessions after these hooks have arrived in this order: of each what a person sees.
-fn sessions(agent: &'static Agent, hooks: &[&Hook]) -> Vec<Value> {
+/// The sessions after these hooks have arrived, each at its time: of each what a person sees.
+fn sessions(agent: &'static Agent, hooks: &[(u64, &Hook)]) -> Vec<Value> {
     const COMPARED: [&str; 9] = [
         "pid",
         "session_id",
@@ -75,16 +75,17 @@ fn sessions(agent: &'static Agent, hooks: &[&Hook]) -> Vec<Value> {
         "background",
     ];
     let mut replay = Replay::new(agent);
-    replay.wait_until(LATER);
     // In the order of the recording, so that each stands for the same one every time.
-    let recorded: BTreeSet<u64> = hooks.iter().map(|hook| hook.process).collect();
+    let recorded: BTreeSet<u64> = hooks.iter().map(|(_, hook)| hook.process).collect();
     for process in recorded {
         replay.process_of(process);
     }
-    for hook in hooks {
+    for (arrival, hook) in hooks {
+        replay.wait_until(*arrival);
         let process = replay.process_of(hook.process);
         replay.hook(EPOCH + hook.ms, process, hook.attended, hook.event.clone());
     }
+    replay.wait_until(LATER);
     let mut sessions = replay.sessions();
     sessions.sort_by_key(|session| session["pid"].as_u64());
     for session in &mut sessions {
@@ -112,17 +113,16 @@ fn hooks_that_arrive_in_another_order_come_to_the_same() {
             })
             .collect();
         let cut = *cut.get(&quiet);
-        let in_order: Vec<&Hook> = trace[..cut].iter().collect();
-        let mut arrivals: Vec<(u64, &Hook)> = in_order
+        let in_order: Vec<(u64, &Hook)> = trace[..cut].iter().map(|hook| (hook.ms, hook)).collect();
+        let mut shuffled: Vec<(u64, &Hook)> = in_order
             .iter()
             .zip(delays.iter().cycle())
-            .map(|(hook, delay)| (hook.ms + delay, *hook))
+            .map(|((ms, hook), delay)| (ms + delay, *hook))
             .collect();
-        arrivals.sort_by_key(|(arrival, _)| *arrival);
-        let shuffled: Vec<&Hook> = arrivals.into_iter().map(|(_, hook)| hook).collect();
+        shuffled.sort_by_key(|(arrival, _)| *arrival);
         let names: Vec<_> = shuffled
             .iter()
-            .map(|hook| (hook.ms, &*hook.event.name))
+            .map(|(_, hook)| (hook.ms, &*hook.event.name))
             .collect();
         prop_assert_eq!(sessions(agent, &in_order), sessions(agent, &shuffled), "{:?}", names);
     });

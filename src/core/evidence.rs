@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::stamp::shift;
 use crate::event::Source;
 use crate::protocol::words::words;
 use crate::protocol::{self, EvidenceKind, EvidenceStep, Status, WaitingFor};
@@ -53,6 +54,25 @@ impl Evidence {
         match source {
             Source::Hook => &mut self.hook,
             Source::File => &mut self.file,
+        }
+    }
+
+    /// The wall clock was set by so many ms: every stamp moves with it.
+    pub(crate) fn clock_was_set(&mut self, by: i64) {
+        let Self {
+            hook,
+            registry,
+            file,
+            report,
+            process,
+            log,
+        } = self;
+        let last = [hook, registry, file, report, process];
+        for last in last.into_iter().flatten() {
+            shift(&mut last.at, by);
+        }
+        for entry in &mut log.entries {
+            shift(&mut entry.at, by);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::protocol::{NoticeCode, Origin, SetParams};
 pub(crate) struct ClientId(pub u64);
 
 /// The time of an input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Now {
     /// Milliseconds since the epoch: what people read. May jump.
     pub unix_ms: u64,

@@ -13,7 +13,8 @@
 //!   anything that says the daemon leaves;
 //! * no effect names a client that has disconnected;
 //! * [`Effect::Exit`] comes at most once, and last;
-//! * [`Input::Timeout`] before [`Core::next_timeout`] does nothing.
+//! * [`Input::Timeout`] before [`Core::next_timeout`] does nothing, unless the wall clock was set;
+//! * when the wall clock is set, each moment that is kept moves with it ([`stamp`]).
 //!
 //! Called by the daemon's event loop only, which owns the one instance.
 
@@ -31,6 +32,7 @@ mod requests;
 mod saved;
 mod session;
 mod sessions;
+mod stamp;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -52,6 +54,7 @@ use self::registry::ConfigDirs;
 pub(crate) use self::saved::{LineError, Saved};
 use self::session::Session;
 use self::sessions::Sessions;
+use self::stamp::WallClock;
 use self::timers::{Timer, Timers};
 use crate::codec::{self, Id};
 use crate::protocol::{self, DaemonStopping, ErrorCode, NoticeCode, Notification, StopReason};
@@ -74,6 +77,7 @@ pub(crate) struct Core {
     unconfirmed: HashSet<Box<str>>,
     /// The number of the last notification that the file has.
     saved_seq: u64,
+    clock: WallClock,
     /// The clients that wait for the answer to `daemon.reload`.
     reloading: Vec<(ClientId, Id)>,
     hook_events: u64,
@@ -98,6 +102,7 @@ impl Core {
             config_dirs: ConfigDirs::default(),
             unconfirmed: HashSet::new(),
             saved_seq: 0,
+            clock: WallClock::new(now),
             reloading: Vec::new(),
             hook_events: 0,
             unknown_events: 0,
@@ -110,9 +115,13 @@ impl Core {
     /// [`Self::end_turn`].
     pub(crate) fn handle(&mut self, input: Input, now: Now) -> std::vec::Drain<'_, Effect> {
         if !self.lifecycle.has_exited() {
+            let was_set = self.look_at_clock(now);
             let is_event = inspection::is_moment(&input);
             let is_due = self.timers.next().is_some_and(|at| at <= now.uptime_ms);
             self.dispatch(input, now);
+            if was_set {
+                self.limits.publish(&mut self.feed, now);
+            }
             if is_event {
                 self.inspection.event();
             }
@@ -150,6 +159,17 @@ impl Core {
     #[must_use]
     pub(crate) fn is_leaving(&self) -> bool {
         self.lifecycle.is_leaving()
+    }
+
+    /// If the wall clock was set, every moment that is kept moves with it, so that each is as long ago as before. True if it
+    /// was.
+    fn look_at_clock(&mut self, now: Now) -> bool {
+        let set_by = self.clock.look(now);
+        if let Some(by) = set_by {
+            self.sessions.clock_was_set(by, now, &mut self.timers);
+            self.limits.clock_was_set(by);
+        }
+        set_by.is_some()
     }
 
     fn dispatch(&mut self, input: Input, now: Now) {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::requests::key_of;
 use super::session::{Process, Session};
 use super::{Core, Effect, Now};
-use crate::event::{RegistryStatus, RegistryUpdate, Report};
+use crate::event::{RegistryEntry, RegistryStatus, RegistryUpdate, Report};
 use crate::limits::Account;
 
 /// How many directories hooks may report: more than anyone has, few enough that a hook gone wild costs nothing.
@@ -63,10 +63,15 @@ impl Core {
         if !is_known && !begins {
             return;
         }
-        let mut entry = entry.clone();
-        // A stamp from a clock that runs ahead would make every later event look late.
-        entry.status_at = entry.status_at.min(now.unix_ms);
-        entry.updated_at = entry.updated_at.min(now.unix_ms);
+        let stamp = entry.status_at;
+        let session = self.sessions.get(&key);
+        let last = session.and_then(Session::registered_at);
+        let entry = RegistryEntry {
+            status_at: self.clock.date_after(last, stamp),
+            updated_at: self.clock.date(entry.updated_at),
+            started_at: entry.started_at.map(|at| self.clock.date(at)),
+            ..entry.clone()
+        };
         let process = Process::of(update.process, own_namespace);
         let prompts = self.settings.record_prompts;
         let at = entry.status_at;
@@ -78,7 +83,7 @@ impl Core {
         let account = self.account_of_session(update.account.as_ref(), now);
         let change = |session: &mut Session| {
             let is_new = session.set_account(account);
-            session.apply_registry(update, &entry, process, prompts, now.unix_ms) || is_new
+            session.apply_registry(update, &entry, stamp, process, prompts, now.unix_ms) || is_new
         };
         self.upsert(&key, now, at, make, change);
     }

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use super::limits::Stamp;
 use super::session::{Process, Processes, Session};
 use super::sessions::{Found, MAX_SESSIONS};
+use super::stamp::Judged;
 use super::{AttentionRules, ClientId, Core, Effect, Now, fetching};
 use crate::codec::{self, Id, Request};
 use crate::event::{EventKind, ProcessRole, Report, ReportedProcess, Source, Timing};
@@ -104,7 +105,7 @@ impl Core {
         now: Now,
     ) {
         self.hook_events += 1;
-        let what = match self.place(&mut report, now) {
+        let what = match self.place(&mut report) {
             Ok(Some(key))
                 if self.sessions.get(&key).is_none()
                     && self.refuse_if_full(client, id.as_ref(), now) =>
@@ -127,7 +128,7 @@ impl Core {
 
     /// What an agent's own files say.
     pub(super) fn observe(&mut self, mut report: Report, now: Now) {
-        let Ok(Some(key)) = self.place(&mut report, now) else {
+        let Ok(Some(key)) = self.place(&mut report) else {
             return;
         };
         if self.sessions.get(&key).is_some() || !self.sessions.is_full() {
@@ -136,9 +137,7 @@ impl Core {
     }
 
     /// The key of the session that a report is about; `None`: of none. What is wrong with a report that says too little.
-    fn place(&mut self, report: &mut Report, now: Now) -> Result<Option<Box<str>>, &'static str> {
-        // A stamp from a clock that runs ahead would make every later event look late.
-        report.at = report.at.min(now.unix_ms);
+    fn place(&mut self, report: &mut Report) -> Result<Option<Box<str>>, &'static str> {
         let Some(event) = &report.event else {
             return Err("sent an event that could not be read");
         };
@@ -190,18 +189,23 @@ impl Core {
         let Some(mut event) = report.event.take() else {
             return;
         };
+        let source = report.source;
+        let session = self.sessions.get(key);
+        let skew = session.and_then(|session| session.skew(source));
+        let Judged { at, skew } = self.clock.judge(report.at, skew);
+        report.at = at;
         let limits = std::mem::take(&mut event.limits);
         let account = report.account.as_ref();
         let stamp = Stamp {
-            source: match report.source {
+            source: match source {
                 Source::Hook => UsageSource::StatusLine,
                 Source::File => UsageSource::SessionFile,
             },
-            at: report.at,
+            at,
         };
         self.limits
             .apply_report(account, limits, stamp, &mut self.feed, now);
-        if self.sessions.get(key).is_none() && !Session::begins_with(&event.kind, report.source) {
+        if self.sessions.get(key).is_none() && !Session::begins_with(&event.kind, source) {
             return;
         }
         let own_namespace = self.info.pid_namespace;
@@ -216,14 +220,15 @@ impl Core {
         let prompts = self.settings.record_prompts;
         let make = || {
             let agent = report.agent.clone();
-            Some(Session::new(key.into(), agent, report.timing, report.at))
+            Some(Session::new(key.into(), agent, report.timing, at))
         };
         let account = self.account_of_session(report.account.as_ref(), now);
         let change = |session: &mut Session| {
+            session.set_skew(source, skew);
             let is_new = session.set_account(account);
-            session.apply_report(&report, event, processes, prompts, now.unix_ms) || is_new
+            session.apply_report(&report, event, processes, prompts) || is_new
         };
-        self.upsert(key, now, report.at, make, change);
+        self.upsert(key, now, at, make, change);
     }
 
     fn refuse_report(

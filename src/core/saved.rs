@@ -21,6 +21,7 @@ use super::notices::Notices;
 use super::numbers::Numbers;
 use super::session::{SavedSession, Session, WrittenSession};
 use super::sessions::{Change, MAX_SESSIONS};
+use super::stamp::WallClock;
 use super::{AttentionRules, Core, DaemonInfo, Effect, Now, Settings};
 use crate::limits::Account;
 use crate::os::process::ProcessId;
@@ -78,11 +79,18 @@ struct Head {
 enum WrittenLine<'a> {
     Head(Head),
     Session(WrittenSession<'a>),
-    Removed { key: &'a str, seq: u64 },
+    Removed {
+        key: &'a str,
+        seq: u64,
+    },
     Accounts(&'a [AccountState]),
     ConfigDirs(&'a [ConfigDir]),
     Numbers(&'a Numbers),
     Notices(&'a Notices),
+    Clock {
+        set: Option<(i64, Now)>,
+        clock: &'a WallClock,
+    },
     Seq(u64),
     Left(u64),
 }
@@ -102,6 +110,11 @@ enum Line {
     ConfigDirs(Vec<ConfigDir>),
     Numbers(Numbers),
     Notices(Notices),
+    /// The wall clock, and whether it was set: by so many ms, so what the lines before say moves by that, and when.
+    Clock {
+        set: Option<(i64, Now)>,
+        clock: WallClock,
+    },
     /// The number of the last notification.
     Seq(u64),
     /// The same, and the daemon has left in order: it has sent nothing that is not saved.
@@ -131,6 +144,7 @@ pub(crate) struct Saved {
     config_dirs: Vec<ConfigDir>,
     numbers: Numbers,
     notices: Notices,
+    clock: Option<WallClock>,
     /// The last line says that the daemon has left in order.
     has_left: bool,
     /// What a line said is lost.
@@ -175,6 +189,17 @@ impl Saved {
             Line::ConfigDirs(config_dirs) => self.config_dirs = config_dirs,
             Line::Numbers(numbers) => self.numbers = numbers,
             Line::Notices(notices) => self.notices = notices,
+            Line::Clock { set, clock } => {
+                if let Some((by, now)) = set {
+                    for session in self.sessions.values_mut() {
+                        session.clock_was_set(by, now);
+                    }
+                    for account in &mut self.accounts {
+                        account.clock_was_set(by);
+                    }
+                }
+                self.clock = Some(clock);
+            }
             Line::Seq(seq) => self.numbers.reached(seq),
             Line::Left(seq) => {
                 self.numbers.reached(seq);
@@ -240,6 +265,10 @@ impl Core {
         for (agent, directory) in &saved.config_dirs {
             core.watch_config_dir(agent, directory);
         }
+        if let Some(clock) = saved.clock {
+            core.clock = clock;
+        }
+        core.look_at_clock(now);
         core.rearm(now);
         core
     }
@@ -273,6 +302,7 @@ impl Core {
     ///
     /// Those of `to`.
     pub(crate) fn save(&mut self, to: &mut impl Write) -> io::Result<()> {
+        self.save_clock(to, false)?;
         for change in self.sessions.take_unsaved() {
             match &change {
                 Change::Changed(key) => {
@@ -320,6 +350,7 @@ impl Core {
         self.saved_seq = self.feed.numbers().seq();
         write(to, &WrittenLine::Numbers(self.feed.numbers()))?;
         self.save_others(to, true)?;
+        self.save_clock(to, true)?;
         for session in self.sessions.all_to_save() {
             write(to, &WrittenLine::Session(session.take_unsaved(true)))?;
         }
@@ -334,6 +365,17 @@ impl Core {
     pub(crate) fn save_leaving(&mut self, to: &mut impl Write) -> io::Result<()> {
         self.save(to)?;
         write(to, &WrittenLine::Left(self.feed.numbers().seq()))
+    }
+
+    /// Before what was changed by it.
+    fn save_clock(&mut self, to: &mut impl Write, all: bool) -> io::Result<()> {
+        let set = self.clock.take_unsaved();
+        let is_needed = all || set.is_some();
+        let (set, clock) = (set.filter(|_| !all), &self.clock);
+        if is_needed {
+            write(to, &WrittenLine::Clock { set, clock })?;
+        }
+        Ok(())
     }
 
     fn save_others(&mut self, to: &mut impl Write, all: bool) -> io::Result<()> {

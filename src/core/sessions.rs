@@ -217,6 +217,23 @@ impl Sessions {
         self.update(&key, || Some(session), |_| ());
     }
 
+    /// The wall clock was set by so many ms: every moment of every session moves with it.
+    pub(crate) fn clock_was_set(&mut self, by: i64, now: Now, timers: &mut Timers) {
+        let mut keys = self.keys();
+        keys.sort_unstable();
+        for key in keys {
+            let Some(session) = self.by_key.get_mut(&key) else {
+                continue;
+            };
+            let before = session.timeout_ms();
+            session.clock_was_set(by, now);
+            timers.set_session(&key, before, session.timeout_ms());
+            if !std::mem::replace(&mut session.is_unpublished, true) {
+                self.unpublished.push(Change::Changed(key));
+            }
+        }
+    }
+
     /// This process of the session can't be watched after all.
     pub(crate) fn unwatch(&mut self, key: &str, process: ProcessId) {
         self.update(key, || None, |session| session.unwatch(process));

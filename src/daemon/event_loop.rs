@@ -521,9 +521,10 @@ impl EventLoop {
 }
 
 fn now() -> Now {
+    let (unix_ms, uptime) = clock::both();
     Now {
-        unix_ms: clock::unix_ms(),
-        uptime_ms: u64::try_from(clock::boottime().as_millis()).unwrap_or(u64::MAX),
+        unix_ms,
+        uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

@@ -110,8 +110,8 @@ pub(crate) struct Model {
     pub(super) evidence: Evidence,
     /// A status message, and when it goes.
     message: Option<(String, u64)>,
-    /// The person has dismissed the notices up to this time.
-    dismissed: u64,
+    /// The last notice that the person has dismissed.
+    dismissed: Option<Notice<'static>>,
 }
 
 impl Model {
@@ -139,7 +139,7 @@ impl Model {
             scroll: 0,
             evidence: Evidence::default(),
             message: None,
-            dismissed: 0,
+            dismissed: None,
         }
     }
 
@@ -290,14 +290,26 @@ impl Model {
         self.mirror
             .notices()
             .last()
-            .filter(|notice| notice.at > self.dismissed)
+            .filter(|notice| self.dismissed.as_ref() != Some(*notice))
     }
 
     /// Dismisses the notice, if there is one.
     pub(super) fn dismiss_notice(&mut self) {
-        if let Some(at) = self.notice().map(|notice| notice.at) {
-            self.dismissed = at;
+        if let Some(notice) = self.notice().cloned() {
+            self.dismissed = Some(notice);
             self.refresh();
+        }
+    }
+
+    /// Sets the time, in ms since the Unix epoch. If the clock was set back, what goes by itself goes as soon as before.
+    pub(super) fn set_time(&mut self, now: u64) {
+        let back = self.now.saturating_sub(now);
+        self.now = now;
+        if let Some((_, until)) = &mut self.message {
+            *until = until.saturating_sub(back);
+        }
+        if let ConnectionState::Lost { retry_at, .. } = &mut self.connection {
+            *retry_at = retry_at.saturating_sub(back);
         }
     }
 

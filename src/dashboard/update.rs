@@ -72,7 +72,7 @@ pub(crate) enum Action {
 
 /// Applies an event of the time `now` (ms since the Unix epoch).
 pub(crate) fn update(model: &mut Model, event: Event, now: u64) -> Option<Action> {
-    model.now = now;
+    model.set_time(now);
     let action = match event {
         Event::Key(key) => {
             sync(model);

@@ -16,6 +16,22 @@ pub(crate) fn unix_ms_of(time: SystemTime) -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// [`unix_ms`] and [`boottime`] of one moment. Where the process was interrupted between the two, they are read again: their
+/// difference shows whether the wall clock was set.
+#[must_use]
+pub fn both() -> (u64, Duration) {
+    /// Far more than it takes to read them, and far less than a clock is set by.
+    const TOGETHER: Duration = Duration::from_millis(5);
+    loop {
+        let before = boottime();
+        let unix_ms = unix_ms();
+        let after = boottime();
+        if after.saturating_sub(before) < TOGETHER {
+            return (unix_ms, after);
+        }
+    }
+}
+
 /// A point on the monotonic clock, for deadlines and intervals.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]

@@ -26,6 +26,8 @@ mod agent_filter;
 mod background;
 mod bad_input;
 mod bar;
+#[cfg(any(target_os = "linux", clippy))]
+mod clock;
 mod commands;
 mod completions;
 #[cfg(any(target_os = "linux", clippy))]

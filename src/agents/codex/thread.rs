@@ -16,7 +16,7 @@ use crate::event::{
 };
 use crate::protocol::Terminal;
 
-/// How long after it was written a line may be read, in ms. An older stamp is another clock's.
+/// How long after the conversation began its file counts as a new one, in ms.
 const LATE_MS: u64 = 10_000;
 
 /// The tool whose commands may run on after their turn.
@@ -149,16 +149,14 @@ impl Thread {
         if self.is_subagent {
             return Vec::new();
         }
-        let stamp = line.timestamp.as_ms();
-        let at = stamp.filter(|stamp| *stamp <= now && now - stamp <= LATE_MS);
-        let at = at.unwrap_or(now);
+        let at = line.timestamp.as_ms().unwrap_or(now);
         let Some((name, kind)) = self.event(payload) else {
             return Vec::new();
         };
         let mut report = self.report(at, name, kind);
         if let Some(event) = &mut report.event {
             event.context_percent = context_percent(payload);
-            event.limits = payload.rate_limits.0.limits(at);
+            event.limits = payload.rate_limits.0.limits(now);
         }
         vec![report]
     }

@@ -21,7 +21,7 @@ pub(super) const WORKSPACE: &str = "workspace.yaml";
 /// How much later than the answer a dialog's own notification may come, in ms: a hook of its own reports it.
 const LATE_NOTICE_MS: u64 = 300;
 
-/// How long after it happened a line of the log may be read, in ms. An older stamp is another clock's.
+/// How much earlier than the newest line one may be stamped that was written after it, in ms.
 const LATE_LINE_MS: u64 = 10_000;
 
 /// What must be known of the turn.
@@ -118,8 +118,7 @@ impl Session {
             // It was written again.
             return Vec::new();
         }
-        let stamp = stamp.filter(|stamp| (at.saturating_sub(LATE_LINE_MS)..=at).contains(stamp));
-        let stamp = stamp.unwrap_or(at);
+        let stamp = line.timestamp.as_ms().unwrap_or(at);
         let Some(kind) = line.kind.get().filter(|_| line.agent_id.get().is_none()) else {
             return Vec::new();
         };

@@ -20,9 +20,6 @@ use crate::protocol::{NAME_LIMIT, one_line};
 /// The most transcripts that are followed; the one that was named longest ago is dropped.
 const MAX_FILES: usize = 256;
 
-/// How long after it was written a line may be read, in ms. An older stamp is another clock's.
-const LATE_MS: u64 = 10_000;
-
 /// What the agent writes when a person has cancelled the turn.
 const CANCELLED: &str = "Request cancelled.";
 
@@ -177,14 +174,13 @@ impl Transcript {
         if !is_new {
             return None;
         }
-        let at = stamp.filter(|stamp| *stamp <= now && now - stamp <= LATE_MS);
         let tokens = line.tokens.0.input.as_f64();
         let model = line.model.one_line(NAME_LIMIT);
         #[expect(clippy::cast_possible_truncation, reason = "a percentage")]
         let context_percent = tokens
             .filter(|_| model.as_deref().is_some_and(has_known_context))
             .map(|tokens| (tokens / CONTEXT_TOKENS * 100.0) as f32);
-        let mut report = self.report(at.unwrap_or(now), name, kind);
+        let mut report = self.report(stamp.unwrap_or(now), name, kind);
         if let Some(event) = &mut report.event {
             event.model = model;
             event.context_percent = context_percent;

@@ -46,6 +46,11 @@ impl AccountState {
         }
     }
 
+    /// As [`AccountLimits::clock_was_set`].
+    pub(crate) fn clock_was_set(&mut self, by: i64) {
+        self.limits.clock_was_set(by);
+    }
+
     /// Sets the interval of its fetches; `None`: none. Of an account whose service cannot be asked nothing changes.
     pub(super) fn set_interval(&mut self, interval_ms: Option<u64>) {
         let interval_ms = interval_ms.filter(|_| self.account.is_fetched);

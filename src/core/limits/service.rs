@@ -48,6 +48,8 @@ pub(crate) struct LimitsService {
     waiting: Vec<(ClientId, Id)>,
     /// What subscribers have.
     published: Option<Usage<'static>>,
+    /// The times of what they have are those of a clock that was set since.
+    is_moved: bool,
     interval_ms: Option<u64>,
 }
 
@@ -60,6 +62,7 @@ impl LimitsService {
             running: None,
             waiting: Vec::new(),
             published: None,
+            is_moved: false,
             interval_ms,
         }
     }
@@ -170,6 +173,14 @@ impl LimitsService {
             self.publish(feed, now);
         }
         self.fetch_if_due(fetching, feed, now);
+    }
+
+    /// The wall clock was set by so many ms. Subscribers get the new times with [`Self::publish`].
+    pub(crate) fn clock_was_set(&mut self, by: i64) {
+        for state in self.accounts.iter_mut() {
+            state.clock_was_set(by);
+        }
+        self.is_moved = true;
     }
 
     /// The first client is about to subscribe.
@@ -401,7 +412,8 @@ impl LimitsService {
         self.reply(waiting, feed, now);
     }
 
-    fn publish(&mut self, feed: &mut Feed, now: Now) {
+    /// Sends what is new, and the alerts that are due.
+    pub(crate) fn publish(&mut self, feed: &mut Feed, now: Now) {
         let mut alerts = self.expire(now);
         let is_one_of_several = self.accounts.are_several();
         let mut any = false;
@@ -426,7 +438,7 @@ impl LimitsService {
     fn changed(&self, now: Now) -> Option<Usage<'static>> {
         let usage = self.accounts.record(now)?;
         let is_known = |published: &Usage<'_>| published.says_the_same(&usage);
-        if self.published.as_ref().is_some_and(is_known) {
+        if !self.is_moved && self.published.as_ref().is_some_and(is_known) {
             return None;
         }
         Some(usage.into_owned())
@@ -434,6 +446,7 @@ impl LimitsService {
 
     fn mark_published(&mut self, usage: Option<Usage<'static>>, now: Now) {
         self.published = usage;
+        self.is_moved = false;
         for state in self.accounts.iter_mut() {
             let usage = state.limits.record(&state.account, now);
             let known = usage.map(|usage| usage.state);

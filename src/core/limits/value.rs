@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::alerts::{Alert, Alerts};
 use super::{SAME_RESET_MS, is_later};
 use crate::core::Now;
+use crate::core::stamp::shift;
 use crate::limits::{Account, FetchFailure, Limit};
 use crate::protocol::{self, UsageSource, UsageState, UsageWindow};
 
@@ -56,10 +57,9 @@ impl Window {
         UsageWindow { pace, ..window }
     }
 
-    /// Whether an agent's figures, stamped `at`, are newer than these. A stamp later than now predates a clock set
-    /// back.
-    fn is_superseded_by(&self, limit: &Limit, at: u64, now: Now) -> bool {
-        if at < self.at.min(now.unix_ms) {
+    /// Whether an agent's figures, stamped `at`, are newer than these.
+    fn is_superseded_by(&self, limit: &Limit, at: u64) -> bool {
+        if at < self.at {
             return false;
         }
         match (is_plausible(limit, at), is_plausible(&self.limit, self.at)) {
@@ -105,8 +105,6 @@ struct SourceState {
     /// When they came in, and when they become old.
     since_ms: u64,
     old_ms: u64,
-    /// When they become old by the wall clock, which runs on while the machine sleeps.
-    old_at: u64,
 }
 
 impl SourceState {
@@ -116,12 +114,11 @@ impl SourceState {
             at,
             since_ms: now.uptime_ms,
             old_ms: now.uptime_ms + good_for_ms,
-            old_at: now.unix_ms + good_for_ms,
         }
     }
 
     fn is_fresh(self, now: Now) -> bool {
-        now.uptime_ms < self.old_ms && now.unix_ms < self.old_at
+        now.uptime_ms < self.old_ms
     }
 }
 
@@ -226,7 +223,8 @@ impl AccountLimits {
         let Stamp { source, at } = stamp;
         let mut any = false;
         let is_over = |limit: &Limit| limit.resets_at.is_some_and(|reset| reset <= now.unix_ms);
-        for limit in limits.into_iter().filter(|limit| !is_over(limit)) {
+        let counts = |limit: &Limit| limit.is_possible(at) && !is_over(limit);
+        for limit in limits.into_iter().filter(counts) {
             let place = self.place(&limit.name);
             let known = place.and_then(|place| self.windows.get_mut(place));
             let new = Window {
@@ -236,7 +234,7 @@ impl AccountLimits {
                 before: None,
             };
             match known {
-                Some(known) if !known.is_superseded_by(&new.limit, at, now) => continue,
+                Some(known) if !known.is_superseded_by(&new.limit, at) => continue,
                 Some(known) => *known = new,
                 None => self.windows.push(new),
             }
@@ -283,6 +281,20 @@ impl AccountLimits {
     /// Whether the limits are fetched from now on.
     pub(crate) fn set_fetched(&mut self, is_fetched: bool) {
         self.is_fetched = is_fetched;
+    }
+
+    /// The wall clock was set by so many ms: what was stamped by it moves with it. The ends of windows are the service's.
+    pub(crate) fn clock_was_set(&mut self, by: i64) {
+        let sources = [&mut self.reported, &mut self.fetched];
+        let sources = sources.into_iter().flatten().map(|source| &mut source.at);
+        let windows = self.windows.iter_mut().map(|known| &mut known.at);
+        let failed = self.failed.as_mut();
+        let retry = failed.and_then(|failed| failed.retry_at.as_mut());
+        for at in sources.chain(windows).chain(retry) {
+            shift(at, by);
+        }
+        let reset = self.reset_ms;
+        self.reset_ms = reset.map(|reset| reset.saturating_add_signed(by.saturating_neg()));
     }
 
     /// Resets the windows whose time is over: nothing of the next ones is used, as far as is known. True if there is one;

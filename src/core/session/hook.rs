@@ -6,6 +6,7 @@
 use super::record::asks;
 use super::{Ended, EndedBy, Processes, Session, Title, replace};
 use crate::core::evidence::{Observation, Rule};
+use crate::core::stamp::Skew;
 use crate::core::turn::HookEvent;
 use crate::core::turn::reorder::{Step, TooLate};
 use crate::event::{AgentEvent, EventKind, Report, Source, TurnEvent};
@@ -25,15 +26,31 @@ impl Session {
         }
     }
 
-    /// Applies an event that a hook or a file has reported; false if it changed nothing. `prompts`: whether a prompt's text
-    /// may be kept. `now` in ms since the epoch.
+    /// How wrong the clock of this source was with its last event; `None`: there was none.
+    pub(crate) fn skew(&self, source: Source) -> Option<Skew> {
+        let (last, skew) = match source {
+            Source::Hook => (&self.evidence.hook, self.skew.hook),
+            Source::File => (&self.evidence.file, self.skew.file),
+        };
+        last.is_some().then_some(skew)
+    }
+
+    /// Keeps it for the next one.
+    pub(crate) fn set_skew(&mut self, source: Source, skew: Skew) {
+        match source {
+            Source::Hook => self.skew.hook = skew,
+            Source::File => self.skew.file = skew,
+        }
+    }
+
+    /// Applies an event that a hook or a file has reported, with a stamp that was judged; false if it changed nothing.
+    /// `prompts`: whether a prompt's text may be kept.
     pub(crate) fn apply_report(
         &mut self,
         report: &Report,
         event: AgentEvent,
         processes: Processes,
         prompts: bool,
-        now: u64,
     ) -> bool {
         self.set_timing(report.timing);
         let source = report.source;
@@ -42,12 +59,7 @@ impl Session {
             Source::File => EvidenceKind::File,
         };
         let last = self.evidence.of(source).as_ref().map(|last| last.at);
-        // A stamp later than now was given before the clock was set back: no event is older than that.
-        if last.is_some_and(|last| last > now) {
-            self.turns.forget_stamps();
-        }
-        let is_older_than =
-            |last: Option<u64>| last.is_some_and(|last| report.at < last && last <= now);
+        let is_older_than = |last: Option<u64>| last.is_some_and(|last| report.at < last);
         let name = event.name.clone();
         if self.is_of_former_conversation(report, &event) {
             self.log_evidence(report.at, kind, name, Rule::OtherConversation);

@@ -22,6 +22,7 @@ use self::processes::Client;
 pub(crate) use self::processes::{Process, Processes};
 pub(crate) use self::saved::{SavedSession, WrittenSession};
 use super::evidence::{Evidence, Rule};
+use super::stamp::{Skew, shift};
 use super::turn::reorder::ReorderBuffer;
 use super::{Now, Settings};
 use crate::event::Timing;
@@ -134,6 +135,13 @@ struct Sign {
     is_new: bool,
 }
 
+/// How wrong the clocks of its sources were with the last event of each.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Skews {
+    hook: Skew,
+    file: Skew,
+}
+
 /// When something follows from silence, in ms of uptime.
 #[derive(Debug, Default)]
 struct Timeouts {
@@ -182,6 +190,11 @@ pub(crate) struct Session {
     registry_removed: bool,
     committed: Committed,
     evidence: Evidence,
+    /// What the agent's registry has stamped its last status with.
+    #[serde(default)]
+    registry_stamp: u64,
+    #[serde(default)]
+    skew: Skews,
     started_at: u64,
     sign: Sign,
     /// If it is at work and has given no sign for long: when it gave the last, in ms since the epoch.
@@ -225,6 +238,8 @@ impl Session {
                 attention: false,
             },
             evidence: Evidence::default(),
+            registry_stamp: 0,
+            skew: Skews::default(),
             started_at: at,
             sign: Sign {
                 uptime_ms: 0,
@@ -307,10 +322,14 @@ impl Session {
 
     /// Sets when something follows from silence.
     fn arm(&mut self, now: Now, settings: Settings) {
-        self.timeouts.turn = self
-            .timeout_at()
-            .map(|at| now.uptime_ms.saturating_add(at.saturating_sub(now.unix_ms)));
+        self.arm_turn(now);
         self.arm_quiet(now.uptime_ms, settings);
+    }
+
+    fn arm_turn(&mut self, now: Now) {
+        let left = |at: u64| at.saturating_sub(now.unix_ms);
+        let due = self.timeout_at().map(left);
+        self.timeouts.turn = due.map(|left| now.uptime_ms.saturating_add(left));
     }
 
     /// Sets when a session at work becomes quiet.
@@ -433,12 +452,8 @@ impl Session {
         if (status, waiting_for) == (committed.status, committed.waiting_for) && !is_first {
             return is_sign;
         }
-        // A status never begins before the one before it, except where the clock was set back.
-        let at = if committed.since <= now.unix_ms {
-            at.max(committed.since)
-        } else {
-            at
-        };
+        // A status never begins before the one before it.
+        let at = at.max(committed.since);
         if status != committed.status || is_first {
             while committed.history.len() >= settings.history.max(1) {
                 committed.history.pop_front();
@@ -449,6 +464,53 @@ impl Session {
         committed.waiting_for = waiting_for;
         committed.since = at;
         is_sign
+    }
+
+    /// The wall clock was set by so many ms: every moment moves with it, so that each is as long ago as before.
+    pub(crate) fn clock_was_set(&mut self, by: i64, now: Now) {
+        let Self {
+            identity,
+            description: _,
+            process: _,
+            client: _,
+            stopped_since,
+            attended: _,
+            turns,
+            timing: _,
+            scripted: _,
+            ended,
+            registry_removed: _,
+            committed,
+            evidence,
+            registry_stamp: _,
+            skew: _,
+            started_at,
+            sign,
+            quiet_since,
+            timeouts: _,
+            is_unpublished: _,
+            changed_seq: _,
+        } = self;
+        let optional = [
+            stopped_since.as_mut(),
+            quiet_since.as_mut(),
+            ended.as_mut().map(|ended| &mut ended.at),
+        ];
+        let moments = [
+            &mut identity.id_at,
+            &mut committed.since,
+            started_at,
+            &mut sign.unix_ms,
+        ];
+        let history = committed.history.iter_mut().map(|entry| &mut entry.at);
+        let moments = moments.into_iter().chain(history);
+        for at in moments.chain(optional.into_iter().flatten()) {
+            shift(at, by);
+        }
+        turns.clock_was_set(by, now.unix_ms);
+        evidence.clock_was_set(by);
+        // What is scheduled for a time of day.
+        self.arm_turn(now);
     }
 
     fn reopen(&mut self) {

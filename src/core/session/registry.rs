@@ -13,12 +13,14 @@ use crate::protocol::{EndReason, EvidenceKind, Terminal};
 const REMOVAL_DELAY_MS: u64 = 1000;
 
 impl Session {
-    /// Applies an entry of the agent's registry; false if it has nothing new. `update` is where the entry is from, with
-    /// the stamps of `entry` not later than now. `prompts` and `now` as for [`Self::apply_report`].
+    /// Applies an entry of the agent's registry, whose stamps were judged; false if it has nothing new. `stamp`: what the
+    /// agent has stamped the status with. `update` is where the entry is from. `prompts` as for [`Self::apply_report`],
+    /// `now` in ms since the epoch.
     pub(crate) fn apply_registry(
         &mut self,
         update: &RegistryUpdate,
         entry: &RegistryEntry,
+        stamp: u64,
         process: Process,
         prompts: bool,
         now: u64,
@@ -36,7 +38,11 @@ impl Session {
             at: entry.status_at,
             what: status.as_str().into(),
         });
-        let status_is_new = observation.is_some() && observation != self.evidence.registry;
+        // By the agent's own stamp: how it is judged changes with time.
+        let last = self.evidence.registry.as_ref().map(|last| &last.what);
+        let status_is_new = observation
+            .as_ref()
+            .is_some_and(|new| last != Some(&new.what) || self.registry_stamp != stamp);
         if !id_is_new && !title_is_new && !status_is_new {
             return false;
         }
@@ -68,6 +74,7 @@ impl Session {
             }
             let (at, what) = (observation.at, observation.what.clone());
             self.evidence.registry = Some(observation);
+            self.registry_stamp = stamp;
             let step = Step::Registry(status, self.attended);
             let rule = if let Ok(rule) = self.turns.insert(at, step, self.timing) {
                 rule.unwrap_or(Rule::Noted)
@@ -82,6 +89,12 @@ impl Session {
             }
         }
         true
+    }
+
+    /// When the registry's last status began, unless its entry was removed since.
+    pub(crate) fn registered_at(&self) -> Option<u64> {
+        let last = self.evidence.registry.as_ref();
+        last.filter(|_| !self.registry_removed).map(|last| last.at)
     }
 
     /// What only an entry says, where no hook has said better.

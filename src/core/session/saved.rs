@@ -64,6 +64,11 @@ impl SavedSession {
         self.facts.changed_seq
     }
 
+    /// As [`Session::clock_was_set`].
+    pub(crate) fn clock_was_set(&mut self, by: i64, now: Now) {
+        self.facts.clock_was_set(by, now);
+    }
+
     /// Continues what the lines before have said.
     pub(crate) fn follow(&mut self, before: Option<Box<Self>>) {
         let facts = &mut self.facts;

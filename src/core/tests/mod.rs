@@ -1,5 +1,6 @@
 //! The core in virtual time: the status rules as tables, the lifecycle, and properties over any sequence of inputs.
 
+mod clock;
 mod fusion;
 mod idle;
 mod names;

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::MAX_MEMBERS;
+use crate::core::stamp::shift;
 use crate::event::{BackgroundTask, Remaining, Schedule, TaskKind, Timing};
 use crate::protocol::{Resume, ResumeKind};
 
@@ -195,11 +196,26 @@ impl Background {
             .retain(|schedule| overdue(*schedule, timing).is_none_or(|due| due > at));
     }
 
-    /// The clock was set back: everything known is older than what follows.
-    pub(super) fn forget_stamps(&mut self) {
-        self.listed_at = 0;
-        for (_, at) in &mut self.ended {
-            *at = 0;
+    /// The wall clock was set by so many ms, and shows `now`: every stamp moves with it. A schedule keeps its time of day;
+    /// if that was skipped, it is due now.
+    pub(super) fn clock_was_set(&mut self, by: i64, now: u64) {
+        let Self {
+            subagents: _,
+            report_due: _,
+            tasks: _,
+            schedules,
+            listed_at,
+            ended,
+        } = self;
+        shift(listed_at, by);
+        for (_, at) in ended {
+            shift(at, by);
+        }
+        let before = now.saturating_add_signed(by.saturating_neg());
+        for at in schedules.iter_mut().filter_map(|one| one.at.as_mut()) {
+            if *at > before && *at < now {
+                *at = now;
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use self::background::Background;
+use crate::core::stamp::shift;
 use crate::event::{RegistryStatus, Remaining, Tool};
 use crate::protocol::{self, Resume, Status, WaitingFor, one_line};
 
@@ -255,6 +256,52 @@ impl Turn {
         let finished = self.needs_person(true).then(|| "finished".to_owned());
         let parts: Vec<_> = finished.into_iter().chain(counts).collect();
         Some(parts.join(", "))
+    }
+
+    /// The wall clock was set by so many ms: every stamp moves with it. A scheduled prompt keeps its time of day.
+    pub(crate) fn clock_was_set(&mut self, by: i64, now: u64) {
+        let Self {
+            phase: _,
+            prompt_id: _,
+            former_prompt_id: _,
+            last_prompt,
+            pending,
+            tool_calls,
+            reminder: _,
+            background,
+            activity: _,
+            retrying: _,
+            ending,
+            interrupted_at,
+            last: _,
+            hooks,
+            began_at,
+            unreported_at,
+            worked_at,
+            over_at,
+            registry,
+        } = self;
+        let prompts = pending.iter_mut().chain(tool_calls);
+        let prompts = prompts.map(|prompt| &mut prompt.at);
+        let hooks_silent_since = match hooks {
+            Hooks::Absent | Hooks::Reporting => None,
+            Hooks::SilentSince(at) => Some(at),
+        };
+        let optional = [
+            last_prompt.as_mut().map(|(_, at)| at),
+            ending.as_mut().map(|ending| &mut ending.at),
+            registry.as_mut().map(|(_, at)| at),
+            interrupted_at.as_mut(),
+            unreported_at.as_mut(),
+            hooks_silent_since,
+        ];
+        for at in prompts.chain(optional.into_iter().flatten()) {
+            shift(at, by);
+        }
+        for at in [began_at, worked_at, over_at] {
+            shift(at, by);
+        }
+        background.clock_was_set(by, now);
     }
 
     /// A conversation begins or ends at `at`: the turn is over. The registry is about the process and stays.

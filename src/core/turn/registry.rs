@@ -121,24 +121,6 @@ impl Turn {
         self.registry.get_or_insert((status, at));
     }
 
-    /// The clock was set back: everything known is older than what follows.
-    pub(crate) fn forget_stamps(&mut self) {
-        self.began_at = 0;
-        self.worked_at = 0;
-        self.over_at = 0;
-        self.unreported_at = None;
-        self.last_prompt = None;
-        self.interrupted_at = None;
-        if let Some(ending) = &mut self.ending {
-            ending.at = 0;
-        }
-        self.background.forget_stamps();
-        self.registry = self.registry.map(|(status, _)| (status, 0));
-        for prompt in self.pending.iter_mut().chain(&mut self.tool_calls) {
-            prompt.at = 0;
-        }
-    }
-
     /// The registry's entry was removed: its last status no longer counts.
     pub(crate) fn registry_removed(&mut self) -> Rule {
         self.registry = None;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HookEvent, Turn};
 use crate::core::evidence::Rule;
+use crate::core::stamp::shift;
 use crate::event::{RegistryStatus, Timing};
 
 /// How late an event may come, in ms between its stamp and the newest: a hook lives for 100 ms at most, and on a machine
@@ -188,13 +189,23 @@ impl ReorderBuffer {
         self.now.set_earlier_registry(status, at);
     }
 
-    /// The clock was set back: what follows is newer, whatever its stamp.
-    pub(crate) fn forget_stamps(&mut self) {
-        self.unsaved = Unsaved::Everything;
-        self.recent.clear();
-        self.now.forget_stamps();
-        self.base = self.now.clone();
-        self.base_at = 0;
+    /// The wall clock was set by so many ms, and shows `now`: every stamp moves with it.
+    pub(crate) fn clock_was_set(&mut self, by: i64, now: u64) {
+        let Self {
+            base,
+            base_at,
+            recent,
+            now: turn,
+            unsaved,
+        } = self;
+        *unsaved = Unsaved::Everything;
+        for turn in [base, turn] {
+            turn.clock_was_set(by, now);
+        }
+        shift(base_at, by);
+        for (at, _) in recent {
+            shift(at, by);
+        }
     }
 
     fn compact(&mut self, timing: Timing) {

@@ -395,17 +395,39 @@ fn the_next_tick_is_when_a_visible_age_changes() {
 #[test]
 fn a_notice_stays_until_it_is_dismissed() {
     let mut model = three();
-    let notice = |seq: u64| {
-        let text =
-            json!({"seq": seq, "at": 100 * seq, "code": "config_refused", "message": "wrong"});
+    let notice = |seq: u64, at: u64| {
+        let text = json!({"seq": seq, "at": at, "code": "config_refused", "message": "wrong"});
         Notification::DaemonNotice(serde_json::from_value(text).unwrap())
     };
-    notify(&mut model, notice(50));
+    notify(&mut model, notice(50, 5000));
     assert!(model.notice().is_some());
     press(&mut model, "esc");
     assert!(model.notice().is_none());
-    notify(&mut model, notice(51));
+    notify(&mut model, notice(51, 5100));
     assert!(model.notice().is_some());
+    press(&mut model, "esc");
+    // The clock was set back.
+    notify(&mut model, notice(52, 300));
+    assert!(model.notice().is_some());
+}
+
+#[test]
+fn what_goes_by_itself_goes_although_the_clock_is_set_back() {
+    let mut model = three();
+    let now = 10_000_000;
+    update(&mut model, Event::Tick, now);
+    let pause = std::time::Duration::from_secs(4);
+    let advice = None;
+    update(&mut model, Event::Lost { pause, advice }, now);
+    model.set_status("copied".into());
+    let back = now - 3_600_000;
+    update(&mut model, Event::Tick, back);
+    assert_eq!(model.status(), Some("copied"));
+    let retry_at = back + 4000;
+    let advice = None;
+    assert_eq!(model.connection, ConnectionState::Lost { retry_at, advice });
+    update(&mut model, Event::Tick, back + 5000);
+    assert_eq!(model.status(), None);
 }
 
 #[test]

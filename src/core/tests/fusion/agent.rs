@@ -14,6 +14,8 @@ pub(super) enum Evidence {
     Seen {
         stopped: bool,
     },
+    /// The wall clock is set by so many ms. The loop notices at once if the flag is set, else with the next evidence.
+    ClockSet(i64, bool),
     /// Enough time has passed for everything to be known: what is shown.
     Check(&'static str),
 }

@@ -32,27 +32,31 @@ enum Sources {
 fn play(mut agent: Agent, sources: Sources) -> CoreHarness {
     let mut core = CoreHarness::new();
     core.wait(10_000);
-    let epoch = core.now.unix_ms;
+    let began = core.now;
+    let jumps: Vec<_> = agent
+        .evidence
+        .iter()
+        .filter_map(|(at, evidence)| match evidence {
+            Evidence::ClockSet(by, _) => Some((*at, *by)),
+            _ => None,
+        })
+        .collect();
+    // The wall clock's time at a moment of the agent's.
+    let wall = |moment: u64| {
+        let set = jumps.iter().filter(|(at, _)| *at <= moment);
+        (began.unix_ms + moment).saturating_add_signed(set.map(|(_, by)| by).sum())
+    };
     agent.evidence.sort_by_key(|(at, _)| *at);
     agent.read_registry();
     // As it was when it last rested.
     let mut rest = String::from("idle");
     for (arrival, evidence) in agent.evidence {
-        let until = epoch + arrival;
-        while let Some(due) = core.core.timers.next() {
-            let moment = core.now.unix_ms + due.saturating_sub(core.now.uptime_ms);
-            if moment > until {
-                break;
-            }
-            core.wait(moment - core.now.unix_ms);
-            core.take(Input::Timeout);
-        }
-        core.wait(until - core.now.unix_ms);
+        core.pass(began.uptime_ms + arrival - core.now.uptime_ms);
         match evidence {
             Evidence::Hook(_, _) if sources == Sources::RegistryOnly => {}
-            Evidence::Hook(at, payload) => drop(core.hook_at(epoch + at, true, &payload)),
+            Evidence::Hook(at, payload) => drop(core.hook_at(wall(at), true, &payload)),
             Evidence::Registry(entry) => {
-                core.take(Input::RegistryChanged(Box::new(sighting(entry, epoch))));
+                core.take(Input::RegistryChanged(Box::new(sighting(entry, wall))));
             }
             Evidence::Exit => {
                 let effects = core.take(Input::ProcessExited(CLAUDE));
@@ -60,6 +64,12 @@ fn play(mut agent: Agent, sources: Sources) -> CoreHarness {
             }
             Evidence::Seen { stopped } => {
                 core.take(Input::ProcessesSeen(vec![(CLAUDE, stopped)]));
+            }
+            Evidence::ClockSet(by, noticed) => {
+                core.now.unix_ms = core.now.unix_ms.saturating_add_signed(by);
+                if noticed {
+                    core.take(Input::Timeout);
+                }
             }
             Evidence::Check(expected) => {
                 let is = without_reason(&core.shown(KEY));
@@ -92,10 +102,10 @@ fn play(mut agent: Agent, sources: Sources) -> CoreHarness {
     core
 }
 
-fn sighting(entry: Option<Value>, epoch: u64) -> RegistryUpdate {
+fn sighting(entry: Option<Value>, wall: impl Fn(u64) -> u64) -> RegistryUpdate {
     let read = entry.map(|mut entry| {
         for stamp in ["startedAt", "statusUpdatedAt", "updatedAt"] {
-            entry[stamp] = (epoch + entry[stamp].as_u64().unwrap()).into();
+            entry[stamp] = wall(entry[stamp].as_u64().unwrap()).into();
         }
         let registry = agents::DEFAULT.registry.as_ref().unwrap();
         (registry.read)(entry.to_string().as_bytes(), CLAUDE.pid, None).unwrap()
@@ -180,5 +190,67 @@ proptest! {
             (End::Goodbye, Sources::RegistryOnly) => "exited",
         };
         prop_assert_eq!(session.end_reason.as_ref().map(EndReason::as_str), Some(reason));
+    }
+
+    /// The same acts, with the wall clock set now and then: each status comes as soon as without, and everything is as long
+    /// ago.
+    #[test]
+    fn a_clock_that_is_set_changes_nothing(
+        seed in any::<u64>(),
+        acts in prop::collection::vec(act(), 1..6),
+        end in prop::sample::select(vec![End::Goodbye, End::Killed]),
+        sources in prop::sample::select(vec![Sources::All, Sources::RegistryOnly]),
+        delivery in delivery(),
+        jumps in jumps(),
+    ) {
+        let record = |jumps: &[(u64, i64, bool)]| {
+            let mut agent = Agent::new(seed, delivery);
+            for act in acts.clone() {
+                agent.act(act);
+            }
+            agent.end(end);
+            let length = agent.now;
+            for (at, by, noticed) in jumps {
+                agent.evidence.push((at % length, Evidence::ClockSet(*by, *noticed)));
+            }
+            let mut core = play(agent, sources);
+            core.pass(20_000 + length - core.now.uptime_ms);
+            core.take(Input::Timeout);
+            let mut record = serde_json::to_value(core.get(KEY)).unwrap();
+            make_ages(&mut record, core.now.unix_ms);
+            record
+        };
+        prop_assert_eq!(record(&jumps), record(&[]));
+    }
+}
+
+/// How the clock is set: when, by how many ms, and whether the loop notices at once. Twice between two looks cannot be
+/// told from once.
+fn jumps() -> impl Strategy<Value = Vec<(u64, i64, bool)>> {
+    const HOUR: i64 = 3_600_000;
+    let step = prop::sample::select(vec![-HOUR, HOUR, 49 * HOUR, -24 * HOUR, -3 * HOUR]);
+    let jump = |noticed| (any::<u64>(), step.clone(), Just(noticed));
+    prop_oneof![
+        prop::collection::vec(jump(true), 1..6),
+        prop::collection::vec(jump(false), 1),
+    ]
+}
+
+/// Makes each moment in a record how long ago it was.
+pub(super) fn make_ages(record: &mut Value, now: u64) {
+    match record {
+        Value::Array(values) => values.iter_mut().for_each(|value| make_ages(value, now)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let is_moment = name == "at" || name.ends_with("_at") || name.ends_with("since");
+                match value.as_u64().filter(|_| is_moment) {
+                    Some(at) => {
+                        *value = (now.cast_signed() - at.cast_signed()).into();
+                    }
+                    None => make_ages(value, now),
+                }
+            }
+        }
+        _ => {}
     }
 }

@@ -40,6 +40,9 @@ pub(super) const PROCESSES: [ProcessId; 3] = [
     },
 ];
 
+/// By how much the wall clock is set, in ms.
+const CLOCK_STEPS: [i64; 6] = [-3_600_000, 3_600_000, 90_000_000, -86_400_000, -2000, 700];
+
 /// One step of a run.
 #[derive(Debug, Clone)]
 pub(super) enum Op {
@@ -49,6 +52,8 @@ pub(super) enum Op {
     Refuse(usize, bool, ErrorCode),
     Disconnect(usize),
     Wait(u64),
+    /// The wall clock is set by so many ms. The loop notices at once if the flag is set, else with the next input.
+    ClockSet(i64, bool),
     /// Time passes until a millisecond before the deadline; then a time-out.
     Early,
     /// Time passes until the deadline; then a time-out.
@@ -497,6 +502,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..4_usize, any::<bool>(), select(&[ErrorCode::ParseError, ErrorCode::LineTooLong]))
             .prop_map(|(c, id, code)| Op::Refuse(c, id, code)),
         8 => wait.prop_map(Op::Wait),
+        3 => (select(&CLOCK_STEPS), any::<bool>()).prop_map(|(by, noticed)| Op::ClockSet(by, noticed)),
         2 => Just(Op::Early),
         3 => Just(Op::Due),
         6 => fetched().prop_map(Op::Fetched),

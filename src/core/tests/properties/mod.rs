@@ -47,6 +47,14 @@ struct Before {
     watches: [Option<ProcessId>; 2],
 }
 
+/// What the core knows of the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    Seen,
+    /// It was set, and the core has had no input since.
+    Set,
+}
+
 /// Does what the daemon's event loop does, and keeps a model of what must hold.
 struct Driver {
     core: CoreHarness,
@@ -77,6 +85,7 @@ struct Driver {
     published: HashMap<Box<str>, (u64, Value)>,
     /// The lines that were saved.
     file: Vec<u8>,
+    clock: Clock,
 }
 
 /// What one input's effects are checked against, and what they have done so far.
@@ -93,6 +102,8 @@ struct Turn {
     /// The daemon began to drain because it is idle.
     drains_idle: bool,
     disconnected: Vec<u64>,
+    /// The core notices with this input that the clock was set, which it publishes, too.
+    clock: Clock,
 }
 
 impl Turn {
@@ -110,6 +121,7 @@ impl Turn {
             answered: Vec::new(),
             drains_idle: false,
             disconnected: Vec::new(),
+            clock: driver.clock,
         }
     }
 }
@@ -176,6 +188,7 @@ impl Driver {
             touched_unwatched: 0,
             published: HashMap::new(),
             file: Vec::new(),
+            clock: Clock::Seen,
         };
         driver.replace_file();
         driver
@@ -215,6 +228,7 @@ impl Driver {
                 }
             }
             Op::Wait(ms) => drop(self.core.wait(ms)),
+            Op::ClockSet(by, noticed) => self.set_clock(by, noticed),
             Op::Early => self.tick_early(),
             Op::Due => self.tick_when_due(),
             Op::RegistryChanged(mut registry_update) => {
@@ -350,8 +364,20 @@ impl Driver {
         self.step(input, &Vec::from_iter(expected));
     }
 
+    fn set_clock(&mut self, by: i64, noticed: bool) {
+        let now = &mut self.core.now.unix_ms;
+        *now = now.saturating_add_signed(by);
+        self.clock = Clock::Set;
+        if noticed {
+            self.step(Input::Timeout, &[]);
+        }
+    }
+
     /// A time-out before the deadline does nothing.
     fn tick_early(&mut self) {
+        if self.clock == Clock::Set {
+            self.step(Input::Timeout, &[]);
+        }
         let now = self.core.now.uptime_ms;
         let deadline = self.core.core.next_timeout();
         let early = match deadline {
@@ -413,6 +439,7 @@ impl Driver {
         let mut turn = Turn::new(self, &input);
         let is_timeout = matches!(input, Input::Timeout);
         let was_draining = self.draining;
+        self.clock = Clock::Seen;
         for effect in self.core.take(input) {
             assert!(!self.exited, "{effect:?} after the exit");
             self.apply(effect, &mut turn);

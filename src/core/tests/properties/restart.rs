@@ -1,6 +1,6 @@
 //! A daemon ends, at any moment, and the next one restores what it has saved.
 
-use super::Driver;
+use super::{Clock, Driver};
 use crate::core::testing;
 use crate::core::{Core, Input, Saved};
 use crate::protocol::SessionRecord;
@@ -26,6 +26,9 @@ impl Driver {
 
     /// The daemon ends; the next one knows the same.
     pub(super) fn restart(&mut self, end: End) {
+        if self.clock == Clock::Set {
+            self.step(Input::Timeout, &[]);
+        }
         let now = self.core.now;
         let settings = self.core.core.settings;
         let before = self.records();

@@ -43,7 +43,7 @@ fn process() -> ReportedProcess {
     }
 }
 
-fn entry(status: RegistryStatus, at: u64) -> RegistryEntry {
+pub(super) fn entry(status: RegistryStatus, at: u64) -> RegistryEntry {
     RegistryEntry {
         session_id: Some("one".into()),
         cwd: Some("/src".into()),
@@ -56,7 +56,7 @@ fn entry(status: RegistryStatus, at: u64) -> RegistryEntry {
     }
 }
 
-fn update(entry: Option<RegistryEntry>) -> RegistryUpdate {
+pub(super) fn update(entry: Option<RegistryEntry>) -> RegistryUpdate {
     RegistryUpdate {
         timing: agents::DEFAULT.timing,
         agent: "claude-code".into(),
@@ -69,7 +69,7 @@ fn update(entry: Option<RegistryEntry>) -> RegistryUpdate {
 }
 
 impl CoreHarness {
-    fn sees(&mut self, update: RegistryUpdate) {
+    pub(super) fn sees(&mut self, update: RegistryUpdate) {
         self.take(Input::RegistryChanged(Box::new(update)));
     }
 

@@ -366,18 +366,58 @@ fn figures_become_stale_while_the_machine_sleeps() {
     let mut core = CoreHarness::asking();
     core.subscribes(1);
     core.fetched(80.0, EPOCH + HOUR);
-    // Only the wall clock advances.
-    core.now.unix_ms += 8 * HOUR;
+    core.wait(8 * HOUR);
     assert_eq!(core.usage()["state"], "stale");
     assert_eq!(core.usage()["windows"][0]["used_percent"], 0.0);
-    // Subscribers are notified when the loop notices that the clock was set, before any timer expires.
     let mut core = CoreHarness::asking();
     core.subscribes(1);
     core.fetched(80.0, EPOCH + HOUR);
-    core.now.unix_ms += 8 * HOUR;
+    core.wait(8 * HOUR);
     let sent = notifications(&core.take(Input::Timeout));
     assert_eq!(sent[0].1["message"], "the 5 h limit: reset");
     assert_eq!(sent[1].1["usage"]["state"], "stale");
+}
+
+/// How old figures are does not change with the clock; when a window ends does.
+#[test]
+fn figures_are_as_old_whatever_the_clock_shows() {
+    for by in [-24 * HOUR.cast_signed(), 3 * HOUR.cast_signed()] {
+        let mut core = CoreHarness::asking();
+        core.subscribes(1);
+        core.fetched(80.0, EPOCH + 2 * HOUR);
+        core.wait(MINUTE);
+        core.now.unix_ms = core.now.unix_ms.saturating_add_signed(by);
+        // Subscribers are notified when the loop notices that the clock was set, before any timer expires.
+        let sent = notifications(&core.take(Input::Timeout));
+        let (is_over, used) = if by > 0 { (true, 0.0) } else { (false, 80.0) };
+        assert_eq!(sent.len(), 1 + usize::from(is_over), "{sent:?}");
+        let usage = &sent.last().unwrap().1["usage"];
+        assert_eq!(usage["state"], "ok", "{by}");
+        assert_eq!(
+            usage["fetched_at"],
+            json!(core.now.unix_ms - MINUTE),
+            "{by}"
+        );
+        assert_eq!(usage["windows"][0]["used_percent"], json!(used), "{by}");
+        core.wait(10 * MINUTE);
+        let sent = notifications(&core.take(Input::Timeout));
+        assert_eq!(sent.last().unwrap().1["usage"]["state"], "stale", "{by}");
+    }
+}
+
+#[test]
+fn a_window_ends_by_the_clock_as_it_is_set() {
+    let mut core = CoreHarness::new();
+    core.subscribes(1);
+    core.status_line_reports(80.0, EPOCH + 2 * HOUR);
+    core.now.unix_ms += HOUR;
+    core.take(Input::Timeout);
+    // The figures become old.
+    core.wait(10 * MINUTE).take(Input::Timeout);
+    assert_eq!(core.core.next_timeout(), Some(HOUR));
+    let sent = notifications(&core.wait(50 * MINUTE).take(Input::Timeout));
+    assert_eq!(sent[0].1["message"], "the 5 h limit: reset");
+    assert_eq!(core.usage()["windows"][0]["used_percent"], 0.0);
 }
 
 #[test]
@@ -392,6 +432,25 @@ fn a_clock_that_is_set_back_does_not_stop_fetches() {
         (&json!("ok"), &json!(60.0))
     );
     assert_eq!(usage["fetched_at"], json!(core.now.unix_ms));
+}
+
+/// Agents report limits with the stamps of clocks that are wrong.
+#[test]
+fn figures_with_a_wrong_stamp_are_as_old_as_their_report() {
+    for wrong in [HOUR.cast_signed(), -9 * HOUR.cast_signed()] {
+        let mut core = CoreHarness::new();
+        for used in [50.0, 60.0, 70.0] {
+            core.wait(1000);
+            let at = core.now.unix_ms.saturating_add_signed(wrong);
+            let line = json!({"session_id": "s", "model": {"id": "opus"}, "rate_limits":
+                {"five_hour": {"used_percentage": used, "resets_at": (EPOCH + 2 * HOUR) / 1000}}});
+            core.hook_at(at, true, &line);
+            let usage = core.usage();
+            assert_eq!(usage["state"], "ok", "{wrong}");
+            assert_eq!(usage["windows"][0]["used_percent"], json!(used), "{wrong}");
+            assert_eq!(usage["fetched_at"], json!(core.now.unix_ms), "{wrong}");
+        }
+    }
 }
 
 #[test]

@@ -160,3 +160,26 @@ fn a_window_that_has_not_started_differs_from_the_previous_one() {
         ]
     );
 }
+
+/// An error of its source must not stand in the way of a true figure.
+#[test]
+fn a_limit_that_cannot_be_is_dropped_and_the_others_are_kept() {
+    let names = |used: f64, resets_at: u64| {
+        let mut core = CoreHarness::new();
+        core.hook(
+            &json!({"session_id": "s", "model": {"id": "opus"}, "rate_limits": {
+                "five_hour": {"used_percentage": used, "resets_at": resets_at / 1000},
+                "seven_day": {"used_percentage": 7, "resets_at": (EPOCH + 100 * HOUR) / 1000},
+            }}),
+        );
+        let usage = core.usage();
+        let windows = usage["windows"].as_array().unwrap().iter();
+        let names = windows.map(|window| window["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(42.0, EPOCH + 5 * HOUR), ["five_hour", "seven_day"]);
+    // It ends in ten years, it is used a thousand million times, it ends in ten days.
+    assert_eq!(names(42.0, EPOCH + 87_600 * HOUR), ["seven_day"]);
+    assert_eq!(names(1e9, EPOCH + 5 * HOUR), ["seven_day"]);
+    assert_eq!(names(42.0, EPOCH + 240 * HOUR), ["seven_day"]);
+}
