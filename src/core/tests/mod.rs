@@ -9,6 +9,7 @@ mod quiet;
 mod registry;
 mod reopened;
 mod rules;
+mod saved;
 mod sessions;
 mod since;
 mod usage;
