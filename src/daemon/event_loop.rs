@@ -42,6 +42,7 @@ use crate::protocol::NoticeCode;
 
 mod draining;
 mod path;
+mod reload;
 mod waiting;
 
 /// How many events one turn takes at most: enough to coalesce a burst, few enough that the first answer does not wait long.
@@ -475,48 +476,6 @@ impl EventLoop {
                 self.handle(Input::Terminated)
             }
         }
-    }
-
-    fn reload(&mut self) -> ControlFlow {
-        sd_notify::reloading();
-        let outcome = match Config::load() {
-            Ok(config) => {
-                self.log_control.set_level(config.log);
-                let moved = config.socket != self.config.socket;
-                let restart = moved.then(|| {
-                    let socket = config.socket.display();
-                    format!("the configured socket is now {socket}; the daemon serves it after a restart")
-                });
-                self.registries.watch_configured(&config);
-                self.files.open_configured(&config);
-                self.config = config;
-                tracing::info!("the configuration was read again");
-                Ok((settings(&self.config), restart))
-            }
-            Err(error) => {
-                // In the text, not in a field: `journalctl` shows no fields unless asked.
-                tracing::warn!(
-                    "the configuration was refused, so the previous one stays in force: {error}"
-                );
-                Err(error.to_string())
-            }
-        };
-        let flow = self.handle(Input::Reloaded(outcome));
-        self.publish();
-        self.state.enable(self.config.persist);
-        // What is no longer to be kept must not stay in the file.
-        let outcome = self.state.replace(&mut self.core);
-        self.report_state(outcome);
-        sd_notify::ready(&self.serving());
-        flow
-    }
-
-    fn serving(&self) -> String {
-        format!(
-            "serving {} ({})",
-            self.listener.path().display(),
-            self.listener.origin().as_str()
-        )
     }
 }
 

@@ -107,7 +107,14 @@ pub(super) fn evaluate(seen: &Probe) -> Check {
             format!("the journal takes lines, but you cannot read them: {why}"),
         ),
         Probe::Journal { .. } => Check::ok(NAME, "journalctl --user -u agent-console"),
-        Probe::File(path) if path.exists() => Check::ok(NAME, path.display().to_string()),
+        Probe::File(path) if path.is_file() => Check::ok(NAME, path.display().to_string()),
+        Probe::File(path) if path.exists() => Check::note(
+            NAME,
+            format!(
+                "{} is not a regular file, so the daemon writes no log",
+                path.display()
+            ),
+        ),
         Probe::File(path) => Check::note(NAME, format!("{} is not there", path.display())),
         Probe::StandardError(target) => Check::ok(
             NAME,

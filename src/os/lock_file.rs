@@ -53,7 +53,10 @@ pub fn holder(socket: &Path) -> Option<Holder> {
 /// EOF`, the process before the file's device and inode. Some file systems show another device here than stat(2) does; then
 /// the process must be one of this program's.
 fn by_kernel(file: &Metadata) -> Option<u32> {
-    let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
+    // As `makedev(3)` puts them together on Linux.
+    let device = file.dev();
+    let major = (device >> 8 & 0xfff) | (device >> 32 & 0xffff_f000);
+    let minor = (device & 0xff) | (device >> 12 & 0xffff_ff00);
     let (device, inode) = (format!("{major:02x}:{minor:02x}"), file.ino().to_string());
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
     locks.lines().find_map(|line| {

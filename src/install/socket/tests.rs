@@ -91,3 +91,28 @@ fn who_comes_first_decides() {
     let error = path(None, Some(&default)).unwrap_err().to_string();
     assert!(error.contains("choose another path"), "{error}");
 }
+
+/// A daemon without a service manager cannot serve the path then. A manager needs no lock.
+#[test]
+fn a_lock_file_that_cannot_be_used_leads_to_another_path() {
+    let place = tempfile::tempdir().unwrap();
+    let default = place.path().join("default");
+    let lock = place.path().join("default.lock");
+    let path = || decide(None, None, &default).unwrap().path;
+    // A daemon's of one's own.
+    fs::write(&lock, "").unwrap();
+    assert_eq!(path(), default);
+
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    let choice = decide(None, None, &default).unwrap();
+    assert_eq!(choice.path, own());
+    assert!(
+        choice.notes[0].contains("default.lock is no regular file"),
+        "{choice:?}"
+    );
+    let listener = UnixListener::bind(&default).unwrap();
+    assert_eq!(path(), default);
+    drop(listener);
+    assert_eq!(path(), own());
+}
