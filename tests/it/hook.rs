@@ -561,9 +561,25 @@ fn a_socket_that_another_user_planted_gets_nothing() {
         }
     });
     let listener = planted.join().unwrap();
-    run_soon(|| hook(&[], &path), br#"{"hook_event_name":"Stop"}"#);
-    let (mut client, _) = listener.accept().unwrap();
-    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    // The configuration names it: to name it to the hook itself is to trust its owner.
+    let config = directory.path().join(".config/agent-console/config.toml");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    fs::write(config, format!("socket = {path:?}\n")).unwrap();
+    let unnamed = || {
+        let mut command = Command::new(program());
+        command
+            .arg("hook")
+            .env_clear()
+            .env("HOME", directory.path());
+        command.env("CLAUDECODE", "1").stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    run_soon(unnamed, br#"{"hook_event_name":"Stop"}"#);
+    listener.set_nonblocking(true).unwrap();
+    if let Ok((mut client, _)) = listener.accept() {
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    }
 }
 
 #[test]

@@ -328,6 +328,8 @@ fn if_another_user_has_the_path_all_use_one_in_the_runtime_directory() {
             until("the hook's report", || {
                 (user.json(&["status", "--json"])["reports"] == 1).then_some(())
             });
+            // The next service would know it.
+            user.ok(&["remove", "x"]);
             assert_eq!(
                 user.ok(&["install", "--service"]),
                 "service: nothing to do\n"

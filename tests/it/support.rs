@@ -110,7 +110,7 @@ impl Place {
 
     /// Where the daemon saves its state.
     pub fn runtime_dir(&self) -> PathBuf {
-        self.path().join("run")
+        self.path().join("runtime")
     }
 
     pub fn socket(&self) -> PathBuf {

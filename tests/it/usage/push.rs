@@ -55,6 +55,8 @@ fn a_subscriber_receives_why_no_fetch_was_possible() {
     std::fs::remove_dir_all(fixture.place.path().join("home/.claude")).unwrap();
     assert_pushed(&fixture, "unauthorized", Some("no_credentials"));
 
+    // The next daemon does not ask sooner than the one before.
+    let fixture = Fixture::new();
     let expired = json!({"claudeAiOauth": {"accessToken": super::TOKEN, "expiresAt": 1}});
     fixture.has_credentials(".claude", &expired.to_string());
     assert_pushed(&fixture, "unauthorized", Some("credentials_expired"));
