@@ -182,7 +182,7 @@ impl EventLoop {
                 // Where the wall clock was set, the core compares its moments with the new time.
                 () = self.alarm.at(due) => self.handle(Input::Timeout),
                 () = at(grace) => self.drained(),
-                () = self.path_watch.changed(), if self.look_at.is_none() => self.path_changed(),
+                () = self.path_watch.changed() => self.path_changed(),
                 () = at(self.look_at) => self.keep_path(),
                 () = at(self.waiting.look_at) => self.look_at_processes(),
                 () = tick(watchdog.as_mut()) => {

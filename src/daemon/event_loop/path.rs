@@ -17,12 +17,17 @@ pub(super) const SETTLE: Duration = Duration::from_millis(200);
 /// Between two attempts to have lock and path again, at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// The same while another process serves the path: an attempt connects, and a service manager starts a daemon for that.
+const LONGEST_PAUSE_SERVED: Duration = Duration::from_mins(1);
+
 /// Between two looks where the system watches no files for us.
 const UNWATCHED_PAUSE: Duration = Duration::from_mins(1);
 
 impl EventLoop {
     /// Something was changed at the path, or may have been.
     pub(super) fn path_changed(&mut self) -> ControlFlow {
+        // It has done its work; the look sets up another.
+        self.path_watch = Watch::nothing();
         self.look_at = Some(clock::monotonic() + SETTLE);
         ControlFlow::Continue
     }
@@ -47,7 +52,7 @@ impl EventLoop {
                     break;
                 }
                 Ok(Kept::Unlocked) => {
-                    self.look_again_later();
+                    self.look_again_later(LONGEST_PAUSE);
                     break;
                 }
                 Ok(Kept::BoundAgain(())) => {
@@ -63,7 +68,10 @@ impl EventLoop {
                     return self.handle(Input::Terminated);
                 }
                 Err(error) => {
-                    self.look_again_later();
+                    self.look_again_later(match error {
+                        ListenerError::Live { .. } => LONGEST_PAUSE_SERVED,
+                        _ => LONGEST_PAUSE,
+                    });
                     let path = self.listener.path().display();
                     let message = format!(
                         "no client finds the daemon at {path}, and it tries to bind it again: {error}"
@@ -77,9 +85,10 @@ impl EventLoop {
         ControlFlow::Continue
     }
 
-    fn look_again_later(&mut self) {
-        self.look_at = Some(clock::monotonic() + self.path_pause);
-        self.path_pause = (self.path_pause * 2).min(LONGEST_PAUSE);
+    fn look_again_later(&mut self, longest: Duration) {
+        let pause = self.path_pause.min(longest);
+        self.look_at = Some(clock::monotonic() + pause);
+        self.path_pause = pause * 2;
     }
 
     fn watch_path(&mut self) {
