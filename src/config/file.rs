@@ -4,10 +4,8 @@
 //! it. Owns the checks and units of single values, not the defaults, which are the parent module's, its only caller.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +19,10 @@ use super::{
     check_socket, runtime_path, variable,
 };
 use crate::agents::{self, config_dirs::MAX_CONFIG_DIRS};
+use crate::os::small_file;
+
+/// The largest file in bytes that is read: hundreds of times what it may hold. Each hook may read it.
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The settings that the file gives; `None` for each that it leaves out.
 #[derive(Debug, Default, Deserialize)]
@@ -127,12 +129,7 @@ pub(super) fn socket_of(path: &Path) -> Result<Option<PathBuf>, ConfigError> {
 
 /// The file's text, or `None` if there is no file.
 fn read(path: &Path) -> Result<Option<String>, ConfigError> {
-    // To open a pipe would wait for a writer.
-    let bytes = match fs::metadata(path) {
-        Ok(found) if found.file_type().is_fifo() => Err(ErrorKind::InvalidInput.into()),
-        _ => fs::read(path),
-    };
-    let bytes = match bytes {
+    let bytes = match small_file::read(path, MAX_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => {

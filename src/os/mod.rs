@@ -20,3 +20,4 @@ pub(crate) mod random;
 pub mod runtime_dir;
 pub mod service_manager;
 pub mod shell;
+pub(crate) mod small_file;

@@ -37,6 +37,8 @@ mod doctor;
 mod event;
 mod harmless;
 mod hook;
+#[cfg(any(target_os = "linux", clippy))]
+mod hostile;
 mod idle_exit;
 #[cfg(any(target_os = "linux", clippy))]
 mod install;

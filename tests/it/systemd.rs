@@ -131,6 +131,10 @@ fn the_sandbox_is_in_force_and_lets_the_daemon_work() {
             .lines()
             .find(|line| line.starts_with("Max open files"));
         assert!(open.is_some_and(|line| line.contains(" 8192 ")), "{limits}");
+        let core = limits
+            .lines()
+            .find(|line| line.starts_with("Max core file size"));
+        assert!(core.is_some_and(|line| line.contains(" 0 ")), "{limits}");
 
         let mut agent = Sleeper::start();
         let pid = agent.pid().to_string();
@@ -140,6 +144,76 @@ fn the_sandbox_is_in_force_and_lets_the_daemon_work() {
             let session = machine.json(&["get", "job", "--json"]);
             (session["end_reason"] == "exited").then_some(())
         });
+        let warnings: Vec<Value> = machine.journal(&["--priority=warning"]);
+        assert_eq!(warnings, Vec::<Value>::new());
+    });
+}
+
+/// The drop-in of docs/security.md.
+fn stricter() -> String {
+    let page = include_str!("../../docs/security.md");
+    let (_, block) = page.split_once("```ini\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    block.to_owned()
+}
+
+/// What `systemd-analyze security` says of the service: 0 is the best, 10 the worst.
+fn exposure() -> f32 {
+    let mut command = Command::new("systemd-analyze");
+    command.args(["--user", "--no-pager", "security", SERVICE]);
+    let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let level = text.rsplit_once("exposure level").unwrap().1;
+    let words = level.split_whitespace();
+    words.flat_map(str::parse).next().unwrap()
+}
+
+#[test]
+fn the_stricter_sandbox_of_the_documentation_lets_the_daemon_work() {
+    beside_a_manager(this_test!(), |machine| {
+        machine.enable();
+        let before = exposure();
+        machine.drop_in(SERVICE, &stricter());
+        machine.systemctl(&["daemon-reload"]);
+        let after = exposure();
+        eprintln!("systemd-analyze security: {before} as packaged, {after} with the drop-in");
+        assert!(before < 6.5 && after < 2.5, "{before} {after}");
+
+        // A session of an agent's registry in the home, of a process that this user runs.
+        let mut agent = Sleeper::start();
+        let now = agent_console::os::clock::unix_ms();
+        let entry = json!({
+            "pid": agent.pid(), "sessionId": "registered", "cwd": "/work", "status": "busy",
+            "startedAt": now, "updatedAt": now, "statusUpdatedAt": now,
+        });
+        let registry = machine.home(".claude/sessions");
+        std::fs::create_dir_all(&registry).unwrap();
+        let file = registry.join(format!("{}.json", agent.pid()));
+        std::fs::write(file, entry.to_string()).unwrap();
+        until("the registered session", || {
+            let list = machine.json(&["list", "--json"]);
+            (list[0]["session_id"] == "registered").then_some(())
+        });
+        let daemon = machine.json(&["status", "--json"]);
+        let mounts = std::fs::read_to_string(format!("/proc/{}/mountinfo", daemon["pid"])).unwrap();
+        // The system, and what `ProtectHome=` covers: /home, /root, /run/user. The home of this test is elsewhere.
+        for place in ["/", "/run/user"] {
+            let mut mount = mounts
+                .lines()
+                .map(|line| line.split(' ').collect::<Vec<_>>());
+            let options = mount.rfind(|fields| fields[4] == place).unwrap()[5].to_owned();
+            assert!(
+                options.split(',').any(|option| option == "ro"),
+                "{place}: {options}"
+            );
+        }
+
+        let dashboard = machine.dashboard();
+        agent.kill();
+        until("the end of the process to be noticed", || {
+            let all = machine.json(&["list", "--all", "--json"]);
+            (all[0]["status"] == "closed").then_some(())
+        });
+        drop(dashboard);
         let warnings: Vec<Value> = machine.journal(&["--priority=warning"]);
         assert_eq!(warnings, Vec::<Value>::new());
     });

@@ -21,6 +21,7 @@ use super::{CONFIG_DIR, WINDOWS};
 use crate::limits::{FetchFailure, FetchOutcome, FetchProblem, Limit};
 use crate::os::clock;
 use crate::os::environment::variable;
+use crate::os::small_file;
 use crate::protocol::{TEXT_LIMIT, one_line};
 
 /// The variable that the crate reads before any file of credentials.
@@ -28,6 +29,9 @@ const TOKEN_VARIABLE: &str = claude_usage::credentials::ENV_VAR_TOKEN;
 
 /// The most windows that are kept; the service was observed to have five.
 const MAX_WINDOWS: usize = 16;
+
+/// The largest file with credentials that is read, in bytes: it has a few hundred.
+const MAX_CREDENTIALS: u64 = 1024 * 1024;
 
 /// Fetches the limits of the account of `directory`, or returns why that failed. Without a directory, the environment's
 /// account counts.
@@ -101,7 +105,7 @@ struct OAuth {
 }
 
 fn token_in(file: &Path) -> Result<String, CredentialError> {
-    let text = std::fs::read(file).map_err(|error| match error.kind() {
+    let text = small_file::read(file, MAX_CREDENTIALS).map_err(|error| match error.kind() {
         ErrorKind::NotFound => CredentialError::NotFound,
         ErrorKind::PermissionDenied => CredentialError::Permission(file.display().to_string()),
         _ => CredentialError::Io(error.to_string()),

@@ -14,6 +14,7 @@ use super::super::trust::{Trust, TrustChange, TrustCounts, TrustError, TrustQuer
 use super::AGENT;
 use super::app_server::{AppServer, NAME, cut};
 use crate::os::program::same_file;
+use crate::os::small_file;
 
 const LIST: &str = "hooks/list";
 const WRITE: &str = "config/batchWrite";
@@ -23,6 +24,9 @@ const STATE: &str = "hooks.state";
 
 /// The configuration's file.
 const CONFIG: &str = "config.toml";
+
+/// The largest such file that is read, in bytes.
+const MAX_CONFIG: u64 = 16 * 1024 * 1024;
 
 /// Codex's entry in the table of trust.
 pub(in super::super) static TRUST: Trust = Trust {
@@ -115,8 +119,8 @@ fn may_be_kept(directory: &Path) -> bool {
 
 /// The entries in a directory's configuration; `None` without a place for any.
 fn entries(directory: &Path) -> Option<toml::Table> {
-    let text = std::fs::read_to_string(directory.join(CONFIG)).ok()?;
-    let mut config: toml::Table = text.parse().ok()?;
+    let text = small_file::read(&directory.join(CONFIG), MAX_CONFIG).ok()?;
+    let mut config: toml::Table = String::from_utf8(text).ok()?.parse().ok()?;
     match config.get_mut("hooks")?.get_mut("state")? {
         toml::Value::Table(entries) => Some(std::mem::take(entries)),
         _ => None,
