@@ -191,6 +191,11 @@ fn settings_hold() {
 }
 
 #[test]
+fn state_holds() {
+    play("state", 200);
+}
+
+#[test]
 fn every_target_has_a_corpus_and_a_program() {
     let manifest = fs::read_to_string(directory().join("cargo-fuzz/Cargo.toml")).unwrap();
     let mut directories: Vec<_> = fs::read_dir(directory().join("corpus"))

@@ -17,6 +17,7 @@
 //! | `%l LINE` | the child that fetches limits has written this line |
 //! | `%rN`, `%e` | the configuration was read again, was refused |
 //! | `%d`, `%t`, `%s`, `%c`, `%w` | drained; SIGTERM; processes are seen stopped, running; watchdog |
+//! | `=` | the daemon is killed, and the next one begins with what was saved; also after each exit in order |
 //! | `?` | the copy is compared |
 
 use serde_json::json;
@@ -37,7 +38,7 @@ pub(super) fn target(data: &[u8]) {
         let line = stamped(line, driver.now.unix_ms);
         step(&mut driver, &mut client, &line);
         if driver.has_exited() {
-            return;
+            driver.restart();
         }
     }
     driver.compare();
@@ -70,6 +71,7 @@ fn step(driver: &mut Driver, client: &mut usize, line: &[u8]) {
         b'$' => driver.process_exited(number(rest).unwrap_or(1)),
         b'&' => driver.process_unwatchable(number(rest).unwrap_or(1)),
         b'%' => answer(driver, rest),
+        b'=' => driver.restart(),
         b'?' => driver.compare(),
         _ => driver.send(*client, line),
     }

@@ -11,7 +11,7 @@ use crate::client::Update;
 use crate::client::mirror::Mirror;
 use crate::codec::{self, Framer, Incoming, Message, Request};
 use crate::core::testing::{NAMESPACE, START, info};
-use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Now, Settings};
+use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Now, Saved, Settings};
 use crate::limits::Account;
 use crate::os::process::ProcessId;
 use crate::protocol::Snapshot;
@@ -102,14 +102,22 @@ pub(super) struct Driver {
     inspected: Vec<ProcessId>,
     fetching: Option<Rc<Account>>,
     reloading: bool,
+    settings: Settings,
     draining: bool,
     exited: bool,
+    /// What the daemon has saved.
+    file: Vec<u8>,
 }
 
 impl Driver {
     pub(super) fn new() -> Self {
+        Self::restored(Saved::default())
+    }
+
+    /// A daemon that begins with what an earlier one has saved, or with any file.
+    pub(super) fn restored(saved: Saved) -> Self {
         let mut driver = Self {
-            core: Core::new(info(), SETTINGS[0], START),
+            core: Core::restore(info(), SETTINGS[0], saved, START),
             now: START,
             mirror: Mirror::default(),
             returning: Mirror::default(),
@@ -122,11 +130,57 @@ impl Driver {
             inspected: Vec::new(),
             fetching: None,
             reloading: false,
+            settings: SETTINGS[0],
             draining: false,
             exited: false,
+            file: Vec::new(),
         };
-        driver.subscribe(SUBSCRIBER, "{}");
+        driver.begin();
         driver
+    }
+
+    fn begin(&mut self) {
+        self.file.clear();
+        self.core.save_all(&mut self.file).unwrap();
+        self.subscribe(SUBSCRIBER, "{}");
+    }
+
+    /// The daemon is killed, or has left in order, and the next one begins with what was saved: it knows the same.
+    pub(super) fn restart(&mut self) {
+        if self.exited {
+            self.core.save_leaving(&mut self.file).unwrap();
+        }
+        let mut saved = Saved::default();
+        for line in self.file.split(|byte| *byte == b'\n') {
+            if !line.is_empty() {
+                saved.take(line).unwrap();
+            }
+        }
+        self.core = Core::restore(info(), self.settings, saved, self.now);
+        let before = std::mem::take(&mut self.mirror);
+        let senders = std::array::from_fn(|_| {
+            self.last_client += 1;
+            (self.last_client, Framer::default())
+        });
+        self.connected = BTreeSet::from([SUBSCRIBER, PROBE, RETURNING]);
+        self.connected
+            .extend(senders.iter().map(|(number, _)| number));
+        self.senders = senders;
+        self.watched.clear();
+        self.inspected.clear();
+        self.fetching = None;
+        self.reloading = false;
+        self.draining = false;
+        self.exited = false;
+        self.begin();
+        assert!(
+            before.sessions().eq(self.mirror.sessions()),
+            "before the restart {:?}, after it {:?}",
+            before.sessions().collect::<Vec<_>>(),
+            self.mirror.sessions().collect::<Vec<_>>()
+        );
+        self.compare();
+        self.input(Input::RegistriesRead);
     }
 
     pub(super) fn has_exited(&self) -> bool {
@@ -257,8 +311,11 @@ impl Driver {
     /// The answer to [`Effect::Reload`]; a signal may bring one, too.
     pub(super) fn reloaded(&mut self, settings: Option<usize>) {
         self.reloading = false;
+        if let Some(number) = settings {
+            self.settings = SETTINGS[number % SETTINGS.len()];
+        }
         self.input(Input::Reloaded(match settings {
-            Some(number) => Ok((SETTINGS[number % SETTINGS.len()], None)),
+            Some(_) => Ok((self.settings, None)),
             None => Err("line 1: refused".into()),
         }));
     }
@@ -354,6 +411,7 @@ impl Driver {
         }
         let mut effects: Vec<_> = self.core.handle(input, self.now).collect();
         effects.extend(self.core.end_turn());
+        self.core.save(&mut self.file).unwrap();
         let mut closed = Vec::new();
         let mut replies = 0;
         for effect in effects {

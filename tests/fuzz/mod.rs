@@ -23,6 +23,7 @@ mod driver;
 mod hook;
 mod registry;
 mod settings;
+mod state;
 
 /// A target's name, and its function.
 type Target = (&'static str, fn(&[u8]));
@@ -35,6 +36,7 @@ const TARGETS: &[Target] = &[
     ("hook", hook::target),
     ("registry", registry::target),
     ("settings", settings::target),
+    ("state", state::target),
 ];
 
 /// Runs a target on one input.
