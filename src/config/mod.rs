@@ -10,6 +10,7 @@
 //! must not keep a person from asking the running daemon what is going on.
 
 mod file;
+pub(crate) mod last_exit;
 pub(crate) mod runtime_path;
 
 pub(crate) use file::FileConfig;
@@ -357,6 +358,15 @@ pub(crate) fn client_socket(flag: Option<&Path>) -> Result<SocketChoice, ConfigE
         Source::File | Source::Default => {}
     }
     Ok(choice)
+}
+
+/// The socket that counts where neither `--socket` nor the variable names one.
+///
+/// # Errors
+///
+/// As of [`socket_path`].
+pub(crate) fn socket_without_variable() -> Result<SocketChoice, ConfigError> {
+    choose_socket(None, None, path().as_deref())
 }
 
 fn choose_socket(

@@ -93,8 +93,9 @@ pub(super) fn agent_pid(agent: &Agent, config_dir: Option<&Path>) -> Option<u32>
     let hook = &agent.hook;
     let environment = Environment {
         pid: hook.pid_variable.and_then(variable).and_then(|pid| {
-            let pid = pid.to_str()?.parse().ok()?;
-            (pid > 0).then_some(pid)
+            let pid = pid.to_str()?.parse().ok().filter(|pid| *pid > 0)?;
+            // A thread's id names its process: no descriptor shows the end of a thread.
+            Some(process::of_thread(pid).unwrap_or(pid))
         }),
         is_marked: hook
             .mark_variable

@@ -11,9 +11,13 @@ use std::time::Duration;
 /// The agent's process ends after this. The limit is 100 ms; the rest is for exec and exit.
 const FIRST_MS: u32 = 90;
 
-/// The copy ends when the input has paused for this long. An agent that dies closes its end, so only a writer that lives
+/// The copy ends when the input has paused for this long before the event is whole. An agent that dies closes its end, so only a writer that lives
 /// and keeps the pipe open without writing reaches this limit.
 const INPUT_MS: u32 = 600_000;
+
+/// The copy ends when the input has paused for this long after the report: an agent may keep the pipe open for good, and a
+/// process would stay for each event. What may still come is a line's end.
+const REST_MS: u32 = 5000;
 
 /// The copy ends after this once it has something to send. Long enough for a daemon to restart.
 const SEND_MS: u32 = 2000;
@@ -58,9 +62,9 @@ pub(super) fn arm() {
     set_timer(FIRST_MS);
 }
 
-/// From now on the input is read, as long as the writer takes. The agent's own process keeps its timer.
-pub(super) fn begin_input() {
-    set_copy_limit(INPUT_MS);
+/// From now on what follows the event is read. The agent's own process keeps its timer.
+pub(super) fn begin_rest() {
+    set_copy_limit(REST_MS);
 }
 
 /// Bytes have been read: the pause begins anew.
@@ -94,25 +98,55 @@ fn set_timer(milliseconds: u32) {
     }
 }
 
-/// The timer's signal handler. Runs between any two instructions of the rest.
-extern "C" fn on_alarm(_: libc::c_int) {
-    if IS_COPY.swap(true, Ordering::Relaxed) || !fork_to_background() {
+/// Ends the process that the agent started, at once; a copy continues where this is called, to send for at most
+/// [`SEND`]. Returns in the copy only, or, where none can be made, not at all.
+pub(super) fn continue_in_copy() {
+    set_timer(0);
+    // The alarm may have come before that.
+    if !IS_COPY.swap(true, Ordering::Relaxed) && !fork_to_background() {
         exit_now();
     }
+    set_timer(SEND_MS);
+}
+
+/// The timer's signal handler. Runs between any two instructions of the rest.
+extern "C" fn on_alarm(_: libc::c_int) {
+    if IS_COPY.swap(true, Ordering::Relaxed) || !fork_in_handler() {
+        exit_now();
+    }
+    // A copy has no timer.
+    set_timer(COPY_LIMIT_MS.load(Ordering::Relaxed));
+}
+
+/// [`fork_to_background`], which the handler may call: `errno` stays as the interrupted call set it.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "`errno` has no safe wrapper that sets it")]
+fn fork_in_handler() -> bool {
+    // SAFETY: the pointer is to this thread's `errno`, as long as the thread lives.
+    unsafe {
+        let errno = *libc::__errno_location();
+        let is_copy = fork_to_background();
+        *libc::__errno_location() = errno;
+        is_copy
+    }
+}
+
+/// Elsewhere fork(2) may take locks that the interrupted code holds.
+#[cfg(not(target_os = "linux"))]
+fn fork_in_handler() -> bool {
+    false
 }
 
 /// Makes a copy of the process that continues where this one was interrupted. True in the copy, false in the original
 /// and where none can be made.
-#[cfg(target_os = "linux")]
 #[expect(
     unsafe_code,
     reason = "processes are not copied by the standard library"
 )]
 fn fork_to_background() -> bool {
-    // SAFETY: the calls are async-signal-safe (signal-safety(7); a process of one thread need not fear fork(2), which
-    // only takes locks where there are more). `errno` is this thread's and is left as the interrupted call set it.
+    // SAFETY: the calls are async-signal-safe (signal-safety(7); on Linux a process of one thread need not fear fork(2),
+    // which only takes locks where there are more).
     unsafe {
-        let errno = *libc::__errno_location();
         if libc::fork() != 0 {
             return false;
         }
@@ -120,15 +154,6 @@ fn fork_to_background() -> bool {
         let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
         libc::dup2(null, 1);
         libc::dup2(null, 2);
-        // A copy has no timer.
-        set_timer(COPY_LIMIT_MS.load(Ordering::Relaxed));
-        *libc::__errno_location() = errno;
     }
     true
-}
-
-/// Elsewhere fork(2) may take locks that the interrupted code holds.
-#[cfg(not(target_os = "linux"))]
-fn fork_to_background() -> bool {
-    false
 }

@@ -9,7 +9,7 @@
 //! Whatever happens, it exits 0 within 100 ms and prints nothing: an agent shows a hook's output to its model, takes an
 //! exit status for a verdict, and waits meanwhile. Where that is too short, because the machine is busy, the daemon slow
 //! or the event still being written, a copy of the process finishes the report, however late the rest comes (`deadline`): a lost event makes a
-//! session's status wrong. Nothing of the environment leaves the process but the variables named here and in the
+//! session's status wrong. Where the daemon is being restarted, a copy tries again for 2 s. Nothing of the environment leaves the process but the variables named here and in the
 //! agent's table; nothing of the payload but the allowed fields. The daemon interprets the fields.
 
 mod caller;
@@ -22,16 +22,22 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
+use rustix::fs::FileType;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::agents::{self, Agent, Text};
-use crate::config::{self, DEFAULT_SOCKET, variable};
-use crate::os::{clock, peer, process};
+use crate::config::{self, DEFAULT_SOCKET, last_exit, variable};
+use crate::os::peer::{self, ConnectError};
+use crate::os::{clock, process};
 use crate::protocol::{PATH_LIMIT, ReportParams, Terminal};
 use input::Stdin;
+
+/// Between two attempts of a copy to reach a daemon that may come back.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// The longest terminal id that is kept, in bytes of JSON.
 const TERMINAL_LIMIT: usize = 128;
@@ -81,9 +87,19 @@ pub fn run(agent: &str, event: Option<&str>, socket: Option<&Path>) {
     });
     deadline::begin_send();
     if let Some((params, event)) = report {
-        send(params, event.as_deref(), socket, deadline::SEND);
+        let line = line(params, event.as_deref());
+        let socket = choose_socket(socket);
+        if let Err(ConnectError::NoDaemon { .. }) = send(&line, &socket, deadline::SEND)
+            && may_come_back(&socket)
+        {
+            deadline::continue_in_copy();
+            // Until the copy's time is over.
+            while let Err(ConnectError::NoDaemon { .. }) = send(&line, &socket, deadline::SEND) {
+                thread::sleep(RETRY);
+            }
+        }
     }
-    deadline::begin_input();
+    deadline::begin_rest();
     input::drain(&mut Stdin);
 }
 
@@ -91,20 +107,39 @@ pub fn run(agent: &str, event: Option<&str>, socket: Option<&Path>) {
 pub fn report(agent: &Agent, socket: Option<&Path>, payload: &[u8], timeout: Duration) {
     if let Some(params) = params(agent, clock::unix_ms()) {
         let event = agent.filter(payload, None).ok();
-        send(params, event.as_deref(), socket, timeout);
+        // No daemon, no report.
+        let _ = send(
+            &line(params, event.as_deref()),
+            &choose_socket(socket),
+            timeout,
+        );
     }
 }
 
-/// An error has no reader here: the agent must see none.
-fn send<'a>(
-    params: ReportParams<'a>,
-    event: Option<&'a RawValue>,
-    socket: Option<&Path>,
-    timeout: Duration,
-) {
-    if let Ok(mut daemon) = peer::connect(&choose_socket(socket), timeout) {
-        let _ = daemon.write_all(&line(ReportParams { event, ..params }));
-    }
+/// Sends a line to the daemon, if one can be reached within `timeout`. That a daemon does not take it has no reader here:
+/// the agent must see no error.
+fn send(line: &[u8], socket: &Path, timeout: Duration) -> Result<(), ConnectError> {
+    let mut daemon = peer::connect(socket, timeout)?;
+    let _ = daemon.write_all(line);
+    Ok(())
+}
+
+/// Whether a daemon may listen at `socket` soon, though none does now: one has just left, or one was killed (its socket or
+/// its lock is still there), or one is starting or leaving (it holds its lock). Where no daemon was, no process waits for
+/// one.
+fn may_come_back(socket: &Path) -> bool {
+    let mut lock = socket.as_os_str().to_owned();
+    lock.push(".lock");
+    let is_own = |path: &Path, kind: FileType| {
+        let found = rustix::fs::lstat(path);
+        found.is_ok_and(|found| {
+            found.st_uid == rustix::process::geteuid().as_raw()
+                && FileType::from_raw_mode(found.st_mode) == kind
+        })
+    };
+    is_own(socket, FileType::Socket)
+        || is_own(Path::new(&lock), FileType::RegularFile)
+        || last_exit::is_recent()
 }
 
 /// What the words after `hook` say.
@@ -215,11 +250,11 @@ fn path_text(path: &OsStr) -> Cow<'static, str> {
     String::from(text.into_inner()).into()
 }
 
-fn line(params: ReportParams<'_>) -> Vec<u8> {
+fn line<'a>(params: ReportParams<'a>, event: Option<&'a RawValue>) -> Vec<u8> {
     let request = Request {
         jsonrpc: "2.0",
         method: "session.report",
-        params,
+        params: ReportParams { event, ..params },
     };
     // Keys are texts and every value can be written: it never fails.
     let mut line = serde_json::to_vec(&request).unwrap_or_default();

@@ -110,7 +110,7 @@ fn the_fullest_line_is_short_enough() {
             terminal: Some(Box::new(terminal(Some(&full), |_| Some((&full).into())))),
             ..params_of(agent, 7, None, 0)
         };
-        let line = line(report);
+        let line = line(report, None);
         assert!(line.len() < MAX_LINE / 2, "{}: {}", agent.name, line.len());
         assert!(serde_json::from_slice::<Value>(&line).is_ok());
     }
@@ -118,7 +118,7 @@ fn the_fullest_line_is_short_enough() {
 
 #[test]
 fn a_line_without_an_event_is_a_line() {
-    let line = line(params_of(agents::DEFAULT, 7, None, 5));
+    let line = line(params_of(agents::DEFAULT, 7, None, 5), None);
     let line: Value = serde_json::from_slice(line.strip_suffix(b"\n").unwrap()).unwrap();
     let params = line["params"].as_object().unwrap();
     assert_eq!(params["at"], 5);
@@ -132,7 +132,7 @@ proptest! {
             terminal: Some(Box::new(terminal(Some(&tty), |_| Some((&name).into())))),
             ..params_of(agents::DEFAULT, 7, None, 5)
         };
-        let line = line(report);
+        let line = line(report, None);
         let text = line.strip_suffix(b"\n").unwrap();
         prop_assert!(!text.contains(&b'\n'));
         let line: Value = serde_json::from_slice(text).unwrap();

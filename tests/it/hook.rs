@@ -3,6 +3,8 @@
 
 #[cfg(target_os = "linux")]
 mod nested;
+#[cfg(target_os = "linux")]
+mod restart;
 mod time;
 
 use std::io::{Read, Write};

@@ -15,6 +15,7 @@
 use super::ListenerError;
 use super::lock::{FileId, Lock, held, kind, system, vet_owner};
 use super::watch::Watch;
+use crate::config::last_exit;
 use crate::os::peer::{self, ConnectError};
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -118,6 +119,10 @@ impl SelfBound {
     /// looked the path up before and connects only now. What is queued stays queued.
     pub(super) fn unlink(&mut self, path: &Path, socket: &OwnedFd) {
         if let Place::Bound(id) = self.place {
+            // Before the path is gone: a hook that does not find it looks for the note.
+            if let Err(error) = last_exit::note() {
+                tracing::debug!("hooks will not wait for the next daemon: {error}");
+            }
             id.unlink(path);
             // Linux answers ECONNREFUSED from here on; elsewhere nothing happens.
             let _ = rustix::net::shutdown(socket, Shutdown::Read);
