@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::agents;
 use crate::client::Client;
 use crate::hook;
-use crate::os::clock;
+use crate::os::{clock, watchable};
 use crate::protocol::ReportParams;
 
 /// The options of `event`.
@@ -45,9 +45,10 @@ pub(super) fn run(
             agent.title
         );
     }
-    let pid = options
-        .pid
-        .unwrap_or_else(std::os::unix::process::parent_id);
+    let pid = match options.pid {
+        Some(pid) => watchable::find(pid).context("--pid")?.pid,
+        None => std::os::unix::process::parent_id(),
+    };
     for line in io::stdin().lock().lines() {
         let line = line.context("cannot read standard input")?;
         if line.trim().is_empty() {

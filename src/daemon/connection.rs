@@ -19,7 +19,7 @@ use crate::agents;
 use crate::codec::{self, Decoded, Framer, Message, Refusal};
 use crate::core::{ClientId, Input};
 use crate::event::ReportedProcess;
-use crate::os::{memory, peer, process};
+use crate::os::{memory, peer, process, watchable};
 use crate::protocol::ErrorCode;
 
 /// What is read at a time: a few hundred hooks' worth of one connection, without starving the others.
@@ -208,21 +208,18 @@ fn input(client: ClientId, socket: &UnixStream, decoded: Decoded<'_>) -> Input {
             }
         }
         Message::Set(params) => {
-            let found = match params.pid.map(process::inspect).transpose() {
-                // Not that there is none: no descriptor was left, say.
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    let message = format!("pid: the process cannot be examined: {error}");
-                    let error = Refusal::new(ErrorCode::InvalidParams, message);
+            let process = match params.pid.map(watchable::find).transpose() {
+                Ok(process) => process,
+                Err(why) => {
+                    let error = Refusal::new(ErrorCode::InvalidParams, format!("pid: {why}"));
                     return Input::Refused { client, id, error };
                 }
-                found => found.ok().flatten(),
             };
-            let process = found.filter(|process| !process.zombie);
             Input::Set {
                 client,
                 id,
                 params,
-                process: process.map(|process| process.id),
+                process,
                 // The loop adds them: only the core knows which.
                 running: Vec::new(),
             }

@@ -21,3 +21,4 @@ pub mod runtime_dir;
 pub mod service_manager;
 pub mod shell;
 pub(crate) mod small_file;
+pub mod watchable;

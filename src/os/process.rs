@@ -62,6 +62,13 @@ pub fn inspect(pid: u32) -> io::Result<ProcessInfo> {
     })
 }
 
+/// The process that the thread with this id belongs to: for a process, whose id its first thread has, itself. `None` where
+/// the system does not tell (macOS, where no id is a thread's), or there is no such thread.
+#[must_use]
+pub fn of_thread(id: u32) -> Option<u32> {
+    platform::of_thread(id)
+}
+
 /// The program's name, at most 15 bytes of it on Linux (`/proc/PID/comm`, proc(5)). A process can change its own.
 #[must_use]
 pub fn name(pid: u32) -> Option<String> {
@@ -132,6 +139,14 @@ mod platform {
                 format!("/proc/{pid}/stat does not read as proc(5) says"),
             )
         })
+    }
+
+    pub(super) fn of_thread(id: u32) -> Option<u32> {
+        let mut buffer = [0; STAT_BYTES];
+        let status = read(&format!("/proc/{id}/status"), &mut buffer).ok()?;
+        let mut lines = status.split(|byte| *byte == b'\n');
+        let process = lines.find_map(|line| line.strip_prefix(b"Tgid:"))?;
+        number(process.trim_ascii())
     }
 
     pub(super) fn name(pid: u32) -> Option<String> {
@@ -267,6 +282,10 @@ mod platform {
             String::from_utf8_lossy(&bytes).into_owned()
         });
         [long, short].into_iter().find(|name| !name.is_empty())
+    }
+
+    pub(super) fn of_thread(_id: u32) -> Option<u32> {
+        None
     }
 
     pub(super) fn first_arguments(_pid: u32) -> Vec<String> {

@@ -280,3 +280,61 @@ fn the_example_for_node_js_works() {
     let shown = run(Command::new("node"), &place, &script, "example.mjs");
     assert_eq!(shown, ["working", "waiting", "working", "idle", "closed"]);
 }
+
+/// The end of a thread, or of what has ended, would never be seen.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_no_running_process_is_refused_by_its_reason() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let (id_tx, id) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let other = std::thread::spawn(move || {
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        id_tx.send(thread.to_string()).unwrap();
+        let _ = ended.recv();
+    });
+    let mut zombie = Command::new("true").spawn().unwrap();
+    until("a zombie", || {
+        let found = agent_console::os::process::inspect(zombie.id()).unwrap();
+        found.zombie.then_some(())
+    });
+    let thread = id.recv().unwrap();
+    let ended_pid = zombie.id().to_string();
+    let own = std::process::id();
+    for (pid, why) in [
+        (&*thread, format!("{thread} is a thread of process {own}")),
+        (&ended_pid, format!("process {ended_pid} has ended")),
+        ("4294967295", "there is no process 4294967295".to_owned()),
+        ("0", "0".to_owned()),
+    ] {
+        for arguments in [
+            &["report", "job", "working", "--pid", pid][..],
+            &["event", "--agent", "mine", "--pid", pid],
+        ] {
+            let output = place.run(arguments);
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains(&why), "{arguments:?}: {said}");
+        }
+    }
+    for pid in ["-1", "one"] {
+        let output = place.run(&["report", "job", "working", "--pid", pid]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+    }
+    assert_eq!(place.json(&["list", "--all", "--json"]), json!([]));
+    // A hook's variable that names a thread means the process.
+    place.hook(
+        thread.parse().unwrap(),
+        true,
+        r#"{"hook_event_name":"UserPromptSubmit","session_id":"i"}"#,
+    );
+    let session = until("the session", || {
+        let list = place.json(&["list", "--json"]);
+        list.get(0).cloned()
+    });
+    assert_eq!(session["pid"], own, "{session}");
+    zombie.wait().unwrap();
+    drop(end);
+    other.join().unwrap();
+}
