@@ -22,9 +22,10 @@ pub(crate) fn config_dirs(
     variable: impl Fn(&str) -> Option<OsString>,
     named: &[PathBuf],
 ) -> Vec<PathBuf> {
-    let home = variable("HOME").filter(|home| !home.is_empty());
+    let home = variable("HOME").map(PathBuf::from);
+    let home = home.filter(|home| home.is_absolute());
     let own = config_dir(agent.config_dir, &variable);
-    let found = home.map(|home| found_beside(agent, Path::new(&home)));
+    let found = home.map(|home| found_beside(agent, &home));
     let all = own.into_iter().chain(named.iter().cloned());
     let mut directories: Vec<PathBuf> = Vec::new();
     for directory in all.chain(found.into_iter().flatten()) {

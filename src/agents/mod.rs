@@ -430,18 +430,34 @@ pub(crate) fn find(name: &str) -> Option<&'static Agent> {
     ALL.iter().copied().find(|agent| agent.name == name)
 }
 
-/// An agent's configuration directory: the variable's value, else the default below the home; `None` without either.
+/// An agent's configuration directory, an absolute path: the variable's value, else the default below the home. `None`
+/// without either, and where the variable's value is a relative path: the agent takes that from its own working directory.
 #[must_use]
 pub(crate) fn config_dir(
     place: ConfigDir,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Option<PathBuf> {
     let set = |key| variable(key).filter(|value| !value.is_empty());
-    match set(place.variable) {
-        Some(given) if place.below_variable.is_empty() => Some(given.into()),
-        Some(given) => Some(Path::new(&given).join(place.below_variable)),
-        None => Some(Path::new(&set("HOME")?).join(place.below_home)),
-    }
+    let directory = match set(place.variable) {
+        Some(given) if place.below_variable.is_empty() => given.into(),
+        Some(given) => Path::new(&given).join(place.below_variable),
+        None => Path::new(&set("HOME")?).join(place.below_home),
+    };
+    Some(directory).filter(|directory| directory.is_absolute())
+}
+
+/// Why the variable of an agent's configuration directory names none, where that is so: a sentence for a person.
+#[must_use]
+pub(crate) fn config_dir_refusal(
+    place: ConfigDir,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Option<String> {
+    let name = place.variable;
+    let given = PathBuf::from(variable(name)?);
+    let given = given.display();
+    config_dir(place, variable)
+        .is_none()
+        .then(|| format!("{name} is {given}, which is not an absolute path, and is not used"))
 }
 
 #[cfg(test)]
@@ -533,5 +549,8 @@ mod tests {
             Some("/h/.x".into())
         );
         assert_eq!(directory(&[]), None);
+        // The agent itself may find a directory there, which is not known here: the default is another account's.
+        assert_eq!(directory(&[("X", "a"), ("HOME", "/h")]), None);
+        assert_eq!(directory(&[("HOME", "h")]), None);
     }
 }

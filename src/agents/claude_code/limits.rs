@@ -8,7 +8,7 @@
 //! A token leaves this process only in the request itself: it is in no argument, no message, no log.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
 use claude_usage::{ApiError, CredentialError, UsagePeriod, fetch_usage_raw, get_token};
@@ -73,8 +73,13 @@ fn token(given_directory: Option<&Path>) -> Result<String, FetchFailure> {
     // On macOS the credentials are in the keychain, under one name.
     let elsewhere = variable(directory).filter(|_| cfg!(target_os = "linux") && !given);
     let elsewhere = given_directory.map(Into::into).or(elsewhere);
-    let token = match elsewhere {
-        Some(directory) => token_in(&Path::new(&directory).join(".credentials.json")),
+    let token = match elsewhere.map(PathBuf::from) {
+        Some(directory) if directory.is_absolute() => {
+            token_in(&directory.join(".credentials.json"))
+        }
+        // It would be looked for in whatever directory this process has.
+        Some(_) => Err(CredentialError::NotFound),
+        None if variable("HOME").is_none() && !given => Err(CredentialError::NotFound),
         None => get_token(),
     };
     let token = token.map_err(|error| credential_failure(&error))?;
