@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::args::Json;
 use crate::doctor::{self, Check, Level};
 use crate::format;
+use crate::install::leftover;
 
 /// What a script reads.
 #[derive(Serialize)]
@@ -28,6 +29,8 @@ pub(super) fn run(
     socket: Option<&Path>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
+    // The one thing that it changes: what a run that was killed has left.
+    let _ = leftover::sweep();
     let mut checks = doctor::run_checks(socket);
     for check in &mut checks {
         check.what = format::sanitize(&check.what);

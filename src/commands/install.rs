@@ -3,6 +3,7 @@
 //! Also owns how a plan is carried out and printed, for `uninstall`. Service and settings are two steps: if one fails, the
 //! other is still done.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use crate::install::file::{self, Change, FileError};
 use crate::install::layers::{self, Silence};
 use crate::install::plan::{self, Plan, Step};
 use crate::install::settings::StatusLineRequest;
-use crate::install::{hooks, program, service};
+use crate::install::{hooks, leftover, program, service};
 
 /// An agent, and one of its configuration directories.
 pub(super) type Place = (&'static Agent, PathBuf);
@@ -212,12 +213,20 @@ impl Options {
     /// agent.
     pub(super) fn places(&self, of: impl Fn(&Agent, bool) -> Vec<PathBuf>) -> Vec<Place> {
         let is_named = !self.agents.is_empty();
-        let agents = if is_named { &*self.agents } else { agents::ALL };
         let places = |&agent: &&'static Agent| {
             let directories = of(agent, is_named).into_iter();
             directories.map(move |directory| (agent, directory))
         };
-        agents.iter().flat_map(places).collect()
+        self.agents().iter().flat_map(places).collect()
+    }
+
+    /// The agents that `--agent` names, without it every agent.
+    fn agents(&self) -> &[&'static Agent] {
+        if self.agents.is_empty() {
+            agents::ALL
+        } else {
+            &self.agents
+        }
     }
 
     /// Carries out the plans for `parts`: of the service, and of the settings at each of `places`. If several fail, the last error is
@@ -235,6 +244,12 @@ impl Options {
         if let Some(note) = sudo_note() {
             progress.line(&format!("note: {note}"));
         }
+        if !self.dry_run {
+            for path in leftover::sweep() {
+                let path = path.display();
+                progress.line(&format!("removed {path}, which an earlier run has left"));
+            }
+        }
         let mut failed = None;
         if parts.service {
             let done = service().and_then(|plan| self.carry_out_service(&plan, &mut progress));
@@ -242,6 +257,17 @@ impl Options {
         }
         if let Some(name) = parts.in_settings() {
             let mut all_in_place = true;
+            let mut fail = |error| {
+                if let Some(earlier) = failed.replace(error) {
+                    print_error(&earlier);
+                }
+            };
+            let refused = self.agents().iter();
+            let refused =
+                refused.filter_map(|agent| agents::config_dir_refusal(agent.config_dir, variable));
+            for why in refused.collect::<BTreeSet<_>>() {
+                fail(anyhow!("{name}: {why}; set it to one, or unset it"));
+            }
             for (agent, directory) in places {
                 let plan = || settings(agent, directory);
                 let done = self.carry_out_settings(plan, &mut progress);
@@ -249,17 +275,14 @@ impl Options {
                 if done.as_ref().is_ok_and(|changes| !changes.is_empty()) {
                     changed.push((*agent, directory.clone()));
                 }
-                if let Err(error) = done.context(name)
-                    && let Some(earlier) = failed.replace(error)
-                {
-                    print_error(&earlier);
+                if let Err(error) = done.context(name) {
+                    fail(error);
                 }
             }
             if places.is_empty() && variable("HOME").is_none() {
-                let error = anyhow!("{name}: there is no place for settings: set HOME");
-                if let Some(earlier) = failed.replace(error) {
-                    print_error(&earlier);
-                }
+                fail(anyhow!(
+                    "{name}: there is no place for settings: set HOME to an absolute path"
+                ));
             } else if places.is_empty() {
                 progress.line(&none_present(name));
             } else if all_in_place {

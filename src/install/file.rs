@@ -20,6 +20,9 @@ use thiserror::Error;
 /// The largest file that is read or written, in bytes: far above any settings file, far below what memory holds.
 pub(crate) const LIMIT: u64 = 16 * 1024 * 1024;
 
+/// How the names of the temporary files begin; letters and digits follow.
+pub(crate) const TEMPORARY: &str = ".agent-console-";
+
 /// How often [`apply_all`] plans before it gives up on a file that other programs keep writing.
 pub(crate) const TRIES: usize = 5;
 
@@ -255,7 +258,7 @@ impl Change {
         }
         let beside = |why| io_error("write into", directory, without_temp_path(why));
         let mut temporary = tempfile::Builder::new()
-            .prefix(".agent-console-")
+            .prefix(TEMPORARY)
             .tempfile_in(directory)
             .map_err(beside)?;
         let file = temporary.as_file_mut();
@@ -417,7 +420,11 @@ fn within_limit(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 }
 
 /// Where the links end: the file's own path, whether it is there or not.
-fn resolve(path: &Path) -> Result<PathBuf, FileError> {
+///
+/// # Errors
+///
+/// The system refuses, or the links lead in a circle.
+pub(crate) fn resolve(path: &Path) -> Result<PathBuf, FileError> {
     let mut target = path.to_owned();
     for _ in 0..LINKS {
         match fs::read_link(&target) {

@@ -138,6 +138,17 @@ pub(crate) fn uninstall_dirs(agent: &Agent) -> Vec<PathBuf> {
     directories
 }
 
+/// Every file that is or was changed here: the settings of all agents that are known now or by a record, and a record.
+#[must_use]
+pub(crate) fn all_files() -> Vec<PathBuf> {
+    let settings = agents::ALL.iter().flat_map(|agent| {
+        let directories = uninstall_dirs(agent).into_iter();
+        directories.map(|directory| directory.join(agent.install.settings))
+    });
+    let record = state_dir().map(|directory| directory.join("record"));
+    settings.chain(record).collect()
+}
+
 /// Plans the change that puts the hooks, if `hooks`, and the status line, if the agent has one, calling `program`, into
 /// the settings below `config_dir`, and the change of its undo record. Empty changes are left out: none at all means that
 /// everything is in place.

@@ -22,7 +22,12 @@ const PROGRAM: &str = r#"exec "$HOME/.cargo/bin/agent-consoled""#;
 const FORMER_PROGRAM: &str = r#"exec "$HOME/.cargo/bin/agent-console" daemon"#;
 const SOCKET: &str = "<string>/tmp/agent-console.sock</string>";
 
-fn path() -> anyhow::Result<PathBuf> {
+/// The job's file.
+///
+/// # Errors
+///
+/// There is no home directory.
+pub(crate) fn path() -> anyhow::Result<PathBuf> {
     variable("HOME")
         .map(PathBuf::from)
         .filter(|home| home.is_absolute())

@@ -12,6 +12,7 @@
 //! | [`systemd`], [`launchd`] | each manager's files and commands |
 //! | [`socket`] | the path that daemon, hooks and clients agree on; the configuration's line for it |
 //! | [`stamp`] | how a service file is recognised as written by `install` and not edited since |
+//! | [`leftover`] | what a run that was killed has left behind |
 //! | [`program`] | the path of this program that will still be right tomorrow |
 //!
 //! Everything is planned first and carried out after, so that `--dry-run` shows what would happen. Called by
@@ -22,6 +23,7 @@ pub(crate) mod file;
 pub(crate) mod hooks;
 pub(crate) mod launchd;
 pub(crate) mod layers;
+pub(crate) mod leftover;
 pub(crate) mod plan;
 pub(crate) mod program;
 pub(crate) mod service;

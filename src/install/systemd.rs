@@ -168,8 +168,12 @@ impl Unit {
     }
 }
 
-/// `$XDG_CONFIG_HOME/systemd/user` (`systemd.unit(5)`).
-fn directory() -> anyhow::Result<PathBuf> {
+/// Where the units are: `$XDG_CONFIG_HOME/systemd/user` (`systemd.unit(5)`).
+///
+/// # Errors
+///
+/// There is no home directory.
+pub(crate) fn directory() -> anyhow::Result<PathBuf> {
     xdg_base(variable("XDG_CONFIG_HOME"), variable("HOME"), ".config")
         .map(|base| base.join("systemd/user"))
         .context("there is no place for units: set HOME to an absolute path")
