@@ -30,7 +30,7 @@ mod usage;
 mod wait;
 mod watch;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,6 +43,7 @@ use crate::client::Client;
 use crate::config::client_socket;
 use crate::daemon::{self, listener::launchd::ActivateSocket};
 use crate::dashboard;
+use crate::format::sanitize_lines;
 use crate::hook;
 
 const PROGRAM_EXAMPLES: &str =
@@ -206,7 +207,7 @@ pub(crate) fn run(launchd: Option<ActivateSocket>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe (`--help | head`) is no error.
-            let _ = error.print();
+            let _ = print_usage(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
         }
     };
@@ -222,6 +223,22 @@ pub(crate) fn run(launchd: Option<ActivateSocket>) -> ExitCode {
         _ => execute(cli, launchd).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| exit::report(&error))
+}
+
+/// Prints help, the version, or what is wrong with the command line. Such an error repeats the words of the command line,
+/// which a script may have from outside: those that could steer a terminal are made harmless, and the text then has no
+/// colours.
+fn print_usage(error: &clap::Error) -> io::Result<()> {
+    let text = error.to_string();
+    let clean = sanitize_lines(&text);
+    if clean == text.trim_end_matches('\n') {
+        return error.print();
+    }
+    if error.use_stderr() {
+        writeln!(io::stderr(), "{clean}")
+    } else {
+        writeln!(io::stdout(), "{clean}")
+    }
 }
 
 /// Without a command it is the dashboard, if there is a terminal.

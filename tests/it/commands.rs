@@ -1,6 +1,7 @@
 //! The commands: exit codes, what goes to which stream, the shapes of `--json`.
 
 mod config;
+mod usage_errors;
 mod watch;
 
 use std::path::Path;
