@@ -5,6 +5,7 @@
 //! has reported it to the core. Called by the event loop.
 
 use std::collections::HashMap;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
@@ -119,6 +120,15 @@ impl Clients {
         self.all.values().all(|client| {
             client.has_sent && !client.connection.has_more() && client.outbox.is_empty(&self.log)
         })
+    }
+
+    /// Takes nothing more from any client: what it sends from now on is an error to it, so that a hook knows that it must send
+    /// it to the next daemon. What it has sent is read.
+    pub(super) fn close_for_reading(&self) {
+        for client in self.all.values() {
+            // It may have gone.
+            let _ = client.connection.socket().shutdown(Shutdown::Read);
+        }
     }
 
     /// True if there is more to send to some client than its socket takes for now.

@@ -45,6 +45,8 @@ mod path;
 mod reload;
 mod waiting;
 
+use self::draining::Closing;
+
 /// How many events one turn takes at most: enough to coalesce a burst, few enough that the first answer does not wait long.
 const TURN: usize = 128;
 
@@ -80,6 +82,7 @@ pub(super) struct EventLoop {
     waiting: Waiting,
     /// When the daemon began to drain; `None` while it is not draining.
     draining_since: Option<Instant>,
+    closing: Closing,
     clients: Clients,
     /// Clients that have shut down their sending side and still wait for an answer.
     half_closed: Vec<ClientId>,
@@ -144,6 +147,7 @@ impl EventLoop {
             path_warnings: Occasional::default(),
             waiting: Waiting::default(),
             draining_since: None,
+            closing: Closing::Never,
             clients: Clients::new(event_tx),
             half_closed: Vec::new(),
             events,

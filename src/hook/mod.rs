@@ -19,7 +19,7 @@ mod object;
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -116,12 +116,24 @@ pub fn report(agent: &Agent, socket: Option<&Path>, payload: &[u8], timeout: Dur
     }
 }
 
-/// Sends a line to the daemon, if one can be reached within `timeout`. That a daemon does not take it has no reader here:
-/// the agent must see no error.
+/// Sends a line to the daemon, if one can be reached within `timeout`. A daemon that is leaving takes no more from this
+/// connection, and is none. That one is too slow has no reader here: the agent must see no error.
 fn send(line: &[u8], socket: &Path, timeout: Duration) -> Result<(), ConnectError> {
     let mut daemon = peer::connect(socket, timeout)?;
-    let _ = daemon.write_all(line);
-    Ok(())
+    match daemon.write_all(line) {
+        Err(source)
+            if matches!(
+                source.kind(),
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+            ) =>
+        {
+            Err(ConnectError::NoDaemon {
+                path: socket.to_owned(),
+                source,
+            })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Whether a daemon may listen at `socket` soon, though none does now: one has just left, or one was killed (its socket or

@@ -8,6 +8,17 @@ use crate::daemon::ready::{at, listen};
 use crate::daemon::sd_notify;
 use crate::os::clock;
 
+/// Whether the clients' connections are closed for reading before the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// They are not: the daemon may stay.
+    Never,
+    /// They will be.
+    Ahead,
+    /// They are.
+    Begun,
+}
+
 impl EventLoop {
     pub(super) fn drain(&mut self, for_good: bool) {
         if for_good {
@@ -19,6 +30,11 @@ impl EventLoop {
         self.look_at = None;
         self.listener.retire();
         self.draining_since = Some(clock::monotonic());
+        self.closing = if for_good {
+            Closing::Ahead
+        } else {
+            Closing::Never
+        };
     }
 
     pub(super) fn resume(&mut self) {
@@ -38,10 +54,23 @@ impl EventLoop {
         if self.listener.origin() == Origin::SelfBound {
             self.accept();
         }
+        if self.closing == Closing::Begun {
+            // Those that have just been accepted.
+            self.clients.close_for_reading();
+        }
         self.events.is_empty() && self.clients.are_drained()
     }
 
+    /// Nothing is left to read, or [`GRACE`] is over. A daemon that leaves for good first reads what was sent until now and
+    /// refuses the rest: an event that was sent between this and the end would be lost.
     pub(super) fn drained(&mut self) -> ControlFlow {
+        if self.closing == Closing::Ahead {
+            self.closing = Closing::Begun;
+            self.draining_since = Some(clock::monotonic());
+            if !self.is_drained() {
+                return ControlFlow::Continue;
+            }
+        }
         // The grace period is used up: the core now exits, or it resumes.
         self.draining_since = None;
         self.handle(Input::Drained)

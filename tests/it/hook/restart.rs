@@ -162,7 +162,7 @@ fn no_event_is_lost_while_a_daemon_is_stopped_and_started_again() {
         });
         let mut restarts = 0;
         while !is_done.load(Ordering::SeqCst) || restarts < RESTARTS {
-            place.ok(&["stop", "--force"]);
+            place.ok(&["stop"]);
             daemon.wait().unwrap();
             daemon = start();
             restarts += 1;
@@ -171,6 +171,6 @@ fn no_event_is_lost_while_a_daemon_is_stopped_and_started_again() {
     });
     until("every event", || (log.reports() >= EVENTS).then_some(()));
     assert_eq!(log.reports(), EVENTS, "{restarts} restarts");
-    place.ok(&["stop", "--force"]);
+    place.ok(&["stop"]);
     daemon.wait().unwrap();
 }
