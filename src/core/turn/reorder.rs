@@ -11,10 +11,11 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::background::skip;
 use super::{HookEvent, Turn};
 use crate::core::evidence::Rule;
 use crate::core::stamp::shift;
-use crate::event::{RegistryStatus, Timing};
+use crate::event::{RegistryStatus, Timing, TurnEvent};
 
 /// How late an event may come, in ms between its stamp and the newest: a hook lives for 100 ms at most, and on a machine
 /// under load its report may wait ten times as long to be read.
@@ -203,8 +204,16 @@ impl ReorderBuffer {
             turn.clock_was_set(by, now);
         }
         shift(base_at, by);
-        for (at, _) in recent {
+        for (at, step) in recent {
             shift(at, by);
+            if let Step::Hook(hook) = step
+                && let TurnEvent::Ended {
+                    remaining: Some(remaining),
+                } = &mut hook.event
+            {
+                // They are applied again when an event comes late.
+                skip(&mut remaining.schedules, by, now);
+            }
         }
     }
 
@@ -227,7 +236,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::{BackgroundTask, Remaining, TaskKind, Tool, TurnEvent};
+    use crate::event::{BackgroundTask, Remaining, TaskKind, Tool};
     use crate::protocol::{Status, WaitingFor};
 
     const TIMING: Timing = Timing {
