@@ -1,7 +1,7 @@
 //! Whether the end of a process that a person or a script names by its id can be seen.
 //!
 //! A session that waits for the end of something else would stay open for good, so what cannot be watched is refused, with
-//! the reason. Called by the daemon (`session.set`), by `event` and by the hook. Linux: proc(5), pidfd_open(2); macOS:
+//! the reason. Called by the daemon (`session.set`), by `event` and by the hook. Linux: proc(5), `pidfd_open(2)`; macOS:
 //! kqueue(2).
 
 use std::io;

@@ -4,7 +4,6 @@ use super::tests::{SOON, place};
 use super::*;
 use crate::daemon::listener::launchd::SOCKET_NAME;
 use crate::daemon::listener::launchd::stand_in::{activate_socket, start_job};
-use crate::os::clock;
 use crate::reexec::{self, this_test};
 use std::fs;
 use std::io::{Read, Write};
@@ -162,11 +161,12 @@ fn systemd_socket_activate_starts_it() {
     let mut activator = activator
         .spawn()
         .expect("systemd-socket-activate(1) of the package systemd is needed");
-    let deadline = clock::monotonic() + SOON;
+    let now = crate::os::clock::monotonic;
+    let deadline = now() + SOON;
     let mut client = loop {
         match peer::connect(&path, SOON) {
             Ok(client) => break client,
-            Err(error) if clock::monotonic() > deadline => {
+            Err(error) if now() > deadline => {
                 let _ = activator.kill();
                 panic!("{error}");
             }

@@ -150,11 +150,14 @@ fn no_event_is_lost_while_a_daemon_is_stopped_and_started_again() {
                 let hooks = (0..AT_ONCE).map(|_| {
                     let mut hook = hook(&[], &place.socket());
                     hook.stdout(Stdio::null()).stderr(Stdio::null());
+                    // Where the daemon notes that it leaves.
+                    hook.env("XDG_RUNTIME_DIR", place.runtime_dir());
                     let mut hook = hook.spawn().unwrap();
                     hook.stdin.take().unwrap().write_all(EVENT).unwrap();
                     hook
                 });
-                for mut hook in Vec::from_iter(hooks) {
+                let hooks: Vec<Child> = hooks.collect();
+                for mut hook in hooks {
                     assert!(hook.wait().unwrap().success());
                 }
             }

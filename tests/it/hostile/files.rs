@@ -42,6 +42,7 @@ fn odd_files_in_a_registry_are_passed_over() {
     let mut agent = Sleeper::start();
     let entry = json!({
         "pid": agent.pid(), "sessionId": "after-all-of-them", "cwd": "/work", "status": "busy",
+        "startedAt": agent_console::os::clock::unix_ms(),
         "updatedAt": agent_console::os::clock::unix_ms(), "statusUpdatedAt": agent_console::os::clock::unix_ms(),
     });
 
