@@ -40,6 +40,8 @@ struct Client {
     closing: bool,
     /// The client has sent at least one line.
     has_sent: bool,
+    /// It takes nothing any more. What it sent before it left is read all the same: a hook does not wait.
+    is_deaf: bool,
 }
 
 /// Every client, by its number.
@@ -94,7 +96,8 @@ impl Clients {
 
     /// Sends the client all notifications from here on.
     pub(super) fn subscribe(&mut self, client: ClientId) {
-        if let Some(entry) = self.all.get_mut(&client) {
+        let entry = self.all.get_mut(&client);
+        if let Some(entry) = entry.filter(|entry| !entry.is_deaf) {
             entry.outbox.subscribe(&self.log);
             self.dashboards.push(client);
             let dashboards = self.dashboards.len();
@@ -162,6 +165,7 @@ impl Clients {
                 blocked: None,
                 closing: false,
                 has_sent: false,
+                is_deaf: false,
             },
         );
         self.peak = self.peak.max(self.all.len());
@@ -169,7 +173,8 @@ impl Clients {
 
     /// Sends one line to one client, after what it has been sent before.
     pub(super) fn send(&mut self, client: ClientId, line: &[u8]) {
-        let Some(entry) = self.all.get_mut(&client).filter(|entry| !entry.closing) else {
+        let entry = self.all.get_mut(&client);
+        let Some(entry) = entry.filter(|entry| !entry.closing && !entry.is_deaf) else {
             return;
         };
         if entry.outbox.unread() > DROP_UNREAD {
@@ -233,7 +238,17 @@ impl Clients {
             }
             Err(error) => {
                 tracing::debug!(client = client.0, %error, "a client has disconnected");
-                self.remove(client);
+                if entry.closing {
+                    return self.remove(client);
+                }
+                // Its reader posts the rest, then the end.
+                entry.is_deaf = true;
+                entry.outbox = Outbox::default();
+                entry.connection.pause(false);
+                if let Some(writer) = entry.blocked.take() {
+                    writer.abort();
+                }
+                self.forget_dashboard(client);
             }
         }
     }
@@ -288,11 +303,13 @@ impl Clients {
         if let Some(writer) = entry.blocked {
             writer.abort();
         }
-        if let Some(place) = self
-            .dashboards
-            .iter()
-            .position(|dashboard| *dashboard == client)
-        {
+        self.forget_dashboard(client);
+        self.gone.push(client);
+    }
+
+    fn forget_dashboard(&mut self, client: ClientId) {
+        let is_it = |dashboard: &ClientId| *dashboard == client;
+        if let Some(place) = self.dashboards.iter().position(is_it) {
             self.dashboards.swap_remove(place);
             tracing::info!(
                 client = client.0,
@@ -300,7 +317,6 @@ impl Clients {
                 "a dashboard has disconnected"
             );
         }
-        self.gone.push(client);
     }
 
     /// Returns to the system what a burst of connections or a long answer took. Call it when the last batch of events was
