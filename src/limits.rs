@@ -72,8 +72,8 @@ impl Limit {
 pub(crate) struct Account {
     /// The agent.
     pub agent: Box<str>,
-    /// For people, such as `work`: the name of no other directory. At most
-    /// [`NAME_LIMIT`](crate::protocol::NAME_LIMIT) characters.
+    /// For people, such as `work`: the name of no other directory. At most [`NAME_LIMIT`]
+    /// characters.
     pub name: Box<str>,
     /// The configuration directory, symbolic links resolved.
     pub directory: Box<str>,
