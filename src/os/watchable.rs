@@ -85,7 +85,6 @@ pub fn find(pid: u32) -> Result<ProcessId, Unwatchable> {
 mod tests {
     use super::*;
     use std::process::Command;
-    use std::sync::mpsc;
     use std::thread;
 
     fn refusal(pid: u32) -> String {
@@ -116,6 +115,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_thread_is_refused_and_its_process_named() {
+        use std::sync::mpsc;
+
         let (id_tx, id) = mpsc::channel();
         let (end, ended) = mpsc::channel::<()>();
         let other = thread::spawn(move || {
