@@ -216,7 +216,7 @@ impl Background {
 }
 
 /// The wall clock was set by so many ms, and shows `now`: what it has skipped is due now.
-pub(super) fn skip(schedules: &mut [Schedule], by: i64, now: u64) {
+fn skip(schedules: &mut [Schedule], by: i64, now: u64) {
     let before = now.saturating_add_signed(by.saturating_neg());
     for at in schedules.iter_mut().filter_map(|one| one.at.as_mut()) {
         if *at > before && *at < now {

@@ -11,7 +11,6 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::background::skip;
 use super::{HookEvent, Turn};
 use crate::core::evidence::Rule;
 use crate::core::stamp::shift;
@@ -200,20 +199,28 @@ impl ReorderBuffer {
             unsaved,
         } = self;
         *unsaved = Unsaved::Everything;
-        for turn in [base, turn] {
-            turn.clock_was_set(by, now);
-        }
-        shift(base_at, by);
-        for (at, step) in recent {
-            shift(at, by);
-            if let Step::Hook(hook) = step
-                && let TurnEvent::Ended {
+        let brings_schedule = |(_, step): &(u64, Step)| match step {
+            Step::Hook(hook) => match &hook.event {
+                TurnEvent::Ended {
                     remaining: Some(remaining),
-                } = &mut hook.event
-            {
-                // They are applied again when an event comes late.
-                skip(&mut remaining.schedules, by, now);
-            }
+                } => !remaining.schedules.is_empty(),
+                _ => false,
+            },
+            _ => false,
+        };
+        let has_schedule = base.background.schedules() > 0
+            || turn.background.schedules() > 0
+            || recent.iter().any(brings_schedule);
+        base.clock_was_set(by, now);
+        turn.clock_was_set(by, now);
+        shift(base_at, by);
+        if has_schedule {
+            // A schedule keeps its time of day: applied again, the steps would come to something else.
+            recent.clear();
+            base.clone_from(turn);
+        }
+        for (at, _) in recent {
+            shift(at, by);
         }
     }
 
