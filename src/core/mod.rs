@@ -119,7 +119,7 @@ impl Core {
             let is_event = inspection::is_moment(&input);
             let is_due = self.timers.next().is_some_and(|at| at <= now.uptime_ms);
             self.dispatch(input, now);
-            if was_set {
+            if was_set && !self.lifecycle.has_exited() {
                 self.limits.publish(&mut self.feed, now);
             }
             if is_event {
