@@ -84,7 +84,6 @@ impl SavedSession {
         if let Some(rest) = self.rest.take() {
             facts.turns = rest.turns;
             facts.timing = rest.timing;
-            facts.turns.restore(rest.timing);
             self.account = rest.account;
         }
         for (at, step) in self.steps.drain(..) {

@@ -77,8 +77,8 @@ pub(crate) struct ReorderBuffer {
     base_at: u64,
     /// By stamp; those of the same stamp as they came.
     recent: VecDeque<(u64, Step)>,
-    /// Follows from the two.
-    #[serde(skip)]
+    /// The turn after all of them. Saved as it is: where the clock was set in between, the steps may come to something else
+    /// if they are applied again.
     now: Turn,
     #[serde(skip)]
     unsaved: Unsaved,
@@ -121,7 +121,7 @@ impl ReorderBuffer {
         } else {
             self.unsaved = Unsaved::Everything;
             self.recent.insert(place, (at, step));
-            rule = self.replay(Some(place), timing);
+            rule = self.replay(place, timing);
         }
         self.compact(timing);
         Ok(rule)
@@ -151,18 +151,13 @@ impl ReorderBuffer {
         self.unsaved = Unsaved::Everything;
     }
 
-    /// Completes a buffer that was saved.
-    pub(crate) fn restore(&mut self, timing: Timing) {
-        self.replay(None, timing);
-    }
-
     /// Applies the steps again, and returns the rule that applied at this place.
-    fn replay(&mut self, place: Option<usize>, timing: Timing) -> Option<Rule> {
+    fn replay(&mut self, place: usize, timing: Timing) -> Option<Rule> {
         let mut rule = None;
         self.now = self.base.clone();
         for (index, (at, step)) in self.recent.iter().enumerate() {
             let done = step.clone().apply(&mut self.now, *at, timing);
-            if Some(index) == place {
+            if index == place {
                 rule = done;
             }
         }
