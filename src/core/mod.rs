@@ -251,7 +251,8 @@ impl Core {
         let timers = &mut self.timers;
         timers.set(Timer::IdleExit, self.lifecycle.idle_exit_at());
         timers.set(Timer::Stale, self.lifecycle.stale_at());
-        timers.set(Timer::Limits, self.limits.value_timeout(has_subscribers));
+        let value = self.limits.value_timeout(has_subscribers, now);
+        timers.set(Timer::Limits, value);
         let fetch = self.limits.fetch_timeout(has_subscribers && may_fetch);
         timers.set(Timer::Fetch, fetch);
         let inspects = has_subscribers && self.sessions.watched() > 0;

@@ -117,10 +117,10 @@ impl LimitsService {
     }
 
     /// When the mere passing of time changes a value, in ms of uptime.
-    pub(crate) fn value_timeout(&self, has_subscribers: bool) -> Option<u64> {
+    pub(crate) fn value_timeout(&self, has_subscribers: bool, now: Now) -> Option<u64> {
         let states = self.accounts.iter();
         states
-            .filter_map(|state| state.limits.next_timeout(has_subscribers))
+            .filter_map(|state| state.limits.next_timeout(has_subscribers, now))
             .min()
     }
 

@@ -157,8 +157,6 @@ pub(crate) struct AccountLimits {
     /// Whether the limits are fetched at all.
     is_fetched: bool,
     failed: Option<Failed>,
-    /// When the next window's time is over.
-    reset_ms: Option<u64>,
     alerts: Alerts,
     /// The state that subscribers have; `None`: they have nothing.
     #[serde(skip)]
@@ -174,7 +172,6 @@ impl AccountLimits {
             fetched: None,
             is_fetched,
             failed: None,
-            reset_ms: None,
             alerts: Alerts::default(),
             published: None,
         }
@@ -199,11 +196,19 @@ impl AccountLimits {
     }
 
     /// When [`expire`](Self::expire) or [`record`](Self::record) may have something new by the mere passing of time.
-    pub(crate) fn next_timeout(&self, has_subscribers: bool) -> Option<u64> {
+    pub(crate) fn next_timeout(&self, has_subscribers: bool, now: Now) -> Option<u64> {
         let is_ok = self.published == Some(UsageState::Ok);
         let old = self.ok_until().filter(|_| is_ok);
-        let due = [old, self.reset_ms].into_iter().flatten().min();
+        let due = [old, self.reset_ms(now)].into_iter().flatten().min();
         due.filter(|_| has_subscribers)
+    }
+
+    /// When the next window's time is over, in ms of uptime.
+    fn reset_ms(&self, now: Now) -> Option<u64> {
+        let windows = self.windows.iter();
+        let resets = windows.filter_map(|known| known.limit.resets_at);
+        let left = resets.min().map(|at| at.saturating_sub(now.unix_ms));
+        left.map(|left| now.uptime_ms + left)
     }
 
     /// Until when the limits count as known; past it, and where they are not, time alone changes nothing.
@@ -242,7 +247,6 @@ impl AccountLimits {
         }
         if any {
             self.reported = Some(SourceState::new(source, at, STALE_AFTER_MS, now));
-            self.update_reset(now);
         }
         any
     }
@@ -270,7 +274,6 @@ impl AccountLimits {
         let good_for = STALE_AFTER_MS.max(2 * interval_ms);
         let source = SourceState::new(UsageSource::Service, now.unix_ms, good_for, now);
         self.fetched = Some(source);
-        self.update_reset(now);
     }
 
     /// A fetch has failed. The next one is not before `retry_at`, in ms since the epoch.
@@ -293,8 +296,6 @@ impl AccountLimits {
         for at in sources.chain(windows).chain(retry) {
             shift(at, by);
         }
-        let reset = self.reset_ms;
-        self.reset_ms = reset.map(|reset| reset.saturating_add_signed(by.saturating_neg()));
     }
 
     /// Resets the windows whose time is over: nothing of the next ones is used, as far as is known. True if there is one;
@@ -311,17 +312,7 @@ impl AccountLimits {
                 any = true;
             }
         }
-        self.update_reset(now);
         any
-    }
-
-    fn update_reset(&mut self, now: Now) {
-        let resets = self
-            .windows
-            .iter()
-            .filter_map(|known| known.limit.resets_at);
-        let left = resets.min().map(|at| at.saturating_sub(now.unix_ms));
-        self.reset_ms = left.map(|left| now.uptime_ms + left);
     }
 
     fn place(&self, name: &str) -> Option<usize> {

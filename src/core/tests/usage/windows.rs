@@ -127,6 +127,20 @@ fn a_reset_is_announced_at_its_time() {
 }
 
 #[test]
+fn a_reset_is_announced_at_its_time_by_a_clock_that_is_slewed() {
+    let mut core = CoreHarness::new();
+    core.subscribes(1);
+    core.status_line_reports(95.0, EPOCH + HOUR);
+    core.wait(30 * MINUTE).take(Input::Timeout);
+    core.now.unix_ms += 1000;
+    core.take(Input::Watchdog);
+    assert_eq!(core.core.next_timeout(), Some(HOUR - 1000));
+    core.wait(30 * MINUTE - 1000);
+    let sent = notifications(&core.take(Input::Timeout));
+    assert_eq!(sent[0].1["message"], "the 5 h limit: reset");
+}
+
+#[test]
 fn a_window_that_has_not_started_differs_from_the_previous_one() {
     let mut core = CoreHarness::asking();
     core.subscribes(1);
