@@ -360,6 +360,15 @@ pub(crate) fn client_socket(flag: Option<&Path>) -> Result<SocketChoice, ConfigE
     Ok(choice)
 }
 
+/// The socket that counts where neither `--socket` nor the variable names one.
+///
+/// # Errors
+///
+/// As of [`socket_path`].
+pub(crate) fn socket_without_variable() -> Result<SocketChoice, ConfigError> {
+    choose_socket(None, None, path().as_deref())
+}
+
 fn choose_socket(
     flag: Option<&Path>,
     variable: Option<OsString>,

@@ -125,6 +125,12 @@ impl Clients {
         })
     }
 
+    /// True if a client has sent nothing that was handled yet, or more than that. Its end counts: a reader must have seen it.
+    pub(super) fn have_unread(&self) -> bool {
+        let mut clients = self.all.values();
+        clients.any(|client| !client.has_sent || client.connection.has_more())
+    }
+
     /// Takes nothing more from any client: what it sends from now on is an error to it, so that a hook knows that it must send
     /// it to the next daemon. What it has sent is read.
     pub(super) fn close_for_reading(&self) {

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::fix::{FixCommands, configuration, reload};
+use super::fix::{FixCommands, UNSET, configuration, reload};
 use super::probe::DaemonProbe;
 use super::{Check, within};
 use crate::config::{self, Config, ConfigError};
@@ -57,7 +57,8 @@ pub(super) fn evaluate(seen: &Probe, daemon: Option<(&DaemonProbe, &FixCommands)
     let config = match &seen.config {
         Some(Ok(config)) => config,
         Some(Err(error)) => {
-            return Check::wrong(NAME, error.to_string()).fix(configuration(error));
+            let fix = configuration(error, UNSET);
+            return Check::wrong(NAME, error.to_string()).fix_if_any(fix);
         }
         None => {
             let what = format!("{} cannot be read within 2 s", path.display());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fix::{FixCommands, configuration, reload};
+use super::fix::{FixCommands, UNSET, configuration, reload};
 use super::probe::{DaemonProbe, Program};
 use super::{Check, VERSION, unasked};
 use crate::config::{Config, ConfigError};
@@ -90,7 +90,10 @@ pub(super) fn evaluate_notices(
         let reload = reload(&answers.hello);
         return Check::wrong(name, refused.message.clone()).fix(match config {
             // A daemon that reads the same file refuses it again.
-            Some(Err(error)) => format!("{} && {reload}", configuration(error)),
+            Some(Err(error)) => match configuration(error, UNSET) {
+                Some(fix) => format!("{fix} && {reload}"),
+                None => reload,
+            },
             Some(Ok(_)) | None => reload,
         });
     }

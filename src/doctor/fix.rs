@@ -4,6 +4,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::Access;
+use rustix::io::Errno;
+
 use crate::config::{ConfigError, SocketChoice, Source};
 use crate::install::plan::{FileState, Manager, State};
 use crate::os::service_manager::{LAUNCHD_LABEL, SYSTEMD_SERVICE, SYSTEMD_SOCKET};
@@ -12,6 +15,9 @@ use crate::protocol::{HelloResult, Origin};
 
 /// Puts the service's files in place.
 pub(super) const INSTALL_SERVICE: &str = "agent-console install --service";
+
+/// Has the environment name no socket.
+pub(super) const UNSET: &str = "unset AGENT_CONSOLE_SOCKET";
 
 /// The commands that fit how the daemon is started here.
 #[derive(Debug, Clone)]
@@ -22,6 +28,8 @@ pub(super) struct FixCommands {
     pub(super) start: String,
     /// Installs the service; without a manager it also starts the daemon, which nothing else does.
     pub(super) install: String,
+    /// Has the socket be another than the environment's.
+    pub(super) unset: String,
     /// Where the socket comes from, unless a daemon gives it.
     pub(super) origin: Origin,
 }
@@ -57,6 +65,7 @@ impl FixCommands {
             start: start.unwrap_or_else(|| format!("agent-console daemon --daemonize{flag}")),
             flag,
             install,
+            unset: UNSET.to_owned(),
             origin,
         }
     }
@@ -123,25 +132,45 @@ pub(super) fn edit(path: &Path) -> String {
     format!("${{EDITOR:-vi}} {}", quote(path))
 }
 
-/// Makes a configuration that cannot be used right.
-pub(super) fn configuration(error: &ConfigError) -> String {
+/// Makes a configuration that cannot be used right; `unset` is for what the environment names. `None` for what the
+/// command line names.
+pub(super) fn configuration(error: &ConfigError, unset: &str) -> Option<String> {
     match error {
         ConfigError::Read { path, source } if source.kind() == ErrorKind::PermissionDenied => {
-            readable(path, "u+r")
+            Some(readable(path, "u+r"))
         }
-        // A directory, a pipe.
-        ConfigError::Read { path, .. } => format!("mv {0} {0}.old", quote(path)),
-        ConfigError::Invalid { path, .. } => edit(path),
-        ConfigError::Socket { .. } => "unset AGENT_CONSOLE_SOCKET".to_owned(),
+        // A directory, a pipe, a link that leads to itself.
+        ConfigError::Read { path, .. } => Some(move_away(path)),
+        ConfigError::Invalid { path, .. } => Some(edit(path)),
+        ConfigError::Socket { from, .. } => from.starts_with('$').then(|| unset.to_owned()),
     }
 }
 
-/// Makes what is at `path` readable for this user, by `mode` if it is theirs.
+/// Gives what is at `path` another name, which the owner of the directory may do with whatever is in it.
+pub(super) fn move_away(path: &Path) -> String {
+    format!("mv {0} {0}.old", quote(path))
+}
+
+/// Makes what is at `path` readable for this user, by `mode` if it is theirs. Where a directory around it keeps them out,
+/// that is what must be opened.
 pub(super) fn readable(path: &Path, mode: &str) -> String {
     let user = rustix::process::geteuid().as_raw();
+    let mut around: Vec<_> = path.ancestors().skip(1).collect();
+    around.reverse();
+    let closed = around.into_iter().find(|directory| {
+        let found = rustix::fs::access(*directory, Access::EXEC_OK);
+        found == Err(Errno::ACCESS)
+    });
+    let (path, mode) = match closed {
+        Some(directory) => (directory, "u+rwx"),
+        None => (path, mode),
+    };
     let path_word = quote(path);
-    match std::fs::symlink_metadata(path) {
+    // The file at the end of a link is what counts.
+    let found = std::fs::metadata(path).or_else(|_| std::fs::symlink_metadata(path));
+    match found {
         Ok(found) if found.uid() != user => format!("sudo chown -R {user} {path_word}"),
+        _ if closed.is_some() => format!("chmod {mode} {path_word}"),
         _ => format!("chmod -R {mode} {path_word}"),
     }
 }

@@ -1,16 +1,17 @@
 //! The hooks: whether the agents' settings call this program on every event; and whether the status line, if it is ours,
 //! calls it, too.
 
-use std::os::unix::fs::PermissionsExt;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::fix::{edit, quote};
+use super::fix::{edit, move_away, quote, readable};
 use super::programs::own_programs;
 use super::{Check, Level, trust, within};
-use crate::agents::Agent;
+use crate::agents::{self, Agent};
 use crate::config::variable;
 use crate::format::error_text;
-use crate::install::file;
+use crate::install::file::{self, FileError};
 use crate::install::hooks::{self, OwnFileState, State};
 use crate::install::layers::{self, Layer};
 use crate::os::program::same_file;
@@ -68,8 +69,13 @@ pub(super) struct Probe {
 /// What was seen of the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// The settings cannot be read.
-    Broken { settings: PathBuf, why: String },
+    /// The settings, or the record beside them, cannot be read.
+    Broken {
+        /// Why; names the file.
+        why: String,
+        /// The command that fixes it.
+        fix: String,
+    },
     /// The settings, and what is at the end of the path of each program that hooks call, and of the status line's.
     Settings {
         state: State,
@@ -98,11 +104,18 @@ pub(super) fn probe(agent: &'static Agent, directory: &Path, projects: &[PathBuf
     let read = within({
         let (directory, projects) = (directory.to_owned(), projects.to_vec());
         move || {
-            let state = hooks::state(agent, &directory).map_err(|error| error_text(&error))?;
+            let state = hooks::state(agent, &directory).map_err(|error| {
+                let settings = directory.join(agent.install.settings);
+                (error_text(&error), fix_of(&error, &settings))
+            })?;
             Ok((state, layers::read(agent, &directory, &projects)))
         }
     });
-    let late = || Err("it cannot be read within 2 s".to_owned());
+    let settings = directory.join(agent.install.settings);
+    let late = || {
+        let path = settings.display();
+        Err((format!("{path} cannot be read within 2 s"), edit(&settings)))
+    };
     let seen = match read.unwrap_or_else(late) {
         Ok((state, layers)) => {
             let programs = state.programs.iter();
@@ -119,12 +132,9 @@ pub(super) fn probe(agent: &'static Agent, directory: &Path, projects: &[PathBuf
                 layers,
             }
         }
-        Err(why) => Seen::Broken {
-            settings: directory.join(agent.install.settings),
-            why,
-        },
+        Err((why, fix)) => Seen::Broken { why, fix },
     };
-    let refusal = file::refusal(&directory.join(agent.install.settings));
+    let refusal = file::refusal(&settings);
     let trust = match &seen {
         Seen::Settings {
             state, programs, ..
@@ -140,6 +150,37 @@ pub(super) fn probe(agent: &'static Agent, directory: &Path, projects: &[PathBuf
         trust,
         seen,
     }
+}
+
+/// What makes `settings` readable, or another file that `error` names.
+fn fix_of(error: &anyhow::Error, settings: &Path) -> String {
+    let anew = |path: &Path| format!("{} && {INSTALL}", move_away(path));
+    match error.downcast_ref::<FileError>() {
+        Some(FileError::Io { path, source, .. })
+            if source.kind() == ErrorKind::PermissionDenied =>
+        {
+            match file::resolve(path) {
+                // The owner of the directory may replace another user's file in it.
+                Ok(target) if is_anothers(&target) => anew(path),
+                // To be written, too.
+                _ => readable(path, "u+rw"),
+            }
+        }
+        // No file, a link that leads to itself.
+        Some(
+            FileError::Io { path, .. }
+            | FileError::Linked { path, .. }
+            | FileError::Refused { path, .. },
+        ) => anew(path),
+        Some(FileError::Changed { .. }) => INSTALL.to_owned(),
+        // What they say is wrong.
+        None => edit(settings),
+    }
+}
+
+fn is_anothers(path: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    std::fs::metadata(path).is_ok_and(|found| found.uid() != own)
 }
 
 /// There are hooks, and each calls this program.
@@ -224,9 +265,21 @@ pub(super) fn no_agent(absent: &[(&'static Agent, PathBuf)]) -> Check {
     });
     let what = absent.collect::<Vec<_>>().join(", ");
     if what.is_empty() {
-        return Check::note(NAME, "HOME is not set: there are no settings to read");
+        return Check::note(
+            NAME,
+            "HOME is not set to an absolute path: there are no settings to read",
+        );
     }
     Check::note(NAME, what)
+}
+
+/// The agents' variables that name no directory, each once.
+pub(super) fn refused_variables() -> Vec<Check> {
+    let refused = agents::ALL.iter().filter_map(|agent| {
+        let why = agents::config_dir_refusal(agent.config_dir, variable)?;
+        Some(Check::wrong(NAME, why).fix(format!("unset {}", agent.config_dir.variable)))
+    });
+    refused.collect()
 }
 
 /// The configuration names a directory that does not exist.
@@ -256,9 +309,7 @@ pub(super) fn evaluate(probe: &Probe) -> Check {
 fn evaluate_settings(probe: &Probe) -> Check {
     let install = &probe.agent.install;
     let (state, layers, strays, programs, status_line) = match &probe.seen {
-        Seen::Broken { settings, why } => {
-            return Check::wrong(NAME, why).fix(edit(settings));
-        }
+        Seen::Broken { why, fix } => return Check::wrong(NAME, why).fix(fix),
         Seen::Settings {
             state,
             layers,

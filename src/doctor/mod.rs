@@ -46,7 +46,7 @@ use self::fix::FixCommands;
 use self::hooks::HookState;
 use self::probe::{DaemonProbe, probe_daemon, probe_socket};
 use crate::agents;
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::install;
 use crate::install::plan::State;
 use crate::os::clock;
@@ -111,6 +111,12 @@ impl Check {
         self.fix = Some(command.into());
         self
     }
+
+    /// `command` is `None` where none fixes it.
+    fn fix_if_any(mut self, command: Option<String>) -> Self {
+        self.fix = command;
+        self
+    }
 }
 
 /// Asks every question, always the same ones in the same order; `flag` is `--socket`.
@@ -153,6 +159,7 @@ fn check_agents(sessions: Option<&[SessionRecord<'_>]>) -> Vec<Check> {
     projects.dedup();
     let mut checks = Vec::new();
     let mut states: Vec<(&str, HookState)> = Vec::new();
+    checks.extend(hooks::refused_variables());
     let mut measured = None;
     for (agent, directory) in &present {
         let probe = hooks::probe(agent, directory, &projects);
@@ -218,10 +225,16 @@ fn find_daemon(
 ) -> ([Check; 2], Option<(DaemonProbe, FixCommands)>) {
     let choice = match crate::config::client_socket(flag) {
         Ok(choice) => choice,
-        Err(error) => return ([socket::no_choice(&error), unasked(daemon::NAME)], None),
+        Err(error) => {
+            let check = socket::no_choice(&error, &unset_command(state));
+            return ([check, unasked(daemon::NAME)], None);
+        }
     };
-    let commands = FixCommands::new(&choice, state);
+    let mut commands = FixCommands::new(&choice, state);
     let (socket, connection) = probe_socket(&choice);
+    if connection.is_none() && choice.source == Source::Environment {
+        commands.unset = unset_command(state);
+    }
     let daemon = connection.map(|connection| probe_daemon(&choice.path, connection));
     let hello = match &daemon {
         Some(Ok(daemon)) => Some(&daemon.hello),
@@ -237,6 +250,21 @@ fn find_daemon(
     ];
     let daemon = daemon.and_then(Result::ok);
     (checks, daemon.map(|daemon| (daemon, commands)))
+}
+
+/// Has the socket be another than the environment's, and a daemon listen there.
+fn unset_command(state: Option<&State>) -> String {
+    let fix = match crate::config::socket_without_variable() {
+        Ok(choice) => {
+            let (socket, _) = probe_socket(&choice);
+            socket::evaluate(&socket, None, &FixCommands::new(&choice, state)).fix
+        }
+        Err(error) => fix::configuration(&error, fix::UNSET),
+    };
+    match fix {
+        Some(fix) => format!("{} && {fix}", fix::UNSET),
+        None => fix::UNSET.to_owned(),
+    }
 }
 
 /// For what only a daemon can answer.

@@ -26,8 +26,10 @@ pub(super) enum File {
         uid: u32,
         mode: u32,
     },
-    /// Something else.
-    Other,
+    /// Something else; its owner.
+    Other {
+        uid: u32,
+    },
     /// The system does not say; its error.
     Hidden(String),
 }
@@ -49,6 +51,10 @@ pub(super) struct SocketProbe {
     pub(super) has_directory: bool,
     /// The configuration that names the path, if `install` wrote that line on another machine.
     pub(super) foreign_line: Option<PathBuf>,
+    /// `install` wrote the line of the configuration that names the path, and can write another.
+    pub(super) own_line: bool,
+    /// Why no daemon of this user can listen at the path, if so.
+    pub(super) taken: Option<String>,
     pub(super) file: File,
     /// The process that holds the lock of a self-bound socket.
     pub(super) holder: Option<Holder>,
@@ -73,6 +79,8 @@ pub(super) fn probe_socket(choice: &SocketChoice) -> (SocketProbe, Option<UnixSt
     let probe = SocketProbe {
         choice: choice.clone(),
         has_directory: choice.path.parent().is_some_and(Path::exists),
+        own_line: config.as_deref().is_some_and(install::socket::wrote_line),
+        taken: install::socket::taken(&choice.path),
         foreign_line: config.filter(|file| install::socket::is_of_another_machine(file)),
         file,
         holder: lock_file::holder(&choice.path),
@@ -87,7 +95,7 @@ fn file_at(path: &Path) -> File {
             uid: found.uid(),
             mode: found.mode() & 0o7777,
         },
-        Ok(_) => File::Other,
+        Ok(found) => File::Other { uid: found.uid() },
         Err(error) if error.kind() == ErrorKind::NotFound => File::Missing,
         Err(error) => File::Hidden(error.to_string()),
     }

@@ -1,7 +1,11 @@
 //! The socket: which path and who chose it, what lies there, whose it is, who listens behind it.
 
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+
 use super::Check;
-use super::fix::{FixCommands, configuration, edit, quote};
+use super::fix::{FixCommands, configuration, edit, move_away, quote};
 use super::probe::{File, Listener, SocketProbe};
 use crate::config::{ConfigError, Source};
 use crate::os::lock_file::Holder;
@@ -11,8 +15,8 @@ use crate::protocol::{HelloResult, Origin};
 const NAME: &str = "socket";
 
 /// It is not known which socket is meant.
-pub(super) fn no_choice(error: &ConfigError) -> Check {
-    Check::wrong(NAME, error.to_string()).fix(configuration(error))
+pub(super) fn no_choice(error: &ConfigError, unset: &str) -> Check {
+    Check::wrong(NAME, error.to_string()).fix_if_any(configuration(error, unset))
 }
 
 /// `hello`: the daemon's answer, if it gave one.
@@ -25,16 +29,7 @@ pub(super) fn evaluate(
     let path = &seen.choice.path;
     let place = format!("{} ({})", path.display(), seen.choice.source.as_str());
     let wrong = |what: String| Check::wrong(NAME, format!("{place}: {what}"));
-    // Another path, by the choice that counts.
-    let elsewhere = |check: Check| match (&seen.foreign_line, seen.choice.source) {
-        (Some(_), _) | (None, Source::Default) => check.fix(&commands.install),
-        (None, Source::Environment) => check.fix("unset AGENT_CONSOLE_SOCKET"),
-        (None, Source::File) => match crate::config::path() {
-            Some(config) => check.fix(edit(&config)),
-            None => check,
-        },
-        (None, Source::Flag) => check,
-    };
+    let elsewhere = |check| elsewhere(check, seen, commands);
     let foreign = |uid: u32| {
         let advice = match own {
             0 => format!(
@@ -55,7 +50,10 @@ pub(super) fn evaluate(
         }
         None => what,
     };
-    let unreachable = |what: &str| unreachable(format!("{place}: {what}"), seen.holder, commands);
+    let unreachable = |what: &str| match &seen.taken {
+        Some(why) => elsewhere(wrong(format!("{what}; it {why}"))),
+        None => unreachable(format!("{place}: {what}"), seen.holder, commands),
+    };
     let mode = match &seen.file {
         File::Missing if !seen.has_directory => {
             return elsewhere(wrong(absent(
@@ -63,9 +61,14 @@ pub(super) fn evaluate(
             )));
         }
         File::Missing => return unreachable("there is no socket"),
-        File::Other => {
-            let fix = format!("mv {0} {0}.old", quote(path));
-            return wrong("is there, and is no socket".into()).fix(fix);
+        // Its owner may move it, also in a directory that every user may write to.
+        File::Other { uid } if *uid == own && can_change_directory(path) => {
+            return wrong("is there, and is no socket".into()).fix(move_away(path));
+        }
+        File::Other { uid } => {
+            return elsewhere(wrong(format!(
+                "is there, belongs to user {uid}, and is no socket; choose another path"
+            )));
         }
         File::Hidden(why) => {
             return elsewhere(wrong(absent(format!("cannot be looked at: {why}"))));
@@ -99,10 +102,15 @@ pub(super) fn evaluate(
             };
         }
         Err(ConnectError::Other { source, .. }) => {
-            return wrong(format!("cannot be connected to: {source}"));
+            let check = wrong(format!("cannot be connected to: {source}"));
+            return match &seen.file {
+                File::Socket { uid, .. } if *uid != own => elsewhere(check),
+                _ => check,
+            };
         }
     };
-    if mode != 0o600 {
+    let is_own = matches!(&seen.file, File::Socket { uid, .. } if *uid == own);
+    if mode != 0o600 && is_own {
         let what = format!("has mode {mode:04o}; others may connect, and would be refused");
         return wrong(what).fix(format!("chmod 600 {}", quote(path)));
     }
@@ -113,8 +121,24 @@ pub(super) fn evaluate(
     };
     Check::ok(
         NAME,
-        format!("{place}, {owner}, 0600, {}", held(listener, hello)),
+        format!("{place}, {owner}, {mode:04o}, {}", held(listener, hello)),
     )
+}
+
+/// Another path, by the choice that counts.
+fn elsewhere(check: Check, seen: &SocketProbe, commands: &FixCommands) -> Check {
+    match seen.choice.source {
+        Source::Environment => check.fix(&commands.unset),
+        Source::Flag => check,
+        Source::Default | Source::File => match crate::config::path() {
+            // `install` says in the configuration which path it has chosen.
+            None => check,
+            Some(config) if seen.choice.source == Source::File && !seen.own_line => {
+                check.fix(edit(&config))
+            }
+            Some(_) => check.fix(&commands.install),
+        },
+    }
 }
 
 /// Where no process listens. A daemon that holds the lock all the same can only be replaced.
@@ -130,6 +154,12 @@ fn unreachable(what: String, holder: Option<Holder>, commands: &FixCommands) -> 
         }
         _ => Check::wrong(NAME, what).fix(&commands.start),
     }
+}
+
+/// Whether this user may rename what is at `path`, as far as the directory around it goes.
+fn can_change_directory(path: &Path) -> bool {
+    let around = path.parent().unwrap_or(path);
+    access(around, Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
 
 /// The kernel names the process that called listen(2): the manager, where it passed the socket on.

@@ -202,6 +202,8 @@ fn a_socket_is_there_mine_private_and_listened_on() {
             choice: choice(),
             has_directory: true,
             foreign_line: None,
+            own_line: false,
+            taken: None,
             holder,
             file,
             listener,
@@ -230,7 +232,7 @@ fn a_socket_is_there_mine_private_and_listened_on() {
     is(&check, Level::Wrong, "there is no socket", start);
     let check = evaluate(file(own, 0o600), refused(), None);
     is(&check, Level::Wrong, "no process listens", start);
-    let check = evaluate(File::Other, refused(), None);
+    let check = evaluate(File::Other { uid: own }, refused(), None);
     is(
         &check,
         Level::Wrong,

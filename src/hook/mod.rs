@@ -36,8 +36,10 @@ use crate::os::{clock, process};
 use crate::protocol::{PATH_LIMIT, ReportParams, Terminal};
 use input::Stdin;
 
-/// Between two attempts of a copy to reach a daemon that may come back.
-const RETRY: Duration = Duration::from_millis(20);
+/// Between two attempts of a copy to reach a daemon that may come back: the first pause, which doubles up to the longest.
+/// Many copies must not keep the daemon from starting.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(80);
 
 /// The longest terminal id that is kept, in bytes of JSON.
 const TERMINAL_LIMIT: usize = 128;
@@ -93,9 +95,11 @@ pub fn run(agent: &str, event: Option<&str>, socket: Option<&Path>) {
             && may_come_back(&socket)
         {
             deadline::continue_in_copy();
+            let mut pause = FIRST_PAUSE;
             // Until the copy's time is over.
             while let Err(ConnectError::NoDaemon { .. }) = send(&line, &socket, deadline::SEND) {
-                thread::sleep(RETRY);
+                thread::sleep(pause);
+                pause = LONGEST_PAUSE.min(2 * pause);
             }
         }
     }

@@ -37,8 +37,9 @@ pub(crate) struct Choice {
     pub notes: Vec<String>,
 }
 
-/// Decides. `flag` is `--socket`, which comes first; then the configuration; then the default path, unless it is
-/// another user's. The environment's choice holds for that environment only and decides nothing.
+/// Decides. `flag` is `--socket`, which comes first; then the configuration, unless `install` wrote the line and the path
+/// cannot be used any more; then the first that can be used: the default path, one that has the user's own name, one in the
+/// user's home. The environment's choice holds for that environment only and decides nothing.
 ///
 /// # Errors
 ///
@@ -51,8 +52,13 @@ pub(crate) fn choose(flag: Option<&Path>) -> anyhow::Result<Choice> {
     if let Some(literal) = &literal {
         given = Some(config::runtime_path::socket(&literal.name));
     }
-    let mut choice = decide(flag, given.as_deref(), Path::new(DEFAULT_SOCKET))?;
-    let is_new = given.as_deref() != Some(&choice.path) && choice.path != Path::new(DEFAULT_SOCKET);
+    let line_is_ours = file.as_deref().is_some_and(wrote_line);
+    let wanted = given
+        .as_deref()
+        .filter(|given| !line_is_ours || taken(given).is_none());
+    let mut choice = decide(flag, wanted, &candidates(Path::new(DEFAULT_SOCKET)))?;
+    let is_needed = given.is_some() || choice.path != Path::new(DEFAULT_SOCKET);
+    let is_new = given.as_deref() != Some(&choice.path) && is_needed;
     if is_new || literal.is_some() {
         let file = file.context(
             "there is no place for a configuration file: set HOME or XDG_CONFIG_HOME to an absolute path",
@@ -96,7 +102,23 @@ pub(crate) fn plan_removal() -> anyhow::Result<Option<Change>> {
     }))
 }
 
-fn decide(flag: Option<&Path>, given: Option<&Path>, default: &Path) -> anyhow::Result<Choice> {
+/// The paths that are tried where none is named.
+fn candidates(default: &Path) -> Vec<PathBuf> {
+    let mut candidates = vec![default.to_owned(), own()];
+    // Where there is no runtime directory, and another user has taken the path in `/tmp`: the configuration's directory is
+    // this user's, and is made for the line that names the path.
+    let config = config::path();
+    let directory = config.as_deref().and_then(Path::parent);
+    candidates.extend(directory.map(|directory| directory.join("agent-console.sock")));
+    candidates
+}
+
+/// `candidates` is not empty.
+fn decide(
+    flag: Option<&Path>,
+    given: Option<&Path>,
+    candidates: &[PathBuf],
+) -> anyhow::Result<Choice> {
     let mut notes = Vec::new();
     let path = match (flag, given) {
         (Some(flag), given) => {
@@ -112,22 +134,26 @@ fn decide(flag: Option<&Path>, given: Option<&Path>, default: &Path) -> anyhow::
             path
         }
         (None, Some(given)) => given.to_owned(),
-        (None, None) => match taken(default) {
-            None => default.to_owned(),
-            Some(why) => {
-                let path = config::socket_path(Some(&own()))?.path;
+        (None, None) => {
+            let free = candidates.iter().position(|path| taken(path).is_none());
+            let chosen = candidates.get(free.unwrap_or(0)).context("no path")?;
+            let path = config::socket_path(Some(chosen))?.path;
+            if free.is_some_and(|free| free > 0) {
                 match config::runtime_path::from_environment() {
                     Ok(_) | Err(RuntimeDirError::Unset) => {}
                     Err(why) => notes.push(format!("{why}: it is not used")),
                 }
+                let refused = candidates.iter().take_while(|path| *path != chosen);
+                let refused =
+                    refused.filter_map(|path| Some(format!("{} {}", path.display(), taken(path)?)));
                 notes.push(format!(
-                    "{} {why}: the socket is {}, and the configuration says so",
-                    default.display(),
+                    "{}: the socket is {}, and the configuration says so",
+                    refused.collect::<Vec<_>>().join(", "),
                     path.display()
                 ));
-                path
             }
-        },
+            path
+        }
     };
     if let Some(why) = taken(&path) {
         bail!(
@@ -144,7 +170,8 @@ fn decide(flag: Option<&Path>, given: Option<&Path>, default: &Path) -> anyhow::
 
 /// Why `path` can't be this user's socket, if it can't: what is there, or beside it, where a daemon without a service
 /// manager has its lock.
-fn taken(path: &Path) -> Option<String> {
+#[must_use]
+pub(crate) fn taken(path: &Path) -> Option<String> {
     let own = rustix::process::geteuid().as_raw();
     let lock = lock_file::beside(path);
     match fs::symlink_metadata(path) {
@@ -200,6 +227,14 @@ fn literal_line(file: &Path) -> Option<Literal> {
 fn is_own_directory(path: &Path) -> bool {
     let user = rustix::process::geteuid().as_raw();
     fs::metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == user)
+}
+
+/// True if the configuration at `file` has its socket from a line that `install` wrote.
+#[must_use]
+pub(crate) fn wrote_line(file: &Path) -> bool {
+    let text = file::read(file).ok().flatten();
+    let text = text.and_then(|text| String::from_utf8(text).ok());
+    text.is_some_and(|text| our_lines(&text).is_some())
 }
 
 /// True if `install` wrote the socket's line in the configuration at `file` on another machine, or as another user.

@@ -1,5 +1,7 @@
 //! How the loop ends: it accepts no new connection, serves the accepted ones, and leaves. Called by the loop.
 
+use std::time::{Duration, Instant};
+
 use super::{ControlFlow, EventLoop, GRACE};
 use crate::core::Input;
 use crate::daemon::connection::ConnectionEvent;
@@ -15,9 +17,12 @@ pub(super) enum Closing {
     Never,
     /// They will be.
     Ahead,
-    /// They are.
-    Begun,
+    /// They are, since then.
+    Begun(Instant),
 }
+
+/// How long a daemon that leaves for good reads what was sent before.
+const READING: Duration = Duration::from_secs(2);
 
 impl EventLoop {
     pub(super) fn drain(&mut self, for_good: bool) {
@@ -54,7 +59,7 @@ impl EventLoop {
         if self.listener.origin() == Origin::SelfBound {
             self.accept();
         }
-        if self.closing == Closing::Begun {
+        if matches!(self.closing, Closing::Begun(_)) {
             // Those that have just been accepted.
             self.clients.close_for_reading();
         }
@@ -64,12 +69,18 @@ impl EventLoop {
     /// Nothing is left to read, or [`GRACE`] is over. A daemon that leaves for good first reads what was sent until now and
     /// refuses the rest: an event that was sent between this and the end would be lost.
     pub(super) fn drained(&mut self) -> ControlFlow {
+        let now = clock::monotonic();
         if self.closing == Closing::Ahead {
-            self.closing = Closing::Begun;
-            self.draining_since = Some(clock::monotonic());
-            if !self.is_drained() {
-                return ControlFlow::Continue;
-            }
+            self.closing = Closing::Begun(now);
+        }
+        // What was sent is here: only a busy machine delays it.
+        if let Closing::Begun(since) = self.closing
+            && !self.is_drained()
+            && self.clients.have_unread()
+            && now < since + READING
+        {
+            self.draining_since = Some(now);
+            return ControlFlow::Continue;
         }
         // The grace period is used up: the core now exits, or it resumes.
         self.draining_since = None;

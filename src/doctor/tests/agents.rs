@@ -94,8 +94,8 @@ fn every_event_calls_this_program_or_the_installer_is_named() {
         Some("${EDITOR:-vi} /h/.claude/settings.json"),
     );
     let broken = hooks::Seen::Broken {
-        settings: "/h/.claude/settings.json".into(),
         why: "settings.json:3:1: expected `}`".into(),
+        fix: "${EDITOR:-vi} /h/.claude/settings.json".into(),
     };
     is(
         &hooks::evaluate(&probe(broken)),

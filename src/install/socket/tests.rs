@@ -66,7 +66,7 @@ fn who_comes_first_decides() {
     let place = tempfile::tempdir().unwrap();
     let default = place.path().join("default");
     let (flag, given) = (Path::new("/run/flag"), Path::new("/run/given"));
-    let path = |flag, given| decide(flag, given, &default).map(|choice| choice.path);
+    let path = |flag, given| decide(flag, given, &candidates(&default)).map(|choice| choice.path);
     assert_eq!(path(None, None).unwrap(), default);
     assert_eq!(path(None, Some(given)).unwrap(), given);
     assert_eq!(path(Some(flag), None).unwrap(), flag);
@@ -82,7 +82,7 @@ fn who_comes_first_decides() {
 
     // The user's own file is not replaced, either.
     fs::write(&default, "mine").unwrap();
-    let choice = decide(None, None, &default).unwrap();
+    let choice = decide(None, None, &candidates(&default)).unwrap();
     assert_eq!(choice.path, own());
     assert!(
         choice.notes[0].contains("is no socket: the socket is"),
@@ -98,14 +98,14 @@ fn a_lock_file_that_cannot_be_used_leads_to_another_path() {
     let place = tempfile::tempdir().unwrap();
     let default = place.path().join("default");
     let lock = place.path().join("default.lock");
-    let path = || decide(None, None, &default).unwrap().path;
+    let path = || decide(None, None, &candidates(&default)).unwrap().path;
     // A daemon's of one's own.
     fs::write(&lock, "").unwrap();
     assert_eq!(path(), default);
 
     fs::remove_file(&lock).unwrap();
     fs::create_dir(&lock).unwrap();
-    let choice = decide(None, None, &default).unwrap();
+    let choice = decide(None, None, &candidates(&default)).unwrap();
     assert_eq!(choice.path, own());
     assert!(
         choice.notes[0].contains("default.lock is no regular file"),

@@ -18,15 +18,39 @@ const NOT_TRIED: &str = "not tried: ";
 const TRIED: &[(&str, &str, usize, &str)] = &[
     (
         "config.rs",
-        "configuration(error)",
+        "fix",
+        2,
+        "a_configuration_that_is_no_readable_file_is_fixed",
+    ),
+    (
+        "hooks.rs",
+        "fix",
+        1,
+        "settings_that_are_no_readable_file_are_named_once_and_replaced",
+    ),
+    (
+        "hooks.rs",
+        "format!(\"unset",
+        1,
+        "a_relative_directory_of_an_agent_is_refused",
+    ),
+    (
+        "socket.rs",
+        "configuration(error, unset)",
         1,
         "a_configuration_that_cannot_be_read_is_made_readable",
     ),
     (
-        "config.rs",
-        "fix",
+        "socket.rs",
+        "&commands.unset",
         1,
-        "what_install_put_in_place_is_right_and_what_breaks_is_fixed",
+        "a_path_of_the_environment_that_was_taken_is_unset",
+    ),
+    (
+        "socket.rs",
+        "move_away(path)",
+        1,
+        "a_file_of_ones_own_at_the_path_is_moved",
     ),
     (
         "config.rs",
@@ -57,12 +81,6 @@ const TRIED: &[(&str, &str, usize, &str)] = &[
         "commands.restart(answers.hello.origin)",
         1,
         "a_daemon_with_another_configuration_is_told",
-    ),
-    (
-        "hooks.rs",
-        "edit(settings)",
-        1,
-        "settings_that_only_a_person_may_mend_are_given_to_their_editor",
     ),
     (
         "hooks.rs",
@@ -150,21 +168,9 @@ const TRIED: &[(&str, &str, usize, &str)] = &[
     ),
     (
         "socket.rs",
-        "configuration(error)",
-        1,
-        "a_configuration_that_cannot_be_read_is_made_readable",
-    ),
-    (
-        "socket.rs",
         "&commands.install",
         1,
         "a_path_of_another_machine_in_a_shared_home_is_named_and_corrected",
-    ),
-    (
-        "socket.rs",
-        "\"unset AGENT_CONSOLE_SOCKET\"",
-        1,
-        "a_socket_of_the_environment_or_the_configuration_is_changed",
     ),
     (
         "socket.rs",
@@ -175,12 +181,6 @@ const TRIED: &[(&str, &str, usize, &str)] = &[
     (
         "socket.rs",
         "&commands.start",
-        1,
-        "without_a_daemon_it_says_how_to_start_one",
-    ),
-    (
-        "socket.rs",
-        "fix",
         1,
         "without_a_daemon_it_says_how_to_start_one",
     ),
@@ -237,7 +237,7 @@ fn every_command_that_is_proposed_is_tried() {
         if ["tests.rs", "agents.rs"].contains(&&*file) {
             continue;
         }
-        for after in text.split(".fix(").skip(1) {
+        for after in text.replace(".fix_if_any(", ".fix(").split(".fix(").skip(1) {
             let begin = after.trim_start().lines().next().unwrap().to_owned();
             let known = TRIED
                 .iter()

@@ -56,7 +56,12 @@ fn where_no_daemon_was_no_process_waits_for_one() {
     for name in ["none", "file", "none/below"] {
         let own = tempfile::tempdir_in(place.path()).unwrap();
         run(&place.path().join(name), own.path());
-        assert!(!is_open(own.path()), "{name}");
+        // Another test's process has it until its exec; a copy would have it for two seconds.
+        let ended = monotonic();
+        until("the file to be closed", || {
+            (!is_open(own.path())).then_some(())
+        });
+        assert!(ended.elapsed() < SOON, "{name}");
     }
 }
 
@@ -118,9 +123,29 @@ impl Log {
     }
 }
 
+/// A daemon that does not outlive a failed test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn no_event_is_lost_while_a_daemon_is_stopped_and_started_again() {
-    const EVENTS: usize = 200;
+    until("a run in which each daemon starts in time", || {
+        let (reports, longest_gap) = restart_while_events_come();
+        // A copy lives for two seconds; a busy machine may take longer to start a daemon.
+        (longest_gap < Duration::from_millis(1500)).then(|| assert_eq!(reports, EVENTS))
+    });
+}
+
+const EVENTS: usize = 200;
+
+/// How many of [`EVENTS`] daemons have received that were stopped and started meanwhile, and the longest time without one.
+fn restart_while_events_come() -> (usize, Duration) {
     const AT_ONCE: usize = 10;
     const RESTARTS: usize = 3;
     let place = Place::new();
@@ -128,52 +153,54 @@ fn no_event_is_lost_while_a_daemon_is_stopped_and_started_again() {
     let path = place.path().join("log");
     File::create_new(&path).unwrap();
     let mut log = Log(File::open(&path).unwrap());
-    let start = || -> Child {
+    let start = || -> Running {
         let mut command = place.command(["daemon"]);
         let append = File::options().append(true).open(&path).unwrap();
-        let mut daemon = command
-            .stdout(Stdio::null())
-            .stderr(append)
-            .spawn()
-            .unwrap();
+        command.stdout(Stdio::null()).stderr(append);
+        let mut daemon = Running(command.spawn().unwrap());
         until("the daemon", || {
+            assert!(daemon.0.try_wait().unwrap().is_none());
             let answers = place.run(&["status"]).status.success();
-            (answers || daemon.try_wait().unwrap().is_some()).then_some(())
+            answers.then_some(())
         });
         daemon
     };
     let mut daemon = start();
     let is_done = AtomicBool::new(false);
-    let restarts = std::thread::scope(|scope| {
+    let longest_gap = std::thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..EVENTS / AT_ONCE {
                 let hooks = (0..AT_ONCE).map(|_| {
                     let mut hook = hook(&[], &place.socket());
-                    hook.stdout(Stdio::null()).stderr(Stdio::null());
-                    // Where the daemon notes that it leaves.
                     hook.env("XDG_RUNTIME_DIR", place.runtime_dir());
+                    hook.stdout(Stdio::null()).stderr(Stdio::null());
                     let mut hook = hook.spawn().unwrap();
                     hook.stdin.take().unwrap().write_all(EVENT).unwrap();
                     hook
                 });
-                let hooks: Vec<Child> = hooks.collect();
-                for mut hook in hooks {
+                for mut hook in hooks.collect::<Vec<_>>() {
                     assert!(hook.wait().unwrap().success());
                 }
             }
             is_done.store(true, Ordering::SeqCst);
         });
-        let mut restarts = 0;
+        let (mut restarts, mut longest) = (0, Duration::ZERO);
         while !is_done.load(Ordering::SeqCst) || restarts < RESTARTS {
+            let began = monotonic();
             place.ok(&["stop"]);
-            daemon.wait().unwrap();
+            daemon.0.wait().unwrap();
             daemon = start();
+            longest = longest.max(began.elapsed());
             restarts += 1;
         }
-        restarts
+        longest
     });
-    until("every event", || (log.reports() >= EVENTS).then_some(()));
-    assert_eq!(log.reports(), EVENTS, "{restarts} restarts");
+    // No copy lives longer than that.
+    let end = monotonic() + Duration::from_secs(5);
+    while log.reports() < EVENTS && monotonic() < end {
+        std::thread::yield_now();
+    }
     place.ok(&["stop"]);
-    daemon.wait().unwrap();
+    daemon.0.wait().unwrap();
+    (log.reports(), longest_gap)
 }
