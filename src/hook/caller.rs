@@ -89,7 +89,7 @@ struct Environment {
 }
 
 /// The process id of the agent that runs this hook; `None` if it is not `agent`, or nothing says that it is.
-pub(super) fn agent_pid(agent: &Agent, config_dir: Option<&Path>) -> Option<u32> {
+pub(super) fn agent_pid(agent: &Agent, config_dir: Option<&Path>, parent: u32) -> Option<u32> {
     let hook = &agent.hook;
     let environment = Environment {
         pid: hook.pid_variable.and_then(variable).and_then(|pid| {
@@ -112,14 +112,14 @@ pub(super) fn agent_pid(agent: &Agent, config_dir: Option<&Path>) -> Option<u32>
     decide(
         agent,
         &environment,
-        &ancestors(environment.pid, is_registered),
+        &ancestors(parent, environment.pid, is_registered),
     )
 }
 
-/// The processes above this one, up to the first that is no shell, or `last`.
-fn ancestors(last: Option<u32>, is_registered: impl Fn(u32) -> bool) -> Vec<Ancestor> {
+/// `parent` and the processes above it, up to the first that is no shell, or `last`.
+fn ancestors(parent: u32, last: Option<u32>, is_registered: impl Fn(u32) -> bool) -> Vec<Ancestor> {
     let mut found = Vec::new();
-    let mut pid = std::os::unix::process::parent_id();
+    let mut pid = parent;
     while pid > 0 && found.len() < MAX_ANCESTORS {
         let arguments = process::first_arguments(pid);
         let names = process::name(pid).into_iter();

@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -80,10 +81,12 @@ pub extern "C" fn before_main() {
 /// The process that the agent started ends within 100 ms.
 pub fn run(agent: &str, event: Option<&str>, socket: Option<&Path>) {
     let at = clock::unix_ms();
+    // Before the timer: a copy of this process is init's child.
+    let parent = parent_id();
     deadline::arm();
     let report = agents::find(agent).and_then(|agent| {
         // Before the input: the agent may be gone when that ends.
-        let params = params(agent, at)?;
+        let params = params(agent, parent, at)?;
         let payload = input::read_object(&mut Stdin);
         Some((params, agent.filter(payload.object(), event).ok()))
     });
@@ -109,7 +112,7 @@ pub fn run(agent: &str, event: Option<&str>, socket: Option<&Path>) {
 
 /// Reports an event that the caller has read, to the same daemon as [`run`] would; gives up after `timeout`.
 pub fn report(agent: &Agent, socket: Option<&Path>, payload: &[u8], timeout: Duration) {
-    if let Some(params) = params(agent, clock::unix_ms()) {
+    if let Some(params) = params(agent, parent_id(), clock::unix_ms()) {
         let event = agent.filter(payload, None).ok();
         // No daemon, no report.
         let _ = send(
@@ -200,10 +203,10 @@ fn choose_socket(flag: Option<&Path>) -> PathBuf {
     config::client_socket(flag).map_or_else(|_| PathBuf::from(DEFAULT_SOCKET), |choice| choice.path)
 }
 
-/// All that this process knows without the event; `None` if it is not the agent that runs it.
-fn params(agent: &Agent, at: u64) -> Option<ReportParams<'static>> {
+/// All that this process, a child of `parent`, knows without the event; `None` if it is not the agent that runs it.
+fn params(agent: &Agent, parent: u32, at: u64) -> Option<ReportParams<'static>> {
     let config_dir = agents::config_dir(agent.config_dir, variable);
-    let pid = caller::agent_pid(agent, config_dir.as_deref())?;
+    let pid = caller::agent_pid(agent, config_dir.as_deref(), parent)?;
     Some(params_of(agent, pid, config_dir, at))
 }
 
