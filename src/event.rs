@@ -1,7 +1,8 @@
 //! What agents report, in this program's words: the same for every agent.
 //!
-//! Made by [`crate::agents`] from an agent's payload or registry, consumed by the core. Texts arrive cut
-//! ([`crate::protocol::TEXT_LIMIT`]); nothing here holds a whole prompt or any tool output.
+//! Made by [`crate::agents`] from an agent's payload or registry, consumed by the core; the other way goes only
+//! [`KnownSession`]. Texts arrive cut ([`crate::protocol::TEXT_LIMIT`]); nothing here holds a whole prompt or any tool
+//! output.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{Account, Limit};
 use crate::os::process::ProcessId;
-use crate::protocol::{Terminal, WaitingFor};
+use crate::protocol::{Status, Terminal, WaitingFor};
 
 /// One report of a hook.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +85,42 @@ impl ReportedProcess {
             start,
         })
     }
+}
+
+/// An open session of an agent that an earlier daemon has saved, as far as the reader of the agent's files needs it.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownSession<'a> {
+    /// Which agent.
+    pub agent: &'a str,
+    /// The agent's id of the conversation.
+    pub id: &'a str,
+    /// The process that runs it, as it was reported.
+    pub process: Option<ReportedProcess>,
+    /// The process of the terminal that shows it, where that is another one.
+    pub client: Option<ReportedProcess>,
+    /// Where a person finds it.
+    pub terminal: Option<&'a Terminal>,
+    /// Whether a person sits at it.
+    pub attended: bool,
+    /// The agent's configuration directory.
+    pub config_dir: Option<&'a str>,
+    /// As [`AgentEvent::transcript`].
+    pub transcript: Option<&'a str>,
+    /// As [`AgentEvent::title`], or the beginning of a prompt.
+    pub title: Option<&'a str>,
+    /// By what its turn has come to.
+    pub status: Status,
+    /// Only with the status `waiting`.
+    pub waiting_for: Option<WaitingFor>,
+    /// The agent's ids of the requests that a person is asked for.
+    pub requests: Vec<&'a str>,
+    /// What the agent itself has written of its status last: [`TurnEvent::Status`].
+    pub own_status: Option<RegistryStatus>,
+    /// When its hooks last reported something, in ms since the epoch.
+    pub hook_at: Option<u64>,
+    /// What the agent's files have stamped until then is known, or was written before the conversation was; as they stamp
+    /// it, in ms since the epoch.
+    pub known_until: u64,
 }
 
 /// One event of an agent.

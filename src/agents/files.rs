@@ -9,12 +9,21 @@ use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
-use crate::event::{Report, ReportedProcess};
+use crate::event::{KnownSession, Report, ReportedProcess};
 use crate::os::process::{ProcessId, ProcessInfo};
 pub(crate) use crate::os::process_table::RunningProcess;
 
 /// Reads the files of one agent.
 pub(crate) trait FileReader: Debug {
+    /// An earlier daemon has saved these sessions, that with the last sign of life at the end. Called once, before
+    /// [`Self::open`]: what is there then is compared with what they say. What is known already is not reported again.
+    fn restored(
+        &mut self,
+        sessions: &[KnownSession<'_>],
+        at: u64,
+        system: &dyn System,
+    ) -> Vec<FileRequest>;
+
     /// The agent uses this configuration directory. Called once for each.
     fn open(&mut self, config_dir: &Path) -> Vec<FileRequest>;
 
@@ -39,7 +48,8 @@ pub(crate) enum FileRequest {
     /// Read this file whole at each change: [`FileChange::Contents`]. It need not exist yet.
     Whole(PathBuf),
     /// Read this file line by line as it grows: [`FileChange::Line`]. It need not exist yet, and is followed by path: a
-    /// new file of the same name is read from its beginning.
+    /// new file of the same name is read from its beginning. What is in it now and asked for with [`LinesFrom::Tail`] is
+    /// [`FileChange::EarlierLine`].
     Lines {
         /// Absolute.
         path: PathBuf,
@@ -69,6 +79,8 @@ pub(crate) enum LinesFrom {
     Beginning,
     /// With the first line that is written from now on.
     End,
+    /// With the first whole line of the last 64 KiB that are in it now.
+    Tail,
 }
 
 /// What has happened to a file.
@@ -82,6 +94,8 @@ pub(crate) enum FileChange<'a> {
     Contents(&'a Path, &'a [u8]),
     /// A whole line, at most 1 MiB, without its end. A longer one is left out.
     Line(&'a Path, &'a [u8]),
+    /// The same, of a line that was there before it was asked for: it may be known, and be of any age.
+    EarlierLine(&'a Path, &'a [u8]),
     /// A text from a socket, at most 1 MiB.
     Message(&'a [u8]),
     /// There is no connection to a socket, or none any more.

@@ -23,6 +23,7 @@ use super::session::{SavedSession, Session, WrittenSession};
 use super::sessions::{Change, MAX_SESSIONS};
 use super::stamp::WallClock;
 use super::{AttentionRules, Core, DaemonInfo, Effect, Now, Settings};
+use crate::event::KnownSession;
 use crate::limits::Account;
 use crate::os::process::ProcessId;
 
@@ -288,6 +289,17 @@ impl Core {
         for process in processes {
             self.feed.push(Effect::Watch(process));
         }
+    }
+
+    /// The open sessions of agents, as the readers of their files need them; that with the last sign of life at the end.
+    pub(crate) fn known_sessions(&self) -> Vec<KnownSession<'_>> {
+        let own_namespace = self.info.pid_namespace;
+        let sessions = self.sessions.iter();
+        let mut known: Vec<_> = sessions
+            .filter_map(|session| Some((session.touched_ms(), session.known(own_namespace)?)))
+            .collect();
+        known.sort_by_key(|(touched_ms, session)| (*touched_ms, session.id));
+        known.into_iter().map(|(_, session)| session).collect()
     }
 
     /// The accounts that are known.

@@ -129,13 +129,14 @@ impl EventLoop {
         let (saved, losses) = state.read();
         let core = Core::restore(info, settings(&config), saved, now());
         accounts.restore(core.accounts());
+        let files = AgentFiles::new(&config, &core.known_sessions());
         Ok(Self {
             core,
             state,
             losses,
             accounts,
             registries: Registries::new(&config),
-            files: AgentFiles::new(&config),
+            files,
             config,
             log_control,
             alarm: Alarm::new()?,

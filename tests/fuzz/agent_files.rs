@@ -8,9 +8,11 @@
 //! | `aN NAME`, `rN NAME` | a file of this name appears, is removed |
 //! | `cN BYTES` | a file holds these bytes |
 //! | `lN LINE` | a line is added to a file |
+//! | `eN LINE` | a file had this line before it was asked for |
 //! | `mN TEXT`, `dN` | a message comes from a socket; there is no connection |
 //! | `h[EVENT] PAYLOAD` | a hook of the agent reports |
 //! | `+MS` | time passes |
+//! | `=` | the daemon is killed, and the next one begins |
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -100,8 +102,7 @@ pub(super) fn target(data: &[u8]) {
         paths: Vec::new(),
         driver: Driver::new(),
     };
-    let requests = play.reader.open(Path::new("/home/dev/.agent"));
-    play.carry_out(requests);
+    play.open();
     for line in script.split(|byte| *byte == b'\n').take(MAX_STEPS) {
         play.step(line);
     }
@@ -119,6 +120,10 @@ impl Play {
             self.driver.pass(word.parse().unwrap_or(1000));
             return Some(());
         }
+        if *kind == b'=' {
+            self.restart();
+            return Some(());
+        }
         if *kind == b'h' {
             return self.hook(Some(word).filter(|word| !word.is_empty()), rest);
         }
@@ -130,6 +135,7 @@ impl Play {
             b'r' => FileChange::Removed(&named),
             b'c' => FileChange::Contents(&path, rest),
             b'l' => FileChange::Line(&path, rest),
+            b'e' => FileChange::EarlierLine(&path, rest),
             b'm' => FileChange::Message(rest),
             b'd' => FileChange::Disconnected(&path),
             _ => return None,
@@ -138,6 +144,23 @@ impl Play {
         let requests = self.reader.read(change, at, &self.machine);
         self.carry_out(requests);
         Some(())
+    }
+
+    fn open(&mut self) {
+        let requests = self.reader.open(Path::new("/home/dev/.agent"));
+        self.carry_out(requests);
+    }
+
+    fn restart(&mut self) {
+        self.driver.restart();
+        if let Some(files) = self.agent.files {
+            self.reader = files();
+        }
+        let at = self.driver.now.unix_ms;
+        let known = self.driver.known_sessions();
+        let requests = self.reader.restored(&known, at, &self.machine);
+        self.carry_out(requests);
+        self.open();
     }
 
     fn hook(&mut self, event: Option<&str>, payload: &[u8]) -> Option<()> {

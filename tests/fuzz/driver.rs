@@ -12,6 +12,7 @@ use crate::client::mirror::Mirror;
 use crate::codec::{self, Framer, Incoming, Message, Request};
 use crate::core::testing::{NAMESPACE, START, info};
 use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Now, Saved, Settings};
+use crate::event::KnownSession;
 use crate::limits::Account;
 use crate::os::process::ProcessId;
 use crate::protocol::Snapshot;
@@ -181,6 +182,11 @@ impl Driver {
         );
         self.compare();
         self.input(Input::RegistriesRead);
+    }
+
+    /// What the readers of files are given after a restart.
+    pub(super) fn known_sessions(&self) -> Vec<KnownSession<'_>> {
+        self.core.known_sessions()
     }
 
     pub(super) fn has_exited(&self) -> bool {

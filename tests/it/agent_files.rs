@@ -3,6 +3,7 @@
 //!
 //! Whole runs, and the times, are `src/conformance`'s, in virtual time.
 
+mod restart;
 #[path = "../../src/commands/demo/stand_in.rs"]
 mod stand_in;
 
@@ -49,6 +50,17 @@ fn json_lines(text: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The lines of a recording and what is expected of them, in `home` and with the process `pid`.
+fn recorded(run: &Run, home: &Path, pid: u32) -> (String, Value) {
+    let recording = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/agents")
+        .join(run.recording);
+    let lines = fs::read_to_string(recording.with_extension("jsonl")).unwrap();
+    let expected = fs::read_to_string(recording.with_extension("expected.json")).unwrap();
+    let expected = serde_json::from_str(&expected).unwrap();
+    (moved(&lines, home, pid), expected)
+}
+
 fn play(run: &Run, stand_in: &mut StandIn, config_dir: &Path, lines: &str, fact: &Value) {
     if let Some(path) = fact["path"].as_str() {
         let file = file_of(lines, config_dir, path);
@@ -68,20 +80,14 @@ fn play(run: &Run, stand_in: &mut StandIn, config_dir: &Path, lines: &str, fact:
 /// Plays the steps of a run; each must be shown before the next begins.
 #[track_caller]
 fn each_step_is_shown(run: &Run) {
-    let recording = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("src/agents")
-        .join(run.recording);
     let place = Place::new();
     let home = place.path().join("home");
     fs::create_dir_all(home.join(run.directory)).unwrap();
     let _daemon = place.daemon();
     let mut stand_in = stand_in(&place, run.agent);
     let config_dir = home.join(run.directory);
-    let lines = fs::read_to_string(recording.with_extension("jsonl")).unwrap();
-    let lines = moved(&lines, &home, stand_in.pid());
+    let (lines, expected) = recorded(run, &home, stand_in.pid());
     let facts = json_lines(&lines);
-    let expected = fs::read_to_string(recording.with_extension("expected.json")).unwrap();
-    let expected: Value = serde_json::from_str(&expected).unwrap();
     let mut rest = facts.iter().peekable();
     let mut now = 0;
     for step in &expected["steps"].as_array().unwrap()[..run.steps] {

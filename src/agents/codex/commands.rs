@@ -37,6 +37,11 @@ pub(super) struct Commands {
 }
 
 impl Commands {
+    /// Hooks have reported to an earlier daemon; whether a person was asked for a command then.
+    pub(super) fn restore(&mut self, asks: bool) {
+        self.asked = Some(if asks { vec![None] } else { Vec::new() });
+    }
+
     /// The agent calls for a command.
     pub(super) fn called(&mut self, id: &str, turn: Option<&str>) {
         if self.calls.len() == MAX_CALLS {

@@ -122,6 +122,11 @@ impl Control {
         is_connected.then_some(FileRequest::Forget(path))
     }
 
+    /// A dialog was open in this conversation when an earlier daemon ended.
+    pub(super) fn waits(&mut self, thread: &str) {
+        push(&mut self.waiting, thread.into());
+    }
+
     /// A hook has named a subagent of this conversation.
     pub(super) fn has_subagent(&mut self, thread: &str, subagent: &str) {
         if !self.subagents.iter().any(|(known, _)| **known == *subagent) {

@@ -12,11 +12,16 @@ use std::path::{Path, PathBuf};
 use super::super::files::{FileChange, FileReader, FileRequest, LinesFrom, RunningProcess, System};
 use super::super::tolerant::object;
 use super::control::{Control, Said};
-use super::names::{is_in, is_lock_name, is_rollout, is_rollout_of, is_thread_name, lock_name};
+use super::names::{
+    is_id, is_in, is_lock_name, is_rollout, is_rollout_of, is_thread_name, lock_name,
+};
 use super::rollout::Line;
 use super::thread::{Outcome, Thread};
 use super::{is_engine, is_terminal};
-use crate::event::{AgentEvent, EventKind, ProcessRole, Report, ReportedProcess, TurnEvent};
+use crate::event::{
+    AgentEvent, EventKind, KnownSession, ProcessRole, Report, ReportedProcess, TurnEvent,
+};
+use crate::protocol::WaitingFor;
 
 const LOCKS: &str = "thread-writer-locks";
 
@@ -39,9 +44,26 @@ pub(super) struct Files {
     control: Control,
     /// Locks that no process holds yet, and since when.
     awaited: Vec<(PathBuf, u64)>,
+    /// Files that show a restored conversation open in the process that is known to run it. They appear once, as all that is
+    /// in a directory at first.
+    expected: Vec<PathBuf>,
 }
 
 impl FileReader for Files {
+    fn restored(
+        &mut self,
+        sessions: &[KnownSession<'_>],
+        at: u64,
+        system: &dyn System,
+    ) -> Vec<FileRequest> {
+        let engines = system.processes_of(is_engine);
+        let restored = sessions.iter().flat_map(|session| {
+            let found = self.restore(session, &engines, at, system);
+            found.unwrap_or_default()
+        });
+        restored.collect()
+    }
+
     fn open(&mut self, config_dir: &Path) -> Vec<FileRequest> {
         let directory = |name, wanted| FileRequest::Directory {
             path: config_dir.join(name),
@@ -55,6 +77,7 @@ impl FileReader for Files {
 
     fn read(&mut self, change: FileChange<'_>, at: u64, system: &dyn System) -> Vec<FileRequest> {
         match change {
+            FileChange::Appeared(path) if self.is_expected(path) => Vec::new(),
             FileChange::Appeared(path) if is_in(path, TERMINALS) => {
                 let lock = path.file_name().and_then(OsStr::to_str).map(lock_name);
                 let lock =
@@ -68,15 +91,13 @@ impl FileReader for Files {
             FileChange::Appeared(path) => self.rollout_appeared(path),
             FileChange::Removed(path) if is_in(path, LOCKS) => self.left(path, at),
             FileChange::Line(path, line) => {
-                let thread = self
-                    .threads
-                    .iter_mut()
-                    .find(|thread| thread.rollout.as_deref() == Some(path));
-                let line = object::<Line>(line).ok();
-                let reports = thread
-                    .zip(line)
-                    .map(|(thread, line)| thread.read(&line, at));
-                reports.map_or_else(Vec::new, requests)
+                let read = self.line(path, line);
+                requests(read.map_or_else(Vec::new, |(thread, line)| thread.read(&line, at)))
+            }
+            FileChange::EarlierLine(path, line) => {
+                let read = self.line(path, line);
+                let reports = read.map(|(thread, line)| thread.read_earlier(&line, at));
+                requests(reports.unwrap_or_default())
             }
             FileChange::Message(text) => self.said(text, at, system),
             FileChange::Disconnected(path) => {
@@ -148,6 +169,73 @@ impl FileReader for Files {
 }
 
 impl Files {
+    /// Follows a conversation again that an earlier daemon has followed. `engines`: the app servers that run.
+    fn restore(
+        &mut self,
+        session: &KnownSession<'_>,
+        engines: &[RunningProcess],
+        at: u64,
+        system: &dyn System,
+    ) -> Option<Vec<FileRequest>> {
+        let config_dir = session.config_dir.map(Path::new)?;
+        let id = Some(session.id).filter(|id| is_id(id))?;
+        let is_it = |engine: &RunningProcess| {
+            Some(engine.info.id) == session.process.and_then(ReportedProcess::id)
+        };
+        let is_shared = session.client.is_some() || engines.iter().any(is_it);
+        if let Some(process) = session.process {
+            self.processes.push((process, is_shared));
+        }
+        let place = self.place(id, config_dir.to_owned());
+        let thread = self.threads.get_mut(place)?;
+        thread.restore(session, is_shared);
+        let lock = config_dir.join(LOCKS).join(lock_name(id));
+        let has = |directory: &Path, name: &str| {
+            let names = system.names(directory);
+            names.iter().any(|known| **known == *name)
+        };
+        // A version of the agent that makes locks has made one for what is written down, and what no hook has reported was
+        // found by one.
+        let had_lock = session.transcript.is_some() || session.hook_at.is_none();
+        let is_locked = has(&config_dir.join(LOCKS), &lock_name(id));
+        if had_lock && !is_locked && has(config_dir, LOCKS) {
+            return Some(self.left(&lock, at));
+        }
+        let own = config_dir.join("sessions");
+        let rollout = session.transcript.map(PathBuf::from);
+        let mut found = match rollout.filter(|path| is_rollout(path, &own)) {
+            Some(path) => thread.follow(path, LinesFrom::Tail),
+            None => thread.find_rollout(LinesFrom::Tail, system),
+        };
+        if session.process.is_some() && system.lock_holder(&lock) == session.process {
+            self.expected.push(lock);
+            let terminals = config_dir.join(TERMINALS);
+            if has(&terminals, id) {
+                self.expected.push(terminals.join(id));
+            }
+        }
+        if is_shared {
+            found.extend(self.listen(place, system));
+        }
+        if let Some(WaitingFor::Permission | WaitingFor::Answer) = session.waiting_for {
+            self.control.waits(id);
+        }
+        Some(found)
+    }
+
+    /// True the first time for a file that says nothing new.
+    fn is_expected(&mut self, path: &Path) -> bool {
+        let place = self.expected.iter().position(|expected| expected == path);
+        place.map(|place| self.expected.remove(place)).is_some()
+    }
+
+    /// The conversation that this rollout is of, and the line, read.
+    fn line(&mut self, path: &Path, line: &[u8]) -> Option<(&mut Thread, Line)> {
+        let of = |thread: &&mut Thread| thread.rollout.as_deref() == Some(path);
+        let thread = self.threads.iter_mut().find(of)?;
+        Some((thread, object(line).ok()?))
+    }
+
     /// The place of a conversation, which is made the last.
     fn place(&mut self, id: &str, config_dir: PathBuf) -> usize {
         let known = self.threads.iter().position(|thread| *thread.id == *id);
@@ -233,7 +321,8 @@ impl Files {
             event.cwd = cwd.and_then(|cwd| Some(cwd.to_str()?.into()));
         }
         let mut found = requests(vec![report]);
-        found.extend(thread.find_rollout(at, system));
+        let from = thread.first_line(at);
+        found.extend(thread.find_rollout(from, system));
         if is_shared {
             found.extend(self.detach_others(place, at, system));
             found.extend(self.listen(place, system));

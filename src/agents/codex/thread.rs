@@ -11,10 +11,10 @@ use super::names::{began_at, is_rollout_name, is_rollout_of};
 use super::rollout::{Line, Payload, RateLimits};
 use super::{AGENT, is_terminal};
 use crate::event::{
-    AgentEvent, BackgroundTask, EventKind, ProcessRole, PromptOrigin, Report, ReportedProcess,
-    Source, TaskKind, TurnEvent,
+    AgentEvent, BackgroundTask, EventKind, KnownSession, ProcessRole, PromptOrigin, Report,
+    ReportedProcess, Source, TaskKind, TurnEvent,
 };
-use crate::protocol::Terminal;
+use crate::protocol::{Status, Terminal, WaitingFor};
 
 /// How long after the conversation began its file counts as a new one, in ms.
 const LATE_MS: u64 = 10_000;
@@ -53,6 +53,8 @@ pub(super) struct Thread {
     pub(super) outcome: Outcome,
     /// It is a subagent's: the conversation that has spawned it reports it.
     pub(super) is_subagent: bool,
+    /// What of the rollout is stamped until then is known, if it was there before the rollout was followed.
+    known_until: u64,
 }
 
 impl Thread {
@@ -70,7 +72,26 @@ impl Thread {
             commands: Commands::default(),
             outcome: Outcome::Answer,
             is_subagent: false,
+            known_until: 0,
         }
+    }
+
+    /// Continues with what an earlier daemon knew. `is_shared`: its process runs the conversations of several terminals.
+    pub(super) fn restore(&mut self, known: &KnownSession<'_>, is_shared: bool) {
+        self.process = known.process;
+        self.is_shared = is_shared;
+        self.client = known.client;
+        let tty = known.terminal.and_then(|terminal| terminal.tty.as_ref());
+        self.tty = tty.map(ToString::to_string);
+        self.is_attended = (!is_shared).then_some(known.attended);
+        if known.hook_at.is_some() {
+            let asks = known.waiting_for == Some(WaitingFor::Permission);
+            self.commands.restore(asks);
+        }
+        if known.status == Status::Error {
+            self.outcome = Outcome::Failure;
+        }
+        self.known_until = known.known_until;
     }
 
     pub(super) fn attach(&mut self, client: &RunningProcess, system: &dyn System) {
@@ -110,9 +131,24 @@ impl Thread {
         former.into_iter().chain([lines]).collect()
     }
 
+    /// Where a rollout begins to be read that is found at `at`. What a conversation that is resumed has written before is
+    /// not read again.
+    pub(super) fn first_line(&self, at: u64) -> LinesFrom {
+        let is_new = |began| at.saturating_sub(began) <= LATE_MS;
+        if began_at(&self.id).is_some_and(is_new) {
+            LinesFrom::Beginning
+        } else {
+            LinesFrom::End
+        }
+    }
+
     /// Finds its rollout, which a hook names only once hooks are trusted: it is made with the first prompt, in a
-    /// directory of the day. What a conversation that is resumed has written before is not read again.
-    pub(super) fn find_rollout(&mut self, at: u64, system: &dyn System) -> Vec<FileRequest> {
+    /// directory of the day.
+    pub(super) fn find_rollout(
+        &mut self,
+        from: LinesFrom,
+        system: &dyn System,
+    ) -> Vec<FileRequest> {
         let Some(began) = began_at(&self.id) else {
             return Vec::new();
         };
@@ -131,13 +167,16 @@ impl Thread {
                 wanted: is_rollout_name,
             }];
         };
-        let is_new = at.saturating_sub(began) <= LATE_MS;
-        let from = if is_new {
-            LinesFrom::Beginning
-        } else {
-            LinesFrom::End
-        };
         self.follow(directory.join(name), from)
+    }
+
+    /// What a line says that was in the rollout before it was followed. One that is known only moves on what is kept here:
+    /// which turn it is, what that has come to, which commands run.
+    pub(super) fn read_earlier(&mut self, line: &Line, now: u64) -> Vec<Report> {
+        let stamp = line.timestamp.as_ms();
+        let reports = self.read(line, stamp.unwrap_or(now).min(now));
+        let is_new = stamp.is_some_and(|stamp| stamp > self.known_until);
+        if is_new { reports } else { Vec::new() }
     }
 
     /// What a line of the rollout says.

@@ -13,7 +13,8 @@ use super::log::{self, Line, OpenSession};
 use super::process::{find_process, is_alive};
 use super::session::{LOG, Session, WORKSPACE};
 use crate::event::{
-    AgentEvent, EventKind, PromptOrigin, RegistryStatus, Report, ReportedProcess, TurnEvent,
+    AgentEvent, EventKind, KnownSession, PromptOrigin, RegistryStatus, Report, ReportedProcess,
+    TurnEvent,
 };
 use crate::protocol::Terminal;
 
@@ -32,6 +33,27 @@ pub(super) struct Files {
 }
 
 impl FileReader for Files {
+    fn restored(
+        &mut self,
+        sessions: &[KnownSession<'_>],
+        _at: u64,
+        _system: &dyn System,
+    ) -> Vec<FileRequest> {
+        let mut requests = Vec::new();
+        for known in sessions {
+            let config_dir = known.config_dir.filter(|_| log::is_session_id(known.id));
+            let Some(config_dir) = config_dir.map(Path::new) else {
+                continue;
+            };
+            let from = LinesFrom::Tail;
+            requests.extend(self.follow(config_dir, known.id, known.known_until, from));
+            if let Some(session) = self.sessions.last_mut() {
+                session.restore(known);
+            }
+        }
+        requests
+    }
+
     fn open(&mut self, config_dir: &Path) -> Vec<FileRequest> {
         vec![FileRequest::Whole(config_dir.join(OPEN_SESSIONS))]
     }
@@ -47,11 +69,8 @@ impl FileReader for Files {
             FileChange::Contents(path, contents) if path.ends_with(WORKSPACE) => {
                 let title = log::title(contents);
                 let session = self.in_directory(path.parent());
-                let report = title.zip(session).and_then(|(title, session)| {
-                    let mut event = session.event(WORKSPACE, EventKind::Noted);
-                    event.title = Some(title);
-                    session.report(at, event)
-                });
+                let named = title.zip(session);
+                let report = named.and_then(|(title, session)| session.titled(title, at));
                 report.into_iter().collect()
             }
             FileChange::Line(path, line) if path.ends_with(LOG) => {
@@ -59,8 +78,16 @@ impl FileReader for Files {
                 let line = session.zip(Line::read(line));
                 line.map_or_else(Vec::new, |(session, line)| session.logged(&line, at))
             }
+            FileChange::EarlierLine(path, line) if path.ends_with(LOG) => {
+                let session = self.in_directory(path.parent());
+                let line = session.zip(Line::read(line));
+                line.map_or_else(Vec::new, |(session, line)| {
+                    session.logged_earlier(&line, at)
+                })
+            }
             FileChange::Contents(..)
             | FileChange::Line(..)
+            | FileChange::EarlierLine(..)
             | FileChange::Message(_)
             | FileChange::Disconnected(_)
             | FileChange::Appeared(_)
@@ -84,7 +111,8 @@ impl FileReader for Files {
             let Some(config_dir) = &report.config_dir else {
                 return Vec::new();
             };
-            requests = self.follow(Path::new(&**config_dir), &id, report.at);
+            let config_dir = Path::new(&**config_dir);
+            requests = self.follow(config_dir, &id, report.at, LinesFrom::End);
         }
         let begins = match &event.kind {
             EventKind::SessionStarted => true,
@@ -125,7 +153,13 @@ impl Files {
     }
 
     /// Adds a session, and asks for its files. It has no process yet.
-    fn follow(&mut self, config_dir: &Path, id: &str, at: u64) -> Vec<FileRequest> {
+    fn follow(
+        &mut self,
+        config_dir: &Path,
+        id: &str,
+        at: u64,
+        from: LinesFrom,
+    ) -> Vec<FileRequest> {
         let directory = config_dir.join(SESSIONS).join(id);
         let mut requests = Vec::new();
         if self.sessions.len() >= MAX_SESSIONS {
@@ -133,7 +167,7 @@ impl Files {
         }
         requests.push(FileRequest::Lines {
             path: directory.join(LOG),
-            from: LinesFrom::End,
+            from,
         });
         requests.push(FileRequest::Whole(directory.join(WORKSPACE)));
         self.sessions.push(Session::new(id, directory, at));
@@ -163,7 +197,7 @@ impl Files {
         }
         for entry in open {
             if !self.sessions.iter().any(|session| session.id == entry.id) {
-                requests.extend(self.follow(directory, &entry.id, at));
+                requests.extend(self.follow(directory, &entry.id, at, LinesFrom::End));
             }
             requests.extend(self.listed(entry, at, is_first, system));
         }
@@ -193,7 +227,10 @@ impl Files {
         let mut requests = Vec::new();
         if is_new {
             session.opened_at = Some(entry.opened_at.clone());
-            session.status = RegistryStatus::Idle;
+            let known = std::mem::take(&mut session.is_restored).then_some(session.process);
+            if known.is_none() {
+                session.status = RegistryStatus::Idle;
+            }
             let (id, directory) = (&session.id, &session.directory);
             session.process = match find_process(id, directory, &bound, is_first, system) {
                 None => session.process.filter(|it| is_alive(*it, system)),
@@ -208,7 +245,9 @@ impl Files {
                 };
                 let id = session.id.clone();
                 self.show(&id, process);
-                requests.extend(self.announce(&id, kind, at, system));
+                if known != Some(Some(process)) {
+                    requests.extend(self.announce(&id, kind, at, system));
+                }
             }
         }
         let Some(session) = self.sessions.iter_mut().find(|it| it.id == entry.id) else {

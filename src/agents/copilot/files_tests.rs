@@ -1,5 +1,7 @@
 //! What the reader makes of the files, in the order in which Copilot CLI 1.0.102 was seen to write them.
 
+mod restored;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;

@@ -8,9 +8,10 @@ use super::AGENT;
 use super::events::{UNNAMED_REQUEST, failure};
 use super::log::{self, Line};
 use crate::event::{
-    AgentEvent, EventKind, ProcessRole, RegistryStatus, Report, ReportedProcess, Source, TurnEvent,
+    AgentEvent, EventKind, KnownSession, ProcessRole, RegistryStatus, Report, ReportedProcess,
+    Source, TurnEvent,
 };
-use crate::protocol::{NAME_LIMIT, Terminal, WaitingFor};
+use crate::protocol::{NAME_LIMIT, Status, Terminal, WaitingFor};
 
 /// The log of a session, in its directory.
 pub(super) const LOG: &str = "events.jsonl";
@@ -57,6 +58,14 @@ pub(super) struct Session {
     phase: Phase,
     /// The stamp of the newest line of the log, or when the log was first followed.
     newest: u64,
+    /// What of the log is stamped until then is known, if it was there before it was followed.
+    known_until: u64,
+    /// When an earlier daemon was last sent a hook's event of it; 0: none was.
+    hook_at: u64,
+    /// It was open when an earlier daemon ended, and the list of open sessions has not shown it since.
+    pub(super) is_restored: bool,
+    /// The title that an earlier daemon knew, until the file with the title was read.
+    former_title: Option<Box<str>>,
 }
 
 impl Session {
@@ -75,7 +84,28 @@ impl Session {
             answered_at: 0,
             phase: Phase::Any,
             newest: at,
+            known_until: at,
+            hook_at: 0,
+            is_restored: false,
+            former_title: None,
         }
+    }
+
+    /// Continues with what an earlier daemon knew: it was on the screen.
+    pub(super) fn restore(&mut self, known: &KnownSession<'_>) {
+        self.process = known.process;
+        self.terminal = known.terminal.cloned().map(Box::new);
+        self.is_attended = known.attended;
+        self.status = known.own_status.unwrap_or(RegistryStatus::Idle);
+        self.is_shown = true;
+        let requests = known.requests.iter();
+        self.requests = requests.map(|id| Box::from(*id)).collect();
+        if known.status == Status::Error {
+            self.phase = Phase::Failed;
+        }
+        self.hook_at = known.hook_at.unwrap_or_default();
+        self.is_restored = true;
+        self.former_title = known.title.map(Into::into);
     }
 
     pub(super) fn forget(&self) -> [FileRequest; 2] {
@@ -90,6 +120,12 @@ impl Session {
         }
     }
 
+    /// The configuration directory.
+    fn config_dir(&self) -> Option<Box<str>> {
+        let config_dir = self.directory.parent()?.parent()?;
+        config_dir.to_str().map(Into::into)
+    }
+
     /// `None` if the session is not on the screen, or its process is not known.
     pub(super) fn report(&self, at: u64, event: AgentEvent) -> Option<FileRequest> {
         let process = self.process.filter(|_| self.is_shown)?;
@@ -99,13 +135,33 @@ impl Session {
             process: Some(process),
             attended: Some(self.is_attended),
             terminal: None,
-            config_dir: None,
+            config_dir: self.config_dir(),
             account: None,
             timing: AGENT.timing,
             source: Source::File,
             role: ProcessRole::Own,
             event: Some(event),
         })))
+    }
+
+    /// The file beside the log has this title.
+    pub(super) fn titled(&mut self, title: Box<str>, at: u64) -> Option<FileRequest> {
+        if self.former_title.take().as_ref() == Some(&title) {
+            return None;
+        }
+        let mut event = self.event(WORKSPACE, EventKind::Noted);
+        event.title = Some(title);
+        self.report(at, event)
+    }
+
+    /// The log had this line before it was followed.
+    pub(super) fn logged_earlier(&mut self, line: &Line, now: u64) -> Vec<FileRequest> {
+        let stamp = line.timestamp.as_ms();
+        match stamp.filter(|stamp| *stamp > self.known_until) {
+            // The hook of a dialog, whose stamp may be later, was before.
+            Some(stamp) => self.logged(line, stamp.max(self.hook_at).min(now)),
+            None => Vec::new(),
+        }
     }
 
     /// A line was added to the log.

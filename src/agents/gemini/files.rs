@@ -13,7 +13,7 @@ use super::super::tolerant::{Number, Part, Text, Time, object};
 use super::seen::Seen;
 use super::{AGENT, is_program};
 use crate::event::{
-    AgentEvent, EventKind, ProcessRole, Report, ReportedProcess, Source, TurnEvent,
+    AgentEvent, EventKind, KnownSession, ProcessRole, Report, ReportedProcess, Source, TurnEvent,
 };
 use crate::protocol::{NAME_LIMIT, one_line};
 
@@ -57,6 +57,8 @@ struct Transcript {
     process: Option<ReportedProcess>,
     is_attended: Option<bool>,
     seen: Seen,
+    /// What is stamped until then is known, if it was there before the file was followed.
+    known_until: u64,
 }
 
 /// Reads the transcripts of Gemini CLI.
@@ -67,22 +69,54 @@ pub(super) struct Files {
 }
 
 impl FileReader for Files {
+    fn restored(
+        &mut self,
+        sessions: &[KnownSession<'_>],
+        _at: u64,
+        _system: &dyn System,
+    ) -> Vec<FileRequest> {
+        let mut requests = Vec::new();
+        for session in sessions {
+            let path = session.transcript.map(Path::new);
+            let Some(path) = path.filter(|path| is_transcript(path, session.config_dir)) else {
+                continue;
+            };
+            let transcript = Transcript {
+                path: path.to_owned(),
+                session_id: session.id.into(),
+                process: session.process,
+                is_attended: Some(session.attended),
+                seen: Seen::since(session.known_until),
+                known_until: session.known_until,
+            };
+            requests.extend(self.follow(transcript, LinesFrom::Tail));
+        }
+        requests
+    }
+
     fn open(&mut self, _config_dir: &Path) -> Vec<FileRequest> {
         Vec::new()
     }
 
     fn read(&mut self, change: FileChange<'_>, at: u64, system: &dyn System) -> Vec<FileRequest> {
-        let FileChange::Line(path, line) = change else {
-            return Vec::new();
+        let (path, line, is_earlier) = match change {
+            FileChange::Line(path, line) => (path, line, false),
+            FileChange::EarlierLine(path, line) => (path, line, true),
+            FileChange::Appeared(_)
+            | FileChange::Removed(_)
+            | FileChange::Contents(..)
+            | FileChange::Message(_)
+            | FileChange::Disconnected(_) => return Vec::new(),
         };
         let Some(line) = object::<Line>(line).ok() else {
             return Vec::new();
         };
-        let report = if line.set.0.session_id.get().is_some() {
-            self.taken_up(path, at, system)
-        } else {
-            let transcript = self.transcripts.iter_mut().find(|one| one.path == path);
-            transcript.and_then(|transcript| transcript.read(&line, at))
+        let transcript = self.transcripts.iter_mut().find(|one| one.path == path);
+        let report = match transcript {
+            Some(transcript) if is_earlier => transcript.read_earlier(&line, at),
+            _ if line.set.0.session_id.get().is_some() => self.taken_up(path, at, system),
+            Some(transcript) => transcript.read(&line, at),
+            None => None,
         };
         report
             .map(|report| FileRequest::Report(Box::new(report)))
@@ -107,25 +141,31 @@ impl FileReader for Files {
             known.is_attended = report.attended;
             return Vec::new();
         }
-        let mut requests = vec![FileRequest::Lines {
-            path: path.to_owned(),
-            from: LinesFrom::End,
-        }];
-        if self.transcripts.len() == MAX_FILES {
-            requests.push(FileRequest::Forget(self.transcripts.remove(0).path));
-        }
-        self.transcripts.push(Transcript {
+        let transcript = Transcript {
             path: path.to_owned(),
             session_id: session_id.clone(),
             process: report.process,
             is_attended: report.attended,
             seen: Seen::since(report.at),
-        });
-        requests
+            known_until: report.at,
+        };
+        self.follow(transcript, LinesFrom::End)
     }
 }
 
 impl Files {
+    fn follow(&mut self, transcript: Transcript, from: LinesFrom) -> Vec<FileRequest> {
+        let mut requests = vec![FileRequest::Lines {
+            path: transcript.path.clone(),
+            from,
+        }];
+        if self.transcripts.len() == MAX_FILES {
+            requests.push(FileRequest::Forget(self.transcripts.remove(0).path));
+        }
+        self.transcripts.push(transcript);
+        requests
+    }
+
     /// A person has taken this conversation up, in a process that showed another one or in a new one. The file does not say
     /// which: it is clear if one process alone runs in the project.
     fn taken_up(&mut self, path: &Path, now: u64, system: &dyn System) -> Option<Report> {
@@ -146,11 +186,24 @@ impl Files {
         let transcript = self.transcripts.iter_mut().find(|one| one.path == path)?;
         transcript.process = Some(process);
         transcript.is_attended = is_attended;
-        Some(transcript.report(now, "transcript: taken up", EventKind::SessionSeen))
+        let mut report = transcript.report(now, "transcript: taken up", EventKind::SessionSeen);
+        if let Some(event) = &mut report.event {
+            event.transcript = path.to_str().map(Into::into);
+        }
+        Some(report)
     }
 }
 
 impl Transcript {
+    /// The same for a line that was there before the file was followed. One that is known only counts as seen.
+    fn read_earlier(&mut self, line: &Line, now: u64) -> Option<Report> {
+        let is_new = line
+            .timestamp
+            .as_ms()
+            .is_some_and(|stamp| stamp > self.known_until);
+        self.read(line, now).filter(|_| is_new)
+    }
+
     fn read(&mut self, line: &Line, now: u64) -> Option<Report> {
         let (name, kind) = match line.kind.get()? {
             "info" if line.content.get() == Some(CANCELLED) => (

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::super::files::{FileChange, FileReader, FileRequest, RunningProcess, System};
+use super::super::files::{FileChange, FileReader, FileRequest, LinesFrom, RunningProcess, System};
 use super::files::Files;
 use super::{AGENT, interpret};
-use crate::event::{EventKind, ProcessRole, Report, ReportedProcess, Source, TurnEvent};
+use crate::event::{
+    EventKind, KnownSession, ProcessRole, Report, ReportedProcess, Source, TurnEvent,
+};
 use crate::os::process::{ProcessId, ProcessInfo};
+use crate::protocol::Status;
 
 const HOME: &str = "/home/dev/.gemini";
 const CHATS: &str = "/home/dev/.gemini/tmp/p/chats";
@@ -231,4 +234,87 @@ fn a_conversation_is_taken_up_by_the_only_process_in_its_directory() {
         let is_seen = |it: &Report| it.event.as_ref().unwrap().kind == EventKind::SessionSeen;
         assert!(found.iter().all(is_seen));
     }
+}
+
+/// A reader that was given a session whose transcript is known until 14:13:30.
+fn restored(transcript: &Path) -> (Files, Vec<FileRequest>) {
+    let session = KnownSession {
+        agent: AGENT.name,
+        id: "a",
+        process: Some(ReportedProcess {
+            pid: 7,
+            start: Some(70),
+            namespace: Some(NAMESPACE),
+        }),
+        client: None,
+        terminal: None,
+        attended: true,
+        config_dir: Some(HOME),
+        transcript: transcript.to_str(),
+        title: None,
+        status: Status::Working,
+        waiting_for: None,
+        requests: Vec::new(),
+        own_status: None,
+        hook_at: Some(NOW),
+        known_until: NOW + 10_000,
+    };
+    let mut files = Files::default();
+    let requests = files.restored(&[session], NOW + 11_000, &Machine::default());
+    (files, requests)
+}
+
+/// What a line is reported as that was there already, read a second after the last that is known.
+fn earlier(files: &mut Files, line: &str) -> Vec<Report> {
+    let path = file("a");
+    let change = FileChange::EarlierLine(&path, line.as_bytes());
+    let requests = files.read(change, NOW + 11_000, &Machine::default());
+    let reports = requests.into_iter().map(|request| match request {
+        FileRequest::Report(report) => *report,
+        other => panic!("{other:?}"),
+    });
+    reports.collect()
+}
+
+#[test]
+fn what_was_written_while_no_daemon_ran_is_reported_once() {
+    let (mut files, requests) = restored(&file("a"));
+    assert!(
+        matches!(&*requests, [FileRequest::Lines { path, from: LinesFrom::Tail }] if *path == file("a")),
+        "{requests:?}"
+    );
+    let error = r#"{"type":"error","id":"0","content":"x"}"#;
+    let known = cancelled(1, "14:13:29.500");
+    let last = cancelled(2, "14:13:30.000");
+    let answer =
+        r#"{"type":"gemini","timestamp":"2026-09-21T14:13:28.000Z","model":"gemini-2.5-flash"}"#;
+    let taken_up = r#"{"$set":{"sessionId":"a"}}"#;
+    for known in [error, &known, &last, answer, taken_up, "{"] {
+        assert!(earlier(&mut files, known).is_empty(), "{known}");
+    }
+    let new = cancelled(3, "14:13:30.001");
+    let reports = earlier(&mut files, &new);
+    let [report] = &*reports else {
+        panic!("{reports:?}");
+    };
+    assert_eq!(report.event.as_ref().unwrap().kind, INTERRUPTED);
+    assert_eq!(report.at, NOW + 10_001);
+    assert_eq!(report.process.unwrap().pid, 7);
+    // The agent writes the whole history again: some of it is as new as the clock may be wrong.
+    for known in [&known, &last, &new] {
+        assert_eq!(kinds(&mut files, known, NOW + 11_500), [], "{known}");
+    }
+    let next = cancelled(4, "14:13:31.200");
+    assert_eq!(kinds(&mut files, &next, NOW + 11_500), [INTERRUPTED]);
+    // A hook names the same file, which is followed already.
+    assert_eq!(
+        hook(&mut files, 7, "a", &file("a")),
+        [""; 0].map(PathBuf::from)
+    );
+}
+
+#[test]
+fn only_a_file_of_the_agent_is_followed_again() {
+    let (_, requests) = restored(Path::new("/etc/passwd.jsonl"));
+    assert!(requests.is_empty(), "{requests:?}");
 }

@@ -12,9 +12,9 @@ use super::super::files::{FileChange, FileReader, FileRequest, System};
 use super::super::tolerant::{Number, Text, object};
 use super::AGENT;
 use crate::event::{
-    AgentEvent, EventKind, ProcessRole, Report, ReportedProcess, Source, TurnEvent,
+    AgentEvent, EventKind, KnownSession, ProcessRole, Report, ReportedProcess, Source, TurnEvent,
 };
-use crate::protocol::{NAME_LIMIT, Terminal};
+use crate::protocol::{NAME_LIMIT, Status, Terminal};
 
 /// Below the configuration directory.
 const SESSIONS: &str = "sessions";
@@ -42,9 +42,29 @@ allow_list! {
 pub(super) struct Files {
     /// The processes whose turn has ended well or failed, and no other has begun; at most [`MAX_PROCESSES`].
     over: Vec<ReportedProcess>,
+    /// Processes whose entries have not been read yet, and the conversations that an earlier daemon knew of each.
+    restored: Vec<(ReportedProcess, Box<str>)>,
 }
 
 impl FileReader for Files {
+    fn restored(
+        &mut self,
+        sessions: &[KnownSession<'_>],
+        _at: u64,
+        _system: &dyn System,
+    ) -> Vec<FileRequest> {
+        for session in sessions {
+            let Some(process) = session.process else {
+                continue;
+            };
+            self.restored.push((process, session.id.into()));
+            if matches!(session.status, Status::Idle | Status::Error) {
+                self.is_over(process);
+            }
+        }
+        Vec::new()
+    }
+
     fn open(&mut self, config_dir: &Path) -> Vec<FileRequest> {
         vec![FileRequest::Directory {
             path: config_dir.join(SESSIONS),
@@ -58,11 +78,13 @@ impl FileReader for Files {
             FileChange::Removed(path) => vec![FileRequest::Forget(path.to_owned())],
             FileChange::Contents(path, contents) => {
                 let report = seen(path, contents, at, system);
+                let report = report.filter(|report| !self.is_known(report));
                 report.map(FileRequest::Report).into_iter().collect()
             }
-            FileChange::Line(..) | FileChange::Message(_) | FileChange::Disconnected(_) => {
-                Vec::new()
-            }
+            FileChange::Line(..)
+            | FileChange::EarlierLine(..)
+            | FileChange::Message(_)
+            | FileChange::Disconnected(_) => Vec::new(),
         }
     }
 
@@ -85,8 +107,7 @@ impl FileReader for Files {
                 _ => false,
             };
             if is_over {
-                self.over.truncate(MAX_PROCESSES - 1);
-                self.over.insert(0, process);
+                self.is_over(process);
             }
             if was_over && matches!(turn, TurnEvent::Status(_)) {
                 event.kind = EventKind::Noted;
@@ -101,6 +122,23 @@ impl FileReader for Files {
             event.kind = EventKind::Turn(TurnEvent::Answered { id: None });
         }
         vec![FileRequest::Report(Box::new(answered))]
+    }
+}
+
+impl Files {
+    /// The turn of this process is over.
+    fn is_over(&mut self, process: ReportedProcess) {
+        self.over.truncate(MAX_PROCESSES - 1);
+        self.over.insert(0, process);
+    }
+
+    /// True if an earlier daemon knew this conversation of the process. Each entry is compared once.
+    fn is_known(&mut self, report: &Report) -> bool {
+        let of_process = |(process, _): &(_, _)| report.process == Some(*process);
+        let place = self.restored.iter().position(of_process);
+        let known = place.map(|place| self.restored.remove(place).1);
+        let event = report.event.as_ref();
+        known.is_some() && known == event.and_then(|event| event.session_id.clone())
     }
 }
 
@@ -278,5 +316,52 @@ mod tests {
         assert_eq!(kind_of(idle()), EventKind::Noted);
         kind_of(TurnEvent::Active);
         assert_eq!(kind_of(idle()), EventKind::Turn(idle()));
+    }
+
+    #[test]
+    fn after_a_restart_an_entry_says_only_what_has_changed_meanwhile() {
+        let session = |id: &'static str, status| KnownSession {
+            agent: AGENT.name,
+            id,
+            process: Some(ReportedProcess {
+                pid: 7,
+                start: Some(99),
+                namespace: Some(1),
+            }),
+            client: None,
+            terminal: None,
+            attended: true,
+            config_dir: None,
+            transcript: None,
+            title: None,
+            status,
+            waiting_for: None,
+            requests: Vec::new(),
+            own_status: None,
+            hook_at: Some(1),
+            known_until: 1,
+        };
+        let contents = entry().to_string();
+        let path = Path::new("/home/dev/.qwen/sessions/7.json");
+        for (id, expected) in [("s1", [0, 1]), ("before", [1, 1])] {
+            let mut files = Files::default();
+            files.restored(&[session(id, Status::Working)], 5, &One);
+            let counts = [(); 2].map(|()| {
+                let change = FileChange::Contents(path, contents.as_bytes());
+                files.read(change, 5, &One).len()
+            });
+            assert_eq!(counts, expected, "{id}");
+        }
+        // The turn was over: the return to the prompt is no interrupt.
+        for (status, is_over) in [(Status::Idle, true), (Status::Working, false)] {
+            let mut files = Files::default();
+            files.restored(&[session("s1", status)], 5, &One);
+            let mut report = *seen(path, contents.as_bytes(), 5, &One).unwrap();
+            let idle = EventKind::Turn(TurnEvent::Status(RegistryStatus::Idle));
+            report.event.as_mut().unwrap().kind = idle;
+            files.reported(&mut report, &One);
+            let kind = report.event.unwrap().kind;
+            assert_eq!(kind == EventKind::Noted, is_over, "{status:?}");
+        }
     }
 }

@@ -26,11 +26,12 @@ impl Session {
         }
     }
 
-    /// How wrong the clock of this source was with its last event; `None`: there was none.
+    /// How wrong the clock of this source was with its last event; `None`: there was none. Of an agent's files that have
+    /// not said anything yet it is that of its hooks.
     pub(crate) fn skew(&self, source: Source) -> Option<Skew> {
         let (last, skew) = match source {
-            Source::Hook => (&self.evidence.hook, self.skew.hook),
-            Source::File => (&self.evidence.file, self.skew.file),
+            Source::File if self.evidence.file.is_some() => (&self.evidence.file, self.skew.file),
+            Source::Hook | Source::File => (&self.evidence.hook, self.skew.hook),
         };
         last.is_some().then_some(skew)
     }
@@ -95,6 +96,7 @@ impl Session {
         self.attended = reported_attended.unwrap_or(self.attended);
         let former = self.identity.id.clone();
         let event = self.describe(report, event, prompts);
+        self.keep_files(report, &event, former.as_deref());
         let rule = if event.kind == EventKind::SessionSeen {
             let is_another = was_closed || self.identity.id != former || self.evidence.is_first();
             self.seen(report.at, is_another)

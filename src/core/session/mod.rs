@@ -1,10 +1,11 @@
 //! One session: what is known of it, and how each kind of evidence changes that.
 //!
 //! The status is never stored: it follows from the facts, so that no path can leave it behind. Each kind of evidence
-//! has a file: [`hook`], [`registry`], [`script`], [`exit`]; [`processes`] has what is watched, [`record`] makes the protocol's record. No IO, no clock, no
-//! serialising: times are arguments. Called by [`super::Core`] and [`super::sessions`] only.
+//! has a file: [`hook`], [`registry`], [`script`], [`exit`]; [`processes`] has what is watched, [`files`] where the
+//! agent's own files are, [`record`] makes the protocol's record. No IO, no clock, no serialising: times are arguments. Called by [`super::Core`] and [`super::sessions`] only.
 
 mod exit;
+mod files;
 mod hook;
 mod processes;
 mod record;
@@ -18,6 +19,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
+use self::files::OwnFiles;
 use self::processes::Client;
 pub(crate) use self::processes::{Process, Processes};
 pub(crate) use self::saved::{SavedSession, WrittenSession};
@@ -193,6 +195,13 @@ pub(crate) struct Session {
     /// What the agent's registry has stamped its last status with.
     #[serde(default)]
     registry_stamp: u64,
+    /// What the agent's other files have stamped the last event with that is known, or the stamp of the event that began
+    /// the conversation.
+    #[serde(default)]
+    file_stamp: u64,
+    /// Saved beside the other facts, since it rarely changes.
+    #[serde(skip)]
+    own_files: Option<Box<OwnFiles>>,
     #[serde(default)]
     skew: Skews,
     started_at: u64,
@@ -239,6 +248,8 @@ impl Session {
             },
             evidence: Evidence::default(),
             registry_stamp: 0,
+            file_stamp: 0,
+            own_files: None,
             skew: Skews::default(),
             started_at: at,
             sign: Sign {
@@ -483,6 +494,8 @@ impl Session {
             committed,
             evidence,
             registry_stamp: _,
+            file_stamp: _,
+            own_files: _,
             skew: _,
             started_at,
             sign,

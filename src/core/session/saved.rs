@@ -9,6 +9,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::Session;
+use super::files::OwnFiles;
 use crate::core::evidence::EvidenceEntry;
 use crate::core::turn::reorder::{ReorderBuffer, Step};
 use crate::core::{Now, Settings};
@@ -32,6 +33,8 @@ struct WrittenRest<'a> {
     account: Option<&'a Account>,
     timing: Timing,
     turns: &'a ReorderBuffer,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<&'a OwnFiles>,
 }
 
 /// The same, as it is read.
@@ -52,6 +55,8 @@ struct SavedRest {
     account: Option<Account>,
     timing: Timing,
     turns: ReorderBuffer,
+    #[serde(default)]
+    files: Option<Box<OwnFiles>>,
 }
 
 impl SavedSession {
@@ -76,6 +81,7 @@ impl SavedSession {
             facts.evidence.log = before.facts.evidence.log;
             facts.turns = before.facts.turns;
             facts.timing = before.facts.timing;
+            facts.own_files = before.facts.own_files;
             self.account = before.account;
         }
         for entry in self.evidence.drain(..) {
@@ -84,6 +90,7 @@ impl SavedSession {
         if let Some(rest) = self.rest.take() {
             facts.turns = rest.turns;
             facts.timing = rest.timing;
+            facts.own_files = rest.files;
             self.account = rest.account;
         }
         for (at, step) in self.steps.drain(..) {
@@ -144,6 +151,7 @@ impl Session {
                 account: self.description.account.as_deref(),
                 timing: self.timing,
                 turns: &self.turns,
+                files: self.own_files.as_deref(),
             }),
             facts: self,
         }

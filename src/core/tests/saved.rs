@@ -7,8 +7,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{CLAUDE, CoreHarness, settings};
+use crate::agents;
 use crate::core::saved::LineError;
 use crate::core::{Core, Input, Saved, Settings, testing};
+use crate::event::{
+    AgentEvent, EventKind, ProcessRole, Report, ReportedProcess, Source, TurnEvent,
+};
 use crate::os::environment::variable;
 use crate::protocol::SessionRecord;
 
@@ -194,4 +198,140 @@ fn a_restored_session_goes_on() {
     let record: SessionRecord<'_> = core.get("nightly");
     assert_eq!(record.title.as_deref(), Some("nightly build"));
     assert_eq!(record.history.len(), 2);
+}
+
+/// An event of an agent with files, stamped now and moved by this.
+fn of_agent(core: &CoreHarness, id: &str, source: Source, kind: EventKind, skew: i64) -> Report {
+    Report {
+        agent: "gemini".into(),
+        at: core.now.unix_ms.saturating_add_signed(skew),
+        process: Some(ReportedProcess {
+            pid: 855,
+            start: Some(CLAUDE.start),
+            namespace: Some(testing::NAMESPACE),
+        }),
+        attended: Some(true),
+        terminal: None,
+        config_dir: None,
+        account: None,
+        timing: agents::DEFAULT.timing,
+        source,
+        role: ProcessRole::Own,
+        event: Some(AgentEvent {
+            session_id: Some(id.into()),
+            ..AgentEvent::new("Event", kind)
+        }),
+    }
+}
+
+/// What the readers of files need is known after a restart, each as it was.
+#[test]
+fn where_the_files_are_and_how_far_they_are_known_outlives_the_daemon() {
+    const HOUR: i64 = 3_600_000;
+    let mut core = persistent();
+    let mut file = core.save_all();
+    let mut known = |core: &mut CoreHarness, report: Report| {
+        core.take(Input::Observed(Box::new(report)));
+        core.core.save(&mut file).unwrap();
+        let before = format!("{:?}", core.core.known_sessions());
+        let restored = restored(read(&file), core);
+        let after = restored.core.known_sessions();
+        assert_eq!(format!("{after:?}"), before);
+        let [session] = &*after else {
+            panic!("{after:?}");
+        };
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        let files = (own(session.config_dir), own(session.transcript));
+        (files, session.known_until, session.process)
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let started = || EventKind::SessionStarted;
+
+    let mut report = of_agent(&core, "a", Source::Hook, started(), 0);
+    report.config_dir = Some("/home/dev/.gemini".into());
+    report.event.as_mut().unwrap().transcript = Some("/home/dev/.gemini/tmp/a.jsonl".into());
+    let (at, process) = (report.at, report.process);
+    let files = (
+        some("/home/dev/.gemini"),
+        some("/home/dev/.gemini/tmp/a.jsonl"),
+    );
+    assert_eq!(known(&mut core, report), (files.clone(), at, process));
+
+    // Hooks say nothing of how far the files are known, and need not name them again.
+    core.wait(1000);
+    let report = of_agent(
+        &core,
+        "a",
+        Source::Hook,
+        EventKind::Turn(TurnEvent::Active),
+        0,
+    );
+    assert_eq!(known(&mut core, report), (files.clone(), at, process));
+
+    // As the agent has stamped it, also by a clock that is wrong.
+    let report = of_agent(&core, "a", Source::File, EventKind::Noted, -HOUR);
+    let stamp = report.at;
+    assert_eq!(known(&mut core, report), (files.clone(), stamp, process));
+
+    // The file of another conversation is not this one's.
+    core.wait(1000);
+    let mut report = of_agent(&core, "b", Source::Hook, EventKind::Noted, 0);
+    report.event.as_mut().unwrap().transcript = Some("/home/dev/.gemini/tmp/b.jsonl".into());
+    assert_eq!(known(&mut core, report), (files.clone(), stamp, process));
+    let report = of_agent(&core, "b", Source::Hook, started(), 0);
+    let at = report.at;
+    assert_eq!(known(&mut core, report), ((files.0, None), at, process));
+
+    // One that is closed needs nothing.
+    let ended = EventKind::SessionEnded {
+        reason: "exit".into(),
+        process_goes_on: false,
+    };
+    core.wait(1000);
+    let report = of_agent(&core, "b", Source::Hook, ended, 0);
+    core.take(Input::Observed(Box::new(report)));
+    assert!(core.core.known_sessions().is_empty());
+}
+
+/// What its files had said before is not new because a version that did not save that knew the session first.
+#[test]
+fn the_files_of_a_session_of_an_earlier_version_are_known_until_its_next_report() {
+    let mut core = persistent();
+    let report = of_agent(&core, "a", Source::Hook, EventKind::SessionStarted, 0);
+    core.take(Input::Observed(Box::new(report)));
+    let file = String::from_utf8(core.save_all()).unwrap();
+    let saved = format!("\"file_stamp\":{},", core.now.unix_ms);
+    assert!(file.contains(&saved), "{file}");
+    let mut core = restored(read(file.replace(&saved, "").as_bytes()), &core);
+    core.wait(1000);
+    let active = EventKind::Turn(TurnEvent::Active);
+    let report = of_agent(&core, "a", Source::Hook, active, 0);
+    core.take(Input::Observed(Box::new(report)));
+    assert_eq!(core.core.known_sessions()[0].known_until, core.now.unix_ms);
+}
+
+/// What happened while no daemon ran keeps its time, also if a file says something for the first time.
+#[test]
+fn the_first_event_of_a_file_may_be_of_the_time_without_a_daemon() {
+    let mut core = persistent();
+    let report = of_agent(&core, "a", Source::Hook, EventKind::SessionStarted, 0);
+    core.take(Input::Observed(Box::new(report)));
+    let prompt = TurnEvent::PromptSubmitted {
+        text: None,
+        origin: crate::event::PromptOrigin::Person,
+    };
+    let report = of_agent(&core, "a", Source::Hook, EventKind::Turn(prompt), 0);
+    core.take(Input::Observed(Box::new(report)));
+    let file = core.save_all();
+    core.wait(600_000);
+    let mut core = restored(read(&file), &core);
+    let interrupted = EventKind::Turn(TurnEvent::Interrupted);
+    let report = of_agent(&core, "a", Source::File, interrupted, -300_000);
+    let at = report.at;
+    core.take(Input::Observed(Box::new(report)));
+    let [record] = &core.records()[..] else {
+        panic!("{:?}", core.records());
+    };
+    assert_eq!(record["status"], "idle");
+    assert_eq!(record["since"], at);
 }

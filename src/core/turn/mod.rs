@@ -188,6 +188,18 @@ impl Turn {
         }
     }
 
+    /// The agent's ids of the questions that are open.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = &str> {
+        self.pending
+            .iter()
+            .filter_map(|prompt| prompt.id.as_deref())
+    }
+
+    /// What the agent itself has written of its status last.
+    pub(crate) fn own_status(&self) -> Option<RegistryStatus> {
+        self.registry.map(|(status, _)| status)
+    }
+
     /// How many subagents run.
     pub(crate) fn subagents(&self) -> u32 {
         self.background.subagents()

@@ -18,6 +18,9 @@ const PIECE: usize = 16 * 1024;
 /// How much of a file is read in one turn of the loop, in bytes.
 const TURN: usize = 256 * 1024;
 
+/// How much before its end [`LinesFrom::Tail`] begins, in bytes; less than [`TURN`].
+const TAIL: u64 = 64 * 1024;
+
 /// The longest line, in bytes.
 const MAX_LINE: usize = 1024 * 1024;
 
@@ -40,8 +43,10 @@ pub(super) struct Follower {
 
 /// What a read has found.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct Piece {
     pub(super) lines: Vec<Vec<u8>>,
+    /// They were there before the file was followed.
+    pub(super) are_earlier: bool,
     /// There is more.
     pub(super) more: bool,
 }
@@ -58,7 +63,7 @@ impl Follower {
     }
 
     /// Reads what has been written since. A file that cannot be read has no lines.
-    pub(super) fn read(&mut self, path: &Path) -> Lines {
+    pub(super) fn read(&mut self, path: &Path) -> Piece {
         match self.try_read(path) {
             Ok(lines) => lines,
             Err(error) => {
@@ -69,23 +74,26 @@ impl Follower {
                 } else {
                     tracing::debug!("{} is ignored: {error}", path.display());
                 }
-                Lines::default()
+                Piece::default()
             }
         }
     }
 
-    fn try_read(&mut self, path: &Path) -> io::Result<Lines> {
+    fn try_read(&mut self, path: &Path) -> io::Result<Piece> {
         let mut file = open(path)?;
         let metadata = file.metadata()?;
         let identity = (metadata.dev(), metadata.ino(), metadata.created().ok());
         let length = metadata.len();
+        let mut found = Piece::default();
         match self.from.take() {
             Some(from) => {
                 self.file = Some(identity);
                 self.offset = match from {
                     LinesFrom::Beginning => 0,
                     LinesFrom::End => length,
+                    LinesFrom::Tail => length.saturating_sub(TAIL),
                 };
+                found.are_earlier = from == LinesFrom::Tail;
                 // The line before may not have ended.
                 self.skips = self.offset > 0 && !self.is_line_start(&mut file)?;
             }
@@ -94,7 +102,6 @@ impl Follower {
             }
             None => {}
         }
-        let mut found = Lines::default();
         let mut piece = [0; PIECE];
         let mut taken = 0;
         file.seek(SeekFrom::Start(self.offset))?;
@@ -159,9 +166,9 @@ mod tests {
 
     use super::*;
 
-    fn texts(lines: Lines) -> Vec<String> {
+    fn texts(piece: Piece) -> Vec<String> {
         let text = |line: Vec<u8>| String::from_utf8(line).unwrap();
-        lines.lines.into_iter().map(text).collect()
+        piece.lines.into_iter().map(text).collect()
     }
 
     fn append(path: &Path, text: &str) {
@@ -195,6 +202,41 @@ mod tests {
         assert!(end.read(&path).lines.is_empty());
         append(&path, "ne\nnew\n");
         assert_eq!(texts(end.read(&path)), ["new"]);
+    }
+
+    #[test]
+    fn the_end_of_a_long_file_is_earlier_than_what_follows() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let line = |number: usize| format!("{number:0999}\n");
+        append(&path, &(0..100).map(line).collect::<String>());
+        append(&path, "half of a li");
+        let mut tail = Follower::new(LinesFrom::Tail);
+        let found = tail.read(&path);
+        assert!(found.are_earlier && !found.more);
+        // 65 whole lines are less than 64 KiB, and 66 are more.
+        let expected: Vec<_> = (35..100)
+            .map(|number| line(number).trim().to_owned())
+            .collect();
+        assert_eq!(texts(found), expected);
+        append(&path, "ne\n");
+        let found = tail.read(&path);
+        assert!(!found.are_earlier);
+        assert_eq!(texts(found), ["half of a line"]);
+
+        let short = directory.path().join("short");
+        append(&short, "one\n");
+        let found = Follower::new(LinesFrom::Tail).read(&short);
+        assert!(found.are_earlier);
+        assert_eq!(texts(found), ["one"]);
+
+        let missing = directory.path().join("missing");
+        let mut tail = Follower::new(LinesFrom::Tail);
+        assert!(tail.read(&missing).lines.is_empty());
+        append(&missing, "new\n");
+        let found = tail.read(&missing);
+        assert!(!found.are_earlier);
+        assert_eq!(texts(found), ["new"]);
     }
 
     #[test]

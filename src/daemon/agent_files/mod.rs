@@ -27,8 +27,11 @@ use crate::agents::files::{FileChange, FileReader, FileRequest};
 use crate::agents::{self, Agent};
 use crate::config::{Config, variable};
 use crate::daemon::ready::at;
-use crate::event::Report;
+use crate::event::{KnownSession, Report};
 use crate::os::clock;
+
+/// The most sessions that a reader is given after a restart: those with the last signs of life.
+const MAX_RESTORED: usize = 256;
 
 /// How many requests in a row a reader may make by answering a change.
 const MAX_REQUESTS: usize = 4096;
@@ -57,8 +60,9 @@ pub(super) struct AgentFiles {
 }
 
 impl AgentFiles {
-    /// Reads the files of this user's agents: those of the environment and of the configuration.
-    pub(super) fn new(config: &Config) -> Self {
+    /// Reads the files of this user's agents: those of the sessions that an earlier daemon has saved, of the environment and
+    /// of the configuration.
+    pub(super) fn new(config: &Config, known: &[KnownSession<'_>]) -> Self {
         let with_files = agents::ALL.iter().filter_map(|agent| {
             Some(Reader {
                 agent,
@@ -73,8 +77,29 @@ impl AgentFiles {
             again: VecDeque::new(),
             reports: VecDeque::new(),
         };
+        files.restore(known);
         files.open_configured(config);
         files
+    }
+
+    /// Gives each reader the open sessions of its agent.
+    fn restore(&mut self, known: &[KnownSession<'_>]) {
+        for place in 0..self.readers.len() {
+            let Some(reader) = self.readers.get_mut(place) else {
+                continue;
+            };
+            let of_agent = |session: &&KnownSession<'_>| *session.agent == *reader.agent.name;
+            let mut own: Vec<_> = known.iter().filter(of_agent).cloned().collect();
+            own.drain(..own.len().saturating_sub(MAX_RESTORED));
+            if own.is_empty() {
+                continue;
+            }
+            let requests = reader.files.restored(&own, clock::unix_ms(), &ProcessTable);
+            // One after another: each may find as many lines as a reader may ask for.
+            for request in requests {
+                self.carry_out(place, vec![request]);
+            }
+        }
     }
 
     /// Reads those of the directories that are there now and that the configuration names.

@@ -54,6 +54,7 @@ pub(super) enum Change {
     Removed(PathBuf),
     Contents(PathBuf, Vec<u8>),
     Line(PathBuf, Vec<u8>),
+    EarlierLine(PathBuf, Vec<u8>),
     Message(Vec<u8>),
     Disconnected(PathBuf),
 }
@@ -65,6 +66,7 @@ impl Change {
             Self::Removed(path) => FileChange::Removed(path),
             Self::Contents(path, contents) => FileChange::Contents(path, contents),
             Self::Line(path, line) => FileChange::Line(path, line),
+            Self::EarlierLine(path, line) => FileChange::EarlierLine(path, line),
             Self::Message(text) => FileChange::Message(text),
             Self::Disconnected(path) => FileChange::Disconnected(path),
         }
@@ -258,8 +260,15 @@ impl Watcher {
             Kind::Lines(follower) => {
                 let found = follower.read(&watched.path);
                 watched.due = found.more.then_some(now);
-                let line = |line| Change::Line(watched.path.clone(), line);
-                found.lines.into_iter().map(line).collect()
+                let of_line = if found.are_earlier {
+                    Change::EarlierLine
+                } else {
+                    Change::Line
+                };
+                let lines = found.lines.into_iter();
+                lines
+                    .map(|line| of_line(watched.path.clone(), line))
+                    .collect()
             }
         };
         if !changes.is_empty() {

@@ -31,6 +31,7 @@ fn words(found: &Found) -> String {
         Change::Removed(path) => format!("removed {}", name(path)),
         Change::Contents(path, contents) => format!("contents {} {}", name(path), text(contents)),
         Change::Line(path, line) => format!("line {} {}", name(path), text(line)),
+        Change::EarlierLine(path, line) => format!("earlier {} {}", name(path), text(line)),
         Change::Message(_) | Change::Disconnected(_) => panic!("{found:?}"),
     }
 }
@@ -106,6 +107,23 @@ fn a_growing_file_is_read_as_it_grows_and_again_when_it_is_replaced() {
         fs::remove_file(&path).unwrap();
         append(&path, "back\n");
         until(&mut watcher, &["line log back"]).await;
+    });
+}
+
+#[test]
+fn what_is_in_a_file_at_first_is_found_at_once_and_marked() {
+    on_loop(async || {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        append(&path, "old\n");
+        let mut watcher = Watcher::new();
+        let found = watcher.lines(0, path.clone(), LinesFrom::Tail);
+        assert_eq!(
+            found.iter().map(words).collect::<Vec<_>>(),
+            ["earlier log old"]
+        );
+        append(&path, "new\n");
+        until(&mut watcher, &["line log new"]).await;
     });
 }
 
