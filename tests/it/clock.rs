@@ -267,3 +267,33 @@ fn a_hook_with_a_wrong_clock_is_heard_beside_others() {
         comes_to(&clocked, "idle!");
     }
 }
+
+/// As while the machine sleeps, or its virtual machine is paused.
+#[test]
+fn what_happens_while_the_daemon_stands_still_is_shown_after() {
+    let mut clocked = Clocked::new();
+    let daemon = clocked.daemon();
+    for (number, offset) in STEPS.into_iter().enumerate() {
+        let prompt = json!({"prompt": "hi", "prompt_id": format!("p{number}")});
+        clocked.hook("UserPromptSubmit", &prompt);
+        clocked.comes_to("working");
+        daemon.signal("STOP");
+        clocked.set(offset);
+        clocked.hook(
+            "Stop",
+            &json!({"prompt_id": format!("p{number}"), "background_tasks": []}),
+        );
+        daemon.signal("CONT");
+        clocked.comes_to("idle!");
+    }
+    clocked.hook(
+        "UserPromptSubmit",
+        &json!({"prompt": "hi", "prompt_id": "last"}),
+    );
+    clocked.comes_to("working");
+    daemon.signal("STOP");
+    clocked.set(HOUR);
+    clocked.agent = Sleeper::start();
+    daemon.signal("CONT");
+    clocked.comes_to("closed");
+}
