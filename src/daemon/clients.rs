@@ -125,7 +125,7 @@ impl Clients {
         })
     }
 
-    /// True if a client has sent nothing that was handled yet, or more than that. Its end counts: a reader must have seen it.
+    /// True if something that a client has sent is not handled yet, or may be: nothing of a new client was handled so far.
     pub(super) fn have_unread(&self) -> bool {
         let mut clients = self.all.values();
         clients.any(|client| !client.has_sent || client.connection.has_more())
