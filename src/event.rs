@@ -88,7 +88,7 @@ impl ReportedProcess {
 }
 
 /// An open session of an agent that an earlier daemon has saved, as far as the reader of the agent's files needs it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct KnownSession<'a> {
     /// Which agent.
     pub agent: &'a str,

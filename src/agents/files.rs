@@ -15,11 +15,11 @@ pub(crate) use crate::os::process_table::RunningProcess;
 
 /// Reads the files of one agent.
 pub(crate) trait FileReader: Debug {
-    /// An earlier daemon has saved these sessions, that with the last sign of life at the end. Called once, before
-    /// [`Self::open`]: what is there then is compared with what they say. What is known already is not reported again.
+    /// An earlier daemon has saved these sessions; the oldest is the first. Called once, before [`Self::open`]: what is there
+    /// then is compared with what they say. What is known already is not reported again.
     fn restored(
         &mut self,
-        sessions: &[KnownSession<'_>],
+        sessions: &[&KnownSession<'_>],
         at: u64,
         system: &dyn System,
     ) -> Vec<FileRequest>;

@@ -291,15 +291,12 @@ impl Core {
         }
     }
 
-    /// The open sessions of agents, as the readers of their files need them; that with the last sign of life at the end.
+    /// The open sessions of agents, as the readers of their files need them, by start, oldest first.
     pub(crate) fn known_sessions(&self) -> Vec<KnownSession<'_>> {
-        let own_namespace = self.info.pid_namespace;
-        let sessions = self.sessions.iter();
-        let mut known: Vec<_> = sessions
-            .filter_map(|session| Some((session.touched_ms(), session.known(own_namespace)?)))
-            .collect();
-        known.sort_by_key(|(touched_ms, session)| (*touched_ms, session.id));
-        known.into_iter().map(|(_, session)| session).collect()
+        let sessions = self.sessions.sorted(false).into_iter();
+        sessions
+            .filter_map(|session| session.known(self.info.pid_namespace))
+            .collect()
     }
 
     /// The accounts that are known.
@@ -307,13 +304,13 @@ impl Core {
         self.limits.accounts()
     }
 
-    /// Writes what has changed since the last time, a line each. It counts as saved, also where an error is returned: then
+    /// Adds what has changed since the last time, a line each. It counts as saved, also where an error is returned: then
     /// [`Self::save_all`] must follow.
     ///
     /// # Errors
     ///
-    /// Those of `to`.
-    pub(crate) fn save(&mut self, to: &mut impl Write) -> io::Result<()> {
+    /// A line cannot be made.
+    pub(crate) fn save(&mut self, to: &mut Vec<u8>) -> io::Result<()> {
         self.save_clock(to, false)?;
         for change in self.sessions.take_unsaved() {
             match &change {
@@ -358,29 +355,34 @@ impl Core {
             account_directory: self.info.account.directory.clone(),
             basis: Some(Basis::of(self.settings)),
         };
-        write(to, &WrittenLine::Head(head.clone()))?;
+        let mut lines = Vec::new();
+        write(&mut lines, &WrittenLine::Head(head.clone()))?;
         self.saved_seq = self.feed.numbers().seq();
-        write(to, &WrittenLine::Numbers(self.feed.numbers()))?;
-        self.save_others(to, true)?;
-        self.save_clock(to, true)?;
+        write(&mut lines, &WrittenLine::Numbers(self.feed.numbers()))?;
+        self.save_others(&mut lines, true)?;
+        self.save_clock(&mut lines, true)?;
         for session in self.sessions.all_to_save() {
-            write(to, &WrittenLine::Session(session.take_unsaved(true)))?;
+            let line = WrittenLine::Session(session.take_unsaved(true));
+            write(&mut lines, &line)?;
+            to.write_all(&lines)?;
+            lines.clear();
         }
-        write(to, &WrittenLine::Head(head))
+        write(&mut lines, &WrittenLine::Head(head))?;
+        to.write_all(&lines)
     }
 
-    /// Writes that the daemon leaves in order.
+    /// Adds that the daemon leaves in order.
     ///
     /// # Errors
     ///
-    /// Those of `to`.
-    pub(crate) fn save_leaving(&mut self, to: &mut impl Write) -> io::Result<()> {
+    /// A line cannot be made.
+    pub(crate) fn save_leaving(&mut self, to: &mut Vec<u8>) -> io::Result<()> {
         self.save(to)?;
         write(to, &WrittenLine::Left(self.feed.numbers().seq()))
     }
 
     /// Before what was changed by it.
-    fn save_clock(&mut self, to: &mut impl Write, all: bool) -> io::Result<()> {
+    fn save_clock(&mut self, to: &mut Vec<u8>, all: bool) -> io::Result<()> {
         let set = self.clock.take_unsaved();
         let is_needed = all || set.is_some();
         let (set, clock) = (set.filter(|_| !all), &self.clock);
@@ -390,7 +392,7 @@ impl Core {
         Ok(())
     }
 
-    fn save_others(&mut self, to: &mut impl Write, all: bool) -> io::Result<()> {
+    fn save_others(&mut self, to: &mut Vec<u8>, all: bool) -> io::Result<()> {
         if let Some(accounts) = self.limits.take_unsaved(all) {
             write(to, &WrittenLine::Accounts(accounts))?;
         }
@@ -404,7 +406,9 @@ impl Core {
     }
 }
 
-fn write(to: &mut impl Write, line: &WrittenLine<'_>) -> io::Result<()> {
+/// For one type of writer only: the code that makes lines is a percent of the program.
+fn write(to: &mut Vec<u8>, line: &WrittenLine<'_>) -> io::Result<()> {
     serde_json::to_writer(&mut *to, line)?;
-    to.write_all(b"\n")
+    to.push(b'\n');
+    Ok(())
 }

@@ -158,6 +158,7 @@ impl Play {
         }
         let at = self.driver.now.unix_ms;
         let known = self.driver.known_sessions();
+        let known: Vec<_> = known.iter().collect();
         let requests = self.reader.restored(&known, at, &self.machine);
         self.carry_out(requests);
         self.open();

@@ -52,16 +52,19 @@ pub(super) struct Files {
 impl FileReader for Files {
     fn restored(
         &mut self,
-        sessions: &[KnownSession<'_>],
+        sessions: &[&KnownSession<'_>],
         at: u64,
         system: &dyn System,
     ) -> Vec<FileRequest> {
         let engines = system.processes_of(is_engine);
-        let restored = sessions.iter().flat_map(|session| {
-            let found = self.restore(session, &engines, at, system);
-            found.unwrap_or_default()
-        });
-        restored.collect()
+        let mut found = Vec::new();
+        for session in sessions {
+            found.extend(
+                self.restore(session, &engines, at, system)
+                    .unwrap_or_default(),
+            );
+        }
+        found
     }
 
     fn open(&mut self, config_dir: &Path) -> Vec<FileRequest> {

@@ -265,7 +265,7 @@ fn known(transcript: Option<&str>) -> KnownSession<'_> {
 
 const RESTARTED: u64 = BEGAN + 60_000;
 
-fn restored(session: KnownSession<'_>, machine: &Machine) -> (Files, Vec<FileRequest>) {
+fn restored(session: &KnownSession<'_>, machine: &Machine) -> (Files, Vec<FileRequest>) {
     let mut files = Files::default();
     let requests = files.restored(&[session], RESTARTED, machine);
     (files, requests)
@@ -289,7 +289,7 @@ const INTERRUPTED: EventKind = EventKind::Turn(TurnEvent::Interrupted);
 #[test]
 fn what_was_written_while_no_daemon_ran_is_reported_once() {
     let path = path();
-    let (mut files, requests) = restored(known(Some(&path)), &Machine::default());
+    let (mut files, requests) = restored(&known(Some(&path)), &Machine::default());
     assert!(
         matches!(&*requests, [FileRequest::Lines { path: followed, from: LinesFrom::Tail }]
             if *followed == Path::new(&path)),
@@ -312,7 +312,7 @@ fn what_was_written_while_no_daemon_ran_is_reported_once() {
 #[test]
 fn what_a_known_line_says_of_the_turn_is_kept() {
     let path = path();
-    let (mut files, _) = restored(known(Some(&path)), &Machine::default());
+    let (mut files, _) = restored(&known(Some(&path)), &Machine::default());
     let item = |kind: &str, id: &str| json!({"type": "item_completed", "turn_id": "t", "item": {"type": kind, "id": id}});
     let call = json!({"type": "function_call", "name": "exec_command", "call_id": "c"});
     let output = json!({"type": "function_call_output", "call_id": "c",
@@ -342,7 +342,7 @@ fn a_rollout_that_no_hook_has_named_is_found_again() {
         ..Machine::default()
     };
     for transcript in [None, Some("/etc/rollout-passwd.jsonl")] {
-        let (_, requests) = restored(known(transcript), &machine());
+        let (_, requests) = restored(&known(transcript), &machine());
         assert!(
             matches!(&*requests, [FileRequest::Lines { path, from: LinesFrom::Tail }]
                 if path.ends_with(rollout()) && path.starts_with(HOME)),
@@ -350,7 +350,7 @@ fn a_rollout_that_no_hook_has_named_is_found_again() {
         );
     }
     // Before the first prompt there is none.
-    let (mut files, requests) = restored(known(None), &Machine::default());
+    let (mut files, requests) = restored(&known(None), &Machine::default());
     assert!(
         matches!(&*requests, [FileRequest::Directory { .. }]),
         "{requests:?}"
@@ -376,18 +376,18 @@ fn a_rollout_that_no_hook_has_named_is_found_again() {
         id: "../../x",
         ..known(None)
     };
-    assert!(restored(other, &machine()).1.is_empty());
+    assert!(restored(&other, &machine()).1.is_empty());
     let other = KnownSession {
         config_dir: None,
         ..known(None)
     };
-    assert!(restored(other, &machine()).1.is_empty());
+    assert!(restored(&other, &machine()).1.is_empty());
 }
 
 #[test]
 fn locks_say_only_what_has_changed_meanwhile() {
     let files = |machine: &Machine, session: KnownSession<'_>| {
-        let (mut files, _) = restored(session, machine);
+        let (mut files, _) = restored(&session, machine);
         let places = [
             format!("tui-thread-reference-capabilities/{ID}"),
             format!("thread-writer-locks/{ID}.lock"),
@@ -431,7 +431,7 @@ fn a_conversation_that_was_left_meanwhile_has_ended() {
             is_unlocked: true,
             ..Machine::default()
         };
-        let (_, requests) = restored(session, &machine);
+        let (_, requests) = restored(&session, &machine);
         requests.iter().any(|request| {
             matches!(request, FileRequest::Report(report)
                 if matches!(report.event.as_ref().unwrap().kind, EventKind::SessionEnded { .. }))
@@ -461,7 +461,7 @@ fn the_app_server_of_a_restored_conversation_is_listened_to() {
         waiting_for: Some(WaitingFor::Permission),
         ..known(Some(&path))
     };
-    let (mut files, requests) = restored(asks, &machine);
+    let (mut files, requests) = restored(&asks, &machine);
     let sockets = requests.iter().filter_map(|request| match request {
         FileRequest::Connect { path, .. } => Some(path),
         _ => None,
@@ -483,7 +483,7 @@ fn the_app_server_of_a_restored_conversation_is_listened_to() {
     let answered = EventKind::Turn(TurnEvent::Answered { id: None });
     assert_eq!(report.event.as_ref().unwrap().kind, answered);
     // A terminal that runs its own conversation has none.
-    let (_, requests) = restored(known(Some(&path)), &Machine::default());
+    let (_, requests) = restored(&known(Some(&path)), &Machine::default());
     assert!(
         !requests
             .iter()

@@ -71,7 +71,7 @@ pub(super) struct Files {
 impl FileReader for Files {
     fn restored(
         &mut self,
-        sessions: &[KnownSession<'_>],
+        sessions: &[&KnownSession<'_>],
         _at: u64,
         _system: &dyn System,
     ) -> Vec<FileRequest> {

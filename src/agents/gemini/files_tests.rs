@@ -260,7 +260,7 @@ fn restored(transcript: &Path) -> (Files, Vec<FileRequest>) {
         known_until: NOW + 10_000,
     };
     let mut files = Files::default();
-    let requests = files.restored(&[session], NOW + 11_000, &Machine::default());
+    let requests = files.restored(&[&session], NOW + 11_000, &Machine::default());
     (files, requests)
 }
 

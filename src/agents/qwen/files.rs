@@ -49,7 +49,7 @@ pub(super) struct Files {
 impl FileReader for Files {
     fn restored(
         &mut self,
-        sessions: &[KnownSession<'_>],
+        sessions: &[&KnownSession<'_>],
         _at: u64,
         _system: &dyn System,
     ) -> Vec<FileRequest> {
@@ -345,7 +345,7 @@ mod tests {
         let path = Path::new("/home/dev/.qwen/sessions/7.json");
         for (id, expected) in [("s1", [0, 1]), ("before", [1, 1])] {
             let mut files = Files::default();
-            files.restored(&[session(id, Status::Working)], 5, &One);
+            files.restored(&[&session(id, Status::Working)], 5, &One);
             let counts = [(); 2].map(|()| {
                 let change = FileChange::Contents(path, contents.as_bytes());
                 files.read(change, 5, &One).len()
@@ -355,7 +355,7 @@ mod tests {
         // The turn was over: the return to the prompt is no interrupt.
         for (status, is_over) in [(Status::Idle, true), (Status::Working, false)] {
             let mut files = Files::default();
-            files.restored(&[session("s1", status)], 5, &One);
+            files.restored(&[&session("s1", status)], 5, &One);
             let mut report = *seen(path, contents.as_bytes(), 5, &One).unwrap();
             let idle = EventKind::Turn(TurnEvent::Status(RegistryStatus::Idle));
             report.event.as_mut().unwrap().kind = idle;

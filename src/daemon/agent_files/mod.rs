@@ -30,7 +30,7 @@ use crate::daemon::ready::at;
 use crate::event::{KnownSession, Report};
 use crate::os::clock;
 
-/// The most sessions that a reader is given after a restart: those with the last signs of life.
+/// The most sessions that a reader is given after a restart: those that began last.
 const MAX_RESTORED: usize = 256;
 
 /// How many requests in a row a reader may make by answering a change.
@@ -89,12 +89,12 @@ impl AgentFiles {
                 continue;
             };
             let of_agent = |session: &&KnownSession<'_>| *session.agent == *reader.agent.name;
-            let mut own: Vec<_> = known.iter().filter(of_agent).cloned().collect();
-            own.drain(..own.len().saturating_sub(MAX_RESTORED));
+            let own: Vec<_> = known.iter().filter(of_agent).collect();
+            let (_, own) = own.split_at(own.len().saturating_sub(MAX_RESTORED));
             if own.is_empty() {
                 continue;
             }
-            let requests = reader.files.restored(&own, clock::unix_ms(), &ProcessTable);
+            let requests = reader.files.restored(own, clock::unix_ms(), &ProcessTable);
             // One after another: each may find as many lines as a reader may ask for.
             for request in requests {
                 self.carry_out(place, vec![request]);

@@ -30,7 +30,7 @@ fn known() -> KnownSession<'static> {
     }
 }
 
-fn restored(session: KnownSession<'_>) -> (Files, Vec<FileRequest>) {
+fn restored(session: &KnownSession<'_>) -> (Files, Vec<FileRequest>) {
     let mut files = Files::default();
     let requests = files.restored(&[session], RESTARTED, &Machine::default());
     files.open(Path::new(HOME));
@@ -54,7 +54,7 @@ const INTERRUPTED: EventKind = EventKind::Turn(TurnEvent::Interrupted);
 
 #[test]
 fn what_was_written_while_no_daemon_ran_is_reported_once() {
-    let (mut files, requests) = restored(known());
+    let (mut files, requests) = restored(&known());
     let log = Path::new(HOME).join("session-state/a/events.jsonl");
     assert!(
         matches!(&requests[..], [FileRequest::Lines { path, from: LinesFrom::Tail }, FileRequest::Whole(_)]
@@ -83,7 +83,7 @@ fn what_was_written_while_no_daemon_ran_is_reported_once() {
 
 #[test]
 fn a_line_without_a_stamp_may_be_of_any_time() {
-    let (mut files, _) = restored(known());
+    let (mut files, _) = restored(&known());
     let path = Path::new(HOME).join("session-state/a/events.jsonl");
     let change = FileChange::EarlierLine(&path, br#"{"type":"abort","data":{}}"#);
     assert!(
@@ -102,7 +102,7 @@ fn a_dialog_that_was_open_is_answered() {
             requests: requests.clone(),
             ..known()
         };
-        let (mut files, _) = restored(session);
+        let (mut files, _) = restored(&session);
         let data = json!({"requestId": id});
         let at = ENDED + 700;
         let said = earlier(&mut files, at, "permission.completed", &data);
@@ -120,7 +120,7 @@ fn a_dialog_whose_line_was_not_read_is_named_after_its_hook() {
         hook_at: Some(ENDED + 50),
         ..known()
     };
-    let (mut files, _) = restored(session);
+    let (mut files, _) = restored(&session);
     let data = json!({"requestId": "r1", "permissionRequest": {"kind": "shell"}});
     let said = earlier(&mut files, ENDED + 10, "permission.requested", &data);
     let [(asked_at, asked), (answered_at, unnamed)] = &said[..] else {
@@ -138,21 +138,21 @@ fn a_dialog_whose_line_was_not_read_is_named_after_its_hook() {
 fn the_list_of_open_sessions_says_only_what_has_changed_meanwhile() {
     let machine = Machine::with(&[7], &[("a", 7)]);
     // As before.
-    let (mut files, _) = restored(known());
+    let (mut files, _) = restored(&known());
     assert_eq!(said(open(&mut files, &json!({"a": true}), &machine)), []);
     let rests = said(open(&mut files, &json!({"a": false}), &machine));
     assert_eq!(rests, [("a".to_owned(), 7, status(RegistryStatus::Idle))]);
     // It rests by now.
-    let (mut files, _) = restored(known());
+    let (mut files, _) = restored(&known());
     let rests = said(open(&mut files, &json!({"a": false}), &machine));
     assert_eq!(rests, [("a".to_owned(), 7, status(RegistryStatus::Idle))]);
     // Another process has it.
-    let (mut files, _) = restored(known());
+    let (mut files, _) = restored(&known());
     let machine = Machine::with(&[7, 8], &[("a", 8)]);
     let found = said(open(&mut files, &json!({"a": true}), &machine));
     assert_eq!(found[0], ("a".to_owned(), 8, EventKind::SessionSeen));
     // The process shows another one, and this one is no longer open.
-    let (mut files, _) = restored(known());
+    let (mut files, _) = restored(&known());
     let machine = Machine::with(&[7], &[("b", 7)]);
     let found = said(open(&mut files, &json!({"b": false}), &machine));
     assert_eq!(found, [("b".to_owned(), 7, EventKind::SessionSeen)]);
@@ -163,7 +163,7 @@ fn the_list_of_open_sessions_says_only_what_has_changed_meanwhile() {
 #[test]
 fn a_title_is_new_if_it_is_another_one() {
     for (title, expected) in [("my name", 0), ("another", 1)] {
-        let (mut files, _) = restored(known());
+        let (mut files, _) = restored(&known());
         let path = Path::new(HOME).join("session-state/a/workspace.yaml");
         let text = format!("id: a\nname: {title}\n");
         let change = FileChange::Contents(&path, text.as_bytes());
@@ -184,6 +184,6 @@ fn what_names_no_file_is_not_followed() {
             ..known()
         },
     ] {
-        assert!(restored(session).1.is_empty());
+        assert!(restored(&session).1.is_empty());
     }
 }
