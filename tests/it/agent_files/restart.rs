@@ -3,24 +3,25 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::{Run, StandIn, file_of, json_lines, play, recorded, stand_in};
+use super::{LONGEST_PAUSE, Run, StandIn, file_of, json_lines, play, recorded, stand_in};
 use crate::support::{Daemon, Place, until};
+
+/// Codex's lock and the file that says that a terminal has it appear together: how often that is read depends on the moment.
+const LOCK: &str = "lock: opened";
 
 /// A recorded run up to the turn that a person interrupts, as its agent's files alone show.
 struct Interrupted {
     run: Run,
-    /// The names of the evidence while it works, sorted; that of a lock once.
-    at_work: &'static [&'static str],
-    /// What the interrupt adds.
-    interrupt: &'static [&'static str],
+    /// The names of the evidence that each step adds, that of the interrupt last.
+    evidence: &'static [&'static [&'static str]],
+    /// Evidence of a file that is there before the hooks of its step run.
+    before_hooks: Option<&'static str>,
 }
-
-/// Codex' lock is looked at until a process holds it.
-const LOCK: &str = "lock: opened";
 
 const GEMINI: Interrupted = Interrupted {
     run: Run {
@@ -35,8 +36,12 @@ const GEMINI: Interrupted = Interrupted {
             "PreCompress",
         ],
     },
-    at_work: &["BeforeAgent", "SessionStart"],
-    interrupt: &["transcript: cancelled"],
+    evidence: &[
+        &["SessionStart"],
+        &["BeforeAgent"],
+        &["transcript: cancelled"],
+    ],
+    before_hooks: None,
 };
 
 const CODEX: Interrupted = Interrupted {
@@ -47,13 +52,12 @@ const CODEX: Interrupted = Interrupted {
         steps: 3,
         unregistered: &[],
     },
-    at_work: &[
-        "SessionStart",
-        "UserPromptSubmit",
-        LOCK,
-        "rollout: task_started",
+    evidence: &[
+        &[LOCK],
+        &["SessionStart", "UserPromptSubmit", "rollout: task_started"],
+        &["rollout: token_count", "rollout: turn_aborted"],
     ],
-    interrupt: &["rollout: token_count", "rollout: turn_aborted"],
+    before_hooks: Some("rollout: task_started"),
 };
 
 const COPILOT: Interrupted = Interrupted {
@@ -64,19 +68,19 @@ const COPILOT: Interrupted = Interrupted {
         steps: 5,
         unregistered: &["userPromptTransformed"],
     },
-    at_work: &[
-        "agentStop",
-        "events.jsonl",
-        "events.jsonl",
-        "open-sessions-state.json",
-        "open-sessions-state.json",
-        "open-sessions-state.json",
-        "open-sessions-state.json",
-        "sessionStart",
-        "userPromptSubmitted",
-        "userPromptSubmitted",
+    evidence: &[
+        &["open-sessions-state.json"],
+        &[
+            "sessionStart",
+            "userPromptSubmitted",
+            "open-sessions-state.json",
+            "events.jsonl",
+        ],
+        &["agentStop", "events.jsonl", "open-sessions-state.json"],
+        &["userPromptSubmitted", "open-sessions-state.json"],
+        &["abort", "open-sessions-state.json"],
     ],
-    interrupt: &["abort", "open-sessions-state.json"],
+    before_hooks: None,
 };
 
 /// A run under way.
@@ -89,8 +93,8 @@ struct Playing {
     lines: String,
     facts: Vec<Value>,
     expected: Value,
-    /// The names of the evidence after the interrupt, sorted.
-    evidence: Vec<String>,
+    /// How often there was evidence of a lock while it worked.
+    locks: usize,
 }
 
 impl Playing {
@@ -115,40 +119,40 @@ impl Playing {
             lines,
             facts,
             expected,
-            evidence: Vec::new(),
+            locks: 0,
         };
         for step in 0..run.steps - 1 {
             playing.play(step, true);
-            let shown = &playing.expected["steps"][step]["shown"][0];
-            until(&shown.to_string(), || {
-                (playing.status() == *shown).then_some(())
-            });
+            playing.wait_for(&interrupted.evidence[..=step].concat());
         }
-        until("the evidence of the work", || {
-            playing.evidence = playing.names();
-            let mut names = playing.evidence.clone();
-            names.dedup_by(|name, before| name == before && name == LOCK);
-            (names == interrupted.at_work).then_some(())
-        });
-        let added = interrupted.interrupt.iter();
-        playing.evidence.extend(added.map(ToString::to_string));
-        playing.evidence.sort();
+        assert_eq!(playing.status(), "working");
+        playing.locks = playing.locks();
         playing
     }
 
     /// Plays a step, with its hooks or only what the files show. What is written is stamped.
     fn play(&mut self, step: usize, hooks: bool) {
         let steps = &self.expected["steps"];
-        let until = |step: usize| steps[step]["until"].as_u64().unwrap();
-        let began = step.checked_sub(1).map_or(0, until);
+        let end = |step: usize| steps[step]["until"].as_u64().unwrap();
+        let began = step.checked_sub(1).map_or(0, end);
+        let mut now = began;
         for fact in &self.facts {
-            let is_in_step = (began..until(step)).contains(&fact["ms"].as_u64().unwrap());
+            let at = fact["ms"].as_u64().unwrap();
+            let is_in_step = (began..end(step)).contains(&at);
             if !is_in_step || !(hooks || fact["path"].is_string()) {
                 continue;
             }
+            thread::sleep(Duration::from_millis(at - now).min(LONGEST_PAUSE));
+            now = at;
             let mut fact = fact.clone();
             if fact["line"].is_object() {
                 fact["line"]["timestamp"] = unix_ms().into();
+            }
+            let first = self.interrupted.before_hooks.filter(|_| step > 0);
+            if let Some(name) = first.filter(|_| fact["hook"].is_object()) {
+                until(name, || {
+                    self.names().iter().any(|one| one == name).then_some(())
+                });
             }
             let run = &self.interrupted.run;
             play(
@@ -167,6 +171,8 @@ impl Playing {
     }
 
     fn kill(&mut self) {
+        // An answer may be sent before the turn of the loop is saved in which it was asked for; the next one is not.
+        self.session();
         self.daemon.signal("KILL");
         self.daemon.wait();
     }
@@ -179,16 +185,31 @@ impl Playing {
         let mut sessions = self.place.json(&["list", "--json"]);
         let count = sessions.as_array().unwrap().len();
         assert!(count < 2, "{sessions}");
-        sessions[0].take()
+        let sessions = sessions.as_array_mut().unwrap();
+        sessions.pop().unwrap_or_default()
     }
 
     fn status(&self) -> Value {
         self.session()["status"].take()
     }
 
-    /// The names of all evidence, sorted.
+    /// The names of all evidence, sorted; that of a lock once.
     fn names(&self) -> Vec<String> {
+        let mut names = self.all_names();
+        names.dedup_by(|name, before| name == before && name == LOCK);
+        names
+    }
+
+    fn locks(&self) -> usize {
+        let names = self.all_names();
+        names.iter().filter(|name| *name == LOCK).count()
+    }
+
+    fn all_names(&self) -> Vec<String> {
         let session = self.session();
+        if session.is_null() {
+            return Vec::new();
+        }
         let explained = self
             .place
             .json(&["explain", session["key"].as_str().unwrap(), "--json"]);
@@ -205,14 +226,22 @@ impl Playing {
         let session = self.session();
         assert_eq!(session["status"], "idle", "{session}");
         assert_eq!(session["attention"], false, "{session}");
-        assert_eq!(self.names(), self.evidence);
+        assert_eq!(self.names(), sorted(&self.interrupted.evidence.concat()));
+        assert_eq!(self.locks(), self.locks);
+    }
+
+    /// Waits for as much evidence, which must be this.
+    #[track_caller]
+    fn wait_for(&self, evidence: &[&str]) {
+        until(&format!("{evidence:?}"), || {
+            (self.names().len() >= evidence.len()).then_some(())
+        });
+        assert_eq!(self.names(), sorted(evidence));
     }
 
     #[track_caller]
     fn becomes_interrupted(&self) {
-        until("the evidence of the interrupt", || {
-            (self.names().len() >= self.evidence.len()).then_some(())
-        });
+        self.wait_for(&self.interrupted.evidence.concat());
         self.is_interrupted();
     }
 }
@@ -223,6 +252,12 @@ fn daemon(place: &Place) -> Daemon {
     place.daemon_with(|command| {
         command.env("TZ", "UTC");
     })
+}
+
+fn sorted(names: &[&str]) -> Vec<String> {
+    let mut sorted: Vec<_> = names.iter().map(ToString::to_string).collect();
+    sorted.sort();
+    sorted
 }
 
 fn unix_ms() -> u64 {
