@@ -1,12 +1,14 @@
 //! One session: what is known of it, and how each kind of evidence changes that.
 //!
 //! The status is never stored: it follows from the facts, so that no path can leave it behind. Each kind of evidence
-//! has a file: [`hook`], [`registry`], [`script`], [`exit`]; [`processes`] has what is watched, [`files`] where the
-//! agent's own files are, [`record`] makes the protocol's record. No IO, no clock, no serialising: times are arguments. Called by [`super::Core`] and [`super::sessions`] only.
+//! has a file: [`hook`], [`registry`], [`script`], [`exit`]; [`identity`] has the names, [`processes`] what is watched,
+//! [`files`] where the agent's own files are; [`record`] makes the protocol's record, [`saved`] what outlives the daemon.
+//! No IO, no clock: times are arguments. Called by [`super::Core`] and [`super::sessions`] only.
 
 mod exit;
 mod files;
 mod hook;
+mod identity;
 mod processes;
 mod record;
 mod registry;
@@ -20,6 +22,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use self::files::OwnFiles;
+use self::identity::Identity;
 use self::processes::Client;
 pub(crate) use self::processes::{Process, Processes};
 pub(crate) use self::saved::{SavedSession, WrittenSession};
@@ -30,9 +33,6 @@ use super::{Now, Settings};
 use crate::event::Timing;
 use crate::limits::Account;
 use crate::protocol::{EndReason, EvidenceKind, Status, Terminal, Transition, WaitingFor};
-
-/// How many former ids a key keeps: enough to find a session by the id it had before the last few `/clear`.
-const PREVIOUS_IDS: usize = 8;
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,20 +65,6 @@ struct Scripted {
     reason: Option<Box<str>>,
     /// It was at work before it was set idle, and no person has looked since.
     unread: bool,
-}
-
-/// The names by which a session is found.
-#[derive(Debug, Serialize, Deserialize)]
-struct Identity {
-    key: Box<str>,
-    agent: Box<str>,
-    /// The agent's own id of the conversation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<Box<str>>,
-    /// The stamp of the evidence that the id comes from.
-    id_at: u64,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    previous_ids: Vec<Box<str>>,
 }
 
 /// What a session is about.
@@ -352,16 +338,6 @@ impl Session {
             after.map(|after| now_ms.max(self.sign.uptime_ms.saturating_add(after)));
     }
 
-    /// True if `name` is its agent's id for it.
-    pub(crate) fn has_id(&self, name: &str) -> bool {
-        self.identity.id.as_deref() == Some(name)
-    }
-
-    /// True if `name` was its agent's id for it.
-    pub(crate) fn had_id(&self, name: &str) -> bool {
-        self.identity.previous_ids.iter().any(|id| **id == *name)
-    }
-
     /// True if its agent has reported it, by a hook or in its files; false if only scripts have.
     pub(crate) fn is_agents(&self) -> bool {
         let Evidence {
@@ -371,42 +347,6 @@ impl Session {
             ..
         } = &self.evidence;
         hook.is_some() || registry.is_some() || file.is_some()
-    }
-
-    /// True if its key or id begins with `prefix`.
-    pub(crate) fn has_prefix(&self, prefix: &str) -> bool {
-        self.key().starts_with(prefix) || self.has_id_prefix(prefix)
-    }
-
-    /// True if `prefix` cannot but mean this session of an agent: its id begins with it, or its key does and the prefix
-    /// goes beyond the agent's name and the hyphen, with which all the keys of that agent begin.
-    pub(crate) fn has_own_prefix(&self, prefix: &str) -> bool {
-        let own = self.key().strip_prefix(self.agent());
-        let own = own
-            .and_then(|own| own.strip_prefix('-'))
-            .unwrap_or_default();
-        let shared = self.key().len() - own.len();
-        self.has_id_prefix(prefix) || (prefix.len() > shared && self.key().starts_with(prefix))
-    }
-
-    fn has_id_prefix(&self, prefix: &str) -> bool {
-        let id = self.identity.id.as_deref();
-        id.is_some_and(|id| id.starts_with(prefix))
-    }
-
-    /// The names by which an agent's session is found: its key, its id and its former ids. Of a script's, none.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        let Identity {
-            key,
-            id,
-            previous_ids,
-            ..
-        } = &self.identity;
-        let key = Some(key).filter(|_| self.is_agents());
-        key.into_iter()
-            .chain(id)
-            .chain(previous_ids)
-            .map(|name| &**name)
     }
 
     /// The name of the account that it draws on.
@@ -540,26 +480,6 @@ impl Session {
         self.sign.is_new = true;
         let status = self.status();
         self.evidence.log.add(at, kind, what, rule, status);
-    }
-
-    /// Sets the agent's id of the conversation and keeps the former one. True if another conversation replaced one.
-    fn set_session_id(&mut self, id: Option<Box<str>>) -> bool {
-        let identity = &mut self.identity;
-        if id.is_none() || id == identity.id {
-            return false;
-        }
-        // A former id that is in use again is no former one.
-        identity
-            .previous_ids
-            .retain(|former| Some(former) != id.as_ref());
-        let Some(former) = std::mem::replace(&mut identity.id, id) else {
-            return false;
-        };
-        if identity.previous_ids.len() == PREVIOUS_IDS {
-            identity.previous_ids.remove(0);
-        }
-        identity.previous_ids.push(former);
-        true
     }
 }
 
