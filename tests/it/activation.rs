@@ -158,6 +158,7 @@ fn job(place: &Place, sockets: Option<&str>, listener: &UnixListener) -> Command
         .env_clear()
         .env("HOME", place.path().join("home"))
         .env("AGENT_CONSOLE_SOCKET", place.path().join("own"))
+        .env("XDG_RUNTIME_DIR", place.runtime_dir())
         .envs(sockets.map(|sockets| ("LAUNCHD_SOCKETS", sockets)))
         .stdin(OwnedFd::from(listener.try_clone().unwrap()));
     command

@@ -128,7 +128,8 @@ fn with_redirection(place: &Place, redirection: &str) -> Daemon {
             .arg(crate::support::program())
             .env_clear()
             .env("HOME", place.path().join("home"))
-            .env("AGENT_CONSOLE_SOCKET", place.socket());
+            .env("AGENT_CONSOLE_SOCKET", place.socket())
+            .env("XDG_RUNTIME_DIR", place.runtime_dir());
         *command = shell;
     })
 }

@@ -178,6 +178,7 @@ fn managed(place: &Place, listener: &UnixListener) -> Daemon {
         .arg(program())
         .env_clear()
         .env("HOME", place.path().join("home"))
+        .env("XDG_RUNTIME_DIR", place.runtime_dir())
         .env("LISTEN_FDS", "1")
         .stdin(OwnedFd::from(listener.try_clone().unwrap()));
     place.start(command)

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -218,11 +218,14 @@ impl Place {
     /// The same, with a runtime directory of its own: it knows nothing of what an earlier daemon knew.
     #[track_caller]
     pub fn daemon_without_state(&self) -> Daemon {
-        let directory = tempfile::tempdir_in(self.path()).unwrap().keep();
+        let private = fs::Permissions::from_mode(0o700);
+        let directory = tempfile::Builder::new()
+            .permissions(private)
+            .tempdir_in(self.path())
+            .unwrap()
+            .keep();
         self.daemon_with(|command| {
-            command
-                .env("XDG_RUNTIME_DIR", &directory)
-                .env("TMPDIR", &directory);
+            command.env("XDG_RUNTIME_DIR", &directory);
         })
     }
 

@@ -64,7 +64,9 @@ impl Fixture {
 
     pub fn daemon(&self) -> Daemon {
         let mut command = self.command(self.program().to_str().unwrap());
-        command.arg("daemon");
+        command
+            .arg("daemon")
+            .env("XDG_RUNTIME_DIR", self.0.runtime_dir());
         self.0.start(command)
     }
 

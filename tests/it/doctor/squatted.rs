@@ -52,7 +52,16 @@ fn run(script: &str) -> String {
         "this test becomes other users: run it as root"
     );
     let output = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-euc"])
+        // No process outlives the script.
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+        ])
+        .args(["sh", "-euc"])
         .arg(format!("{SET_UP}{script}"))
         .arg("sh")
         .args([program(), service()])

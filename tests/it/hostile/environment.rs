@@ -45,6 +45,7 @@ fn odd_variables_of_a_manager_end_in_service_or_in_a_message() {
                 .env("PATH", std::env::var_os("PATH").unwrap_or_default())
                 .env("HOME", place.path().join("home"))
                 .env("AGENT_CONSOLE_SOCKET", place.socket())
+                .env("XDG_RUNTIME_DIR", place.runtime_dir())
                 .env("WATCHDOG_PID", other)
                 .env("NOTIFY_SOCKET", "/nonexistent")
                 .env(variable, value)

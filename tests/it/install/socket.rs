@@ -137,15 +137,16 @@ ada agent-console stop --force
         "this test becomes another user: run it as root"
     );
     let output = Command::new("unshare")
+        // No process outlives the script.
         .args([
             "--mount",
             "--propagation",
             "private",
-            "sh",
-            "-euc",
-            SCRIPT,
-            "sh",
+            "--pid",
+            "--fork",
+            "--mount-proc",
         ])
+        .args(["sh", "-euc", SCRIPT, "sh"])
         .args([program(), service()])
         .current_dir("/")
         .output()
