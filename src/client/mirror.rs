@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::client::Update;
-use crate::protocol::{NOTICES_KEPT, Notice, Notification, SessionRecord, Since, Snapshot, Usage};
+use crate::protocol::{
+    NOTICES_KEPT, Notice, Notification, SessionRecord, Since, Snapshot, SnapshotOf, Usage,
+};
 
 /// The daemon's state as of the notification `seq`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -84,6 +86,21 @@ impl Mirror {
     pub fn since(&self) -> Option<Since> {
         let seq = self.seq;
         self.epoch.map(|epoch| Since { epoch, seq })
+    }
+
+    /// The whole copy.
+    pub fn snapshot(
+        &self,
+    ) -> SnapshotOf<'_, Vec<&SessionRecord<'static>>, &[Notice<'static>], &Usage<'static>> {
+        SnapshotOf {
+            seq: self.seq,
+            epoch: self.epoch,
+            partial: false,
+            sessions: self.sessions().collect(),
+            removed: Vec::new(),
+            notices: self.notices(),
+            usage: self.usage(),
+        }
     }
 
     /// The session with this key.

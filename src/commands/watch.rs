@@ -13,6 +13,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::agent_filter::AgentFilter;
+use crate::client::mirror::Mirror;
 use crate::client::subscription::{self, LOST, Position, subscribe_forever};
 use crate::client::{Client, Update};
 use crate::format::status::{DisplayStatus, attention_order};
@@ -41,6 +42,7 @@ Examples:
 
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let mut view = View::new();
+    let mut mirror = Mirror::default();
     let mut failure = None;
     let mut lost = false;
     let mut filter = options.agent.updates();
@@ -53,7 +55,7 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
                     return ControlFlow::Continue(());
                 };
                 if options.json {
-                    json(&update, out)
+                    json(update, &mut mirror, out)
                 } else {
                     out.write_all(view.lines(&update).as_bytes())
                         .and_then(|()| out.flush())
@@ -80,12 +82,16 @@ struct JsonLine<'a, T> {
     params: &'a T,
 }
 
-fn json(update: &Update, out: &mut impl Write) -> io::Result<()> {
+/// A snapshot is printed whole, also where the daemon sent what has changed: a script that keeps a copy replaces it.
+fn json(update: Update, mirror: &mut Mirror, out: &mut impl Write) -> io::Result<()> {
     fn line<T: Serialize>(event: &'static str, params: &T, out: &mut impl Write) -> io::Result<()> {
         format::json(out, &JsonLine { event, params })
     }
-    match update {
-        Update::Snapshot(snapshot) => line("snapshot", snapshot, out),
+    match &update {
+        Update::Snapshot(_) => {
+            mirror.apply(update);
+            return line("snapshot", &mirror.snapshot(), out).and_then(|()| out.flush());
+        }
         Update::Notification(notification) => match notification {
             Notification::SessionChanged(params) => line("session.changed", &**params, out),
             Notification::SessionRemoved(params) => line("session.removed", params, out),
@@ -94,6 +100,7 @@ fn json(update: &Update, out: &mut impl Write) -> io::Result<()> {
             Notification::DaemonStopping(params) => line("daemon.stopping", params, out),
         },
     }?;
+    mirror.apply(update);
     out.flush()
 }
 

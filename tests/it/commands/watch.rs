@@ -100,7 +100,7 @@ fn watch_prints_each_change_survives_a_crash_and_ends_with_a_stop() {
 }
 
 #[test]
-fn a_daemon_that_goes_on_sends_only_what_has_changed() {
+fn a_daemon_that_goes_on_sends_only_what_has_changed_and_all_is_printed() {
     let place = Place::new();
     let mut daemon = place.daemon();
     let mut job = Sleeper::start();
@@ -110,6 +110,7 @@ fn a_daemon_that_goes_on_sends_only_what_has_changed() {
     let mut watch = Watch::start(&place);
     let first = watch.next().unwrap();
     assert_eq!(first["sessions"].as_array().unwrap().len(), 2);
+    let since = json!({"since": {"epoch": first["epoch"], "seq": first["seq"]}});
 
     daemon.signal("KILL");
     daemon.wait();
@@ -117,14 +118,17 @@ fn a_daemon_that_goes_on_sends_only_what_has_changed() {
     let mut daemon = place.daemon();
     let again = watch.next().unwrap();
     assert_eq!(again["event"], "snapshot");
-    assert_eq!(
-        (&again["epoch"], &again["partial"]),
-        (&first["epoch"], &json!(true))
-    );
-    let job = place.json(&["get", "job", "--json"]);
+    assert_eq!(again["epoch"], first["epoch"]);
+    let [job, same] = ["job", "same"].map(|key| place.json(&["get", key, "--json"]));
     assert_eq!(job["status"], "closed");
-    assert_eq!(again["sessions"], json!([job]));
+    assert_eq!(again["sessions"], json!([job, same]));
+    assert!(again.get("partial").is_none());
     assert!(again["seq"].as_u64() > first["seq"].as_u64());
+    let sent = place.connect().ask("subscribe", since)["result"].take();
+    assert_eq!(
+        (&sent["partial"], &sent["sessions"]),
+        (&json!(true), &json!([job]))
+    );
 
     // In order, so that no number is left out.
     daemon.signal("TERM");
@@ -134,10 +138,7 @@ fn a_daemon_that_goes_on_sends_only_what_has_changed() {
     let _daemon = place.daemon();
     let last = watch.next().unwrap();
     assert_eq!(last["epoch"], first["epoch"]);
-    assert_eq!(
-        (&last["partial"], &last["sessions"]),
-        (&json!(true), &json!([]))
-    );
+    assert_eq!(last["sessions"], again["sessions"]);
     assert_eq!(last["seq"], stopping["seq"]);
     place.ok(&["remove", "same"]);
     let seq = last["seq"].as_u64().unwrap() + 1;
