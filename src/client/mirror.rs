@@ -89,6 +89,7 @@ impl Mirror {
     }
 
     /// The whole copy.
+    #[must_use]
     pub fn snapshot(
         &self,
     ) -> SnapshotOf<'_, Vec<&SessionRecord<'static>>, &[Notice<'static>], &Usage<'static>> {
