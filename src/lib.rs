@@ -18,6 +18,7 @@
 //! | [`daemon`] | listeners, connections, the event loop: does what the core decides |
 //! | [`client`] | the other end of the socket |
 //! | [`commands`], [`dashboard`] | what a person types; the full-screen view |
+//! | [`reach`] | the way to a session's terminal: proven, planned, gone |
 //! | [`install`], [`doctor`] | puts the files in place; checks an installation |
 //! | [`config`], [`log`], [`os`] | what both ends stand on |
 
@@ -43,6 +44,7 @@ mod limits;
 mod log;
 pub mod os;
 pub mod protocol;
+mod reach;
 #[cfg(test)]
 #[path = "../tests/shared/reexec.rs"]
 mod reexec;

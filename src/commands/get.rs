@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use super::args::OneSession;
-use super::place;
 use crate::client::Client;
 use crate::format::{self, Field, StdoutStyle};
 use crate::os::clock;
 use crate::protocol::{SessionRecord, SessionResult};
+use crate::reach;
 
 /// Shown below `get --help`.
 pub(super) const EXAMPLES: &str = "Examples:
@@ -58,9 +58,7 @@ fn rows(session: &SessionRecord<'_>, now: u64, stdout: StdoutStyle) -> Vec<Vec<S
         ("resume", Field::Resume),
     ];
     let mut rows: Vec<_> = format::fields(&IDENTITY, session, now).collect();
-    if let Some(terminal) = &session.terminal {
-        rows.extend(place::rows(terminal));
-    }
+    rows.extend(reach::rows(session));
     rows.extend(format::fields(&DETAILS, session, now));
     rows.extend(session.history.iter().map(|transition| {
         let began = format::ago(transition.at, now);

@@ -14,11 +14,12 @@ mod event;
 mod exit;
 mod explain;
 mod get;
+mod go;
 mod install;
 mod list;
+mod longest;
 mod man;
 mod next;
-mod place;
 mod remove;
 mod report;
 mod status;
@@ -55,6 +56,7 @@ Examples:
   agent-console                           show every session, full-screen
   agent-console list                      list the open sessions
   agent-console next                      show the session that has needed you for longest
+  agent-console go                        go to its terminal
   agent-console wait --any --for attention && notify-send 'An agent needs you'
   agent-console bar --format tmux         print a line for a status bar
   agent-console report build working      report a job of your own";
@@ -138,6 +140,9 @@ enum Command {
     /// Show the session that has needed a person for longest, and its terminal
     #[command(after_help = next::EXAMPLES)]
     Next(next::Options),
+    /// Go to a session's terminal: the pane, the window
+    #[command(after_help = go::EXAMPLES)]
+    Go(go::Options),
     /// Draw an agent's status line, and send its data to the daemon
     #[command(after_help = statusline::EXAMPLES)]
     Statusline(statusline::Options),
@@ -289,6 +294,7 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
         }
         Command::Wait(options) => wait::run(&options, &client_socket(socket.as_deref())?.path, out),
         Command::Next(options) => next::run(&options, &mut connect()?, out),
+        Command::Go(options) => go::run(&options, &mut connect()?, out),
         Command::Status(options) => status::run(&options, &mut connect()?, out),
         // `run` runs it.
         Command::Statusline(_) => Ok(()),

@@ -2,16 +2,16 @@
 
 use std::io::Write;
 
-use anyhow::bail;
 use clap::Args;
 
 use super::agent_filter::AgentFilter;
-use super::place;
+use super::go;
+use super::longest::longest_waiting;
 use crate::client::Client;
-use crate::format::status::attention_order;
 use crate::format::{self, Field, StdoutStyle};
 use crate::os::clock;
-use crate::protocol::{ListParams, ListResult, SessionRecord};
+use crate::protocol::SessionRecord;
+use crate::reach;
 
 /// The options of `next`.
 #[derive(Debug, Args)]
@@ -21,6 +21,12 @@ pub(super) struct Options {
     /// Print the session's record as JSON
     #[arg(long)]
     json: bool,
+    /// Go to the session's terminal, as `go` does
+    #[arg(long)]
+    go: bool,
+    /// With `--go`: print the commands instead of running them
+    #[arg(long, requires = "go")]
+    print: bool,
 }
 
 /// Shown below `--help`.
@@ -28,25 +34,18 @@ pub(super) const EXAMPLES: &str = "The exit status is 1 if no session needs you.
 
 Examples:
   agent-console next
-  agent-console next --json | jq -r .cwd";
+  agent-console next --json | jq -r .cwd
+  agent-console next --go                 go to its terminal";
 
 pub(super) fn run(
     options: &Options,
     client: &mut Client,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let params = ListParams {
-        include_closed: false,
-    };
-    let ListResult { sessions } = client.call::<_, ListResult<'static>>("session.list", &params)?;
-    let has_several = format::agent_names(&sessions).len() > 1;
-    let Some(session) = sessions
-        .into_iter()
-        .filter(|session| session.attention && options.agent.keeps(session))
-        .min_by(attention_order)
-    else {
-        bail!("no session needs you");
-    };
+    let (session, has_several) = longest_waiting(client, &options.agent)?;
+    if options.go {
+        return go::go(&session, go::Output::new(options.print, options.json), out);
+    }
     if options.json {
         format::json(out, &session)?;
     } else {
@@ -85,8 +84,6 @@ fn rows(
     if session.cwd.is_some() {
         rows.push(("directory", format::directory(session)));
     }
-    if let Some(terminal) = &session.terminal {
-        rows.extend(place::rows(terminal));
-    }
+    rows.extend(reach::rows(session));
     format::named_rows(rows, session, stdout)
 }

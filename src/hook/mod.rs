@@ -283,7 +283,7 @@ fn line<'a>(params: ReportParams<'a>, event: Option<&'a RawValue>) -> Vec<u8> {
 
 /// Where the agent's terminal is, by the variables with which a terminal or multiplexer names a place. No other
 /// variables leave the process but the agent's own.
-fn terminal(tty: Option<&str>, variable: impl Fn(&str) -> Option<OsString>) -> Terminal {
+pub(crate) fn terminal(tty: Option<&str>, variable: impl Fn(&str) -> Option<OsString>) -> Terminal {
     let cut = |bytes: &[u8]| Text::<TERMINAL_LIMIT>::from_bytes(bytes).into_inner();
     let read = |name| variable(name).map(|value| cut(value.as_bytes()));
     // "socket,server pid,session" (tmux(1)). The path may contain commas.

@@ -24,6 +24,13 @@ pub fn id() -> Option<&'static str> {
     ID.get_or_init(read).as_deref()
 }
 
+/// The machine's name (uname(2)).
+#[must_use]
+pub fn host_name() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}
+
 #[cfg(target_os = "linux")]
 mod platform {
     /// random(4)

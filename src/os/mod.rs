@@ -14,6 +14,7 @@ pub mod peer;
 #[cfg(target_os = "macos")]
 mod proc_info;
 pub mod process;
+pub(crate) mod process_environment;
 pub(crate) mod process_table;
 pub mod program;
 pub(crate) mod random;

@@ -35,11 +35,13 @@ mod dashboard;
 mod demo;
 mod doctor;
 mod event;
+mod go;
 mod harmless;
 mod hook;
 #[cfg(any(target_os = "linux", clippy))]
 mod hostile;
 mod idle_exit;
+mod in_tmux;
 #[cfg(any(target_os = "linux", clippy))]
 mod install;
 mod lifecycle;

@@ -1,10 +1,7 @@
 //! `next`: who has needed a person for longest, and the way there, tried in a real tmux.
 
-use std::process::Command;
-
-use serde_json::json;
-
-use crate::support::{Place, Sleeper, until};
+use crate::in_tmux::InTmux;
+use crate::support::{Place, until};
 
 /// A line's name and value.
 fn row(line: &str) -> (&str, &str) {
@@ -50,101 +47,16 @@ fn the_session_that_has_waited_longest_is_next() {
     assert_eq!(place.json(&["next", "--json"])["key"], "second");
 }
 
-/// A tmux server of a test's own, on a socket of this path, which ends with the test.
-struct Tmux(String);
-
-impl Tmux {
-    #[track_caller]
-    fn run(&self, arguments: &[&str]) -> String {
-        let output = self.try_run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap().trim_end().into()
-    }
-
-    fn try_run(&self, arguments: &[&str]) -> std::process::Output {
-        Command::new("tmux")
-            .args(["-S", &self.0, "-f", "/dev/null"])
-            .args(arguments)
-            .env("TERM", "xterm")
-            .env_remove("TMUX")
-            .output()
-            .expect("tmux(1)")
-    }
-}
-
-impl Drop for Tmux {
-    fn drop(&mut self) {
-        self.try_run(&["kill-server"]);
-    }
-}
-
-/// A session of the daemon's in a pane of a real tmux.
-struct InTmux {
-    tmux: Tmux,
-    /// Another tmux, whose panes are the terminals of the first one's clients.
-    outer: Tmux,
-    agent: Sleeper,
-    pane: String,
-    /// The last field: both servers have their sockets there.
-    place: Place,
-}
-
 impl InTmux {
-    /// `work` has two windows, and the agent's pane is in the second; `desk` has a shell.
-    fn new(place: Place) -> Self {
-        // A path that a shell would take for three words.
-        let tmux = Tmux(format!("{}/it's a socket", place.path().display()));
-        tmux.run(&["new-session", "-d", "-s", "work", "sleep 600"]);
-        let new = ["new-window", "-d", "-t", "work", "-P", "-F"];
-        let pane = tmux.run(&[&new[..], &["#{pane_id}", "sleep 600"]].concat());
-        tmux.run(&["new-session", "-d", "-s", "desk", "sh"]);
-        Self {
-            outer: Tmux(format!("{}/outer", place.path().display())),
-            tmux,
-            agent: Sleeper::start(),
-            pane,
-            place,
-        }
-    }
-
-    fn display(&self, target: &str, format: &str) -> String {
-        self.tmux
-            .run(&["display-message", "-p", "-t", target, format])
-    }
-
-    /// The terminal that a hook in the pane would send.
-    fn terminal(&self) -> serde_json::Value {
-        let pid: u32 = self.display(&self.pane, "#{pid}").parse().unwrap();
-        json!({"tmux": self.tmux.0, "tmux_pid": pid, "tmux_pane": self.pane,
-            "tty": self.display(&self.pane, "#{pane_tty}")})
-    }
-
-    fn report(&self, terminal: &serde_json::Value) {
-        let event = json!({"hook_event_name": "PermissionRequest", "session_id": "s",
-            "tool_name": "Bash", "tool_input": {"command": "ls"}});
-        let params = json!({"agent": "claude-code", "at": 1, "pid": self.agent.pid(), "attended": true,
-            "terminal": terminal, "event": event});
-        let answer = self.place.connect().ask("session.report", params);
-        assert_eq!(answer["result"]["accepted"], true, "{answer}");
-    }
-
-    /// The value of a row of `next`, asked from a pane of this tmux or from outside.
+    /// The value of a row of `next`, asked in a session of this tmux or from outside.
     fn next(&self, inside: Option<&str>, row: &str) -> Option<String> {
-        let mut next = self.place.command(["next"]);
-        if let Some(session) = inside {
-            let id = self.display(session, "#{session_id}");
-            let tmux = format!(
-                "{},{},{}",
-                self.tmux.0,
-                self.display(session, "#{pid}"),
-                &id[1..]
-            );
-            let pane = self.display(session, "#{pane_id}");
-            next.env("TMUX", tmux).env("TMUX_PANE", pane);
-        }
-        let output = next.output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        let text = String::from_utf8(output.stdout).unwrap();
+        let text = if let Some(session) = inside {
+            let (text, status) = self.output_in(&self.tmux, &self.tty_of(session), "next");
+            assert_eq!(status, "0", "{text}");
+            text
+        } else {
+            self.place.ok(&["next"])
+        };
         let found = text.lines().map(self::row).find(|(name, _)| *name == row)?;
         Some(found.1.to_owned())
     }
@@ -155,36 +67,14 @@ impl InTmux {
         until("the way there", || self.next(inside, "go there"))
     }
 
-    /// What each client shows: its session and pane, by its terminal.
-    fn clients(&self) -> Vec<(String, String, String)> {
-        let format = "#{client_tty} #{session_name} #{pane_id}";
-        let output = self.tmux.try_run(&["list-clients", "-F", format]);
-        let text = String::from_utf8(output.stdout).unwrap();
-        let clients = text.lines().map(|line| {
-            let mut words = line.split(' ').map(str::to_owned);
-            (
-                words.next().unwrap(),
-                words.next().unwrap(),
-                words.next().unwrap(),
-            )
-        });
-        clients.collect()
-    }
-
     /// What the client that shows `session` shows.
     fn shows(&self, session: &str) -> (String, String) {
         until("the client to show the session", || {
-            let clients = self.clients().into_iter();
-            let mut clients = clients.filter(|(_, shown, _)| shown.starts_with(session));
-            clients.next().map(|(_, shown, pane)| (shown, pane))
+            let clients = self.tmux.clients().into_iter();
+            let mut clients = clients.filter(|client| client.session.starts_with(session));
+            clients.next().map(|client| (client.session, client.pane))
         })
     }
-}
-
-/// The command that attaches a client to `session`, in a pane of another tmux.
-fn attach(tmux: &Tmux, session: &str) -> String {
-    let socket = tmux.0.replace('\'', r"'\''");
-    format!("env -u TMUX TERM=xterm tmux -S '{socket}' attach -t {session}")
 }
 
 #[test]
@@ -192,28 +82,21 @@ fn the_printed_command_selects_the_sessions_terminal() {
     let place = Place::new();
     let _daemon = place.daemon();
     let it = InTmux::new(place);
-    let outer = &it.outer;
     it.report(&it.terminal());
 
     // From outside: a new client, on that very pane.
     let way = it.way(None);
     assert!(way.contains(" attach-session -t "), "{way}");
-    let command = format!("env -u TMUX TERM=xterm {way}");
-    outer.run(&["new-session", "-d", "-s", "outside", &command]);
+    it.outer.window(&format!("env -u TMUX TERM=xterm {way}"));
     assert_eq!(it.shows("work"), ("work".to_owned(), it.pane.clone()));
-    outer.try_run(&["kill-server"]);
-    until("the client to go", || it.clients().is_empty().then_some(()));
+    it.outer.try_run(&["kill-server"]);
+    until("the client to go", || {
+        it.tmux.clients().is_empty().then_some(())
+    });
 
     // From within: the client that asks switches.
     it.tmux.run(&["select-window", "-t", "work:0"]);
-    outer.run(&[
-        "new-session",
-        "-d",
-        "-s",
-        "inside",
-        &attach(&it.tmux, "desk"),
-    ]);
-    let (client, ..) = until("the client", || it.clients().into_iter().next());
+    let client = it.outer.attach(&it.tmux, "desk");
     let way = it.way(Some("desk"));
     assert!(
         way.contains(&format!(" switch-client -c {client} -t ")),
@@ -228,25 +111,22 @@ fn the_printed_command_moves_no_other_client() {
     let place = Place::new();
     let _daemon = place.daemon();
     let it = InTmux::new(place);
-    let outer = &it.outer;
     it.report(&it.terminal());
     it.tmux.run(&["select-window", "-t", "work:0"]);
-    outer.run(&["new-session", "-d", "-s", "a", &attach(&it.tmux, "work")]);
-    let (other, ..) = until("the other client", || it.clients().into_iter().next());
-    let first_pane = it.display("work:0", "#{pane_id}");
-    outer.run(&["new-session", "-d", "-s", "b", &attach(&it.tmux, "desk")]);
-    until("both clients", || (it.clients().len() == 2).then_some(()));
-    let undisturbed = (other, "work".to_owned(), first_pane);
+    let other = it.outer.attach(&it.tmux, "work");
+    let own = it.outer.attach(&it.tmux, "desk");
+    let undisturbed = it.tmux.client(&other);
 
     // Asked in another session than the one that the other client shows, and typed there.
     let way = it.way(Some("desk"));
     it.tmux.run(&["send-keys", "-t", "desk", &way, "Enter"]);
     let (view, shown) = it.shows("go-");
     assert_eq!(shown, it.pane);
-    assert!(it.clients().contains(&undisturbed), "{:?}", it.clients());
+    assert_eq!(it.tmux.client(&other), undisturbed);
 
     // The view ends with its client.
-    outer.run(&["kill-session", "-t", "b"]);
+    it.outer
+        .run(&["kill-pane", "-t", &it.outer.pane_with(&own)]);
     until("the view to end", || {
         let sessions = it.tmux.run(&["list-sessions", "-F", "#{session_name}"]);
         (!sessions.contains(&view)).then_some(())
@@ -254,13 +134,14 @@ fn the_printed_command_moves_no_other_client() {
 
     // From outside.
     let way = it.way(None);
-    let command = format!("env -u TMUX TERM=xterm {way}");
-    outer.run(&["new-session", "-d", "-s", "c", &command]);
+    let new = it.outer.window(&format!("env -u TMUX TERM=xterm {way}"));
     until("the new client on the pane", || {
-        let mut clients = it.clients().into_iter();
-        clients.find(|(_, session, pane)| session.starts_with("go-") && *pane == it.pane)
+        let mut clients = it.tmux.clients().into_iter();
+        clients.find(|client| {
+            client.tty == new && client.session.starts_with("go-") && client.pane == it.pane
+        })
     });
-    assert!(it.clients().contains(&undisturbed), "{:?}", it.clients());
+    assert_eq!(it.tmux.client(&other), undisturbed);
 }
 
 #[test]

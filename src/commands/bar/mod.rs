@@ -43,7 +43,7 @@ pub(super) struct Options {
 
 /// Shown below `--help`.
 pub(super) const EXAMPLES: &str =
-    "docs/bars.md shows how to use it in tmux, Waybar, polybar, i3blocks and SketchyBar.
+    "docs/integrations.md shows how to use it in tmux, Waybar, polybar, i3blocks and SketchyBar.
 Without a daemon the line is empty and the exit status is 0.
 
 Examples:

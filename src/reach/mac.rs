@@ -1,0 +1,162 @@
+//! macOS: a tab of iTerm2 or Terminal by its terminal device, another program by its process. Written from their
+//! scripting dictionaries, not tried on a Mac.
+
+use std::process::Command;
+
+use super::ask::ask;
+use super::frame::Frame;
+use super::plan::{Move, Place};
+use super::{Proof, Prover};
+use crate::format::sanitize;
+use crate::os::process;
+
+/// A program whose tabs can be asked for their terminals. Each script takes the terminal as its argument, and prints
+/// `found` where a tab has it; with a second argument it selects that tab.
+struct Program {
+    /// `$TERM_PROGRAM`
+    variable: &'static str,
+    name: &'static str,
+    script: &'static str,
+}
+
+const PROGRAMS: &[Program] = &[
+    Program {
+        variable: "iTerm.app",
+        name: "iTerm2",
+        script: r#"on run argv
+  tell application "iTerm2"
+    repeat with w in windows
+      repeat with t in tabs of w
+        repeat with s in sessions of t
+          if tty of s is item 1 of argv then
+            if (count of argv) > 1 then
+              select s
+              select t
+              select w
+              activate
+            end if
+            return "found"
+          end if
+        end repeat
+      end repeat
+    end repeat
+  end tell
+end run"#,
+    },
+    Program {
+        variable: "Apple_Terminal",
+        name: "Terminal",
+        script: r#"on run argv
+  tell application "Terminal"
+    repeat with w in windows
+      repeat with t in tabs of w
+        if tty of t is item 1 of argv then
+          if (count of argv) > 1 then
+            set selected of t to true
+            set index of w to 1
+            activate
+          end if
+          return "found"
+        end if
+      end repeat
+    end repeat
+  end tell
+end run"#,
+    },
+];
+
+/// Takes a process id as its argument.
+const ACTIVATE: &str = r#"on run argv
+  tell application "System Events"
+    set frontmost of (first process whose unix id is ((item 1 of argv) as integer)) to true
+  end tell
+end run"#;
+
+/// Whether the frame is in a tab of these programs, or in another program's window.
+pub(super) fn prove(frame: &Frame, _prover: &Prover<'_>) -> Option<Result<Proof, String>> {
+    if !cfg!(target_os = "macos") {
+        return None;
+    }
+    let program = frame.claims.term_program.as_deref();
+    let tty = frame.tty.as_deref()?;
+    let known = PROGRAMS
+        .iter()
+        .find(|known| Some(known.variable) == program);
+    if let Some(known) = known {
+        let asked = ask(Command::new("osascript").args(["-e", known.script, tty]));
+        return Some(match asked {
+            Ok(text) if text.trim() == "found" => Ok(tab(known, tty)),
+            _ => Err(format!(
+                "no tab of {} has the session's terminal",
+                known.name
+            )),
+        });
+    }
+    // The first process above the terminal may be login(1), which runs for the program.
+    let mut owners = frame.owners().iter();
+    let owner =
+        owners.find(|owner| process::name(owner.pid).is_some_and(|name| name != "login"))?;
+    Some(Ok(application(owner.pid)))
+}
+
+fn tab(program: &Program, tty: &str) -> Proof {
+    window(
+        format!("tab of {} with {tty}", program.name),
+        ["osascript", "-e", program.script, tty, "select"],
+    )
+}
+
+fn application(pid: u32) -> Proof {
+    let name = process::name(pid).unwrap_or_default();
+    window(
+        format!("{}; select its tab there", sanitize(&name)),
+        ["osascript", "-e", ACTIVATE, &pid.to_string()],
+    )
+}
+
+fn window<'a>(what: String, words: impl IntoIterator<Item = &'a str>) -> Proof {
+    let words = words.into_iter().map(str::to_owned).collect();
+    Proof::Window {
+        place: Place {
+            way: "macos",
+            what,
+            moves: vec![Move::Run(words)],
+        },
+        outside: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moves(proof: &Proof) -> Vec<String> {
+        match proof {
+            Proof::Window { place, .. } => place.moves[0].words(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_terminal_is_an_argument_and_no_part_of_a_script() {
+        for program in PROGRAMS {
+            let words = moves(&tab(program, "/dev/ttys003"));
+            assert_eq!(words[..2], ["osascript", "-e"]);
+            assert_eq!(words[3..], ["/dev/ttys003", "select"]);
+            assert!(words[2].contains(&format!("tell application \"{}\"", program.name)));
+        }
+        let words = moves(&application(42));
+        assert_eq!(words[3..], ["42"]);
+    }
+
+    #[test]
+    fn nothing_is_asked_on_another_system() {
+        if cfg!(target_os = "macos") {
+            return;
+        }
+        let asker = crate::reach::Asker::default();
+        let servers = crate::reach::Servers::default();
+        let prover = Prover::new(&asker, &servers);
+        assert!(prove(&Frame::default(), &prover).is_none());
+    }
+}
