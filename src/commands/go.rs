@@ -91,6 +91,9 @@ pub(super) fn go(
         Ok(plan) => plan,
         Err(reasons) => bail!("{}", no_way(session, &reasons)),
     };
+    for remains in plan.remains() {
+        writeln!(std::io::stderr(), "note: {remains}")?;
+    }
     if goes {
         reach::execute(&plan, || {})?;
     } else if !output.json && plan.moves().next().is_some() {

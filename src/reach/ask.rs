@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::os::command;
 
-/// How long the program may take.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the program may take: kitty's needs a second to start on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest answer, in bytes: kitty's has each window's environment in it.
 const LIMIT: u64 = 16 * 1024 * 1024;

@@ -109,7 +109,8 @@ fn window(editor: &Editor, folder: &str) -> Proof {
     Proof::Window {
         place: Place {
             way: "editor",
-            what: format!("window of {folder}; select the terminal there"),
+            what: format!("window of {folder}"),
+            remains: Some("select the terminal".to_owned()),
             moves: vec![Move::Run(vec![editor.name.to_owned(), folder.to_owned()])],
         },
         outside: None,

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::ask::ask;
 use super::frame::Frame;
 use super::plan::{Move, Place};
-use super::{Proof, Prover, is_number, is_own_socket, is_plain, window};
+use super::window::{self, Tab};
+use super::{Proof, Prover, is_number, is_own_socket, is_plain};
 
 /// `kitty @ ls`, as far as it is used (kitty 0.26).
 #[derive(Debug, Deserialize)]
@@ -17,11 +18,11 @@ struct OsWindow {
     /// The window's id in X11.
     #[serde(default)]
     platform_window_id: Option<u32>,
-    tabs: Vec<Tab>,
+    tabs: Vec<TabEntry>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Tab {
+struct TabEntry {
     windows: Vec<Window>,
 }
 
@@ -77,11 +78,12 @@ fn confirm(frame: &Frame, to: &str, prover: &Prover<'_>) -> Result<Proof, String
         "--match",
         &matched,
     ];
-    let outside = window::prove_owner(frame, window, prover);
+    let outside = window::prove_owner(frame, window, Tab::Selected, prover);
     Ok(Proof::Window {
         place: Place {
             way: "kitty",
             what: format!("window {id}"),
+            remains: None,
             moves: vec![Move::Run(words.map(str::to_owned).into())],
         },
         // kitty brings the window to the front itself where the desktop allows that.

@@ -102,6 +102,7 @@ pub(super) fn prove(frame: &Frame, _prover: &Prover<'_>) -> Option<Result<Proof,
 fn tab(program: &Program, tty: &str) -> Proof {
     window(
         format!("tab of {} with {tty}", program.name),
+        None,
         ["osascript", "-e", program.script, tty, "select"],
     )
 }
@@ -109,17 +110,23 @@ fn tab(program: &Program, tty: &str) -> Proof {
 fn application(pid: u32) -> Proof {
     let name = process::name(pid).unwrap_or_default();
     window(
-        format!("{}; select its tab there", sanitize(&name)),
+        sanitize(&name),
+        Some("select its tab".to_owned()),
         ["osascript", "-e", ACTIVATE, &pid.to_string()],
     )
 }
 
-fn window<'a>(what: String, words: impl IntoIterator<Item = &'a str>) -> Proof {
+fn window<'a>(
+    what: String,
+    remains: Option<String>,
+    words: impl IntoIterator<Item = &'a str>,
+) -> Proof {
     let words = words.into_iter().map(str::to_owned).collect();
     Proof::Window {
         place: Place {
             way: "macos",
             what,
+            remains,
             moves: vec![Move::Run(words)],
         },
         outside: None,

@@ -83,8 +83,10 @@ impl Move {
 pub(crate) struct Place {
     /// The way's name: `tmux`.
     pub(crate) way: &'static str,
-    /// Which place it is there, and what a person must still do: `pane %3`.
+    /// Which place it is there: `pane %3`.
     pub(crate) what: String,
+    /// What a person must still do there, because the program cannot be asked to: `select its tab`.
+    pub(crate) remains: Option<String>,
     /// What brings it to the front; nothing where it is there.
     pub(crate) moves: Vec<Move>,
 }
@@ -112,11 +114,21 @@ impl Plan {
         commands.join(" && ")
     }
 
+    /// What a person must still do, with the way's name.
+    pub(crate) fn remains(&self) -> impl Iterator<Item = String> {
+        let places = self.places.iter();
+        places.filter_map(|place| {
+            let remains = place.remains.as_deref()?;
+            Some(format!("{}: {}", place.way, sanitize(remains)))
+        })
+    }
+
     /// The places for a script.
     pub(crate) fn json(&self) -> Value {
         let places = self.places.iter().map(|place| {
             let commands: Vec<_> = place.moves.iter().map(Move::words).collect();
-            json!({"way": place.way, "place": sanitize(&place.what), "commands": commands})
+            json!({"way": place.way, "place": sanitize(&place.what), "commands": commands,
+                "remains": place.remains.as_deref().map(sanitize)})
         });
         places.collect()
     }
@@ -133,6 +145,7 @@ mod tests {
         let place = |moves| Place {
             way: "x",
             what: "pane".into(),
+            remains: None,
             moves,
         };
         let plan = Plan {

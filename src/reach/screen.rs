@@ -81,6 +81,7 @@ pub(super) fn places(window: &Window, asker: &Asker) -> Result<Vec<Place>, Strin
     let place = |moves| Place {
         way: "screen",
         what: format!("window {}", window.number),
+        remains: None,
         moves,
     };
     let select = [
@@ -150,6 +151,7 @@ mod tests {
         let front = Place {
             way: "x11",
             what: "window".to_owned(),
+            remains: None,
             moves: Vec::new(),
         };
         let shown = Window {

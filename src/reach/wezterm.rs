@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::ask::ask;
 use super::frame::Frame;
 use super::plan::{Move, Place};
-use super::{Proof, Prover, is_own_socket, is_plain, window};
+use super::window::{self, Tab};
+use super::{Proof, Prover, is_own_socket, is_plain};
 
 /// `wezterm cli list --format json`, as far as it is used.
 #[derive(Debug, Deserialize)]
@@ -46,11 +47,12 @@ fn confirm(frame: &Frame, socket: &str, prover: &Prover<'_>) -> Result<Proof, St
     let socket = format!("WEZTERM_UNIX_SOCKET={socket}");
     let activate = ["wezterm", "cli", "activate-pane", "--pane-id", &pane];
     let words = [&["env", &socket], &activate[..]].concat();
-    let outside = window::prove_owner(frame, None, prover);
+    let outside = window::prove_owner(frame, None, Tab::Selected, prover);
     Ok(Proof::Window {
         place: Place {
             way: "wezterm",
             what: format!("pane {pane}"),
+            remains: None,
             moves: vec![Move::Run(words.into_iter().map(str::to_owned).collect())],
         },
         outside: outside.and_then(Result::ok).map(Box::new),

@@ -66,10 +66,11 @@ pub(super) fn places(pane: &Pane, asker: &Asker) -> Result<Vec<Place>, String> {
         clients,
     } = pane;
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-    let place = |what, made| {
+    let place = |what, remains, made| {
         Ok(vec![Place {
             way: "zellij",
             what,
+            remains,
             moves: vec![made],
         }])
     };
@@ -81,8 +82,13 @@ pub(super) fn places(pane: &Pane, asker: &Asker) -> Result<Vec<Place>, String> {
         if !asker.has_terminal {
             return Err("there is no terminal to attach a client of zellij".to_owned());
         }
-        let what = format!("session {session}; select pane {shown} there");
-        return place(what, Move::Attach(words(&["zellij", "attach", session])));
+        let what = format!("session {session}");
+        let remains = Some(format!("select pane {shown}"));
+        return place(
+            what,
+            remains,
+            Move::Attach(words(&["zellij", "attach", session])),
+        );
     }
     match (number, clients) {
         (Some(number), Some(1)) => {
@@ -95,7 +101,7 @@ pub(super) fn places(pane: &Pane, asker: &Asker) -> Result<Vec<Place>, String> {
                 "focus-pane-id",
                 &id,
             ];
-            place(format!("pane {number}"), Move::Run(words(&focus)))
+            place(format!("pane {number}"), None, Move::Run(words(&focus)))
         }
         (None, _) => Err("the session's pane in zellij is not known".to_owned()),
         (_, Some(_)) => Err(format!(

@@ -273,3 +273,74 @@ fn a_session_without_a_terminal_has_no_way() {
     let output = place.run(&["go"]);
     assert_eq!(output.stderr, b"agent-console: no session needs you\n");
 }
+
+/// A stand-in for `WezTerm`: it has one pane, with the terminal in the file `tty`, and notes what it is called with.
+#[cfg(target_os = "linux")]
+const WEZTERM: &str = r#"#!/bin/sh
+d=$(dirname "$0")
+case "$*" in
+  'cli --no-auto-start list --format json') printf '[{"pane_id":7,"tty_name":"%s"}]' "$(cat "$d/tty")" ;;
+  *) echo "$WEZTERM_UNIX_SOCKET $*" >>"$d/calls" ;;
+esac
+"#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pane_of_a_terminal_on_this_display_is_activated() {
+    use crate::support::{Sleeper, write_program};
+    use std::process::{Command, Stdio};
+
+    let place = Place::new();
+    let _daemon = place.daemon();
+    let programs = place.path().join("programs");
+    fs::create_dir(&programs).unwrap();
+    write_program(&programs.join("wezterm"), WEZTERM);
+    let socket = place.path().join("gui-sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    // script(1) owns the terminal, as WezTerm would.
+    let hook = format!(
+        "tty >{}/tty; printf '%s' '{}' | CLAUDE_PID=$$ CLAUDE_CODE_SESSION_ATTENDED=1 {} hook claude-code; exec sleep 600",
+        programs.display(),
+        r#"{"hook_event_name":"PermissionRequest","session_id":"s","tool_name":"Bash","tool_input":{"command":"ls"}}"#,
+        crate::support::program().display(),
+    );
+    let hook_file = place.path().join("agent");
+    fs::write(&hook_file, hook).unwrap();
+    let _terminal = Sleeper(
+        Command::new("script")
+            .args(["-qc", &format!("sh {}", hook_file.display()), "/dev/null"])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", place.path().join("home"))
+            .env("AGENT_CONSOLE_SOCKET", place.socket())
+            .env("WEZTERM_PANE", "7")
+            .env("WEZTERM_UNIX_SOCKET", &socket)
+            .env("DISPLAY", ":4242")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    until("the session", || {
+        let sessions = place.json(&["list", "--json"]);
+        (!sessions.as_array().unwrap().is_empty()).then_some(())
+    });
+    let go = |display: &str| {
+        let path = std::env::var("PATH").unwrap();
+        let mut go = place.command(["go"]);
+        go.env("PATH", format!("{}:{path}", programs.display()));
+        go.env("DISPLAY", display).output().unwrap()
+    };
+    let refused = go(":4343");
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text.contains("on another display"), "{text}");
+    let gone = go(":4242");
+    assert!(gone.status.success(), "{gone:?}");
+    let calls = fs::read_to_string(programs.join("calls")).unwrap();
+    let expected = format!("{} cli activate-pane --pane-id 7\n", socket.display());
+    assert_eq!(calls, expected);
+    // The pane is another terminal's now.
+    fs::write(programs.join("tty"), "/dev/pts/4242\n").unwrap();
+    assert_eq!(go(":4242").status.code(), Some(1));
+}

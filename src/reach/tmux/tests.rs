@@ -57,6 +57,7 @@ fn window() -> Proof {
         place: Place {
             way: "x11",
             what: "window".to_owned(),
+            remains: None,
             moves: vec![Move::Run(vec!["focus".to_owned()])],
         },
         outside: None,

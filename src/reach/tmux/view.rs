@@ -16,6 +16,7 @@ pub(in crate::reach) fn places(pane: &Pane, asker: &Asker) -> Result<Vec<Place>,
     let place = |moves: Vec<Move>| Place {
         way: "tmux",
         what: format!("pane {}", pane.id),
+        remains: None,
         moves,
     };
     if let Some(seat) = asker.tmux_seat(pane.server.pid) {

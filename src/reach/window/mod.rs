@@ -10,11 +10,13 @@ pub(super) use self::hyprland::focus as focus_hyprland;
 pub(super) use self::sway::focus as focus_sway;
 pub(super) use self::x11::focus as focus_x11;
 
+use std::collections::BTreeSet;
+
 use super::frame::Frame;
 use super::plan::{Move, Place};
 use super::{Proof, Prover};
 use crate::format::sanitize;
-use crate::os::process;
+use crate::os::{process, process_table};
 
 /// A window of the desktop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,17 +47,30 @@ pub(super) fn prove(frame: &Frame, prover: &Prover<'_>) -> Option<Result<Proof, 
     if let Some(console) = frame.tty.as_deref().and_then(console) {
         return Some(Err(format!("it is on the console {console}")));
     }
-    prove_owner(frame, frame.window_id, prover)
+    prove_owner(frame, frame.window_id, Tab::Unknown, prover)
+}
+
+/// Whether the window shows the terminal once it is in front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tab {
+    /// Another way selects it.
+    Selected,
+    /// Nothing does.
+    Unknown,
 }
 
 /// The same, if it is known which of the owner's windows it is: `window` is its id in X11.
 pub(super) fn prove_owner(
     frame: &Frame,
     window: Option<u32>,
+    tab: Tab,
     prover: &Prover<'_>,
 ) -> Option<Result<Proof, String>> {
     let owner = frame.owners().first()?.pid;
     let name = process::name(owner)?;
+    if name.starts_with("sshd") {
+        return Some(Err("it is in a login from another machine".to_owned()));
+    }
     // A program of several processes, such as an editor, has its windows in one above.
     let of_program = |pid: &u32| process::name(*pid).as_ref() == Some(&name);
     let owners = frame.owners().iter().map(|process| process.pid);
@@ -71,10 +86,26 @@ pub(super) fn prove_owner(
         place: Place {
             way,
             what: format!("window of {name}"),
+            remains: remains(tab, owner),
             moves: vec![window.focus],
         },
         outside: None,
     }))
+}
+
+/// A program with several terminals may show another one in this window.
+fn remains(tab: Tab, owner: u32) -> Option<String> {
+    if tab == Tab::Selected {
+        return None;
+    }
+    let processes = process_table::find(|_, _| true);
+    let children = processes
+        .iter()
+        .filter(|process| process.info.parent == owner);
+    let terminals: BTreeSet<_> = children
+        .filter_map(|process| process.info.tty.as_ref())
+        .collect();
+    (terminals.len() > 1).then(|| "select its tab".to_owned())
 }
 
 /// The owners' window; of several, the one with this id.
