@@ -16,6 +16,8 @@ struct Program {
     /// `$TERM_PROGRAM`
     variable: &'static str,
     name: &'static str,
+    /// How the name of the process begins that owns its terminals.
+    process: &'static str,
     script: &'static str,
 }
 
@@ -23,6 +25,7 @@ const PROGRAMS: &[Program] = &[
     Program {
         variable: "iTerm.app",
         name: "iTerm2",
+        process: "iTerm",
         script: r#"on run argv
   tell application "iTerm2"
     repeat with w in windows
@@ -46,6 +49,7 @@ end run"#,
     Program {
         variable: "Apple_Terminal",
         name: "Terminal",
+        process: "Terminal",
         script: r#"on run argv
   tell application "Terminal"
     repeat with w in windows
@@ -65,6 +69,13 @@ end run"#,
     },
 ];
 
+/// Takes a process id as its argument; prints `true` where the process has windows, as no multiplexer's server has.
+const HAS_WINDOWS: &str = r#"on run argv
+  tell application "System Events"
+    return exists (first process whose unix id is ((item 1 of argv) as integer))
+  end tell
+end run"#;
+
 /// Takes a process id as its argument.
 const ACTIVATE: &str = r#"on run argv
   tell application "System Events"
@@ -77,26 +88,45 @@ pub(super) fn prove(frame: &Frame, _prover: &Prover<'_>) -> Option<Result<Proof,
     if !cfg!(target_os = "macos") {
         return None;
     }
-    let program = frame.claims.term_program.as_deref();
     let tty = frame.tty.as_deref()?;
-    let known = PROGRAMS
-        .iter()
-        .find(|known| Some(known.variable) == program);
-    if let Some(known) = known {
-        let asked = ask(Command::new("osascript").args(["-e", known.script, tty]));
-        return Some(match asked {
-            Ok(text) if text.trim() == "found" => Ok(tab(known, tty)),
-            _ => Err(format!(
-                "no tab of {} has the session's terminal",
-                known.name
-            )),
-        });
-    }
     // The first process above the terminal may be login(1), which runs for the program.
     let mut owners = frame.owners().iter();
-    let owner =
-        owners.find(|owner| process::name(owner.pid).is_some_and(|name| name != "login"))?;
-    Some(Ok(application(owner.pid)))
+    let owner = owners.find_map(|owner| {
+        let name = process::name(owner.pid)?;
+        (name != "login").then_some((owner.pid, name))
+    });
+    let variable = frame.claims.term_program.as_deref();
+    let program = program(variable, owner.as_ref().map(|(_, name)| &**name));
+    if let Some(program) = program {
+        let asked = ask(Command::new("osascript").args(["-e", program.script, tty]));
+        if asked.is_ok_and(|text| text.trim() == "found") {
+            return Some(Ok(tab(program, tty)));
+        }
+    }
+    let (pid, name) = owner?;
+    Some(match program {
+        Some(program) if name.starts_with(program.process) => Err(format!(
+            "no tab of {} has the session's terminal",
+            program.name
+        )),
+        // The variable was inherited from another terminal.
+        Some(_) | None => {
+            let number = pid.to_string();
+            let asked = ask(Command::new("osascript").args(["-e", HAS_WINDOWS, &number]));
+            let has_windows = asked.is_ok_and(|text| text.trim() == "true");
+            let application = has_windows.then(|| application(pid, &name));
+            application
+                .ok_or_else(|| format!("the terminal is that of {name}, which has no window"))
+        }
+    })
+}
+
+/// The program that owns the terminal, or else the one that the environment names.
+fn program(variable: Option<&str>, owner: Option<&str>) -> Option<&'static Program> {
+    let owns = |program: &&Program| owner.is_some_and(|name| name.starts_with(program.process));
+    let is_named = |program: &&Program| variable == Some(program.variable);
+    let owner = PROGRAMS.iter().find(owns);
+    owner.or_else(|| PROGRAMS.iter().find(is_named))
 }
 
 fn tab(program: &Program, tty: &str) -> Proof {
@@ -107,10 +137,9 @@ fn tab(program: &Program, tty: &str) -> Proof {
     )
 }
 
-fn application(pid: u32) -> Proof {
-    let name = process::name(pid).unwrap_or_default();
+fn application(pid: u32, name: &str) -> Proof {
     window(
-        sanitize(&name),
+        sanitize(name),
         Some("select its tab".to_owned()),
         ["osascript", "-e", ACTIVATE, &pid.to_string()],
     )
@@ -152,8 +181,17 @@ mod tests {
             assert_eq!(words[3..], ["/dev/ttys003", "select"]);
             assert!(words[2].contains(&format!("tell application \"{}\"", program.name)));
         }
-        let words = moves(&application(42));
+        let words = moves(&application(42, "ghostty"));
         assert_eq!(words[3..], ["42"]);
+    }
+
+    #[test]
+    fn the_owner_of_the_terminal_counts_before_the_environment() {
+        let name = |variable, owner| Some(program(variable, owner)?.name);
+        assert_eq!(name(Some("iTerm.app"), Some("Terminal")), Some("Terminal"));
+        assert_eq!(name(None, Some("iTermServer-3.5")), Some("iTerm2"));
+        assert_eq!(name(Some("iTerm.app"), None), Some("iTerm2"));
+        assert_eq!(name(Some("ghostty"), Some("ghostty")), None);
     }
 
     #[test]
