@@ -91,8 +91,17 @@ fn in_a_third_session_the_asking_client_gets_a_view_of_its_own() {
     // From the view it is the client's own session: no second one is made.
     it.tmux
         .run(&["new-window", "-t", &format!("{view}:"), "sh"]);
-    goes(&it, &it.tmux, &it.tty_of(&view));
+    let shell = it.tty_of(&view);
+    goes(&it, &it.tmux, &shell);
     assert_eq!(shows_agent(&it, &own).session, view);
+    assert_eq!(it.tmux.client(&other), before);
+    // Led elsewhere, the client leaves no view behind.
+    it.report(&it.terminal_of("desk"));
+    it.tmux.run(&["select-window", "-t", &format!("{view}:2")]);
+    goes(&it, &it.tmux, &shell);
+    assert_eq!(it.tmux.client(&own).session, "desk");
+    let sessions = it.tmux.run(&["list-sessions", "-F", "#{session_name}"]);
+    assert!(!sessions.contains(&view), "{sessions}");
     assert_eq!(it.tmux.client(&other), before);
 }
 

@@ -150,9 +150,14 @@ impl InTmux {
 
     /// The terminal that a hook in the pane would send.
     pub(crate) fn terminal(&self) -> Value {
-        let pid: u32 = self.display(&self.pane, "#{pid}").parse().unwrap();
-        json!({"tmux": self.tmux.0, "tmux_pid": pid, "tmux_pane": self.pane,
-            "tty": self.display(&self.pane, "#{pane_tty}")})
+        self.terminal_of(&self.pane)
+    }
+
+    /// The same for another pane.
+    pub(crate) fn terminal_of(&self, target: &str) -> Value {
+        let pid: u32 = self.display(target, "#{pid}").parse().unwrap();
+        json!({"tmux": self.tmux.0, "tmux_pid": pid, "tmux_pane": self.display(target, "#{pane_id}"),
+            "tty": self.display(target, "#{pane_tty}")})
     }
 
     pub(crate) fn report(&self, terminal: &Value) {

@@ -125,8 +125,7 @@ fn the_printed_command_moves_no_other_client() {
     assert_eq!(it.tmux.client(&other), undisturbed);
 
     // The view ends with its client.
-    it.outer
-        .run(&["kill-pane", "-t", &it.outer.pane_with(&own)]);
+    it.tmux.run(&["detach-client", "-t", &own]);
     until("the view to end", || {
         let sessions = it.tmux.run(&["list-sessions", "-F", "#{session_name}"]);
         (!sessions.contains(&view)).then_some(())

@@ -28,6 +28,8 @@ pub(in crate::reach) struct Client {
     pub(super) session: String,
     /// When it was last used, in seconds since the epoch.
     pub(super) activity: u64,
+    /// The session is one that `go` has made.
+    pub(super) is_in_view: bool,
     pub(super) tty: String,
 }
 
@@ -51,7 +53,8 @@ impl Server {
     pub(super) fn ask(socket: &str) -> Result<Self, String> {
         const PANES: &str = "pane #{pid} #{session_id} #{window_id} #{pane_id} #{session_attached} \
                              #{window_active}#{pane_active} #{pane_tty}";
-        const CLIENTS: &str = "client #{client_pid} #{session_id} #{client_activity} #{client_tty}";
+        const CLIENTS: &str = "client #{client_pid} #{session_id} #{client_activity} \
+                               #{?#{m:go-*,#{session_name}},view,session} #{client_tty}";
         let mut tmux = Command::new("tmux");
         tmux.args(["-S", socket, "list-panes", "-a", "-F", PANES, ";"])
             .args(["list-clients", "-F", CLIENTS])
@@ -81,11 +84,12 @@ impl Server {
                     });
                 }
                 // A client in control mode may have no terminal, and then no name.
-                ["client", pid, session, activity, tty] if !tty.is_empty() => {
+                ["client", pid, session, activity, kind, tty] if !tty.is_empty() => {
                     server.clients.push(Client {
                         pid: pid.parse().unwrap_or(0),
                         session: session.to_owned(),
                         activity: activity.parse().unwrap_or(0),
+                        is_in_view: kind == "view",
                         tty: tty.to_owned(),
                     });
                 }

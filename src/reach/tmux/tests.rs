@@ -15,9 +15,9 @@ pane 77 $0 @2 %4 1 01 /dev/pts/4
 pane 77 $1 @2 %4 1 11 /dev/pts/4
 pane 77 $2 @3 %5 1 11 /dev/pts/5
 pane 77 $3 @4 %7 0 11 /dev/pts/7
-client 510 $0 100 /dev/pts/10
-client 511 $1 105 /dev/pts/11
-client 512 $2 90 /dev/pts/12
+client 510 $0 100 session /dev/pts/10
+client 511 $1 105 session /dev/pts/11
+client 512 $2 90 session /dev/pts/12
 ";
 
 const SOCKET: &str = "/tmp/tmux-1000/default";
@@ -124,19 +124,55 @@ fn a_session_that_no_client_shows_is_shown() {
 
 #[test]
 fn a_session_that_another_client_shows_gets_a_second_view() {
+    let ends_with_its_client = |command: &str| {
+        let hook = " ';' set-hook -t go-3-99 client-detached ";
+        let (before, hook) = command.split_once(hook).expect(command);
+        let hook = shlex::split(hook).unwrap().remove(0);
+        let end = [
+            "if-shell",
+            "-F",
+            "-t",
+            "go-3-99:",
+            "#{session_attached}",
+            "",
+            "kill-session -t 'go-3-99'",
+        ];
+        assert_eq!(shlex::split(&hook).unwrap(), end);
+        before.to_owned()
+    };
     assert_eq!(
-        line(&pane("%3", &[]), &inside(512)),
+        ends_with_its_client(&line(&pane("%3", &[]), &inside(512))),
         "tmux -S /tmp/tmux-1000/default new-session -d -t '$0' -s go-3-99 ';' \
-         switch-client -c /dev/pts/12 -t 'go-3-99:@1.%3' ';' set-option -t go-3-99 destroy-unattached on"
+         switch-client -c /dev/pts/12 -t 'go-3-99:@1.%3'"
     );
+    let clients = [(510, Around::Nothing), (511, Around::Nothing)];
     assert_eq!(
-        line(
-            &pane("%3", &[(510, Around::Nothing), (511, Around::Nothing)]),
-            &outside()
-        ),
+        ends_with_its_client(&line(&pane("%3", &clients), &outside())),
         "tmux -S /tmp/tmux-1000/default new-session -t '$0' -s go-3-99 ';' select-window -t 'go-3-99:@1.%3' ';' \
-         select-pane -t 'go-3-99:@1.%3' ';' set-option -t go-3-99 destroy-unattached on"
+         select-pane -t 'go-3-99:@1.%3'"
     );
+}
+
+#[test]
+fn a_view_that_its_client_leaves_ends() {
+    let answer = ANSWER.replace("client 512 $2 90 session", "client 512 $2 90 view");
+    let client = client(&Server::parse(&answer), 512);
+    let seat = Seat {
+        server: 77,
+        client: Some(client),
+    };
+    let moved = line(&pane("%7", &[]), &Asker::for_test(vec![seat], true));
+    let words = shlex::split(&moved).unwrap();
+    let end = [
+        "if-shell",
+        "-F",
+        "-t",
+        "$2:",
+        "#{session_attached}",
+        "",
+        "kill-session -t '$2'",
+    ];
+    assert_eq!(words[words.len() - 7..], end, "{moved}");
 }
 
 #[test]
@@ -145,7 +181,7 @@ fn two_clients_of_one_session_are_not_moved_together() {
         .replace("$0 @1 %3 1", "$0 @1 %3 2")
         .replace("$0 @2 %4 1", "$0 @2 %4 2");
     let shared = Pane {
-        server: Server::parse(&format!("{answer}client 513 $0 99 /dev/pts/13\n")),
+        server: Server::parse(&format!("{answer}client 513 $0 99 session /dev/pts/13\n")),
         ..pane("%4", &[])
     };
     let moved = line(&shared, &inside(510));
@@ -191,7 +227,7 @@ fn a_client_that_shows_the_pane_comes_to_the_front() {
 /// A client of the server above in pane %5 of another server, which a client shows or not.
 fn nested(shown: bool) -> Pane {
     let outer = "pane 88 $0 @0 %0 1 11 /dev/pts/20\npane 88 $0 @1 %5 1 SHOWN /dev/pts/10\n\
-                 client 600 $0 9 /dev/pts/30\n";
+                 client 600 $0 9 session /dev/pts/30\n";
     let outer = outer.replace("SHOWN", if shown { "11" } else { "01" });
     let outer = Pane {
         socket: "/tmp/tmux-1000/outer".to_owned(),
@@ -221,14 +257,14 @@ fn a_pane_inside_a_pane_is_reached_through_both() {
         server: 88,
         client: Some(Server::parse(client).clients.remove(0)),
     };
-    let asker = Asker::for_test(vec![seat("client 600 $0 9 /dev/pts/30")], true);
+    let asker = Asker::for_test(vec![seat("client 600 $0 9 session /dev/pts/30")], true);
     assert_eq!(
         line(&nested(false), &asker),
         "tmux -S /tmp/tmux-1000/default switch-client -c /dev/pts/10 -t '$0:@2.%4' && \
          tmux -S /tmp/tmux-1000/outer switch-client -c /dev/pts/30 -t '$0:@1.%5'"
     );
     // Another client looks at it.
-    let stranger = Asker::for_test(vec![seat("client 601 $7 9 /dev/pts/31")], true);
+    let stranger = Asker::for_test(vec![seat("client 601 $7 9 session /dev/pts/31")], true);
     let moved = line(&nested(true), &stranger);
     assert!(
         moved.starts_with("env -u TMUX tmux -S /tmp/tmux-1000/default new-session "),

@@ -3,12 +3,17 @@
 //! A command names the client that asks and the session that it shows, because tmux takes whichever was used last when
 //! the command runs. Another client is never moved: where every session with the pane is shown by another client, the
 //! command makes a session in the same group, which has a current window of its own and ends with its client.
+//!
+//! The option `destroy-unattached` would end it, too, but then `tmux detach-client -t CLIENT` from elsewhere, which the key
+//! `D` runs, may crash the server (seen with 3.3a and 3.5a). So a hook ends it, and `go` where it leads the client away. If
+//! a person switches away by hand, it stays until a client shows it again.
 
 use super::super::Audience;
 use super::super::asker::Asker;
 use super::super::plan::{Move, Place};
 use super::Pane;
 use super::server::{Client, Server};
+use crate::os::shell::quote;
 
 /// What shows the pane: in the client that asks; else by a client that shows it already and whose terminal can be brought
 /// to the front; else in the terminal that asks.
@@ -113,11 +118,15 @@ fn switch(pane: &Pane, client: &Client, asker: &Asker) -> Vec<Move> {
     if pane.server.shows(client, &pane.id) {
         return Vec::new();
     }
-    let commands = match Target::of(pane, Some(client)) {
+    let mut commands = match Target::of(pane, Some(client)) {
         None => return Vec::new(),
         Some(Target::Session(at)) => {
             let place = format!("{}:{}.{}", at.session, at.window, at.id);
-            vec![words(&["switch-client", "-c", &client.tty, "-t", &place])]
+            let switch = words(&["switch-client", "-c", &client.tty, "-t", &place]);
+            if at.session == client.session {
+                return vec![Move::Run(tmux(pane, &[switch]))];
+            }
+            vec![switch]
         }
         Some(Target::View(at)) => {
             let view = view_name(pane, asker);
@@ -129,6 +138,9 @@ fn switch(pane: &Pane, client: &Client, asker: &Asker) -> Vec<Move> {
             ]
         }
     };
+    if client.is_in_view {
+        commands.push(end_if_unattached(&client.session));
+    }
     vec![Move::Run(tmux(pane, &commands))]
 }
 
@@ -164,8 +176,26 @@ fn view_name(pane: &Pane, asker: &Asker) -> String {
     format!("go-{}-{}", pane.id.trim_start_matches('%'), asker.pid)
 }
 
+/// Has the session end when its last client is detached.
 fn ends_with_its_client(view: &str) -> Vec<String> {
-    words(&["set-option", "-t", view, "destroy-unattached", "on"])
+    let end = end_if_unattached(view);
+    let end: Vec<_> = end.iter().map(|word| quote(word)).collect();
+    words(&["set-hook", "-t", view, "client-detached", &end.join(" ")])
+}
+
+/// Ends a session that no client shows. `view` is a name or an id of `go`'s or tmux's own making.
+fn end_if_unattached(view: &str) -> Vec<String> {
+    let target = format!("{view}:");
+    let end = format!("kill-session -t '{view}'");
+    words(&[
+        "if-shell",
+        "-F",
+        "-t",
+        &target,
+        "#{session_attached}",
+        "",
+        &end,
+    ])
 }
 
 fn words(words: &[&str]) -> Vec<String> {
