@@ -31,6 +31,8 @@ pub enum Request {
     SessionGet(SessionParams),
     /// `session.explain`
     SessionExplain(SessionParams),
+    /// `session.seen`
+    SessionSeen(SessionParams),
     /// `session.remove`
     SessionRemove(SessionParams),
     /// `subscribe`

@@ -123,6 +123,7 @@ fn message<'a>(method: &str, params: &'a str) -> Result<Message<'a>, Refusal> {
         "session.list" => Request::SessionList(read(params)?),
         "session.get" => Request::SessionGet(session(params)?),
         "session.explain" => Request::SessionExplain(session(params)?),
+        "session.seen" => Request::SessionSeen(session(params)?),
         "session.remove" => Request::SessionRemove(session(params)?),
         "subscribe" => Request::Subscribe(read(params)?),
         "usage.get" => without(params, Request::UsageGet)?,

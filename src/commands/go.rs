@@ -72,13 +72,14 @@ pub(super) fn run(
         }
         None => longest_waiting(client, &options.agent)?.0,
     };
-    go(&session, options.output, out)
+    go(&session, options.output, client, out)
 }
 
-/// Goes to the session's terminal.
+/// Goes to the session's terminal, where the person looks at it.
 pub(super) fn go(
     session: &SessionRecord<'_>,
     output: Output,
+    client: &mut Client,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let plan = reach::plan(session, &reach::asker(output.print));
@@ -95,7 +96,13 @@ pub(super) fn go(
         writeln!(std::io::stderr(), "note: {remains}")?;
     }
     if goes {
-        reach::execute(&plan, || {})?;
+        reach::execute(&plan, || {
+            let params = SessionParams {
+                session: session.key.to_string(),
+            };
+            // A daemon of an earlier version does not know the request.
+            let _ = client.call::<_, SessionResult<'static>>("session.seen", &params);
+        })?;
     } else if !output.json && plan.moves().next().is_some() {
         writeln!(out, "{}", plan.shell_line())?;
     }

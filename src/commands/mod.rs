@@ -22,6 +22,7 @@ mod man;
 mod next;
 mod remove;
 mod report;
+mod seen;
 mod status;
 mod statusline;
 mod stop;
@@ -158,6 +159,9 @@ enum Command {
     /// Send events of an agent of your own from standard input to the daemon
     #[command(after_help = event::EXAMPLES)]
     Event(event::Options),
+    /// Mark sessions as looked at: those whose turn has ended need you no more
+    #[command(after_help = seen::EXAMPLES)]
+    Seen(seen::Options),
     /// Remove a session from the daemon's memory
     #[command(after_help = remove::EXAMPLES)]
     Remove(OneSession),
@@ -301,6 +305,7 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
         Command::Usage(options) => usage::run(&options, &mut connect()?, out),
         Command::Report(options) => report::run(&options, &mut connect()?, out),
         Command::Event(options) => event::run(&options, &mut connect()?, out),
+        Command::Seen(options) => seen::run(&options, &mut connect()?, out),
         Command::Remove(session) => remove::run(&session, &mut connect()?, out),
         Command::Stop(options) => stop::run(&options, connect()?, out),
         Command::Config { command } => match command {

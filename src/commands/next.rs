@@ -44,7 +44,8 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let (session, has_several) = longest_waiting(client, &options.agent)?;
     if options.go {
-        return go::go(&session, go::Output::new(options.print, options.json), out);
+        let output = go::Output::new(options.print, options.json);
+        return go::go(&session, output, client, out);
     }
     if options.json {
         format::json(out, &session)?;

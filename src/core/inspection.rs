@@ -98,6 +98,7 @@ impl Core {
                 process.into_iter().collect()
             }
             Request::Hello(_)
+            | Request::SessionSeen(_)
             | Request::SessionRemove(_)
             | Request::UsageGet
             | Request::UsageRefresh

@@ -46,6 +46,14 @@ impl Core {
                 Ok(key) => self.explain(client, id, &key),
                 Err((code, message)) => self.feed.reply_error(client, id, code, &message),
             },
+            Request::SessionSeen(params) => match self.find(&params.session) {
+                Ok(key) => {
+                    let at = now.unix_ms;
+                    self.change(&key, now, |session| session.looked_at(at));
+                    self.reply_session(client, id, &key);
+                }
+                Err((code, message)) => self.feed.reply_error(client, id, code, &message),
+            },
             Request::SessionRemove(params) => match self.find(&params.session) {
                 Ok(key) => {
                     let removed = Cow::Borrowed(&*key);

@@ -92,7 +92,7 @@ pub struct ListParams {
     pub include_closed: bool,
 }
 
-/// The parameters of `session.get`, `session.explain` and `session.remove`.
+/// The parameters of `session.get`, `session.explain`, `session.seen` and `session.remove`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionParams {
     /// A key, a session id (also a former one), or a unique prefix of a key or id.

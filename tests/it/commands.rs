@@ -48,6 +48,7 @@ fn without_a_daemon_every_client_says_what_to_run() {
         &["status"],
         &["status", "--json"],
         &["report", "x", "idle"],
+        &["seen", "x"],
         &["remove", "x"],
         &["stop"],
         &["stop", "--force"],
@@ -78,6 +79,7 @@ fn wrong_usage_and_failure_have_different_exit_codes() {
         &["report", "x", "sleeping"],
         &["report", "x", "idle", "--pid", "many"],
         &["report", "x", "idle", "--waiting-for", "godot"],
+        &["seen"],
         &["remove"],
         &["stop", "--hard"],
         &["status", "now"],
@@ -434,4 +436,34 @@ fn a_prefix_finds_one_session_and_never_the_wrong_one() {
     place.ok(&["report", "alpha", "working"]);
     assert_eq!(place.json(&["get", "alpha", "--json"])["status"], "working");
     assert_eq!(place.json(&["list", "--json"]).as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn what_has_ended_is_marked_as_seen_for_every_dashboard() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    for name in ["build", "test"] {
+        place.ok(&["report", name, "working"]);
+        place.ok(&["report", name, "idle"]);
+    }
+    place.ok(&["report", "deploy", "waiting"]);
+    let mut dashboards = [place.connect(), place.connect()];
+    for dashboard in &mut dashboards {
+        dashboard.ask("subscribe", json!({}));
+    }
+    assert_eq!(
+        place.ok(&["seen", "build", "test", "deploy"]),
+        "build: idle\ntest: idle\ndeploy: waiting: dialog\n"
+    );
+    for dashboard in &mut dashboards {
+        for name in ["build", "test"] {
+            let changed = dashboard.notified("session.changed")["session"].take();
+            assert_eq!(
+                (&changed["key"], &changed["attention"]),
+                (&json!(name), &json!(false))
+            );
+        }
+    }
+    assert_eq!(place.json(&["next", "--json"])["key"], "deploy");
+    complaint(&place.run(&["seen", "unknown"]), FAILURE);
 }

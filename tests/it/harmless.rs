@@ -91,7 +91,7 @@ fn answer(method: &str, params: &Value) -> (Value, Vec<Value>) {
     let result = match method {
         "hello" => json!({"protocol": 1, "version": EVIL, "pid": 0, "origin": "self-bound"}),
         "session.list" => json!({"sessions": both}),
-        "session.get" | "session.set" => json!({"session": session(EVIL)}),
+        "session.get" | "session.seen" | "session.set" => json!({"session": session(EVIL)}),
         "session.explain" => {
             json!({"session": session(EVIL), "steps": [{"at": 2, "kind": "hook", "what": EVIL,
             "rule": EVIL, "meaning": EVIL, "status": "waiting", "waiting_for": "answer", "decided": true}]})
@@ -208,7 +208,7 @@ fn tries(words: &[&str], formats: &[String]) -> Vec<Vec<String>> {
             vec!["list", "--all"],
             vec!["list", "--agent", EVIL],
         ],
-        [command @ ("get" | "explain" | "remove")] => {
+        [command @ ("get" | "explain" | "seen" | "remove" | "go")] => {
             vec![vec![command, EVIL], vec![command, UNKNOWN]]
         }
         ["report"] => vec![
@@ -226,7 +226,11 @@ fn tries(words: &[&str], formats: &[String]) -> Vec<Vec<String>> {
             vec!["wait", "c", "--for", "closed", "--timeout", "1"],
             vec!["wait", UNKNOWN, "--for", "closed", "--timeout", "1"],
         ],
-        ["next"] => vec![vec!["next"], vec!["next", "--agent", EVIL]],
+        ["next"] => vec![
+            vec!["next"],
+            vec!["next", "--agent", EVIL],
+            vec!["next", "--go", "--print"],
+        ],
         ["usage"] => vec![vec!["usage"], vec!["usage", "--refresh"]],
         ["statusline"] => vec![vec!["statusline"]],
         ["stop"] => vec![vec!["stop"], vec!["stop", "--force"]],

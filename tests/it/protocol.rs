@@ -159,6 +159,7 @@ fn every_method_notification_and_error_is_documented() {
         "session.list",
         "session.get",
         "session.explain",
+        "session.seen",
         "session.remove",
         "usage.get",
         "usage.changed",
@@ -257,7 +258,7 @@ fn later_answers_are_understood() {
         let read_as = match entry["to"].as_str().unwrap() {
             "hello" => read::<HelloResult<'static>>,
             "session.report" => read::<ReportResult>,
-            "session.set" | "session.get" => read::<SessionResult<'static>>,
+            "session.set" | "session.get" | "session.seen" => read::<SessionResult<'static>>,
             "session.list" => read::<ListResult<'static>>,
             "session.explain" => read::<ExplainResult<'static>>,
             "session.remove" => read::<RemoveResult<'static>>,

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use super::{Ended, EndedBy, Process, Processes, Scripted, Session, Title, replace};
 use crate::core::evidence::{Observation, Rule};
+use crate::core::turn::HookEvent;
+use crate::core::turn::reorder::Step;
+use crate::event::TurnEvent;
 use crate::os::process::ProcessId;
 use crate::protocol::{self, EndReason, EvidenceKind, SetParams, Status, WaitingFor, one_line};
 
@@ -73,5 +76,32 @@ impl Session {
             unread,
         });
         self.log_evidence(at, EvidenceKind::Report, what, Rule::Reported);
+    }
+
+    /// A person looks at it: a turn that has ended needs no person any more. What waits for an answer still does, and so does a
+    /// failure. True if anything has changed.
+    pub(crate) fn looked_at(&mut self, at: u64) -> bool {
+        if self.status().0 != Status::Idle {
+            return false;
+        }
+        match &mut self.scripted {
+            Some(scripted) if scripted.unread => scripted.unread = false,
+            Some(_) => return false,
+            None => {
+                if !self.turns.now().is_unseen() {
+                    return false;
+                }
+                let seen = HookEvent::new(TurnEvent::Seen, None, None, self.attended);
+                if self
+                    .turns
+                    .insert(at, Step::Hook(seen), self.timing)
+                    .is_err()
+                {
+                    return false;
+                }
+            }
+        }
+        self.log_evidence(at, EvidenceKind::Report, "seen".into(), Rule::Seen);
+        true
     }
 }

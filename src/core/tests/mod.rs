@@ -10,6 +10,7 @@ mod registry;
 mod reopened;
 mod rules;
 mod saved;
+mod seen;
 mod sessions;
 mod since;
 mod usage;

@@ -180,6 +180,11 @@ impl Turn {
         is_unread && !resumes
     }
 
+    /// True if a turn has ended well, and no person has looked since.
+    pub(crate) fn is_unseen(&self) -> bool {
+        matches!(self.last, LastTurn::Unseen)
+    }
+
     /// Since when turns run that no hook reports although earlier ones were reported, in ms since the epoch.
     pub(crate) fn hooks_silent_since(&self) -> Option<u64> {
         match self.hooks {

@@ -436,6 +436,7 @@ fn request() -> impl Strategy<Value = Ask> {
         20 => report(),
         8 => set(),
         3 => of_session(Request::SessionRemove),
+        3 => of_session(Request::SessionSeen),
         1 => of_session(Request::SessionGet),
         1 => of_session(Request::SessionExplain),
         1 => any::<bool>().prop_map(|include_closed| {
