@@ -23,6 +23,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 pub(super) enum Request {
     /// Return the evidence of the session of this key.
     Explain(String),
+    /// A person looks at the session of this key; a change arrives as an update.
+    Seen(String),
     /// Forget the session of this key.
     Remove(String),
     /// Look at the process of the session of this key; a change arrives as an update.
@@ -91,6 +93,11 @@ pub(super) fn serve_requests(
             Request::Explain(key) => {
                 let answer = call(socket, "session.explain", &key);
                 Some(Event::Explained(key, answer))
+            }
+            Request::Seen(key) => {
+                // A daemon of an earlier version does not know the request.
+                let _ = call::<SessionResult<'static>>(socket, "session.seen", &key);
+                None
             }
             Request::Inspect(key) => {
                 let _ = call::<SessionResult<'static>>(socket, "session.get", &key);

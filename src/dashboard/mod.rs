@@ -291,6 +291,10 @@ impl Shell<'_> {
             Action::Redraw => self.screen.redraw()?,
             Action::Copy(text) => self.screen.copy(&text)?,
             Action::Explain(key) => self.requests.send(Request::Explain(key))?,
+            Action::Open(key) => {
+                self.requests.send(Request::Seen(key.clone()))?;
+                self.requests.send(Request::Explain(key))?;
+            }
             Action::Remove(key) => self.requests.send(Request::Remove(key))?,
             Action::Connect => self.wake.send(())?,
         }

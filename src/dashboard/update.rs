@@ -43,7 +43,7 @@ pub(crate) enum Event {
     Stopped,
     /// The connection failed with this message, and is not tried again unless the person asks for it.
     Failed(String),
-    /// The answer to [`Action::Explain`].
+    /// The answer to [`Action::Explain`] and [`Action::Open`].
     Explained(String, Result<Box<ExplainResult<'static>>, String>),
     /// [`Action::Remove`] failed with this message.
     NotRemoved(String),
@@ -64,6 +64,8 @@ pub(crate) enum Action {
     Copy(String),
     /// Request the evidence of the session of this key.
     Explain(String),
+    /// The person looks at the detail of the session of this key, whose evidence is requested.
+    Open(String),
     /// Have the daemon forget the session of this key.
     Remove(String),
     /// Connect again, now.
@@ -173,7 +175,11 @@ fn request_evidence(model: &mut Model) -> Option<Action> {
     }
     model.evidence.requested = true;
     model.evidence.stale = false;
-    Some(Action::Explain(key))
+    Some(if present {
+        Action::Explain(key)
+    } else {
+        Action::Open(key)
+    })
 }
 
 fn on_key(model: &mut Model, key: KeyEvent) -> Option<Action> {

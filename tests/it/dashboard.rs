@@ -354,3 +354,22 @@ fn without_a_terminal_it_says_what_else_there_is() {
 fn pid(text: &str) -> Pid {
     Pid::from_raw(text.trim().parse().unwrap()).unwrap()
 }
+
+#[test]
+fn what_has_ended_is_seen_once_its_detail_is_open() {
+    let place = Place::new();
+    let _daemon = place.daemon();
+    for status in ["working", "idle"] {
+        place.ok(&["report", "build", status]);
+    }
+    let attention = || place.json(&["get", "build", "--json"])["attention"].take();
+    let tmux = Tmux::start(&place, 80, 24);
+    tmux.run("");
+    tmux.shows("the list", |screen| screen.contains("▌✓ finished"));
+    assert_eq!(attention(), true);
+    tmux.keys(&["Enter"]);
+    until("the session to need no person", || {
+        (attention() == false).then_some(())
+    });
+    tmux.keys(&["q"]);
+}

@@ -251,6 +251,7 @@ fn only_a_shell_safe_id_becomes_a_command() {
 fn evidence_is_requested_while_the_detail_is_open_and_once_at_a_time() {
     let mut model = three();
     let explain = |key: &str| Some(Action::Explain(key.into()));
+    let open = |key: &str| Some(Action::Open(key.into()));
     let answer = |model: &mut Model, key: &str| {
         let result = json!({
             "session": {"key": key, "agent": "a", "status": "idle", "since": 0, "started_at": 0},
@@ -267,12 +268,12 @@ fn evidence_is_requested_while_the_detail_is_open_and_once_at_a_time() {
         let changed = serde_json::from_value(changed).unwrap();
         Update::Notification(Notification::SessionChanged(changed))
     };
-    assert_eq!(press(&mut model, "enter"), explain("asks"));
+    assert_eq!(press(&mut model, "enter"), open("asks"));
     // One request at a time.
     assert_eq!(press(&mut model, "down"), None);
     assert!(model.evidence().is_none());
     // The answer is for a session that is no longer selected: the next request.
-    assert_eq!(answer(&mut model, "asks"), explain("works"));
+    assert_eq!(answer(&mut model, "asks"), open("works"));
     assert_eq!(answer(&mut model, "works"), None);
     assert!(model.evidence().is_some());
     let another = json!({"seq": 5, "session": {"key": "asks", "agent": "a", "status": "idle", "since": 1, "started_at": 0}});
