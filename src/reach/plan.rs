@@ -1,5 +1,5 @@
 //! What brings a person to a session's terminal: places from the inside out, each with what must be done there. Values
-//! only: the ways make them, [`super::execute`] carries them out, the commands show them.
+//! only: the ways make them, [`super::execute()`] carries them out, the commands show them.
 
 use std::path::PathBuf;
 
