@@ -11,6 +11,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod event;
+mod exec;
 mod exit;
 mod explain;
 mod get;

@@ -13,6 +13,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::agent_filter::AgentFilter;
+use super::exec::Runner;
 use crate::client::mirror::Mirror;
 use crate::client::subscription::{self, LOST, Position, subscribe_forever};
 use crate::client::{Client, Update};
@@ -29,6 +30,10 @@ pub(super) struct Options {
     /// Print one JSON object per line: first the snapshot, then each event; again a snapshot after each reconnection
     #[arg(long)]
     json: bool,
+    /// Run COMMAND with `sh` for each change of a session that gets a line, one after the other, with the session's record
+    /// as a line of JSON on standard input; not for the sessions of the first snapshot
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<String>,
 }
 
 /// Shown below `--help`.
@@ -38,28 +43,38 @@ stopped, but not when it is restarted.
 
 Examples:
   agent-console watch
-  agent-console watch --json | jq -r 'select(.session.attention) | .session.cwd'";
+  agent-console watch --json | jq -r 'select(.session.attention) | .session.cwd'
+  agent-console watch --exec 'jq -r .key >> changed'      no change is lost while a command runs";
 
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let mut view = View::new();
     let mut mirror = Mirror::default();
+    let mut changes = Changes::default();
+    let runner = options.exec.clone().map(Runner::start);
     let mut failure = None;
     let mut lost = false;
     let mut filter = options.agent.updates();
     let mut position = Position::default();
-    subscribe_forever(Client::connect(socket)?, socket, &mut position, |event| {
+    let client = Client::connect(socket)?;
+    let ended = subscribe_forever(client, socket, &mut position, |event| {
         let done = match event {
             subscription::Event::Update(update) => {
                 lost = false;
                 let Some(update) = filter.apply(update) else {
                     return ControlFlow::Continue(());
                 };
-                if options.json {
-                    json(update, &mut mirror, out)
-                } else {
-                    out.write_all(view.lines(&update).as_bytes())
-                        .and_then(|()| out.flush())
-                }
+                let ran = runner.as_ref().map_or(Ok(()), |runner| {
+                    let mut sessions = changes.apply(&update).into_iter();
+                    sessions.try_for_each(|session| runner.run(session))
+                });
+                ran.and_then(|()| {
+                    if options.json {
+                        json(update, &mut mirror, out)
+                    } else {
+                        out.write_all(view.lines(&update).as_bytes())
+                            .and_then(|()| out.flush())
+                    }
+                })
             }
             subscription::Event::Lost { .. } if std::mem::replace(&mut lost, true) => Ok(()),
             subscription::Event::Lost { .. } => writeln!(io::stderr(), "{LOST}"),
@@ -70,7 +85,11 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
         } else {
             ControlFlow::Continue(())
         }
-    })?;
+    });
+    if let Some(runner) = runner {
+        runner.finish();
+    }
+    ended?;
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
@@ -256,6 +275,48 @@ impl View {
         row.extend(rest);
         // Read for each line, because the terminal's size changes.
         self.page += &format::render(&all, &[row], StdoutStyle::detect());
+    }
+}
+
+/// Which changes of sessions get a line.
+#[derive(Default)]
+struct Changes {
+    /// What was last shown of each session; `None` before the first snapshot.
+    shown: Option<BTreeMap<String, Shown>>,
+}
+
+impl Changes {
+    /// The sessions that an update has changed, each as it is now.
+    fn apply<'a>(&mut self, update: &'a Update) -> Vec<&'a SessionRecord<'static>> {
+        let is_first = self.shown.is_none();
+        let shown = self.shown.get_or_insert_default();
+        let mut changed = |session: &&SessionRecord<'static>| {
+            let now = Shown::of(session);
+            // One that was closed before it was known has not changed.
+            let is_news = shown.contains_key(&*session.key) || !now.closed;
+            let before = shown.insert(session.key.to_string(), now);
+            is_news && before.as_ref() != shown.get(&*session.key)
+        };
+        match update {
+            Update::Snapshot(snapshot) => {
+                let sessions = snapshot.sessions.iter().filter(|session| changed(session));
+                let sessions: Vec<_> = sessions.collect();
+                let is_there = |key: &String| snapshot.sessions.iter().any(|one| *one.key == **key);
+                if !snapshot.partial {
+                    shown.retain(|key, _| is_there(key));
+                }
+                if is_first { Vec::new() } else { sessions }
+            }
+            Update::Notification(Notification::SessionChanged(change)) => {
+                let session = &change.session;
+                if changed(&session) {
+                    vec![session]
+                } else {
+                    Vec::new()
+                }
+            }
+            Update::Notification(_) => Vec::new(),
+        }
     }
 }
 

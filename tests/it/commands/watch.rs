@@ -147,3 +147,43 @@ fn a_daemon_that_goes_on_sends_only_what_has_changed_and_all_is_printed() {
         json!({"event": "session.removed", "seq": seq, "key": "same"})
     );
 }
+
+#[test]
+fn a_command_runs_for_each_change_and_none_is_lost_while_it_runs() {
+    let place = Place::new();
+    let mut daemon = place.daemon();
+    place.ok(&["report", "before", "working"]);
+    let records = place.path().join("records");
+    // It is slower than the changes are, and fails once.
+    let command = format!(
+        "cat >>{0}; sleep 0.02; test $(wc -l <{0}) -ne 3",
+        records.display()
+    );
+    let mut watch = place.command(["watch", "--json", "--exec", &command]);
+    watch.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut watch = Sleeper(watch.spawn().unwrap());
+    let mut lines = BufReader::new(watch.0.stdout.as_mut().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.contains("before"), "{first}");
+    let statuses = ["working", "waiting", "error", "idle"].repeat(5);
+    for status in &statuses {
+        place.ok(&["report", "build", status]);
+    }
+    place.ok(&["stop"]);
+    daemon.wait();
+    lines.for_each(drop);
+    let output = watch.output();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        said.matches("--exec has failed: exit status: 1").count(),
+        1,
+        "{said}"
+    );
+    let records = std::fs::read_to_string(records).unwrap();
+    let records = records.lines().map(|line| {
+        let record: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(record["key"], "build");
+        record["status"].as_str().unwrap().to_owned()
+    });
+    assert_eq!(records.collect::<Vec<_>>(), statuses);
+}
