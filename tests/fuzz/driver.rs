@@ -1,33 +1,25 @@
 //! A core with its clock and its clients, for the targets that end in the core. Applies the effects as the event loop
 //! does, and checks after each input what must hold for any.
 
+mod clients;
+mod time;
+
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use serde::de::IgnoredAny;
 
-use crate::agents;
 use crate::client::Update;
 use crate::client::mirror::Mirror;
-use crate::codec::{self, Framer, Incoming, Message, Request};
+use crate::codec::{self, Framer, Incoming};
 use crate::core::testing::{NAMESPACE, START, info};
 use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Now, Saved, Settings};
 use crate::event::KnownSession;
 use crate::limits::Account;
 use crate::os::process::ProcessId;
-use crate::protocol::Snapshot;
 
 /// The start of each process.
 pub(super) const PROCESS_START: u64 = 7;
-
-/// The number of the last millisecond of the year 9999, since the epoch. No clock shows more.
-const LAST_MS: u64 = 253_402_300_799_999;
-
-/// The longest time that may pass at once, in ms: longer than a session without a process stays open.
-const LONGEST_MS: u64 = 2 * 24 * 3_600_000;
-
-/// How many times in a row the timer may be due at the same moment.
-const MAX_TIMEOUTS: usize = 1000;
 
 /// The largest notification in bytes that these inputs may cause.
 const MAX_NOTIFICATION: usize = 256 * 1024;
@@ -193,96 +185,6 @@ impl Driver {
         self.exited
     }
 
-    /// One of the senders sends these bytes and a line feed, in two pieces.
-    pub(super) fn send(&mut self, sender: usize, bytes: &[u8]) {
-        let (client, framer) = &mut self.senders[sender % 3];
-        let client = *client;
-        let mut lines = Vec::new();
-        let (head, tail) = bytes.split_at(bytes.len() / 2);
-        let outcome = [head, tail, b"\n"]
-            .into_iter()
-            .try_for_each(|piece| framer.push(piece, |line| lines.push(line.to_vec())));
-        assert!(outcome.is_err() || !framer.is_partial());
-        for line in lines {
-            self.line(client, &line);
-        }
-        if outcome.is_err() {
-            self.disconnect(sender);
-        }
-    }
-
-    /// One of the senders goes, and another comes in its place.
-    pub(super) fn disconnect(&mut self, sender: usize) {
-        self.close(self.senders[sender % 3].0);
-    }
-
-    fn close(&mut self, client: u64) {
-        if !self.connected.remove(&client) {
-            return;
-        }
-        for (number, framer) in &mut self.senders {
-            if *number == client {
-                self.last_client += 1;
-                *number = self.last_client;
-                *framer = Framer::default();
-                self.connected.insert(self.last_client);
-            }
-        }
-        self.take(Input::Disconnected(ClientId(client)), Expected::Any);
-    }
-
-    fn line(&mut self, number: u64, line: &[u8]) {
-        if !self.connected.contains(&number) {
-            return;
-        }
-        let client = ClientId(number);
-        let decoded = codec::decode(line);
-        let id = decoded.id;
-        let mut expected = Expected::Replies(number, usize::from(id.is_some()));
-        let input = match decoded.message {
-            Message::Report(params) => Input::Reported {
-                client,
-                id,
-                report: Box::new(agents::interpret(*params)),
-            },
-            Message::Set(params) => {
-                let process = params
-                    .pid
-                    .filter(|pid| !self.exited_processes.contains(pid));
-                let mut running = self.core.processes_of_closed(&params);
-                running.retain(|process| !self.exited_processes.contains(&process.pid));
-                Input::Set {
-                    client,
-                    id,
-                    process: process.map(process_id),
-                    params,
-                    running,
-                }
-            }
-            Message::Status => Input::StatusAsked {
-                client,
-                id,
-                rss_bytes: Some(1),
-            },
-            Message::Request(request) => {
-                // These are answered later, or not at all because the daemon leaves.
-                if matches!(
-                    request,
-                    Request::DaemonReload | Request::UsageRefresh | Request::DaemonStop(_)
-                ) {
-                    expected = Expected::Any;
-                }
-                Input::Request {
-                    client,
-                    id,
-                    request,
-                }
-            }
-            Message::Refused(error) => Input::Refused { client, id, error },
-        };
-        self.take(input, expected);
-    }
-
     /// An input that no client has sent.
     pub(super) fn input(&mut self, input: Input) {
         self.take(input, Expected::Any);
@@ -339,76 +241,6 @@ impl Driver {
         if std::mem::take(&mut self.draining) {
             self.input(Input::Drained);
         }
-    }
-
-    /// Time passes; each deadline is handled at its moment.
-    pub(super) fn pass(&mut self, ms: u64) {
-        let end = self.now.uptime_ms + ms.min(LONGEST_MS);
-        while let Some(due) = self.core.next_timeout().filter(|due| *due <= end) {
-            self.go_to(due);
-            self.expire();
-        }
-        self.go_to(end);
-    }
-
-    /// Time passes while the machine is suspended: what was due is handled late.
-    pub(super) fn suspend(&mut self, ms: u64) {
-        self.go_to(self.now.uptime_ms + ms.min(LONGEST_MS));
-        self.expire();
-    }
-
-    /// The next deadline comes.
-    pub(super) fn next_deadline(&mut self) {
-        if let Some(due) = self.core.next_timeout() {
-            self.go_to(due.min(self.now.uptime_ms + LONGEST_MS));
-            self.expire();
-        }
-    }
-
-    /// The clock is set.
-    pub(super) fn set_clock(&mut self, by: i64) {
-        let now = self.now.unix_ms.saturating_add_signed(by);
-        self.now.unix_ms = now.min(LAST_MS);
-    }
-
-    fn go_to(&mut self, uptime_ms: u64) {
-        let passed = uptime_ms.saturating_sub(self.now.uptime_ms);
-        self.now.uptime_ms += passed;
-        self.now.unix_ms = (self.now.unix_ms + passed).min(LAST_MS);
-    }
-
-    /// Handles what is due.
-    fn expire(&mut self) {
-        let mut tries = 0;
-        while self.is_due() {
-            tries += 1;
-            assert!(tries < MAX_TIMEOUTS, "the timer never gets past its moment");
-            self.input(Input::Timeout);
-        }
-    }
-
-    fn is_due(&self) -> bool {
-        let due = self.core.next_timeout();
-        !self.exited && due.is_some_and(|due| due <= self.now.uptime_ms)
-    }
-
-    /// The subscriber's copy equals a new snapshot, and so does an old copy with what has changed since.
-    pub(super) fn compare(&mut self) {
-        self.subscribe(PROBE, "{}");
-        let since = format!(
-            r#"{{"since":{{"epoch":{},"seq":{}}}}}"#,
-            self.epoch,
-            self.returning.seq()
-        );
-        self.subscribe(RETURNING, &since);
-        for client in [PROBE, RETURNING] {
-            self.input(Input::Disconnected(ClientId(client)));
-        }
-    }
-
-    fn subscribe(&mut self, client: u64, params: &str) {
-        let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{params}}}"#);
-        self.line(client, line.as_bytes());
     }
 
     fn take(&mut self, input: Input, expected: Expected) {
@@ -474,33 +306,6 @@ impl Driver {
             .collect();
         for pid in gone {
             self.process_exited(pid);
-        }
-    }
-
-    fn reply(&mut self, client: u64, line: &str) {
-        if ![SUBSCRIBER, PROBE, RETURNING].contains(&client) {
-            return;
-        }
-        let Incoming::Result { result, .. } = codec::incoming(line).unwrap() else {
-            return;
-        };
-        let snapshot: Snapshot<'static> = serde_json::from_str(result.get()).unwrap();
-        self.epoch = snapshot.epoch.unwrap();
-        let update = Update::Snapshot(Box::new(snapshot));
-        match client {
-            SUBSCRIBER => self.mirror.apply(update),
-            PROBE => {
-                let mut fresh = Mirror::default();
-                fresh.apply(update);
-                assert_eq!(
-                    self.mirror, fresh,
-                    "the copy (left) is not the state (right)"
-                );
-            }
-            _ => {
-                self.returning.apply(update);
-                assert_eq!(self.returning, self.mirror, "what has changed since (left)");
-            }
         }
     }
 }

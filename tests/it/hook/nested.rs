@@ -1,7 +1,14 @@
 //! An agent that another one has started by its shell tool: each hook names the process that runs it, whatever was
 //! inherited.
 
-use super::*;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use super::StandIn;
+use crate::support::program;
 
 /// An agent, as a process of its name.
 struct Nested {
