@@ -13,6 +13,7 @@
 //! | [`hook`] | an agent's event -> one line -> the socket; the first branch in `main` |
 //! | [`agents`] | all that differs from one agent to another: a folder each; pure |
 //! | [`event`], [`limits`] | what agents report, in this program's words |
+//! | [`reminders`] | what passes between the daemon and the child that reminds a person |
 //! | [`protocol`], [`codec`] | the messages, which are the specification; bytes <-> messages |
 //! | [`mod@core`] | every rule; no IO |
 //! | [`daemon`] | listeners, connections, the event loop: does what the core decides |
@@ -48,6 +49,7 @@ mod reach;
 #[cfg(test)]
 #[path = "../tests/shared/reexec.rs"]
 mod reexec;
+mod reminders;
 
 use std::process::ExitCode;
 

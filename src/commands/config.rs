@@ -87,6 +87,12 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     let interval = from(file.usage.interval.is_some());
     let quiet_after = from(file.attention.quiet_after.is_some());
     let quiet = from(file.attention.quiet.is_some());
+    let desktop = from(file.notify.desktop.is_some());
+    let command = from(file.notify.command.is_some());
+    let delay = from(file.notify.delay.is_some());
+    let repeat = from(file.notify.repeat.is_some());
+    let causes = from(file.notify.causes.is_some());
+    let finished_after = from(file.notify.finished_after.is_some());
     let config_dirs: Vec<_> = agents::ALL
         .iter()
         .map(|agent| {
@@ -120,6 +126,26 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     writeln!(out, "enabled = {} # {enabled}", config.usage_enabled)?;
     let usage = humantime::format_duration(config.usage_interval);
     writeln!(out, "interval = \"{usage}\" # {interval}")?;
+    let notify = &config.notify;
+    writeln!(out, "\n[notify]")?;
+    writeln!(out, "desktop = {} # {desktop}", notify.desktop)?;
+    let line = toml::Value::String(notify.command.clone().unwrap_or_default());
+    writeln!(out, "command = {line} # {command}")?;
+    let wait = time(Some(notify.delay));
+    writeln!(out, "delay = \"{wait}\" # {delay}")?;
+    writeln!(out, "repeat = \"{}\" # {repeat}", time(notify.repeat))?;
+    let chosen = notify
+        .causes
+        .iter()
+        .map(|cause| format!("\"{}\"", cause.as_str()));
+    let chosen = chosen.collect::<Vec<_>>().join(", ");
+    writeln!(out, "for = [{chosen}] # {causes}")?;
+    let after = Some(notify.finished_after).filter(|time| !time.is_zero());
+    writeln!(
+        out,
+        "finished_after = \"{}\" # {finished_after}",
+        time(after)
+    )?;
     for (agent, source) in agents::ALL.iter().zip(config_dirs) {
         let directories = config.config_dirs(agent.name).iter();
         let directories = toml::Value::Array(directories.map(|path| text(path)).collect());
@@ -206,7 +232,9 @@ mod tests {
             "socket = \"/s\" # flag\nidle_timeout = \"1h 30m\" # file\nhistory = 5 # file\nlog = \"info\" # default\n\
              record_prompts = true # default\npersist = true # default\n\n[attention]\nbackground_shell = true # default\n\
              quiet_after = \"10m\" # default\nquiet = false # default\n\n[usage]\n\
-             enabled = true # default\ninterval = \"3m\" # default\n"
+             enabled = true # default\ninterval = \"3m\" # default\n\n[notify]\ndesktop = false # default\n\
+             command = \"\" # default\ndelay = \"8s\" # default\nrepeat = \"0\" # default\n\
+             for = [\"waiting\", \"error\", \"finished\"] # default\nfinished_after = \"10s\" # default\n"
         );
     }
 
@@ -217,6 +245,7 @@ mod tests {
             "idle_timeout = 0\nlog = \"trace\"\nrecord_prompts = false",
             "[usage]\nenabled = false\ninterval = \"61s\"",
             "[attention]\nquiet_after = \"0\"\nquiet = true",
+            "[notify]\ncommand = 'echo \"a\" \\ b'\nfor = []\nfinished_after = 0\nrepeat = \"90s\"\ndesktop = true",
             "[agents.claude-code]\nconfig_dirs = [\"/a \\\"b\\\"\", \"~/c\"]",
             "socket = \"/with \\\"quotes\\\" and \\\\\"",
         ] {

@@ -16,10 +16,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     ConfigError, LogLevel, MAX_HISTORY, MAX_IDLE_TIMEOUT, MAX_USAGE_INTERVAL, MIN_USAGE_INTERVAL,
-    check_socket, runtime_path, variable,
+    NOTIFY_DELAY, NOTIFY_REPEAT, check_socket, runtime_path, variable,
 };
 use crate::agents::{self, config_dirs::MAX_CONFIG_DIRS};
 use crate::os::small_file;
+use crate::reminders::{Cause, Causes};
 
 /// The largest file in bytes that is read: hundreds of times what it may hold. Each hook may read it.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -41,6 +42,7 @@ pub(crate) struct FileConfig {
     pub(crate) persist: Option<bool>,
     pub(crate) attention: FileAttention,
     pub(crate) usage: FileUsage,
+    pub(crate) notify: FileNotify,
     #[serde(deserialize_with = "agents")]
     pub(crate) agents: BTreeMap<String, FileAgent>,
 }
@@ -63,6 +65,25 @@ pub(crate) struct FileUsage {
     pub(crate) enabled: Option<bool>,
     #[serde(deserialize_with = "usage_interval")]
     pub(crate) interval: Option<Duration>,
+}
+
+/// The table `[notify]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table, [notify]")]
+pub(crate) struct FileNotify {
+    pub(crate) desktop: Option<bool>,
+    /// Empty means none.
+    #[serde(deserialize_with = "command")]
+    pub(crate) command: Option<String>,
+    #[serde(deserialize_with = "notify_delay")]
+    pub(crate) delay: Option<Duration>,
+    /// Zero means never.
+    #[serde(deserialize_with = "notify_repeat")]
+    pub(crate) repeat: Option<Duration>,
+    #[serde(rename = "for", deserialize_with = "causes")]
+    pub(crate) causes: Option<Causes>,
+    #[serde(deserialize_with = "finished_after")]
+    pub(crate) finished_after: Option<Duration>,
 }
 
 /// A table `[agents.NAME]`.
@@ -294,12 +315,67 @@ fn log_level<'de, D: Deserializer<'de>>(from: D) -> Result<Option<LogLevel>, D::
 fn usage_interval<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     let value = Value::deserialize(from)?;
     let interval = duration(&value, "write one like \"3min\"").map_err(Error::custom)?;
-    if !(MIN_USAGE_INTERVAL..=MAX_USAGE_INTERVAL).contains(&interval) {
-        return Err(Error::custom(format!(
-            "{value} is out of range; it must be 1min to 24h"
-        )));
+    let range = (MIN_USAGE_INTERVAL, MAX_USAGE_INTERVAL);
+    in_range(interval, range, "it must be 1min to 24h").map_err(Error::custom)
+}
+
+/// `hint` says which times are allowed.
+fn in_range(
+    time: Duration,
+    (least, most): (Duration, Duration),
+    hint: &str,
+) -> Result<Option<Duration>, String> {
+    if (least..=most).contains(&time) {
+        return Ok(Some(time));
     }
-    Ok(Some(interval))
+    let time = humantime::format_duration(time);
+    Err(format!("\"{time}\" is out of range; {hint}"))
+}
+
+fn notify_delay<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let value = Value::deserialize(from)?;
+    let delay = duration(&value, "write one like \"8s\"").map_err(Error::custom)?;
+    in_range(delay, NOTIFY_DELAY, "it must be 2s to 1h").map_err(Error::custom)
+}
+
+fn notify_repeat<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let hint = "write one like \"5min\", or \"0\" for never";
+    let time = time_or_never(from, hint)?.unwrap_or_default();
+    if time.is_zero() {
+        return Ok(Some(time));
+    }
+    in_range(time, NOTIFY_REPEAT, "it must be 1min to 24h, or \"0\"").map_err(Error::custom)
+}
+
+fn finished_after<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    time_or_never(from, "write one like \"10s\", or \"0\" for any")
+}
+
+fn causes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Causes>, D::Error> {
+    const HINT: &str = r#"write some of "waiting", "error" and "finished""#;
+    let value = Value::deserialize(from)?;
+    let Value::Array(entries) = &value else {
+        let found = value.type_str();
+        return Err(Error::custom(format!(
+            "expected a list, found {found}; {HINT}"
+        )));
+    };
+    let cause = |entry: &Value| {
+        let named = |cause: &Cause| entry.as_str() == Some(cause.as_str());
+        let found = Causes::ALL.iter().find(named);
+        found.ok_or_else(|| format!("{entry} is none of them; {HINT}"))
+    };
+    let causes: Result<_, _> = entries.iter().map(cause).collect();
+    causes.map(Some).map_err(Error::custom)
+}
+
+/// A line for `sh`; it comes to the child as it is.
+fn command<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let command = String::deserialize(from)?;
+    if command.contains('\0') {
+        return Err(Error::custom("the command contains a zero byte"));
+    }
+    Ok(Some(command))
 }
 
 fn agents<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, FileAgent>, D::Error> {

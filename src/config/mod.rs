@@ -27,6 +27,7 @@ use crate::agents;
 pub(crate) use crate::os::environment::variable;
 use crate::os::peer::{self, LONGEST_PATH};
 use crate::protocol::words::words;
+use crate::reminders::Causes;
 
 /// The socket without any choice made; clients in other languages rely on it, so it never changes.
 pub(crate) const DEFAULT_SOCKET: &str = "/tmp/agent-console.sock";
@@ -58,6 +59,21 @@ pub(crate) const MIN_USAGE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The longest `usage.interval`.
 pub(crate) const MAX_USAGE_INTERVAL: Duration = Duration::from_hours(24);
+
+/// How long a session must need a person before there is a reminder, unless the file says otherwise.
+pub(crate) const DEFAULT_NOTIFY_DELAY: Duration = Duration::from_secs(8);
+
+/// The shortest and the longest `notify.delay`. What is due within two seconds may become one reminder, so all of it must
+/// be known that long before.
+pub(crate) const NOTIFY_DELAY: (Duration, Duration) =
+    (Duration::from_secs(2), Duration::from_hours(1));
+
+/// The shortest and the longest `notify.repeat`.
+pub(crate) const NOTIFY_REPEAT: (Duration, Duration) =
+    (Duration::from_mins(1), Duration::from_hours(24));
+
+/// How long a turn must have been for a reminder that it has ended, unless the file says otherwise.
+pub(crate) const DEFAULT_FINISHED_AFTER: Duration = Duration::from_secs(10);
 
 /// Every setting that concerns no single agent, commented out, at its default.
 pub(crate) const TEMPLATE: &str = r#"# agent-console's settings. Each line shows its default; remove the # to change one.
@@ -98,6 +114,22 @@ pub(crate) const TEMPLATE: &str = r#"# agent-console's settings. Each line shows
 # enabled = true
 # How often, 1min to 24h.
 # interval = "3min"
+
+# [notify]
+# Whether a notification of the desktop reminds you of a session that needs you; `agent-console install --notify` switches
+# it on.
+# desktop = false
+# A command for `sh` that reminds you, such as a push to your phone: the session's record is a line of JSON on its standard
+# input. docs/notifications.md has examples.
+# command = ""
+# How long a session must need you first: who answers at once is not disturbed. 2s to 1h.
+# delay = "8s"
+# How long after a reminder the next one comes, 1min to 24h; "0": there is one only.
+# repeat = "0"
+# Which sessions: those that wait for you, have failed, have finished.
+# for = ["waiting", "error", "finished"]
+# How long a turn must have been for a reminder that it has finished; "0" is any.
+# finished_after = "10s"
 "#;
 
 /// The file that `config init` writes: [`TEMPLATE`], and a table for each agent.
@@ -164,6 +196,8 @@ pub(crate) struct Config {
     pub usage_enabled: bool,
     /// Time between two fetches of them.
     pub usage_interval: Duration,
+    /// When and how a person is reminded of a session.
+    pub notify: Notify,
     /// By the agent's name: configuration directories that are not found without being named, absolute paths.
     pub agent_dirs: BTreeMap<Box<str>, Vec<PathBuf>>,
 }
@@ -177,6 +211,57 @@ pub(crate) struct Attention {
     pub quiet_after: Option<Duration>,
     /// Whether a quiet one needs a person.
     pub quiet: bool,
+}
+
+/// When and how a person is reminded of a session that needs one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notify {
+    /// Whether by a notification of the desktop.
+    pub desktop: bool,
+    /// A command for `sh` that does it, too.
+    pub command: Option<String>,
+    /// How long a session must need a person first.
+    pub delay: Duration,
+    /// How long after a reminder the next one comes; `None`: there is one only.
+    pub repeat: Option<Duration>,
+    /// Which sessions it is of.
+    pub causes: Causes,
+    /// How long the turn of one that has finished must have been.
+    pub finished_after: Duration,
+}
+
+impl Notify {
+    /// Whether there is a way to remind a person.
+    pub(crate) fn is_on(&self) -> bool {
+        self.desktop || self.command.is_some()
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self {
+            desktop: false,
+            command: None,
+            delay: DEFAULT_NOTIFY_DELAY,
+            repeat: None,
+            causes: Causes::ALL,
+            finished_after: DEFAULT_FINISHED_AFTER,
+        }
+    }
+}
+
+impl From<file::FileNotify> for Notify {
+    fn from(file: file::FileNotify) -> Self {
+        let default = Self::default();
+        Self {
+            desktop: file.desktop.unwrap_or(default.desktop),
+            delay: file.delay.unwrap_or(default.delay),
+            repeat: file.repeat.filter(|time| !time.is_zero()),
+            causes: file.causes.unwrap_or(default.causes),
+            finished_after: file.finished_after.unwrap_or(default.finished_after),
+            command: file.command.filter(|command| !command.trim().is_empty()),
+        }
+    }
 }
 
 impl Default for Config {
@@ -195,6 +280,7 @@ impl Default for Config {
             },
             usage_enabled: true,
             usage_interval: DEFAULT_USAGE_INTERVAL,
+            notify: Notify::default(),
             agent_dirs: BTreeMap::new(),
         }
     }
@@ -226,6 +312,7 @@ impl From<FileConfig> for Config {
             },
             usage_enabled: file.usage.enabled.unwrap_or(default.usage_enabled),
             usage_interval: file.usage.interval.unwrap_or(default.usage_interval),
+            notify: file.notify.into(),
             agent_dirs: file
                 .agents
                 .into_iter()

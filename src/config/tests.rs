@@ -67,6 +67,7 @@ fn every_setting_is_read() {
         persist = false
         attention = { background_shell = false, quiet_after = "1h", quiet = true }
         usage = { interval = "5min", enabled = false }
+        notify = { desktop = true, command = "cat", delay = "2s", repeat = "5min", for = ["error"], finished_after = "0" }
         agents.claude-code.config_dirs = ["/a", "~/b", "~"]
         "#,
     )
@@ -87,6 +88,18 @@ fn every_setting_is_read() {
             },
             usage_enabled: false,
             usage_interval: Duration::from_mins(5),
+            notify: Notify {
+                desktop: true,
+                command: Some("cat".into()),
+                delay: Duration::from_secs(2),
+                repeat: Some(Duration::from_mins(5)),
+                causes: Causes {
+                    waiting: false,
+                    error: true,
+                    finished: false,
+                },
+                finished_after: Duration::ZERO,
+            },
             agent_dirs: [(
                 "claude-code".into(),
                 vec!["/a".into(), home().join("b"), home()]
@@ -110,6 +123,8 @@ fn zero_is_never() {
         assert_eq!(config.idle_timeout, None, "{text}");
         let config = parse(&format!("attention.quiet_after = {text}")).unwrap();
         assert_eq!(config.attention.quiet_after, None, "{text}");
+        let config = parse(&format!("notify.repeat = {text}")).unwrap();
+        assert_eq!(config.notify.repeat, None, "{text}");
     }
 }
 
@@ -193,6 +208,26 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "[usage]\ninterval = 3",
         "config.toml:2:12: usage.interval: 3 has no unit; write one like \"3min\"",
+    ),
+    (
+        "[notify]\ndelay = \"1s\"",
+        "config.toml:2:9: notify.delay: \"1s\" is out of range; it must be 2s to 1h",
+    ),
+    (
+        "[notify]\nrepeat = \"30s\"",
+        "config.toml:2:10: notify.repeat: \"30s\" is out of range; it must be 1min to 24h, or \"0\"",
+    ),
+    (
+        "[notify]\nfor = [\"waiting\", \"asking\"]",
+        "config.toml:2:7: notify.for: \"asking\" is none of them; write some of \"waiting\", \"error\" and \"finished\"",
+    ),
+    (
+        "[notify]\nfor = \"error\"",
+        "config.toml:2:7: notify.for: expected a list, found string; write some of",
+    ),
+    (
+        "[notify]\ncommand = \"a\\u0000b\"",
+        "config.toml:2:11: notify.command: the command contains a zero byte",
     ),
     (
         "[usage]\nevery = 3",

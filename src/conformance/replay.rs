@@ -14,7 +14,7 @@ use super::interpret;
 use super::recording::{Entry, Fact, ProcessEvent, Recording, process_event};
 use crate::agents::Agent;
 use crate::codec::{self, Id, Request};
-use crate::core::testing::{EPOCH, NAMESPACE, START, info};
+use crate::core::testing::{EPOCH, NAMESPACE, NO_REMINDERS, START, info};
 use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Now, Settings};
 use crate::event::{
     AgentEvent, ProcessRole, RegistryEntry, RegistryUpdate, Report, ReportedProcess, Source,
@@ -70,6 +70,7 @@ impl Replay {
                 quiet: false,
             },
             quiet_after_ms: None,
+            reminders: NO_REMINDERS,
         };
         Self {
             agent,

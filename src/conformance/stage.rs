@@ -14,7 +14,7 @@ use super::scene::{Fact, Frame, Scene};
 use crate::agents::Agent;
 use crate::agents::files::{FileChange, FileReader, FileRequest, RunningProcess, System};
 use crate::codec::{self, Id, Request};
-use crate::core::testing::{EPOCH, NAMESPACE, START, info};
+use crate::core::testing::{EPOCH, NAMESPACE, NO_REMINDERS, START, info};
 use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Now, Settings};
 use crate::event::{ProcessRole, Report, ReportedProcess, Source};
 use crate::os::process::{ProcessId, ProcessInfo};
@@ -70,6 +70,7 @@ impl<'a> Stage<'a> {
                 quiet: false,
             },
             quiet_after_ms: None,
+            reminders: NO_REMINDERS,
         };
         let mut stage = Self {
             agent,

@@ -64,6 +64,7 @@ pub(super) fn is_moment(input: &Input) -> bool {
         | Input::ProcessExited(_)
         | Input::ProcessUnwatchable(_)
         | Input::LimitsFetched(..)
+        | Input::Reminded(_)
         | Input::Watchdog => true,
         // Requests that show sessions have a look of their own, before they are answered.
         Input::Request { .. }

@@ -11,6 +11,7 @@ use crate::event::{RegistryUpdate, Report};
 use crate::limits::{Account, FetchOutcome};
 use crate::os::process::ProcessId;
 use crate::protocol::{NoticeCode, Origin, SetParams};
+use crate::reminders::{Cause, Causes, Job, Outcome};
 
 /// A connection, by a number that is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +63,30 @@ pub(crate) struct Settings {
     pub quiet_after_ms: Option<u64>,
     /// When a session needs a person.
     pub attention: AttentionRules,
+    /// When a person is reminded of that.
+    pub reminders: ReminderRules,
+}
+
+/// When a person is reminded of a session that needs one, as it is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReminderRules {
+    /// Whether there is a way to remind a person.
+    pub is_on: bool,
+    /// How long a session must need a person first, in ms; at least [`TOGETHER_MS`](super::reminders::TOGETHER_MS).
+    pub delay_ms: u64,
+    /// How long after a reminder the next one is due, in ms; `None`: there is no next one.
+    pub repeat_ms: Option<u64>,
+    /// For which causes.
+    pub causes: Causes,
+    /// How long a turn that has ended must have been, in ms.
+    pub finished_after_ms: u64,
+}
+
+impl ReminderRules {
+    /// Whether there are reminders of sessions that need a person for this cause.
+    pub(crate) fn concern(self, cause: Cause) -> bool {
+        self.is_on && self.causes.has(cause)
+    }
 }
 
 /// When a session needs a person, as far as that is configured.
@@ -158,6 +183,8 @@ pub(crate) enum Input {
     /// After [`Effect::FetchLimits`]: the child has ended, by itself or killed. The account is that of the directory by
     /// now: its login may have changed.
     LimitsFetched(Rc<Account>, FetchOutcome),
+    /// After [`Effect::Remind`]: the child has ended, by itself or killed.
+    Reminded(Outcome),
     /// After [`Effect::Drain`]: every accepted client has been served.
     Drained,
 }
@@ -191,6 +218,10 @@ pub(crate) enum Effect {
     FetchLimits(Rc<Account>),
     /// Kill that child; its end is still handed in.
     KillFetch,
+    /// Have a child do this, then hand in [`Input::Reminded`]. Not again before that.
+    Remind(Box<Job>),
+    /// Kill that child; its end is still handed in.
+    KillReminder,
     /// Stop accepting, serve the accepted clients, then hand in [`Input::Drained`]. If it is for good, notify the
     /// service manager.
     Drain {

@@ -3,7 +3,7 @@
 //! Fully deterministic: no async, no clock, no file, no socket; time is an argument, and everything that the shell must
 //! do comes back as an [`Effect`], in order. Every rule about sessions, subscribers, leaving and answers lives here and
 //! is tested here, in virtual time. This file is the dispatch; the rules belong to the components: `sessions`,
-//! `session`, `turn`, `limits`, `lifecycle`, `feed`.
+//! `session`, `turn`, `limits`, `reminders`, `lifecycle`, `feed`.
 //!
 //! What holds, for any input:
 //! * each request that has an id gets exactly one reply (a reload's comes when the shell has read the configuration);
@@ -28,6 +28,7 @@ mod names;
 mod notices;
 mod numbers;
 mod registry;
+pub(crate) mod reminders;
 mod requests;
 mod saved;
 mod session;
@@ -46,11 +47,12 @@ use std::rc::Rc;
 use self::feed::Feed;
 use self::inspection::Inspection;
 pub(crate) use self::interface::{
-    AttentionRules, ClientId, DaemonInfo, Effect, Input, Now, Settings,
+    AttentionRules, ClientId, DaemonInfo, Effect, Input, Now, ReminderRules, Settings,
 };
 use self::lifecycle::{Drained, Lifecycle};
 use self::limits::{Fetching, LimitsService};
 use self::registry::ConfigDirs;
+use self::reminders::Reminders;
 pub(crate) use self::saved::{LineError, Saved};
 use self::session::Session;
 use self::sessions::Sessions;
@@ -70,6 +72,7 @@ pub(crate) struct Core {
     feed: Feed,
     lifecycle: Lifecycle,
     limits: LimitsService,
+    reminders: Reminders,
     inspection: Inspection,
     timers: Timers,
     config_dirs: ConfigDirs,
@@ -97,6 +100,7 @@ impl Core {
             feed: Feed::default(),
             lifecycle: Lifecycle::new(settings.idle_timeout_ms, now.uptime_ms),
             limits: LimitsService::new(account, settings.usage_interval_ms),
+            reminders: Reminders::default(),
             inspection: Inspection::default(),
             timers: Timers::default(),
             config_dirs: ConfigDirs::default(),
@@ -128,6 +132,7 @@ impl Core {
             if is_event || is_due {
                 self.inspect(now);
             }
+            self.remind(now);
             self.rearm(now);
         }
         self.feed.drain()
@@ -235,7 +240,23 @@ impl Core {
                 self.limits
                     .fetched(&account, outcome, fetching, &mut self.feed, now);
             }
+            Input::Reminded(outcome) => {
+                let persist = self.settings.persist;
+                self.reminders.ended(&outcome, &mut self.sessions, persist);
+            }
             Input::Drained => self.drained(now),
+        }
+    }
+
+    /// Reminds a person of sessions that need one, unless the daemon leaves: the next one does it then.
+    fn remind(&mut self, now: Now) {
+        for change in self.sessions.take_episode_changes() {
+            self.reminders.follow(change, self.settings.reminders);
+        }
+        if !self.lifecycle.is_leaving() {
+            let (sessions, feed) = (&mut self.sessions, &mut self.feed);
+            self.reminders
+                .run(sessions, self.settings, feed, now.uptime_ms);
         }
     }
 
@@ -258,6 +279,9 @@ impl Core {
         let inspects = has_subscribers && self.sessions.watched() > 0;
         let inspection = self.inspection.timeout().filter(|_| inspects);
         timers.set(Timer::Inspection, inspection);
+        let stays = !self.lifecycle.is_leaving();
+        let reminder = self.reminders.timeout().filter(|_| stays);
+        timers.set(Timer::Reminder, reminder);
         if self.lifecycle.has_exited() {
             timers.clear();
         }
@@ -371,6 +395,10 @@ impl Core {
                 session.attention_differs(former.attention, settings.attention)
             });
         }
+        for change in self.sessions.take_episode_changes() {
+            self.reminders.follow(change, settings.reminders);
+        }
+        self.reminders.set_rules(settings.reminders, &self.sessions);
         let message = "the configuration was read again";
         self.feed
             .notice(NoticeCode::ConfigLoaded, message, true, now);

@@ -50,6 +50,7 @@ impl Core {
                 Ok(key) => {
                     let at = now.unix_ms;
                     self.change(&key, now, |session| session.looked_at(at));
+                    self.sessions.acknowledge(&key, self.settings.persist);
                     self.reply_session(client, id, &key);
                 }
                 Err((code, message)) => self.feed.reply_error(client, id, code, &message),

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::limits::{AccountState, LimitsService};
 use super::notices::Notices;
 use super::numbers::Numbers;
+use super::reminders::{OnScreen, Reminders};
 use super::session::{SavedSession, Session, WrittenSession};
 use super::sessions::{Change, MAX_SESSIONS};
 use super::stamp::WallClock;
@@ -88,6 +89,7 @@ enum WrittenLine<'a> {
     ConfigDirs(&'a [ConfigDir]),
     Numbers(&'a Numbers),
     Notices(&'a Notices),
+    Reminders(OnScreen),
     Clock {
         set: Option<(i64, Now)>,
         clock: &'a WallClock,
@@ -111,6 +113,7 @@ enum Line {
     ConfigDirs(Vec<ConfigDir>),
     Numbers(Numbers),
     Notices(Notices),
+    Reminders(OnScreen),
     /// The wall clock, and whether it was set: by so many ms, so what the lines before say moves by that, and when.
     Clock {
         set: Option<(i64, Now)>,
@@ -145,6 +148,7 @@ pub(crate) struct Saved {
     config_dirs: Vec<ConfigDir>,
     numbers: Numbers,
     notices: Notices,
+    reminders: OnScreen,
     clock: Option<WallClock>,
     /// The last line says that the daemon has left in order.
     has_left: bool,
@@ -190,6 +194,7 @@ impl Saved {
             Line::ConfigDirs(config_dirs) => self.config_dirs = config_dirs,
             Line::Numbers(numbers) => self.numbers = numbers,
             Line::Notices(notices) => self.notices = notices,
+            Line::Reminders(on_screen) => self.reminders = on_screen,
             Line::Clock { set, clock } => {
                 if let Some((by, now)) = set {
                     for session in self.sessions.values_mut() {
@@ -250,6 +255,7 @@ impl Core {
             head.account_directory == core.info.account.directory,
             settings.usage_interval_ms,
         );
+        core.reminders = Reminders::restore(saved.reminders);
         for saved in saved.sessions.into_values() {
             let is_open = !saved.is_closed();
             let limits = &mut core.limits;
@@ -261,8 +267,13 @@ impl Core {
             if facts.is_in_registry() {
                 core.unconfirmed.insert(facts.key().into());
             }
-            core.sessions.restore(facts, &mut core.timers);
+            core.sessions
+                .restore(facts, now, settings, &mut core.timers);
         }
+        for change in core.sessions.take_episode_changes() {
+            core.reminders.follow(change, settings.reminders);
+        }
+        core.reminders.restored();
         for (agent, directory) in &saved.config_dirs {
             core.watch_config_dir(agent, directory);
         }
@@ -401,6 +412,9 @@ impl Core {
         }
         if let Some(notices) = self.feed.take_unsaved_notices(all) {
             write(to, &WrittenLine::Notices(notices))?;
+        }
+        if let Some(on_screen) = self.reminders.take_unsaved(all) {
+            write(to, &WrittenLine::Reminders(on_screen))?;
         }
         Ok(())
     }

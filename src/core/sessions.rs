@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::feed::Feed;
 use super::names::Names;
-use super::session::Session;
+use super::session::{Episode, Session};
 use super::timers::Timers;
 use super::{AttentionRules, Effect, Now, Settings};
 use crate::os::process::ProcessId;
@@ -61,6 +61,14 @@ pub(crate) enum Change {
     Removed(Box<str>),
 }
 
+/// Whether a session needs a person, or what was done about that, has changed.
+#[derive(Debug)]
+pub(crate) struct EpisodeChange {
+    pub(crate) key: Box<str>,
+    pub(crate) before: Option<Episode>,
+    pub(crate) after: Option<Episode>,
+}
+
 /// All sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
@@ -72,6 +80,8 @@ pub(crate) struct Sessions {
     closed: usize,
     /// Sessions that need a person.
     needing: usize,
+    /// What [`super::reminders`] does not know yet, in order.
+    episode_changes: Vec<EpisodeChange>,
     /// In the order of the first change of each.
     unpublished: Vec<Change>,
     /// What was published and is not saved yet; empty unless the state outlives the daemon.
@@ -101,6 +111,9 @@ impl Sessions {
             let before = (session.watches(), session.timeout_ms());
             let changed = change(session);
             let is_sign = changed && session.commit_status(moment.at, moment.now, moment.settings);
+            if changed {
+                session.follow_attention(moment.now, moment.settings.reminders);
+            }
             let after = (session.watches(), session.timeout_ms());
             let is_first = changed && !std::mem::replace(&mut session.is_unpublished, changed);
             let is_unwatched = session.is_unwatched();
@@ -154,6 +167,7 @@ impl Sessions {
             return Touched::Nothing;
         };
         self.uncount(&session);
+        self.note_episode(key, session.episode(), None);
         self.names.replace(key, session.names(), std::iter::empty());
         timers.set_session(key, session.timeout_ms(), None);
         for process in session.watches().into_iter().flatten() {
@@ -211,10 +225,56 @@ impl Sessions {
     }
 
     /// Adds a session that was saved. Its processes are not watched yet.
-    pub(crate) fn restore(&mut self, session: Session, timers: &mut Timers) {
+    pub(crate) fn restore(
+        &mut self,
+        session: Session,
+        now: Now,
+        settings: Settings,
+        timers: &mut Timers,
+    ) {
         let key: Box<str> = session.key().into();
         timers.set_session(&key, None, session.timeout_ms());
         self.update(&key, || Some(session), |_| ());
+        // The rules may be others than when it was saved.
+        self.update(
+            &key,
+            || None,
+            |session| session.follow_attention(now, settings.reminders),
+        );
+    }
+
+    /// Changes what is known of a session's present episode. With `persist`, it is saved.
+    pub(crate) fn set_episode(&mut self, key: &str, episode: Episode, persist: bool) {
+        self.change_episode(key, persist, |session| session.set_episode(episode));
+    }
+
+    /// A person knows of the session's present episode.
+    pub(crate) fn acknowledge(&mut self, key: &str, persist: bool) {
+        self.change_episode(key, persist, Session::acknowledge);
+    }
+
+    fn change_episode(&mut self, key: &str, persist: bool, change: impl FnOnce(&mut Session)) {
+        let before = self.get(key).and_then(Session::episode);
+        self.update(key, || None, change);
+        let after = self.get(key).and_then(Session::episode);
+        if persist && before != after {
+            self.unsaved.push(Change::Changed(key.into()));
+        }
+    }
+
+    /// How episodes have changed since the last time.
+    pub(crate) fn take_episode_changes(&mut self) -> Vec<EpisodeChange> {
+        std::mem::take(&mut self.episode_changes)
+    }
+
+    fn note_episode(&mut self, key: &str, before: Option<Episode>, after: Option<Episode>) {
+        if before != after {
+            self.episode_changes.push(EpisodeChange {
+                key: key.into(),
+                before,
+                after,
+            });
+        }
     }
 
     /// The wall clock was set by so many ms: every moment of every session moves with it.
@@ -295,6 +355,7 @@ impl Sessions {
         change: impl FnOnce(&mut Session) -> T,
     ) -> Option<T> {
         let mut names = Vec::new();
+        let mut episode = None;
         if !self.by_key.contains_key(key) {
             self.by_key.insert(key.into(), make()?);
         } else if let Some(session) = self.by_key.get(key) {
@@ -302,6 +363,7 @@ impl Sessions {
             self.closed -= usize::from(session.is_closed());
             self.needing -= usize::from(session.needs_person());
             names.extend(session.names().map(Box::<str>::from));
+            episode = session.episode();
         }
         let session = self.by_key.get_mut(key)?;
         let result = change(session);
@@ -312,6 +374,8 @@ impl Sessions {
         self.watched += usize::from(session.watched_while_open().is_some());
         self.closed += usize::from(session.is_closed());
         self.needing += usize::from(session.needs_person());
+        let now = session.episode();
+        self.note_episode(key, episode, now);
         Some(result)
     }
 

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
-use super::{DaemonInfo, Now};
+use super::{DaemonInfo, Now, ReminderRules};
 use crate::agents;
 use crate::limits::{Account, Login};
 use crate::protocol::Origin;
+use crate::reminders::Causes;
 
 /// When the tests' daemon begins, in ms since the epoch.
 pub(crate) const EPOCH: u64 = 1_790_000_000_000;
@@ -19,6 +20,15 @@ pub(crate) const STATE_EPOCH: u64 = 6_730_412_958_817;
 pub(crate) const START: Now = Now {
     unix_ms: EPOCH,
     uptime_ms: 0,
+};
+
+/// No person is reminded of anything. Switched on: of everything, once.
+pub(crate) const NO_REMINDERS: ReminderRules = ReminderRules {
+    is_on: false,
+    delay_ms: 8000,
+    repeat_ms: None,
+    causes: Causes::ALL,
+    finished_after_ms: 0,
 };
 
 pub(crate) fn info() -> DaemonInfo {

@@ -19,12 +19,14 @@ pub(crate) enum Timer {
     Fetch,
     /// The processes of the sessions must be looked at.
     Inspection,
+    /// A reminder is due, or takes too long.
+    Reminder,
 }
 
 /// The deadlines.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    single: [Option<u64>; 5],
+    single: [Option<u64>; 6],
     sessions: BTreeSet<(u64, Box<str>)>,
 }
 

@@ -30,6 +30,7 @@ use super::limits_child::Fetcher;
 use super::listener::{Listener, Watch};
 use super::occasional::Occasional;
 use super::ready::{acceptable, at, listen, tick};
+use super::reminder_child::Reminding;
 use super::sd_notify;
 use super::settings::settings;
 use super::signals::{SignalEvent, Signals};
@@ -93,6 +94,7 @@ pub(super) struct EventLoop {
     files: AgentFiles,
     accounts: Accounts,
     fetcher: Fetcher,
+    reminding: Reminding,
     state: StateFile,
     /// What of the saved state was lost, each in a line for a person, until it was reported.
     losses: Vec<String>,
@@ -155,6 +157,7 @@ impl EventLoop {
             exits: ExitWatcher::new(exit_tx),
             exited,
             fetcher: Fetcher::new(),
+            reminding: Reminding::new(),
             signals,
             to_inspect: Vec::new(),
             effects: Vec::new(),
@@ -180,6 +183,11 @@ impl EventLoop {
                 Some((account, fetched)) = self.fetcher.next() => {
                     let account = self.accounts.current(&account);
                     let flow = self.handle(Input::LimitsFetched(account, fetched));
+                    memory::trim_heap();
+                    flow
+                }
+                Some(outcome) = self.reminding.next() => {
+                    let flow = self.handle(Input::Reminded(outcome));
                     memory::trim_heap();
                     flow
                 }
@@ -391,6 +399,11 @@ impl EventLoop {
             Effect::Reload => return self.reload(),
             Effect::FetchLimits(account) => self.fetcher.start(account),
             Effect::KillFetch => self.fetcher.kill(),
+            Effect::Remind(job) => {
+                let socket = self.listener.path();
+                self.reminding.start(*job, &self.config.notify, socket);
+            }
+            Effect::KillReminder => self.reminding.kill(),
             Effect::Drain { for_good } => self.drain(for_good),
             Effect::Resume => self.resume(),
             Effect::Exit { flush } => return ControlFlow::Exit { flush },

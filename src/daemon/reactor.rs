@@ -1,12 +1,12 @@
 //! Descriptors in the event loop: the one place that registers any.
 //!
 //! For one direction only: a registration for both would wake the daemon each time that a client reads. Called by
-//! the loop, the connections, the exit watcher and the fetcher.
+//! the loop, the connections, the exit watcher and the children's pipes.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::ChildStdout;
+use std::process::{ChildStdin, ChildStdout};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -16,6 +16,7 @@ pub(super) trait Owner: AsRawFd {}
 
 impl Owner for OwnedFd {}
 impl Owner for UnixStream {}
+impl Owner for ChildStdin {}
 impl Owner for ChildStdout {}
 
 /// Registers `descriptor`, so that it can be waited for.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::core::{AttentionRules, Settings};
+use crate::core::{AttentionRules, ReminderRules, Settings};
 
 /// The core's settings of this configuration.
 pub(super) fn settings(config: &Config) -> Settings {
@@ -19,6 +19,13 @@ pub(super) fn settings(config: &Config) -> Settings {
         attention: AttentionRules {
             background_shell: config.attention.background_shell,
             quiet: config.attention.quiet,
+        },
+        reminders: ReminderRules {
+            is_on: config.notify.is_on(),
+            delay_ms: ms(config.notify.delay),
+            repeat_ms: config.notify.repeat.map(ms),
+            causes: config.notify.causes,
+            finished_after_ms: ms(config.notify.finished_after),
         },
     }
 }

@@ -12,8 +12,10 @@ use serde::de::IgnoredAny;
 use crate::client::Update;
 use crate::client::mirror::Mirror;
 use crate::codec::{self, Framer, Incoming};
-use crate::core::testing::{NAMESPACE, START, info};
-use crate::core::{AttentionRules, ClientId, Core, Effect, Input, Now, Saved, Settings};
+use crate::core::testing::{NAMESPACE, NO_REMINDERS, START, info};
+use crate::core::{
+    AttentionRules, ClientId, Core, Effect, Input, Now, ReminderRules, Saved, Settings,
+};
 use crate::event::KnownSession;
 use crate::limits::Account;
 use crate::os::process::ProcessId;
@@ -29,6 +31,12 @@ const SUBSCRIBER: u64 = 1;
 const PROBE: u64 = 2;
 const RETURNING: u64 = 3;
 
+/// A person is reminded of everything.
+const REMINDERS: ReminderRules = ReminderRules {
+    is_on: true,
+    ..NO_REMINDERS
+};
+
 /// Settings that a reload may bring.
 const SETTINGS: [Settings; 3] = [
     Settings {
@@ -42,6 +50,7 @@ const SETTINGS: [Settings; 3] = [
             background_shell: true,
             quiet: false,
         },
+        reminders: REMINDERS,
     },
     Settings {
         idle_timeout_ms: None,
@@ -54,6 +63,7 @@ const SETTINGS: [Settings; 3] = [
             background_shell: false,
             quiet: true,
         },
+        reminders: NO_REMINDERS,
     },
     Settings {
         idle_timeout_ms: Some(1000),
@@ -65,6 +75,10 @@ const SETTINGS: [Settings; 3] = [
         attention: AttentionRules {
             background_shell: true,
             quiet: true,
+        },
+        reminders: ReminderRules {
+            repeat_ms: Some(60_000),
+            ..REMINDERS
         },
     },
 ];
@@ -94,6 +108,8 @@ pub(super) struct Driver {
     watched: Vec<ProcessId>,
     inspected: Vec<ProcessId>,
     fetching: Option<Rc<Account>>,
+    /// How many reminders the child that runs has.
+    reminding: Option<usize>,
     reloading: bool,
     settings: Settings,
     draining: bool,
@@ -122,6 +138,7 @@ impl Driver {
             watched: Vec::new(),
             inspected: Vec::new(),
             fetching: None,
+            reminding: None,
             reloading: false,
             settings: SETTINGS[0],
             draining: false,
@@ -162,6 +179,7 @@ impl Driver {
         self.watched.clear();
         self.inspected.clear();
         self.fetching = None;
+        self.reminding = None;
         self.reloading = false;
         self.draining = false;
         self.exited = false;
@@ -283,13 +301,18 @@ impl Driver {
                     assert!(self.fetching.is_none(), "two fetches at once");
                     self.fetching = Some(account);
                 }
+                Effect::Remind(job) => {
+                    assert!(self.reminding.is_none(), "two reminders at once");
+                    self.reminding = Some(job.reminders.len());
+                }
                 Effect::Drain { .. } => self.draining = true,
                 Effect::Resume => self.draining = false,
                 Effect::Exit { .. } => self.exited = true,
                 Effect::Subscribe(_)
                 | Effect::WatchRegistry(..)
                 | Effect::ScanRegistries
-                | Effect::KillFetch => {}
+                | Effect::KillFetch
+                | Effect::KillReminder => {}
             }
         }
         if let Expected::Replies(_, count) = expected {

@@ -2,9 +2,11 @@
 //!
 //! The status is never stored: it follows from the facts, so that no path can leave it behind. Each kind of evidence
 //! has a file: [`hook`], [`registry`], [`script`], [`exit`]; [`identity`] has the names, [`processes`] what is watched,
-//! [`files`] where the agent's own files are; [`record`] makes the protocol's record, [`saved`] what outlives the daemon.
+//! [`files`] where the agent's own files are; [`record`] makes the protocol's record, [`saved`] what outlives the daemon,
+//! [`episode`] says whether a person was reminded of it.
 //! No IO, no clock: times are arguments. Called by [`super::Core`] and [`super::sessions`] only.
 
+mod episode;
 mod exit;
 mod files;
 mod hook;
@@ -21,6 +23,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::episode::{Episode, Shown};
 use self::files::OwnFiles;
 use self::identity::Identity;
 use self::processes::Client;
@@ -177,6 +180,9 @@ pub(crate) struct Session {
     /// The agent has removed its registry entry: an exit that follows is no crash.
     registry_removed: bool,
     committed: Committed,
+    /// While it needs a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    episode: Option<Episode>,
     evidence: Evidence,
     /// What the agent's registry has stamped its last status with.
     #[serde(default)]
@@ -232,6 +238,7 @@ impl Session {
                 history: VecDeque::new(),
                 attention: false,
             },
+            episode: None,
             evidence: Evidence::default(),
             registry_stamp: 0,
             file_stamp: 0,
@@ -432,6 +439,7 @@ impl Session {
             ended,
             registry_removed: _,
             committed,
+            episode: _,
             evidence,
             registry_stamp: _,
             file_stamp: _,

@@ -7,6 +7,7 @@ mod names;
 mod properties;
 mod quiet;
 mod registry;
+mod reminders;
 mod reopened;
 mod rules;
 mod saved;
@@ -46,6 +47,7 @@ fn settings() -> Settings {
             quiet: false,
         },
         quiet_after_ms: None,
+        reminders: testing::NO_REMINDERS,
     }
 }
 
@@ -199,6 +201,8 @@ fn names(effects: &[Effect]) -> Vec<&'static str> {
         Effect::Reload => "reload",
         Effect::FetchLimits(_) => "fetch",
         Effect::KillFetch => "kill the fetch",
+        Effect::Remind(_) => "remind",
+        Effect::KillReminder => "kill the reminder",
         Effect::Drain { for_good: true } => "drain for good",
         Effect::Drain { for_good: false } => "drain",
         Effect::Resume => "resume",

@@ -2,6 +2,7 @@
 
 use super::Driver;
 use crate::core::Input;
+use crate::reminders::Outcome;
 
 /// The number of the last millisecond of the year 9999, since the epoch. No clock shows more.
 const LAST_MS: u64 = 253_402_300_799_999;
@@ -56,6 +57,11 @@ impl Driver {
             tries += 1;
             assert!(tries < MAX_TIMEOUTS, "the timer never gets past its moment");
             self.input(Input::Timeout);
+        }
+        // The child that began before has ended.
+        if let Some(count) = self.reminding.take() {
+            let ids = (0..).map(Some).take(count).collect();
+            self.input(Input::Reminded(Outcome::Shown(ids)));
         }
     }
 

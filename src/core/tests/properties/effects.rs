@@ -71,6 +71,8 @@ impl Driver {
                 let is_off = self.core.core.settings.usage_interval_ms.is_none();
                 assert!(is_off || began + FETCH_LIMIT_MS <= self.core.now.uptime_ms);
             }
+            Effect::Remind(job) => self.remind(&job),
+            Effect::KillReminder => self.kill_reminder(),
             Effect::Drain { for_good } => {
                 turn.drains_idle |= !for_good;
                 self.retiring = true;

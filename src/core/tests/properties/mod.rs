@@ -5,6 +5,7 @@ mod checks;
 mod effects;
 mod inputs;
 mod play;
+mod reminded;
 mod restart;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -14,12 +15,13 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use self::inputs::{late_ops, ops};
+use self::reminded::Screen;
 use super::{CoreHarness, MINUTE};
 use crate::client::Update;
 use crate::client::mirror::Mirror;
 use crate::codec::{self, Incoming, Request};
 use crate::core::lifecycle::STALE_AFTER_MS;
-use crate::core::{Input, Settings};
+use crate::core::{Input, ReminderRules, Settings, testing};
 use crate::limits::Account;
 use crate::os::process::ProcessId;
 use crate::protocol::{Since, Snapshot};
@@ -69,6 +71,8 @@ struct Driver {
     touched_unwatched: u64,
     /// Each session's record as the last notification of it has it, with that notification's number.
     published: HashMap<Box<str>, (u64, Value)>,
+    /// What the children that remind a person have done.
+    screen: Screen,
     /// The lines that were saved.
     file: Vec<u8>,
     clock: Clock,
@@ -152,6 +156,10 @@ impl Driver {
             usage_interval_ms: Some(3 * MINUTE),
             quiet_after_ms: Some(10 * MINUTE),
             persist: true,
+            reminders: ReminderRules {
+                is_on: true,
+                ..testing::NO_REMINDERS
+            },
             ..super::settings()
         });
         let history = super::settings().history;
@@ -173,6 +181,7 @@ impl Driver {
             idle_since: Some(0),
             touched_unwatched: 0,
             published: HashMap::new(),
+            screen: Screen::default(),
             file: Vec::new(),
             clock: Clock::Seen,
         };
@@ -223,6 +232,7 @@ impl Driver {
             );
         }
         if !self.exited {
+            self.check_reminders();
             self.account(&before);
             if is_timeout && !was_draining {
                 let now = self.core.now.uptime_ms;

@@ -108,6 +108,7 @@ impl Driver {
                     );
                 }
             }
+            Op::Reminded(could, shown) => self.child_ended(could, shown),
             Op::Drained => {
                 if std::mem::take(&mut self.retiring) {
                     self.step(Input::Drained, &[]);

@@ -34,6 +34,7 @@ impl Driver {
         let before = self.records();
         let usage = self.usage();
         let numbers = self.core.core.feed.numbers().seq();
+        let episodes = self.episodes();
         if let End::InOrder = end {
             self.core.core.save_leaving(&mut self.file).unwrap();
         }
@@ -52,6 +53,7 @@ impl Driver {
         assert_eq!(self.core.core.info.epoch, epoch);
         assert_eq!(self.records(), before, "what is known outlives the daemon");
         assert_eq!(self.usage(), usage, "so do the limits");
+        assert_eq!(self.episodes(), episodes, "so do the reminders");
         let continued = self.core.core.feed.numbers();
         match end {
             End::InOrder => assert_eq!(continued.seq(), numbers),
@@ -67,6 +69,7 @@ impl Driver {
         );
         self.replace_file();
         self.forget_clients(now.uptime_ms);
+        self.screen.daemon_ended();
         self.step(Input::RegistriesRead, &[]);
     }
 

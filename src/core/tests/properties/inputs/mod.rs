@@ -21,6 +21,7 @@ use crate::event::{
 use crate::limits::FetchOutcome;
 use crate::os::process::ProcessId;
 use crate::protocol::{ErrorCode, SetParams, StopParams};
+use crate::reminders::MAX_SINGLE;
 
 /// The processes that agents and scripts run in.
 pub(super) const PROCESSES: [ProcessId; 3] = [
@@ -63,6 +64,8 @@ pub(super) enum Op {
     Unwatchable(usize),
     /// The child that fetches the limits has ended.
     Fetched(FetchOutcome),
+    /// The child that reminds a person has ended; whether it could, and whether each reminder is on the screen.
+    Reminded(bool, [bool; MAX_SINGLE]),
     /// The event loop has read the configuration, on request or by a signal.
     Reloaded(Result<Settings, ()>),
     Drained,
@@ -107,6 +110,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(Op::Early),
         3 => Just(Op::Due),
         6 => fetched().prop_map(Op::Fetched),
+        6 => (prop::bool::weighted(0.9), any::<[bool; MAX_SINGLE]>())
+            .prop_map(|(could, shown)| Op::Reminded(could, shown)),
         12 => registry_update().prop_map(|registry_update| Op::RegistryChanged(registry_update.into())),
         4 => (0..PROCESSES.len()).prop_map(Op::Exited),
         4 => (0..PROCESSES.len(), any::<bool>()).prop_map(|(number, stopped)| Op::Seen(number, stopped)),

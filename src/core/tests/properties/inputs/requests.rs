@@ -8,8 +8,9 @@ use super::{Ask, PROCESSES};
 use crate::codec::Request;
 use crate::core::lifecycle::STALE_AFTER_MS;
 use crate::core::tests::MINUTE;
-use crate::core::{AttentionRules, Settings};
+use crate::core::{AttentionRules, ReminderRules, Settings};
 use crate::protocol::{HelloParams, ListParams, SessionParams, SetParams, Status, SubscribeParams};
+use crate::reminders::Causes;
 
 pub(super) fn request() -> impl Strategy<Value = Ask> {
     let of_session = |request: fn(SessionParams) -> Request| {
@@ -83,6 +84,36 @@ fn session_name() -> impl Strategy<Value = String> {
     .prop_map(str::to_owned)
 }
 
+fn reminder_rules() -> impl Strategy<Value = ReminderRules> {
+    let switches = (
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.8),
+    );
+    (
+        switches,
+        select(&[2000, 8000, 10 * MINUTE]),
+        prop::option::of(select(&[MINUTE, 60 * MINUTE])),
+        select(&[0, 10_000]),
+    )
+        .prop_map(
+            |((is_on, waiting, error, finished), delay_ms, repeat_ms, finished_after_ms)| {
+                ReminderRules {
+                    is_on,
+                    delay_ms,
+                    repeat_ms,
+                    causes: Causes {
+                        waiting,
+                        error,
+                        finished,
+                    },
+                    finished_after_ms,
+                }
+            },
+        )
+}
+
 pub(super) fn new_settings() -> impl Strategy<Value = Settings> {
     (
         prop::option::of(select(&[0, MINUTE, 60 * MINUTE, 2 * STALE_AFTER_MS])),
@@ -92,6 +123,7 @@ pub(super) fn new_settings() -> impl Strategy<Value = Settings> {
         prop::option::of(select(&[MINUTE, 10 * MINUTE])),
         any::<bool>(),
         any::<bool>(),
+        reminder_rules(),
     )
         .prop_map(
             |(
@@ -102,6 +134,7 @@ pub(super) fn new_settings() -> impl Strategy<Value = Settings> {
                 quiet_after_ms,
                 background_shell,
                 quiet,
+                reminders,
             )| {
                 Settings {
                     idle_timeout_ms,
@@ -114,6 +147,7 @@ pub(super) fn new_settings() -> impl Strategy<Value = Settings> {
                         quiet,
                     },
                     quiet_after_ms,
+                    reminders,
                 }
             },
         )
