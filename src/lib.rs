@@ -13,6 +13,7 @@
 //! | [`hook`] | an agent's event -> one line -> the socket; the first branch in `main` |
 //! | [`agents`] | all that differs from one agent to another: a folder each; pure |
 //! | [`event`], [`limits`] | what agents report, in this program's words |
+//! | [`notify`] | reminds a person: the desktop's notifications, a command |
 //! | [`reminders`] | what passes between the daemon and the child that reminds a person |
 //! | [`protocol`], [`codec`] | the messages, which are the specification; bytes <-> messages |
 //! | [`mod@core`] | every rule; no IO |
@@ -43,6 +44,7 @@ pub mod hook;
 mod install;
 mod limits;
 mod log;
+mod notify;
 pub mod os;
 pub mod protocol;
 mod reach;

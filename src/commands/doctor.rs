@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::bail;
+use clap::Args;
 use serde::Serialize;
 
 use super::args::Json;
@@ -22,16 +23,27 @@ struct Report<'a> {
 /// Shown below `--help`.
 pub(super) const EXAMPLES: &str = "Examples:
   agent-console doctor                    show what is wrong, and the command that fixes it
+  agent-console doctor --notify           send a notification to look at
   agent-console doctor --json             the same for a script";
 
+/// The options of `doctor`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    json: Json,
+    /// Send a notification to look at, as a session that needs you does
+    #[arg(long)]
+    notify: bool,
+}
+
 pub(super) fn run(
-    options: &Json,
+    options: &Options,
     socket: Option<&Path>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     // The one thing that it changes: what a run that was killed has left.
     let _ = leftover::sweep();
-    let mut checks = doctor::run_checks(socket);
+    let mut checks = doctor::run_checks(socket, options.notify);
     for check in &mut checks {
         check.what = format::sanitize(&check.what);
         check.fix = check.fix.as_deref().map(format::sanitize);
@@ -40,7 +52,7 @@ pub(super) fn run(
         .iter()
         .filter(|check| check.level == Level::Wrong)
         .count();
-    if options.json {
+    if options.json.json {
         let report = Report {
             ok: wrong == 0,
             checks: &checks,

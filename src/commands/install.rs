@@ -9,17 +9,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
+use serde::de::IgnoredAny;
 
 use super::{diff, trust};
 use crate::agents::{self, Agent};
-use crate::config::variable;
+use crate::client::Client;
+use crate::config::{client_socket, variable};
 use crate::format;
 use crate::format::print_error;
 use crate::install::file::{self, Change, FileError};
 use crate::install::layers::{self, Silence};
 use crate::install::plan::{self, Plan, Step};
 use crate::install::settings::StatusLineRequest;
-use crate::install::{hooks, leftover, program, service};
+use crate::install::{hooks, leftover, notify, program, service};
 
 /// An agent, and one of its configuration directories.
 pub(super) type Place = (&'static Agent, PathBuf);
@@ -49,6 +51,10 @@ pub(super) struct InstallOptions {
 
 /// The parts that are named; any of them together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a word of the command line"
+)]
 pub(super) struct Parts {
     /// The service: the files and commands for systemd or launchd
     #[arg(long)]
@@ -59,11 +65,14 @@ pub(super) struct Parts {
     /// The status line in the agents' settings
     #[arg(long)]
     pub(super) statusline: bool,
+    /// Notifications of the desktop: a line in the configuration
+    #[arg(long)]
+    pub(super) notify: bool,
 }
 
 /// Examples for `install --help`.
 pub(super) const EXAMPLES: &str =
-    "Without --service, --hooks or --statusline it is service and hooks. An agent is there if it has run, or if its program
+    "Without --service, --hooks, --statusline or --notify it is service and hooks. An agent is there if it has run, or if its program
 is in PATH; the settings of others are left alone, unless --agent names them. Running it again changes nothing, unless the
 program has moved or is newer. A status line that you have is kept: its command still runs, and shows the same.
 
@@ -71,6 +80,7 @@ Examples:
   agent-console install --dry-run      what it would do
   agent-console install                service and hooks
   agent-console install --statusline   the status line, which shows context, cost and the account's limits
+  agent-console install --notify       notifications of the desktop, when a session needs you
   agent-console install --hooks        hooks alone, to start the daemon by hand
   agent-console install --trust        service and hooks; agents that run only trusted hooks trust these at once
   agent-console uninstall              takes away what it put there, and nothing else";
@@ -108,7 +118,10 @@ pub(super) fn run(
         parts,
         &places,
         out,
-        || service::plan_install(&program, socket),
+        Plans {
+            service: || service::plan_install(&program, socket),
+            notify: notify::plan_install,
+        },
         |agent, directory| hooks::plan_install(agent, directory, &program, hooks, status_line),
     );
     let mut lines = Vec::new();
@@ -129,6 +142,9 @@ pub(super) fn run(
         }
     };
     written?;
+    if parts.notify && !options.dry_run && reload(socket) {
+        writeln!(out, "the daemon has read its configuration again")?;
+    }
     if hooks {
         for note in silences(&places) {
             writeln!(out, "{}", format::sanitize(&format!("note: {note}")))?;
@@ -138,6 +154,15 @@ pub(super) fn run(
         }
     }
     Ok(())
+}
+
+/// Has the daemon read its configuration, if one answers.
+fn reload(socket: Option<&Path>) -> bool {
+    let client = client_socket(socket).ok();
+    let client = client.and_then(|socket| Client::connect(&socket.path).ok());
+    let none = serde_json::Map::new();
+    let reloaded = client.map(|mut client| client.call::<_, IgnoredAny>("daemon.reload", &none));
+    reloaded.is_some_and(|reloaded| reloaded.is_ok())
 }
 
 /// The agents whose settings are changed, if there are several.
@@ -191,10 +216,16 @@ fn none_present(part: &str) -> String {
     format!("{part}: no agent is there: {}", known.join("; "))
 }
 
+/// The plans for what is not in the agents' settings.
+pub(super) struct Plans<S, N> {
+    pub(super) service: S,
+    pub(super) notify: N,
+}
+
 impl Parts {
     /// True if any is named.
     pub(super) fn any(self) -> bool {
-        self.service || self.hooks || self.statusline
+        self.service || self.hooks || self.statusline || self.notify
     }
 
     /// What is in the agents' settings, as people call it.
@@ -236,7 +267,10 @@ impl Options {
         parts: Parts,
         places: &[Place],
         out: &mut impl Write,
-        service: impl FnOnce() -> anyhow::Result<Plan>,
+        plans: Plans<
+            impl FnOnce() -> anyhow::Result<Plan>,
+            impl FnMut() -> anyhow::Result<Option<Change>>,
+        >,
         mut settings: impl FnMut(&'static Agent, &Path) -> anyhow::Result<Vec<Change>>,
     ) -> anyhow::Result<Vec<Place>> {
         let mut changed = Vec::new();
@@ -251,9 +285,24 @@ impl Options {
             }
         }
         let mut failed = None;
+        // First: a file that was made for the service's line is removed with that line.
+        if parts.notify {
+            let mut plan = plans.notify;
+            let plan = || Ok(Vec::from_iter(plan()?));
+            let done = self.carry_out_settings(plan, &mut progress);
+            if self.parts.notify && done.as_ref().is_ok_and(Vec::is_empty) {
+                progress.line("notify: nothing to do");
+            }
+            failed = done.context("notify").err();
+        }
         if parts.service {
-            let done = service().and_then(|plan| self.carry_out_service(&plan, &mut progress));
-            failed = done.context("service").err();
+            let done = (plans.service)();
+            let done = done.and_then(|plan| self.carry_out_service(&plan, &mut progress));
+            if let Err(error) = done.context("service")
+                && let Some(earlier) = failed.replace(error)
+            {
+                print_error(&earlier);
+            }
         }
         if let Some(name) = parts.in_settings() {
             let mut all_in_place = true;

@@ -21,6 +21,7 @@ mod list;
 mod longest;
 mod man;
 mod next;
+mod notify;
 mod remove;
 mod report;
 mod seen;
@@ -163,6 +164,9 @@ enum Command {
     /// Mark sessions as looked at: those whose turn has ended need you no more
     #[command(after_help = seen::EXAMPLES)]
     Seen(seen::Options),
+    /// Remind a person of sessions; the daemon runs this
+    #[command(hide = true)]
+    Notify(notify::Options),
     /// Remove a session from the daemon's memory
     #[command(after_help = remove::EXAMPLES)]
     Remove(OneSession),
@@ -183,7 +187,7 @@ enum Command {
     Uninstall(install::Options),
     /// Check the installation, and show how to fix it
     #[command(after_help = doctor::EXAMPLES)]
-    Doctor(Json),
+    Doctor(doctor::Options),
     /// Print one line for a status bar: how many sessions wait, and how many work
     #[command(after_help = bar::EXAMPLES)]
     Bar(bar::Options),
@@ -307,6 +311,9 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
         Command::Report(options) => report::run(&options, &mut connect()?, out),
         Command::Event(options) => event::run(&options, &mut connect()?, out),
         Command::Seen(options) => seen::run(&options, &mut connect()?, out),
+        Command::Notify(options) => {
+            notify::run(&options, &client_socket(socket.as_deref())?.path, out)
+        }
         Command::Remove(session) => remove::run(&session, &mut connect()?, out),
         Command::Stop(options) => stop::run(&options, connect()?, out),
         Command::Config { command } => match command {

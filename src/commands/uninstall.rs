@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::{install, trust};
 use crate::format;
-use crate::install::{hooks, service, settings};
+use crate::install::{hooks, notify, service, settings};
 
 /// Examples for `uninstall --help`.
-pub(super) const EXAMPLES: &str = "Without --service, --hooks or --statusline it is all three. Settings are afterwards as they were, byte for byte; hooks
+pub(super) const EXAMPLES: &str = "Without --service, --hooks, --statusline or --notify it is all four. Settings are afterwards as they were, byte for byte; hooks
 of others, units that you wrote or edited, and your own lines in the configuration stay.
 
 Examples:
@@ -23,6 +23,7 @@ pub(super) fn run(options: &install::Options, out: &mut impl Write) -> anyhow::R
         service: options.parts.service || all,
         hooks: options.parts.hooks || all,
         statusline: options.parts.statusline || all,
+        notify: options.parts.notify || all,
     };
     let in_settings = settings::Parts {
         hooks: parts.hooks,
@@ -39,7 +40,11 @@ pub(super) fn run(options: &install::Options, out: &mut impl Write) -> anyhow::R
     let written = lines
         .iter()
         .try_for_each(|line| writeln!(out, "{}", format::sanitize(line)));
-    options.carry_out(parts, &places, out, service::plan_uninstall, settings)?;
+    let plans = install::Plans {
+        service: service::plan_uninstall,
+        notify: notify::plan_uninstall,
+    };
+    options.carry_out(parts, &places, out, plans, settings)?;
     written?;
     if options.dry_run || !(parts.hooks || parts.statusline) {
         return Ok(());

@@ -8,6 +8,7 @@
 //! | `daemon` | does it answer, is it this version, what has it reported? |
 //! | `config` | is the file right, is it the one the daemon reads? |
 //! | `log` | does the log reach its place? |
+//! | `notify` | do reminders reach a person? |
 //! | `hooks` | do the agents call this program? |
 //! | `trust` | do agents that want a person's trust run them? |
 //! | `latency` | what does that cost them? |
@@ -27,6 +28,7 @@ mod fix;
 mod hooks;
 mod latency;
 mod log;
+mod notify;
 mod probe;
 mod programs;
 mod registry;
@@ -119,9 +121,10 @@ impl Check {
     }
 }
 
-/// Asks every question, always the same ones in the same order; `flag` is `--socket`.
+/// Asks every question, always the same ones in the same order; `flag` is `--socket`. `reminds`: a notification to look at is
+/// sent, too.
 #[must_use]
-pub(crate) fn run_checks(flag: Option<&Path>) -> Vec<Check> {
+pub(crate) fn run_checks(flag: Option<&Path>, reminds: bool) -> Vec<Check> {
     let state = within(install::service::state);
     let edited = state.as_ref().map(service::edited);
     let edited = edited.unwrap_or_default();
@@ -132,6 +135,13 @@ pub(crate) fn run_checks(flag: Option<&Path>) -> Vec<Check> {
     let running = found.as_ref().map(|(probe, _)| probe);
 
     let config = config::probe(running);
+    let choice = crate::config::client_socket(flag).ok();
+    let example = choice.map(|choice| choice.path).filter(|_| reminds);
+    let settings = config
+        .config
+        .as_ref()
+        .and_then(|config| config.as_ref().ok());
+    let reminders = notify::probe(settings, running, example.as_deref());
     let mut checks = vec![
         programs::evaluate(&programs::probe()),
         service,
@@ -140,6 +150,7 @@ pub(crate) fn run_checks(flag: Option<&Path>) -> Vec<Check> {
         daemon::evaluate_notices(daemons, config.config.as_ref()),
         config::evaluate(&config, daemons),
         log::evaluate(&log::probe(running)),
+        notify::evaluate(&reminders),
     ];
     let sessions = running.map(|probe| &*probe.snapshot.sessions);
     checks.extend(check_agents(sessions));

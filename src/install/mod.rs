@@ -11,6 +11,7 @@
 //! | [`service`] | which manager there is, and its plan |
 //! | [`systemd`], [`launchd`] | each manager's files and commands |
 //! | [`socket`] | the path that daemon, hooks and clients agree on; the configuration's line for it |
+//! | [`notify`] | the configuration's line that switches notifications on |
 //! | [`stamp`] | how a service file is recognised as written by `install` and not edited since |
 //! | [`leftover`] | what a run that was killed has left behind |
 //! | [`program`] | the path of this program that will still be right tomorrow |
@@ -24,6 +25,7 @@ pub(crate) mod hooks;
 pub(crate) mod launchd;
 pub(crate) mod layers;
 pub(crate) mod leftover;
+pub(crate) mod notify;
 pub(crate) mod plan;
 pub(crate) mod program;
 pub(crate) mod service;

@@ -92,6 +92,19 @@ impl Asker {
         }
     }
 
+    /// No process that is moved: a person at the display that the environment names, or without one at this process's.
+    pub(super) fn on_display(environment: Option<&ProcessEnvironment>) -> Self {
+        let display = match environment {
+            Some(environment) => Display::read(|name| environment.variable(name)),
+            None => Display::read(environment::variable),
+        };
+        Self {
+            display,
+            pid: std::process::id(),
+            ..Self::default()
+        }
+    }
+
     /// Adds the tmux server around the innermost terminal that is known so far.
     pub(super) fn add_tmux(&mut self, seat: Seat) {
         self.tmux.push(seat);

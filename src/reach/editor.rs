@@ -113,6 +113,7 @@ fn window(editor: &Editor, folder: &str) -> Proof {
             remains: Some("select the terminal".to_owned()),
             moves: vec![Move::Run(vec![editor.name.to_owned(), folder.to_owned()])],
         },
+        is_in_front: None,
         outside: None,
     }
 }

@@ -31,6 +31,18 @@ struct Window {
     id: u64,
     /// The process that kitty has started in it.
     pid: u32,
+    /// It gets what a person types.
+    #[serde(default)]
+    is_focused: Option<bool>,
+}
+
+/// The window of a terminal.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    id: u64,
+    /// The X11 window in which it is.
+    x11: Option<u32>,
+    is_focused: Option<bool>,
 }
 
 /// Whether the frame is in a window of kitty's; `None` where remote control is off.
@@ -63,7 +75,11 @@ fn confirm(frame: &Frame, to: &str, prover: &Prover<'_>) -> Result<Proof, String
         }
     }
     let text = asked.map_err(|why| why.unwrap_or_else(|| "kitty is not installed".to_owned()))?;
-    let (id, window) = find(&text, |pid| frame.is_on_terminal(pid))?;
+    let Found {
+        id,
+        x11: window,
+        is_focused,
+    } = find(&text, |pid| frame.is_on_terminal(pid))?;
     let owner = frame.owners().first().map(|owner| owner.pid);
     if !prover.is_on_display(owner) {
         return Err("kitty has its windows on another display than yours".to_owned());
@@ -86,13 +102,14 @@ fn confirm(frame: &Frame, to: &str, prover: &Prover<'_>) -> Result<Proof, String
             remains: None,
             moves: vec![Move::Run(words.map(str::to_owned).into())],
         },
+        is_in_front: is_focused,
         // kitty brings the window to the front itself where the desktop allows that.
         outside: outside.and_then(Result::ok).map(Box::new),
     })
 }
 
-/// The window whose process is on the terminal, and the X11 window in which it is.
-fn find(text: &str, is_on_terminal: impl Fn(u32) -> bool) -> Result<(u64, Option<u32>), String> {
+/// The window whose process is on the terminal.
+fn find(text: &str, is_on_terminal: impl Fn(u32) -> bool) -> Result<Found, String> {
     let os_windows: Vec<OsWindow> = serde_json::from_str(text)
         .map_err(|_| "kitty's list of windows cannot be read".to_owned())?;
     let mut windows = os_windows.iter().flat_map(|os_window| {
@@ -100,7 +117,11 @@ fn find(text: &str, is_on_terminal: impl Fn(u32) -> bool) -> Result<(u64, Option
         windows.map(|window| (window, os_window.platform_window_id))
     });
     let found = windows.find(|(window, _)| is_on_terminal(window.pid));
-    let found = found.map(|(window, os_window)| (window.id, os_window));
+    let found = found.map(|(window, os_window)| Found {
+        id: window.id,
+        x11: os_window,
+        is_focused: window.is_focused,
+    });
     found.ok_or_else(|| "no window of kitty has the session's terminal".to_owned())
 }
 
@@ -111,11 +132,18 @@ mod tests {
     #[test]
     fn a_window_is_found_by_its_process() {
         let text = r#"[{"id": 1, "platform_window_id": 4194307, "tabs": [
-            {"id": 1, "windows": [{"id": 1, "pid": 10, "env": {"A": "b"}}, {"id": 2, "pid": 11}]}]},
+            {"id": 1, "windows": [{"id": 1, "pid": 10, "env": {"A": "b"}}, {"id": 2, "pid": 11, "is_focused": true}]}]},
             {"id": 2, "tabs": [{"id": 3, "windows": [{"id": 5, "pid": 12}]}]}]"#;
         let found = |pid: u32| find(text, |other| other == pid);
-        assert_eq!(found(11), Ok((2, Some(4_194_307))));
-        assert_eq!(found(12), Ok((5, None)));
+        let window = |id, x11, is_focused| {
+            Ok(Found {
+                id,
+                x11,
+                is_focused,
+            })
+        };
+        assert_eq!(found(11), window(2, Some(4_194_307), Some(true)));
+        assert_eq!(found(12), window(5, None, None));
         assert!(found(13).is_err());
         assert!(find("[]x", |_| true).is_err());
     }

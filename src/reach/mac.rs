@@ -158,6 +158,7 @@ fn window<'a>(
             remains,
             moves: vec![Move::Run(words)],
         },
+        is_in_front: None,
         outside: None,
     }
 }

@@ -1,5 +1,5 @@
 //! The way to a session's terminal, from the inside out: the pane of a multiplexer, the window of a terminal, the window of
-//! the desktop. Used by `go`, `next` and `get`.
+//! the desktop. Used by `go`, `next`, `get` and `notify`.
 //!
 //! Each way is a file with a function that proves that the terminal is such a place, before anything moves: what a hook
 //! found in its environment may be inherited from another terminal, and outlive the program that it names. What was
@@ -11,6 +11,7 @@ mod asker;
 mod editor;
 mod execute;
 mod frame;
+mod front;
 mod kitty;
 mod mac;
 mod plan;
@@ -26,6 +27,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 pub(crate) use self::asker::Asker;
 pub(crate) use self::execute::execute;
+pub(crate) use self::front::is_in_front;
 pub(crate) use self::plan::{Place, Plan};
 
 use self::asker::Session;
@@ -66,6 +68,8 @@ enum Proof {
     /// A window, which is shown at one place.
     Window {
         place: Place,
+        /// Whether a person who looks at its program sees it; `None` where that is not known.
+        is_in_front: Option<bool>,
         /// What is around it, if that has a place of its own.
         outside: Option<Box<Proof>>,
     },
@@ -89,7 +93,7 @@ impl Proof {
             Self::Tmux(pane) => tmux::places(pane, asker),
             Self::Screen(window) => screen::places(window, asker),
             Self::Zellij(pane) => zellij::places(pane, asker),
-            Self::Window { place, outside } => {
+            Self::Window { place, outside, .. } => {
                 let outside = outside.as_ref().map(|proof| proof.places(asker));
                 let mut places = vec![place.clone()];
                 places.extend(outside.transpose()?.into_iter().flatten());

@@ -157,6 +157,7 @@ mod tests {
         let shown = Window {
             viewer: Some(Box::new(Proof::Window {
                 place: front.clone(),
+                is_in_front: None,
                 outside: None,
             })),
             ..window(1)

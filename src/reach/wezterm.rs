@@ -55,6 +55,7 @@ fn confirm(frame: &Frame, socket: &str, prover: &Prover<'_>) -> Result<Proof, St
             remains: None,
             moves: vec![Move::Run(words.into_iter().map(str::to_owned).collect())],
         },
+        is_in_front: None,
         outside: outside.and_then(Result::ok).map(Box::new),
     })
 }

@@ -26,9 +26,9 @@ use crate::support::{PROMPT, Place, write_program};
 #[cfg(target_os = "linux")]
 use crate::support::{copy, service};
 
-const NAMES: [&str; 12] = [
-    "programs", "service", "socket", "daemon", "notices", "config", "log", "hooks", "latency",
-    "registry", "versions", "sessions",
+const NAMES: [&str; 13] = [
+    "programs", "service", "socket", "daemon", "notices", "config", "log", "notify", "hooks",
+    "latency", "registry", "versions", "sessions",
 ];
 
 /// What was printed fits the exit status.

@@ -234,6 +234,7 @@ fn tries(words: &[&str], formats: &[String]) -> Vec<Vec<String>> {
         ["usage"] => vec![vec!["usage"], vec!["usage", "--refresh"]],
         ["statusline"] => vec![vec!["statusline"]],
         ["stop"] => vec![vec!["stop"], vec!["stop", "--force"]],
+        ["notify"] => vec![vec!["notify"], vec!["notify", "--hold"]],
         ["install"] => vec![vec!["install", "--dry-run"]],
         ["uninstall"] => vec![vec!["uninstall", "--dry-run"]],
         ["status" | "doctor"] | ["config", "path" | "show" | "check" | "init"] => {

@@ -48,6 +48,8 @@ mod lifecycle;
 mod list_watch;
 mod load;
 mod next;
+#[cfg(target_os = "linux")]
+mod notify;
 mod opencode;
 #[cfg(any(target_os = "linux", clippy))]
 mod own_path;

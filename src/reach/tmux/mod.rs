@@ -52,6 +52,20 @@ pub(super) fn prove(frame: &Frame, prover: &Prover<'_>) -> Option<Result<Proof, 
     Some(confirmed)
 }
 
+/// Whether a client shows the pane, or a dashboard in the pane's session, to a person who looks at its terminal.
+pub(super) fn is_in_front(pane: &Pane) -> bool {
+    pane.viewers.iter().any(|viewer| {
+        let client = &viewer.client;
+        let mut current = pane.server.panes.iter();
+        let shows = current.any(|other| {
+            let is_there = other.session == client.session && other.is_current;
+            is_there && (other.id == pane.id || other.is_dashboard)
+        });
+        let around = viewer.place.as_ref().ok().and_then(Proof::is_in_front);
+        shows && !client.is_away && around != Some(false)
+    })
+}
+
 /// Asks a server; for [`Prover::tmux`], which asks each once.
 pub(super) fn ask(socket: &str) -> Result<Server, String> {
     Server::ask(socket)

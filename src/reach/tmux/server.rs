@@ -19,6 +19,8 @@ pub(in crate::reach) struct Pane {
     /// It is the active pane of the session's current window.
     pub(super) is_current: bool,
     pub(super) tty: String,
+    /// A dashboard runs in it.
+    pub(super) is_dashboard: bool,
 }
 
 /// A terminal that shows a session.
@@ -30,6 +32,8 @@ pub(in crate::reach) struct Client {
     pub(super) activity: u64,
     /// The session is one that `go` has made.
     pub(super) is_in_view: bool,
+    /// Its terminal has said that a person looks at another one.
+    pub(super) is_away: bool,
     pub(super) tty: String,
 }
 
@@ -52,9 +56,11 @@ impl Server {
     /// Asks the server at this socket.
     pub(super) fn ask(socket: &str) -> Result<Self, String> {
         const PANES: &str = "pane #{pid} #{session_id} #{window_id} #{pane_id} #{session_attached} \
-                             #{window_active}#{pane_active} #{pane_tty}";
+                             #{window_active}#{pane_active} #{pane_tty} \
+                             #{?#{==:#{pane_current_command},agent-console},dashboard,other}";
         const CLIENTS: &str = "client #{client_pid} #{session_id} #{client_activity} \
-                               #{?#{m:go-*,#{session_name}},view,session} #{client_tty}";
+                               #{?#{m:go-*,#{session_name}},view,session} \
+                               #{?#{||:#{==:#{client_flags},},#{m:*focused*,#{client_flags}}},focused,away} #{client_tty}";
         let mut tmux = Command::new("tmux");
         tmux.args(["-S", socket, "list-panes", "-a", "-F", PANES, ";"])
             .args(["list-clients", "-F", CLIENTS])
@@ -72,7 +78,7 @@ impl Server {
         for line in text.lines() {
             let fields: Vec<_> = line.split(' ').collect();
             match fields[..] {
-                ["pane", pid, session, window, id, clients, active, tty] => {
+                ["pane", pid, session, window, id, clients, active, tty, kind] => {
                     server.pid = pid.parse().ok();
                     server.panes.push(Pane {
                         session: session.to_owned(),
@@ -81,15 +87,17 @@ impl Server {
                         clients: clients.parse().unwrap_or(1),
                         is_current: active == "11",
                         tty: tty.to_owned(),
+                        is_dashboard: kind == "dashboard",
                     });
                 }
                 // A client in control mode may have no terminal, and then no name.
-                ["client", pid, session, activity, kind, tty] if !tty.is_empty() => {
+                ["client", pid, session, activity, kind, focus, tty] if !tty.is_empty() => {
                     server.clients.push(Client {
                         pid: pid.parse().unwrap_or(0),
                         session: session.to_owned(),
                         activity: activity.parse().unwrap_or(0),
                         is_in_view: kind == "view",
+                        is_away: focus == "away",
                         tty: tty.to_owned(),
                     });
                 }

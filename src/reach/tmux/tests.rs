@@ -9,15 +9,15 @@ use crate::protocol::Terminal;
 /// `base` and `b` are one group, each with a client, and show window @1 with pane %3; `other` shows another, with a
 /// client; `away` shows window @4 with pane %7, without one.
 const ANSWER: &str = "\
-pane 77 $0 @1 %3 1 11 /dev/pts/3
-pane 77 $1 @1 %3 1 01 /dev/pts/3
-pane 77 $0 @2 %4 1 01 /dev/pts/4
-pane 77 $1 @2 %4 1 11 /dev/pts/4
-pane 77 $2 @3 %5 1 11 /dev/pts/5
-pane 77 $3 @4 %7 0 11 /dev/pts/7
-client 510 $0 100 session /dev/pts/10
-client 511 $1 105 session /dev/pts/11
-client 512 $2 90 session /dev/pts/12
+pane 77 $0 @1 %3 1 11 /dev/pts/3 other
+pane 77 $1 @1 %3 1 01 /dev/pts/3 other
+pane 77 $0 @2 %4 1 01 /dev/pts/4 other
+pane 77 $1 @2 %4 1 11 /dev/pts/4 other
+pane 77 $2 @3 %5 1 11 /dev/pts/5 other
+pane 77 $3 @4 %7 0 11 /dev/pts/7 other
+client 510 $0 100 session focused /dev/pts/10
+client 511 $1 105 session focused /dev/pts/11
+client 512 $2 90 session focused /dev/pts/12
 ";
 
 const SOCKET: &str = "/tmp/tmux-1000/default";
@@ -60,6 +60,7 @@ fn window() -> Proof {
             remains: None,
             moves: vec![Move::Run(vec!["focus".to_owned()])],
         },
+        is_in_front: None,
         outside: None,
     }
 }
@@ -181,7 +182,9 @@ fn two_clients_of_one_session_are_not_moved_together() {
         .replace("$0 @1 %3 1", "$0 @1 %3 2")
         .replace("$0 @2 %4 1", "$0 @2 %4 2");
     let shared = Pane {
-        server: Server::parse(&format!("{answer}client 513 $0 99 session /dev/pts/13\n")),
+        server: Server::parse(&format!(
+            "{answer}client 513 $0 99 session focused /dev/pts/13\n"
+        )),
         ..pane("%4", &[])
     };
     let moved = line(&shared, &inside(510));
@@ -226,8 +229,8 @@ fn a_client_that_shows_the_pane_comes_to_the_front() {
 
 /// A client of the server above in pane %5 of another server, which a client shows or not.
 fn nested(shown: bool) -> Pane {
-    let outer = "pane 88 $0 @0 %0 1 11 /dev/pts/20\npane 88 $0 @1 %5 1 SHOWN /dev/pts/10\n\
-                 client 600 $0 9 session /dev/pts/30\n";
+    let outer = "pane 88 $0 @0 %0 1 11 /dev/pts/20 other\npane 88 $0 @1 %5 1 SHOWN /dev/pts/10 other\n\
+                 client 600 $0 9 session focused /dev/pts/30\n";
     let outer = outer.replace("SHOWN", if shown { "11" } else { "01" });
     let outer = Pane {
         socket: "/tmp/tmux-1000/outer".to_owned(),
@@ -257,14 +260,20 @@ fn a_pane_inside_a_pane_is_reached_through_both() {
         server: 88,
         client: Some(Server::parse(client).clients.remove(0)),
     };
-    let asker = Asker::for_test(vec![seat("client 600 $0 9 session /dev/pts/30")], true);
+    let asker = Asker::for_test(
+        vec![seat("client 600 $0 9 session focused /dev/pts/30")],
+        true,
+    );
     assert_eq!(
         line(&nested(false), &asker),
         "tmux -S /tmp/tmux-1000/default switch-client -c /dev/pts/10 -t '$0:@2.%4' && \
          tmux -S /tmp/tmux-1000/outer switch-client -c /dev/pts/30 -t '$0:@1.%5'"
     );
     // Another client looks at it.
-    let stranger = Asker::for_test(vec![seat("client 601 $7 9 session /dev/pts/31")], true);
+    let stranger = Asker::for_test(
+        vec![seat("client 601 $7 9 session focused /dev/pts/31")],
+        true,
+    );
     let moved = line(&nested(true), &stranger);
     assert!(
         moved.starts_with("env -u TMUX tmux -S /tmp/tmux-1000/default new-session "),

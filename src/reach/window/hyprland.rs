@@ -57,6 +57,7 @@ fn read_list(answer: &[u8], socket: &Path, instance: &str) -> anyhow::Result<Vec
         Some(Window {
             pid: u32::try_from(client.pid).ok().filter(|_| is_address)?,
             x11: None,
+            is_active: None,
             focus: Move::Hyprland {
                 socket: PathBuf::from(socket),
                 instance: instance.to_owned(),

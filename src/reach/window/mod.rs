@@ -25,6 +25,8 @@ struct Window {
     pid: u32,
     /// Its id in X11, if it has one.
     x11: Option<u32>,
+    /// It gets what a person types; `None` where the desktop does not say.
+    is_active: Option<bool>,
     focus: Move,
 }
 
@@ -82,14 +84,20 @@ pub(super) fn prove_owner(
         )));
     };
     let chosen = listed.and_then(|listed| choose(&listed, &owners, window, &name));
-    Some(chosen.map(|window| Proof::Window {
-        place: Place {
-            way,
-            what: format!("window of {name}"),
-            remains: remains(tab, owner),
-            moves: vec![window.focus],
-        },
-        outside: None,
+    Some(chosen.map(|window| {
+        let remains = remains(tab, owner);
+        // It may show another terminal.
+        let is_known = remains.is_none() || window.is_active == Some(false);
+        Proof::Window {
+            is_in_front: window.is_active.filter(|_| is_known),
+            place: Place {
+                way,
+                what: format!("window of {name}"),
+                remains,
+                moves: vec![window.focus],
+            },
+            outside: None,
+        }
     }))
 }
 
@@ -152,6 +160,7 @@ mod tests {
         Window {
             pid,
             x11: Some(id),
+            is_active: None,
             focus,
         }
     }

@@ -35,6 +35,8 @@ struct Node {
     #[serde(default)]
     window: Option<u32>,
     #[serde(default)]
+    focused: bool,
+    #[serde(default)]
     nodes: Vec<Node>,
     #[serde(default)]
     floating_nodes: Vec<Node>,
@@ -65,6 +67,7 @@ fn read_tree(answer: &[u8], socket: &Path) -> anyhow::Result<Vec<Window>> {
         found.extend(node.pid.map(|pid| Window {
             pid,
             x11: node.window,
+            is_active: Some(node.focused),
             focus: Move::Sway {
                 socket: socket.to_owned(),
                 container: node.id,
@@ -107,15 +110,18 @@ mod tests {
     #[test]
     fn each_window_of_the_tree_is_found() {
         let tree = br#"{"id": 1, "type": "root", "nodes": [{"id": 2, "type": "workspace", "pid": null,
-            "nodes": [{"id": 7, "type": "con", "pid": 42, "window": null, "app_id": "foot"}],
+            "nodes": [{"id": 7, "type": "con", "pid": 42, "window": null, "app_id": "foot", "focused": true}],
             "floating_nodes": [{"id": 8, "type": "floating_con", "pid": 43, "window": 12582925}]}]}"#;
         let mut found = read_tree(tree, Path::new("/run/sway")).unwrap();
         found.sort_by_key(|window| window.pid);
         let found: Vec<_> = found
             .iter()
-            .map(|window| (window.pid, window.x11))
+            .map(|window| (window.pid, window.x11, window.is_active))
             .collect();
-        assert_eq!(found, [(42, None), (43, Some(12_582_925))]);
+        assert_eq!(
+            found,
+            [(42, None, Some(true)), (43, Some(12_582_925), Some(false))]
+        );
     }
 
     #[test]

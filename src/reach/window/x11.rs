@@ -109,12 +109,14 @@ pub(super) fn windows(display: &str) -> Result<Vec<Window>, String> {
     let list = || -> anyhow::Result<Vec<Window>> {
         let server = Server::connect(display)?;
         let mut found = Vec::new();
+        let active = server.active()?;
         for window in server.windows()? {
             // One that has just been closed is an error.
             if let Ok(Some(pid)) = server.pid(window) {
                 found.push(Window {
                     pid,
                     x11: Some(window),
+                    is_active: Some(active == Some(window)),
                     focus: Move::X11 {
                         display: display.to_owned(),
                         window,
