@@ -7,8 +7,9 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
+use serde::Serialize;
+
 use crate::format;
-use crate::protocol::SessionRecord;
 
 /// Runs one command again and again.
 pub(super) struct Runner {
@@ -27,9 +28,9 @@ impl Runner {
     }
 
     /// Runs the command when those before have ended, with this record as a line of JSON on its standard input.
-    pub(super) fn run(&self, session: &SessionRecord<'_>) -> io::Result<()> {
+    pub(super) fn run(&self, record: &impl Serialize) -> io::Result<()> {
         let mut line = Vec::new();
-        format::json(&mut line, session)?;
+        format::json(&mut line, record)?;
         // The worker takes all until this sender is gone.
         let _ = self.records.send(line);
         Ok(())

@@ -225,6 +225,7 @@ fn tries(words: &[&str], formats: &[String]) -> Vec<Vec<String>> {
             vec!["wait", EVIL, "--for", "waiting", "--timeout", "20"],
             vec!["wait", "c", "--for", "closed", "--timeout", "1"],
             vec!["wait", UNKNOWN, "--for", "closed", "--timeout", "1"],
+            vec!["wait", "--exec", "cat", "--timeout", "0.1"],
         ],
         ["next"] => vec![
             vec!["next"],

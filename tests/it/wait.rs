@@ -1,5 +1,7 @@
 //! `wait` returns when the sessions have the status that was asked for, and not before.
 
+mod exec;
+
 use std::process::{Child, Output, Stdio};
 use std::time::Instant;
 

@@ -2,11 +2,13 @@
 //!
 //! It waits for a state, not for a change: a session that is in the state already ends the wait at once. It does not
 //! poll: a thread subscribes to the daemon, and the main thread sleeps until an update arrives or the time is over. The
-//! rules are in [`condition`], which is pure except that it looks up processes. [`exits`] watches the processes of sessions
-//! that a restarted daemon does not know.
+//! rules are in [`condition`], and with `--exec` in [`episodes`], on what [`sessions`] knows; they are pure, except that
+//! processes are looked up. [`exits`] watches the processes of sessions that a restarted daemon does not know.
 
 mod condition;
+mod episodes;
 mod exits;
+mod sessions;
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -18,15 +20,18 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use thiserror::Error;
 
-use self::condition::{Forgotten, Target, Verdict, Wait};
+use self::condition::{Verdict, Wait};
+use self::episodes::Episodes;
 use self::exits::Exits;
+use self::sessions::{Forgotten, Target};
 use super::agent_filter::AgentFilter;
+use super::exec::Runner;
 use crate::client::subscription::{self, LOST, Position, subscribe_forever};
 use crate::client::{Client, ClientError, start_hint};
 use crate::format;
 use crate::os::clock;
 use crate::os::process::ProcessId;
-use crate::protocol::{RemoveResult, SessionParams, SessionResult};
+use crate::protocol::{RemoveResult, SessionParams, SessionResult, Status};
 
 /// The options of `wait`.
 #[derive(Debug, Args)]
@@ -51,6 +56,10 @@ pub(super) struct Options {
     /// Print the sessions' records, one JSON object per line
     #[arg(long)]
     json: bool,
+    /// Run COMMAND with `sh` each time that a session comes into the state, one after the other, with the line of --json on
+    /// standard input; each session counts by itself, and the wait goes on
+    #[arg(long, value_name = "COMMAND", conflicts_with = "all")]
+    exec: Option<String>,
 }
 
 /// Shown below `--help`.
@@ -59,12 +68,18 @@ pub(super) const EXAMPLES: &str =
 wait: one with --any, else all; with --json its record. `idle` includes failed and closed sessions, `closed` includes
 removed ones (with --json: {\"removed\": KEY}).
 
-Exit status: 0; 124 after the time-out; 1 if the state can no longer be reached or the daemon was stopped.
+With --exec a session that is in the state already counts once, and again each time that it has left the state and is in it
+again. The wait ends with the time-out, when the daemon is stopped, or when all sessions that are named are closed; commands
+that are due still run.
+
+Exit status: 0, with --exec if the command has run; else 124 after the time-out, 1 if the state can no longer be reached or
+the daemon was stopped.
 
 Examples:
   agent-console wait && notify-send 'an agent needs you'
   agent-console wait build --for idle --timeout 10min
-  agent-console wait --all --for idle && systemctl suspend";
+  agent-console wait --all --for idle && systemctl suspend
+  agent-console wait --exec 'notify-send \"$(jq -r .cwd)\" \"an agent needs you\"'      each time";
 
 /// The wanted state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -77,6 +92,18 @@ enum What {
     Waiting,
     /// It is closed
     Closed,
+}
+
+impl What {
+    /// Whether a session of this status is in the state; of [`Self::Attention`]: whether it may be.
+    fn includes(self, status: Status) -> bool {
+        match self {
+            Self::Attention => matches!(status, Status::Waiting | Status::Error | Status::Idle),
+            Self::Idle => matches!(status, Status::Idle | Status::Error | Status::Closed),
+            Self::Waiting => status == Status::Waiting,
+            Self::Closed => status == Status::Closed,
+        }
+    }
 }
 
 /// The time is over. Has an exit code of its own.
@@ -96,7 +123,39 @@ enum Event {
     Exited(ProcessId),
 }
 
+/// How a wait ends.
+enum End {
+    True,
+    TimedOut(TimedOut),
+    /// The condition can no longer come true; the message says why.
+    Never(String),
+    /// The daemon was stopped.
+    Stopped,
+}
+
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+    let mut commands = options.exec.clone().map(Commands::start);
+    let end = follow(options, socket, commands.as_mut(), out);
+    let has_run = commands.is_some_and(Commands::finish);
+    match end? {
+        End::True => Ok(()),
+        End::TimedOut(_) | End::Never(_) | End::Stopped if has_run => Ok(()),
+        End::TimedOut(error) => Err(error.into()),
+        End::Never(why) => bail!("{why}"),
+        End::Stopped => bail!(
+            "the daemon was stopped before it came true; {}",
+            start_hint()
+        ),
+    }
+}
+
+/// Waits, and prints what has ended the wait. With `commands`: runs and prints each, until nothing more can come true.
+fn follow(
+    options: &Options,
+    socket: &Path,
+    mut commands: Option<&mut Commands>,
+    out: &mut impl Write,
+) -> anyhow::Result<End> {
     let began = clock::monotonic();
     let deadline = options
         .timeout
@@ -111,13 +170,13 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
     loop {
         let event = match deadline {
             // Not before the first snapshot: a state that holds already counts, however short the time.
-            Some(deadline) if wait.has_snapshot() => {
+            Some(deadline) if wait.sessions.has_snapshot() => {
                 let left = deadline.saturating_duration_since(clock::monotonic());
                 match events.recv_timeout(left) {
                     Err(RecvTimeoutError::Timeout) => {
                         let timeout = options.timeout.unwrap_or_default();
                         let pending = wait.pending_message();
-                        return Err(TimedOut { timeout, pending }.into());
+                        return Ok(End::TimedOut(TimedOut { timeout, pending }));
                     }
                     event => event.ok(),
                 }
@@ -130,32 +189,84 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
                 let Some(update) = filter.apply(update) else {
                     continue;
                 };
-                wait.apply(update);
+                wait.sessions.apply(update);
                 watch(&mut wait, &mut exits)?;
             }
             Some(Event::Exited(process)) => {
                 exits.reported(process);
-                wait.exited(process);
+                wait.sessions.exited(process);
             }
             Some(Event::Subscription(subscription::Event::Lost { .. })) => {
-                wait.reconnect();
+                wait.sessions.reconnect();
                 if !std::mem::replace(&mut lost, true) {
                     writeln!(io::stderr(), "{LOST}")?;
                 }
             }
             Some(Event::Ended(Err(error))) => return Err(error.into()),
-            Some(Event::Ended(Ok(_))) | None => {
-                bail!(
-                    "the daemon was stopped before it came true; {}",
-                    start_hint()
-                )
+            Some(Event::Ended(Ok(_))) | None => return Ok(End::Stopped),
+        }
+        if let Some(commands) = &mut commands {
+            commands.run(options, &mut wait, out)?;
+            if !wait.sessions.are_over() {
+                continue;
             }
         }
-        match wait.verdict() {
-            Verdict::Pending => {}
-            Verdict::True(keys) => return print(options, &wait, &keys, out),
-            Verdict::Never(why) => bail!("{why}"),
+        match (wait.verdict(), &commands) {
+            (Verdict::Pending, _) => {}
+            (Verdict::True(_), Some(_)) => return Ok(End::True),
+            (Verdict::True(keys), None) => {
+                print(options, &wait, &keys, out)?;
+                return Ok(End::True);
+            }
+            (Verdict::Never(why), _) => return Ok(End::Never(why)),
         }
+    }
+}
+
+/// The commands of `--exec`.
+struct Commands {
+    runner: Runner,
+    episodes: Episodes,
+    /// One was run.
+    has_run: bool,
+}
+
+impl Commands {
+    fn start(command: String) -> Self {
+        Self {
+            runner: Runner::start(command),
+            episodes: Episodes::default(),
+            has_run: false,
+        }
+    }
+
+    /// Runs the command for each session that has come into the state with the last update, and prints them.
+    fn run(
+        &mut self,
+        options: &Options,
+        wait: &mut Wait,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        let keys = self.episodes.begin(wait);
+        print(options, wait, &keys, out)?;
+        out.flush()?;
+        for key in keys {
+            self.has_run = true;
+            match wait.sessions.get(&key) {
+                Some(session) => self.runner.run(session)?,
+                None => self.runner.run(&RemoveResult {
+                    removed: key.into(),
+                })?,
+            }
+        }
+        self.episodes.forget_gone(wait);
+        Ok(())
+    }
+
+    /// Waits until all have run. True if there was one.
+    fn finish(self) -> bool {
+        self.runner.finish();
+        self.has_run
     }
 }
 
@@ -165,7 +276,7 @@ fn watch(wait: &mut Wait, exits: &mut Exits) -> io::Result<()> {
     /// The most sessions that are named.
     const NAMED: usize = 3;
     let mut unseen: usize = 0;
-    for Forgotten { key, process, seen } in wait.take_forgotten() {
+    for Forgotten { key, process, seen } in wait.sessions.take_forgotten() {
         let why = if seen {
             match exits.watch(process) {
                 Ok(()) => continue,
@@ -213,7 +324,7 @@ fn target(options: &Options, client: &mut Client) -> Result<Target, ClientError>
         let found: SessionResult<'static> = client.call("session.get", &params)?;
         sessions.push(found.session);
     }
-    Ok(if options.any {
+    Ok(if options.any || options.exec.is_some() {
         Target::AnyOf(sessions)
     } else {
         Target::AllOf(sessions)
@@ -246,7 +357,7 @@ fn print(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     for key in keys {
-        match wait.session(key) {
+        match wait.sessions.get(key) {
             Some(session) if options.json => format::json(out, session)?,
             Some(session) => {
                 let summary = format::summary(session, None);

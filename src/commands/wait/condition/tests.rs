@@ -1,7 +1,10 @@
 use serde_json::json;
 
+use super::super::sessions::Forgotten;
 use super::*;
-use crate::protocol::{SessionChanged, Snapshot};
+use crate::client::Update;
+use crate::os::process::{self, ProcessId};
+use crate::protocol::{Notification, SessionChanged, SessionRecord, Snapshot};
 
 fn session(key: &str, status: &str) -> SessionRecord<'static> {
     serde_json::from_value(json!({
@@ -26,15 +29,16 @@ fn snapshot(seq: u64, sessions: &[(&str, &str)]) -> Update {
 
 /// The verdict after a first snapshot and some changes; pending before the last of them.
 fn verdict(mut wait: Wait, first: &[(&str, &str)], then: &[(&str, &str)]) -> Verdict {
-    wait.apply(snapshot(0, first));
+    wait.sessions.apply(snapshot(0, first));
     for (seq, (key, status)) in (1..).zip(then) {
         assert_eq!(wait.verdict(), Verdict::Pending, "before {key} {status}");
-        wait.apply(Update::Notification(Notification::SessionChanged(
-            Box::new(SessionChanged {
-                seq,
-                session: session(key, status),
-            }),
-        )));
+        wait.sessions
+            .apply(Update::Notification(Notification::SessionChanged(
+                Box::new(SessionChanged {
+                    seq,
+                    session: session(key, status),
+                }),
+            )));
     }
     wait.verdict()
 }
@@ -80,9 +84,9 @@ fn an_impossible_condition_ends_the_wait() {
 #[test]
 fn a_restarted_daemon_has_not_removed_the_sessions_it_lacks() {
     let mut wait = Wait::new(What::Closed, Target::AllOf(these(&["a"])));
-    wait.apply(snapshot(5, &[("a", "working")]));
-    wait.reconnect();
-    wait.apply(snapshot(0, &[]));
+    wait.sessions.apply(snapshot(5, &[("a", "working")]));
+    wait.sessions.reconnect();
+    wait.sessions.apply(snapshot(0, &[]));
     assert_eq!(wait.verdict(), Verdict::Pending);
     assert_eq!(
         wait.pending_message(),
@@ -90,31 +94,32 @@ fn a_restarted_daemon_has_not_removed_the_sessions_it_lacks() {
     );
     // The same daemon has.
     let mut wait = Wait::new(What::Closed, Target::AllOf(these(&["a"])));
-    wait.apply(snapshot(5, &[]));
+    wait.sessions.apply(snapshot(5, &[]));
     assert_eq!(wait.verdict(), Verdict::True(vec!["a".into()]));
     // Not if the first snapshot is of another one.
     let mut wait = Wait::new(What::Closed, Target::AllOf(these(&["a"])));
-    wait.reconnect();
-    wait.apply(snapshot(0, &[]));
+    wait.sessions.reconnect();
+    wait.sessions.apply(snapshot(0, &[]));
     assert_eq!(wait.verdict(), Verdict::Pending);
 }
 
 #[test]
 fn what_was_closed_or_removed_stays_so() {
     let mut wait = Wait::new(What::Closed, Target::AllOf(these(&["a", "b"])));
-    wait.apply(snapshot(5, &[("a", "closed"), ("b", "working")]));
-    wait.reconnect();
-    wait.apply(snapshot(0, &[("b", "working")]));
+    wait.sessions
+        .apply(snapshot(5, &[("a", "closed"), ("b", "working")]));
+    wait.sessions.reconnect();
+    wait.sessions.apply(snapshot(0, &[("b", "working")]));
     assert_eq!(wait.verdict(), Verdict::Pending);
-    wait.reconnect();
+    wait.sessions.reconnect();
     let Update::Snapshot(mut rest) = snapshot(7, &[]) else {
         unreachable!();
     };
     rest.partial = true;
-    wait.apply(Update::Snapshot(rest.clone()));
+    wait.sessions.apply(Update::Snapshot(rest.clone()));
     assert_eq!(wait.verdict(), Verdict::Pending);
     rest.removed = vec!["b".into(), "c".into()];
-    wait.apply(Update::Snapshot(rest));
+    wait.sessions.apply(Update::Snapshot(rest));
     assert_eq!(wait.verdict(), Verdict::True(vec!["a".into(), "b".into()]));
 }
 
@@ -132,27 +137,30 @@ fn the_process_of_the_last_record_ends_a_session_that_is_not_known() {
         session
     };
     let mut wait = Wait::new(What::Closed, Target::AnyOf(these(&["a", "b"])));
-    wait.apply(snapshot(0, &[("a", "working"), ("b", "working")]));
+    wait.sessions
+        .apply(snapshot(0, &[("a", "working"), ("b", "working")]));
     for (seq, session) in [(1, with("a", own)), (2, with("b", elsewhere))] {
         let changed = Box::new(SessionChanged { seq, session });
-        wait.apply(Update::Notification(Notification::SessionChanged(changed)));
+        wait.sessions
+            .apply(Update::Notification(Notification::SessionChanged(changed)));
     }
-    assert_eq!(wait.take_forgotten(), []);
-    wait.reconnect();
-    wait.apply(snapshot(0, &[]));
+    assert_eq!(wait.sessions.take_forgotten(), []);
+    wait.sessions.reconnect();
+    wait.sessions.apply(snapshot(0, &[]));
     let forgotten = |key: &str, process, seen| Forgotten {
         key: key.into(),
         process,
         seen,
     };
     assert_eq!(
-        wait.take_forgotten(),
+        wait.sessions.take_forgotten(),
         [forgotten("a", own, true), forgotten("b", elsewhere, false)]
     );
-    wait.exited(elsewhere);
+    wait.sessions.exited(elsewhere);
     assert_eq!(wait.verdict(), Verdict::True(vec!["b".into()]));
     // The daemon knows it again, by another process.
-    wait.apply(snapshot(3, &[("a", "working"), ("b", "working")]));
-    wait.exited(own);
+    wait.sessions
+        .apply(snapshot(3, &[("a", "working"), ("b", "working")]));
+    wait.sessions.exited(own);
     assert_eq!(wait.verdict(), Verdict::Pending);
 }
