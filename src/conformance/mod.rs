@@ -142,6 +142,24 @@ fn each_step_of_a_run_is_shown() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// Copilot CLI runs the hooks of a conversation's start and of its first prompt side by side: on a machine under load that of
+/// the start is stamped later.
+#[test]
+fn a_start_that_is_stamped_after_its_first_prompt_ends_no_turn() {
+    let agent = agents::find("copilot").unwrap();
+    for later_ms in [100, 260, 900] {
+        let mut failures = Vec::new();
+        for path in recordings(agent) {
+            let mut scene = Scene::read(&path);
+            let moved = scene.move_behind("sessionStart", "userPromptSubmitted", later_ms);
+            assert!(moved > 0, "{}", scene.name);
+            let (frames, _) = Stage::play(agent, &scene);
+            failures.extend(scene.judge(&frames).1);
+        }
+        assert!(failures.is_empty(), "{later_ms}\n{}", failures.join("\n"));
+    }
+}
+
 /// The comparison itself: what comes late, and what asks for a person at the wrong moments, is found.
 #[test]
 fn a_run_that_is_shown_otherwise_is_found_wrong() {

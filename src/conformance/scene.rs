@@ -154,6 +154,28 @@ impl Scene {
         }
     }
 
+    /// Moves each hook of this event so many ms behind the next hook of the event `behind`, of the same conversation. How
+    /// many were moved.
+    pub(super) fn move_behind(&mut self, event: &str, behind: &str, later_ms: u64) -> usize {
+        let is = |line: &Fact, event: &str| line.event.as_deref() == Some(event);
+        let conversation = |line: &Fact| Some(line.hook.as_ref()?["sessionId"].clone());
+        let mut moved = Vec::new();
+        for (place, line) in self.lines.iter().enumerate() {
+            let is_next =
+                |next: &&Fact| is(next, behind) && conversation(next) == conversation(line);
+            if is(line, event)
+                && let Some(next) = self.lines[place..].iter().find(is_next)
+            {
+                moved.push((place, next.ms + later_ms));
+            }
+        }
+        for (place, ms) in &moved {
+            self.lines[*place].ms = *ms;
+        }
+        self.lines.sort_by_key(|line| line.ms);
+        moved.len()
+    }
+
     /// Compares what was published with each step. How many were right, and what is wrong with the others.
     pub(super) fn judge(&self, frames: &[Frame]) -> (usize, Vec<String>) {
         let mut right = 0;

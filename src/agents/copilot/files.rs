@@ -134,7 +134,7 @@ impl FileReader for Files {
         if let EventKind::SessionEnded { .. } = event.kind {
             requests.extend(self.ended(&id, process, event, is_other_shown));
         } else if begins || !is_other_shown {
-            session.correct(event, report.at);
+            session.correct(event, &mut report.at);
             self.show(&id, process);
         } else {
             // Of a conversation that is not on the screen.

@@ -150,6 +150,11 @@ fn line(files: &mut Files, id: &str, line: &Value) -> Vec<Said> {
 
 /// A hook reports an event; what the core gets of it.
 fn hook(files: &mut Files, pid: u32, at: u64, name: &str, payload: &Value) -> AgentEvent {
+    stamped(files, pid, at, name, payload).1
+}
+
+/// The same, with its stamp.
+fn stamped(files: &mut Files, pid: u32, at: u64, name: &str, payload: &Value) -> (u64, AgentEvent) {
     let kept = payload::filter(payload.to_string().as_bytes(), Some(name)).unwrap();
     let mut report = Report {
         agent: "copilot".into(),
@@ -165,7 +170,7 @@ fn hook(files: &mut Files, pid: u32, at: u64, name: &str, payload: &Value) -> Ag
         event: interpret(kept.get(), at),
     };
     files.reported(&mut report, &Machine::default());
-    report.event.unwrap()
+    (report.at, report.event.unwrap())
 }
 
 fn status(status: RegistryStatus) -> EventKind {
@@ -287,6 +292,32 @@ fn a_process_shows_its_new_conversation_and_then_the_one_that_is_left() {
         matches!(ended.kind, EventKind::SessionEnded { .. }),
         "{ended:?}"
     );
+}
+
+#[test]
+fn a_conversation_starts_before_its_first_prompt_whatever_the_stamps_say() {
+    let payload = json!({"sessionId": "a", "prompt": "one"});
+    let kind = |files: &mut Files, at, name| {
+        let (stamp, event) = stamped(files, 7, at, name, &payload);
+        let is_start = event.kind == EventKind::SessionStarted;
+        (stamp, is_start)
+    };
+    for (start, counts) in [(1000, false), (1260, false), (2000, false), (2001, true)] {
+        let mut files = reader();
+        kind(&mut files, 1000, "userPromptSubmitted");
+        let late = kind(&mut files, start, "sessionStart");
+        assert_eq!(late, (start, counts), "{start}");
+        // A second one is of a conversation that was taken up again.
+        assert!(kind(&mut files, 2100, "sessionStart").1, "{start}");
+        // One that came first is still before a prompt that is stamped before it.
+        let mut files = reader();
+        assert!(kind(&mut files, start, "sessionStart").1, "{start}");
+        let expected = if counts { 1000 } else { start };
+        let prompt = kind(&mut files, 1000, "userPromptSubmitted");
+        assert_eq!(prompt, (expected, false), "{start}");
+        let second = kind(&mut files, 1001, "userPromptSubmitted");
+        assert_eq!(second, (1001, false), "{start}");
+    }
 }
 
 #[test]

@@ -25,6 +25,10 @@ const LATE_NOTICE_MS: u64 = 300;
 /// How much earlier than the newest line one may be stamped that was written after it, in ms.
 const LATE_LINE_MS: u64 = 10_000;
 
+/// How much later than the conversation's first prompt the hook of its start may be stamped, in ms: the two run side by
+/// side (1.0.102), and on a machine under load either may begin first.
+const LATE_START_MS: u64 = 1000;
+
 /// What must be known of the turn.
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
@@ -34,6 +38,17 @@ enum Phase {
     Failed,
     /// A person compacts the conversation, between turns.
     Compacting,
+}
+
+/// How a conversation has begun: what its hooks have reported, with the stamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    Unreported,
+    /// Its start, and no prompt yet.
+    Started(u64),
+    /// Its first prompt, and no start yet.
+    Prompted(u64),
+    Over,
 }
 
 /// What is known of one session.
@@ -56,6 +71,7 @@ pub(super) struct Session {
     pub(super) requests: Vec<Box<str>>,
     pub(super) answered_at: u64,
     phase: Phase,
+    beginning: Beginning,
     /// The stamp of the newest line of the log, or when the log was first followed.
     newest: u64,
     /// What of the log is stamped until then is known, if it was there before it was followed.
@@ -83,6 +99,7 @@ impl Session {
             requests: Vec::new(),
             answered_at: 0,
             phase: Phase::Any,
+            beginning: Beginning::Unreported,
             newest: at,
             known_until: at,
             hook_at: 0,
@@ -105,6 +122,7 @@ impl Session {
         }
         self.hook_at = known.hook_at.unwrap_or_default();
         self.is_restored = true;
+        self.beginning = Beginning::Over;
         self.former_title = known.title.map(Into::into);
     }
 
@@ -249,8 +267,10 @@ impl Session {
         Some(self.requests.remove(place))
     }
 
-    /// Corrects a hook's event by what the files have said.
-    pub(super) fn correct(&mut self, event: &mut AgentEvent, at: u64) {
+    /// Corrects a hook's event, stamped `at`, by what the files and the hooks before it have said.
+    pub(super) fn correct(&mut self, event: &mut AgentEvent, at: &mut u64) {
+        self.order_beginning(event, at);
+        let at = *at;
         match &event.kind {
             EventKind::Turn(TurnEvent::Asked { id: Some(id), .. }) if **id == *UNNAMED_REQUEST => {
                 let has_named = self.requests.iter().any(|id| **id != *UNNAMED_REQUEST);
@@ -272,6 +292,33 @@ impl Session {
             }
             _ => {}
         }
+    }
+
+    /// The start of a conversation comes before its first prompt, whatever the stamps of the two hooks say: a start that
+    /// came later would end the turn.
+    fn order_beginning(&mut self, event: &mut AgentEvent, at: &mut u64) {
+        let is_late = |started: u64, prompted: u64| {
+            (prompted..=prompted.saturating_add(LATE_START_MS)).contains(&started)
+        };
+        self.beginning = match (&event.kind, self.beginning) {
+            (EventKind::SessionStarted, Beginning::Prompted(prompted)) => {
+                if is_late(*at, prompted) {
+                    event.kind = EventKind::Noted;
+                }
+                Beginning::Over
+            }
+            (EventKind::SessionStarted, _) => Beginning::Started(*at),
+            (EventKind::Turn(TurnEvent::PromptSubmitted { .. }), Beginning::Started(started)) => {
+                if is_late(started, *at) {
+                    *at = started;
+                }
+                Beginning::Over
+            }
+            (EventKind::Turn(TurnEvent::PromptSubmitted { .. }), Beginning::Unreported) => {
+                Beginning::Prompted(*at)
+            }
+            (_, beginning) => beginning,
+        };
     }
 }
 
