@@ -83,6 +83,7 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     let record = from(file.record_prompts.is_some());
     let persist = from(file.persist.is_some());
     let shell = from(file.attention.background_shell.is_some());
+    let bell = from(file.dashboard.bell.is_some());
     let enabled = from(file.usage.enabled.is_some());
     let interval = from(file.usage.interval.is_some());
     let quiet_after = from(file.attention.quiet_after.is_some());
@@ -122,6 +123,8 @@ fn print(file: FileConfig, socket: &config::SocketChoice, out: &mut impl Write) 
     let after = time(config.attention.quiet_after);
     writeln!(out, "quiet_after = \"{after}\" # {quiet_after}")?;
     writeln!(out, "quiet = {} # {quiet}", config.attention.quiet)?;
+    let sound = config.dashboard_bell.as_str();
+    writeln!(out, "\n[dashboard]\nbell = \"{sound}\" # {bell}")?;
     writeln!(out, "\n[usage]")?;
     writeln!(out, "enabled = {} # {enabled}", config.usage_enabled)?;
     let usage = humantime::format_duration(config.usage_interval);
@@ -231,7 +234,8 @@ mod tests {
             text.strip_suffix(&agents).unwrap(),
             "socket = \"/s\" # flag\nidle_timeout = \"1h 30m\" # file\nhistory = 5 # file\nlog = \"info\" # default\n\
              record_prompts = true # default\npersist = true # default\n\n[attention]\nbackground_shell = true # default\n\
-             quiet_after = \"10m\" # default\nquiet = false # default\n\n[usage]\n\
+             quiet_after = \"10m\" # default\nquiet = false # default\n\n\
+             [dashboard]\nbell = \"bell\" # default\n\n[usage]\n\
              enabled = true # default\ninterval = \"3m\" # default\n\n[notify]\ndesktop = false # default\n\
              command = \"\" # default\ndelay = \"8s\" # default\nrepeat = \"0\" # default\n\
              for = [\"waiting\", \"error\", \"finished\"] # default\nfinished_after = \"10s\" # default\n"
@@ -246,6 +250,7 @@ mod tests {
             "[usage]\nenabled = false\ninterval = \"61s\"",
             "[attention]\nquiet_after = \"0\"\nquiet = true",
             "[notify]\ncommand = 'echo \"a\" \\ b'\nfor = []\nfinished_after = 0\nrepeat = \"90s\"\ndesktop = true",
+            "[dashboard]\nbell = \"off\"",
             "[agents.claude-code]\nconfig_dirs = [\"/a \\\"b\\\"\", \"~/c\"]",
             "socket = \"/with \\\"quotes\\\" and \\\\\"",
         ] {

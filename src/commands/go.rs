@@ -90,7 +90,7 @@ pub(super) fn go(
     }
     let plan = match plan {
         Ok(plan) => plan,
-        Err(reasons) => bail!("{}", no_way(session, &reasons)),
+        Err(reasons) => bail!("{}", reach::no_way(session, &reasons)),
     };
     for remains in plan.remains() {
         writeln!(std::io::stderr(), "note: {remains}")?;
@@ -128,22 +128,4 @@ fn value(session: &SessionRecord<'_>, plan: &Result<Plan, Vec<String>>, goes: bo
         "terminal": terminal.and_then(|terminal| terminal.tty.as_deref()).map(clean),
         "cwd": session.cwd.as_deref().map(clean),
     })
-}
-
-/// Why there is no way, and what is known of the place.
-fn no_way(session: &SessionRecord<'_>, reasons: &[String]) -> String {
-    let terminal = session.terminal.as_deref().map(format::terminal_line);
-    let terminal = terminal.filter(|line| !line.is_empty());
-    let why = if reasons.is_empty() {
-        "nothing that can be proven says which window or pane has its terminal".to_owned()
-    } else {
-        format::sanitize(&reasons.join("; "))
-    };
-    format!(
-        "there is no way to {}: {why} (host {}, terminal {}, directory {})",
-        format::sanitize(&session.key),
-        format::sanitize(&machine::host_name()),
-        terminal.as_deref().unwrap_or("not known"),
-        format::directory(session),
-    )
 }

@@ -75,6 +75,7 @@ Examples:
   agent-console                           the same, on a terminal
   agent-console dashboard --agent codex   at first only Codex CLI's sessions
   agent-console demo                      the same, with recorded agents
+  tmux display-popup -E 'agent-console dashboard --once'
   tmux split-window -h agent-console dashboard";
 
 const HOOK_EXAMPLES: &str =
@@ -124,6 +125,9 @@ enum Command {
         /// Only sessions of this agent, until `a` chooses another
         #[arg(long, value_name = "NAME")]
         agent: Option<String>,
+        /// Leave once `Enter` or `r` has brought you to a session: for a popup
+        #[arg(long)]
+        once: bool,
     },
     /// List the sessions
     #[command(after_help = list::EXAMPLES)]
@@ -292,8 +296,9 @@ fn execute(cli: Cli, launchd: Option<ActivateSocket>) -> anyhow::Result<()> {
             hook::run(&agent, event.as_deref(), socket.as_deref());
             Ok(())
         }
-        Command::Dashboard { agent } => {
-            dashboard::run(&client_socket(socket.as_deref())?.path, agent)
+        Command::Dashboard { agent, once } => {
+            let options = dashboard::Options { agent, once };
+            dashboard::run(&client_socket(socket.as_deref())?.path, options)
         }
         Command::List(options) => list::run(&options, &mut connect()?, out),
         Command::Get(session) => get::run(&session, &mut connect()?, out),

@@ -15,8 +15,8 @@ use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    ConfigError, LogLevel, MAX_HISTORY, MAX_IDLE_TIMEOUT, MAX_USAGE_INTERVAL, MIN_USAGE_INTERVAL,
-    NOTIFY_DELAY, NOTIFY_REPEAT, check_socket, runtime_path, variable,
+    ConfigError, DashboardBell, LogLevel, MAX_HISTORY, MAX_IDLE_TIMEOUT, MAX_USAGE_INTERVAL,
+    MIN_USAGE_INTERVAL, NOTIFY_DELAY, NOTIFY_REPEAT, check_socket, runtime_path, variable,
 };
 use crate::agents::{self, config_dirs::MAX_CONFIG_DIRS};
 use crate::os::small_file;
@@ -41,6 +41,7 @@ pub(crate) struct FileConfig {
     pub(crate) record_prompts: Option<bool>,
     pub(crate) persist: Option<bool>,
     pub(crate) attention: FileAttention,
+    pub(crate) dashboard: FileDashboard,
     pub(crate) usage: FileUsage,
     pub(crate) notify: FileNotify,
     #[serde(deserialize_with = "agents")]
@@ -56,6 +57,14 @@ pub(crate) struct FileAttention {
     #[serde(deserialize_with = "quiet_after")]
     pub(crate) quiet_after: Option<Duration>,
     pub(crate) quiet: Option<bool>,
+}
+
+/// The table `[dashboard]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table, [dashboard]")]
+pub(crate) struct FileDashboard {
+    #[serde(deserialize_with = "dashboard_bell")]
+    pub(crate) bell: Option<DashboardBell>,
 }
 
 /// The table `[usage]`.
@@ -122,6 +131,13 @@ struct FileSocket {
     socket: Option<PathBuf>,
 }
 
+/// The only table that a dashboard needs; others are ignored, right or wrong.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FileOfDashboard {
+    dashboard: FileDashboard,
+}
+
 impl FileConfig {
     /// The settings of the file at `path`; none if there is no such file or no path.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
@@ -144,6 +160,14 @@ impl FileConfig {
 pub(super) fn socket_of(path: &Path) -> Result<Option<PathBuf>, ConfigError> {
     match read(path)? {
         Some(text) => Ok(parse::<FileSocket>(&text, path)?.socket),
+        None => Ok(None),
+    }
+}
+
+/// The dashboard's bell of the file at `path`, if there is a file and it names one.
+pub(super) fn dashboard_bell_of(path: &Path) -> Result<Option<DashboardBell>, ConfigError> {
+    match read(path)? {
+        Some(text) => Ok(parse::<FileOfDashboard>(&text, path)?.dashboard.bell),
         None => Ok(None),
     }
 }
@@ -310,6 +334,15 @@ fn log_level<'de, D: Deserializer<'de>>(from: D) -> Result<Option<LogLevel>, D::
                 r#"{value} is no level; write "error", "warn", "info" or "debug""#
             ))
         })
+}
+
+fn dashboard_bell<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DashboardBell>, D::Error> {
+    let value = Value::deserialize(from)?;
+    value
+        .as_str()
+        .and_then(DashboardBell::from_name)
+        .map(Some)
+        .ok_or_else(|| Error::custom(format!(r#"{value} is none of "off", "bell" and "notify""#)))
 }
 
 fn usage_interval<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {

@@ -109,6 +109,11 @@ pub(crate) const TEMPLATE: &str = r#"# agent-console's settings. Each line shows
 # Whether such a session needs a person.
 # quiet = false
 
+# [dashboard]
+# What a dashboard does on its terminal when a session has needed you for 8 s: "off"; "bell" rings it; "notify" also shows
+# a desktop notification where the terminal can. A dashboard reads this when it starts.
+# bell = "bell"
+
 # [usage]
 # Whether to ask the account's service for its limits while a dashboard is open.
 # enabled = true
@@ -164,6 +169,30 @@ words! {
     }
 }
 
+words! {
+    /// What a dashboard does on its terminal when a session needs a person.
+    #[derive(Default)]
+    pub(crate) closed enum DashboardBell {
+        /// Nothing.
+        Off = "off",
+        /// It rings the terminal's bell.
+        #[default]
+        Bell = "bell",
+        /// It also has the terminal show a desktop notification, if that terminal can.
+        Notify = "notify",
+    }
+}
+
+impl DashboardBell {
+    /// Each of them.
+    const ALL: [Self; 3] = [Self::Off, Self::Bell, Self::Notify];
+
+    /// The one that the file calls `name`.
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|bell| bell.as_str() == name)
+    }
+}
+
 impl LogLevel {
     /// Every level, from the quietest.
     pub(crate) const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
@@ -192,6 +221,8 @@ pub(crate) struct Config {
     pub persist: bool,
     /// When a session needs a person.
     pub attention: Attention,
+    /// What a dashboard does on its terminal when a session needs a person.
+    pub dashboard_bell: DashboardBell,
     /// Whether the account's limits are fetched while someone watches.
     pub usage_enabled: bool,
     /// Time between two fetches of them.
@@ -278,6 +309,7 @@ impl Default for Config {
                 quiet_after: Some(DEFAULT_QUIET_AFTER),
                 quiet: false,
             },
+            dashboard_bell: DashboardBell::default(),
             usage_enabled: true,
             usage_interval: DEFAULT_USAGE_INTERVAL,
             notify: Notify::default(),
@@ -310,6 +342,7 @@ impl From<FileConfig> for Config {
                 },
                 quiet: file.attention.quiet.unwrap_or(default.attention.quiet),
             },
+            dashboard_bell: file.dashboard.bell.unwrap_or(default.dashboard_bell),
             usage_enabled: file.usage.enabled.unwrap_or(default.usage_enabled),
             usage_interval: file.usage.interval.unwrap_or(default.usage_interval),
             notify: file.notify.into(),
@@ -445,6 +478,18 @@ pub(crate) fn client_socket(flag: Option<&Path>) -> Result<SocketChoice, ConfigE
         Source::File | Source::Default => {}
     }
     Ok(choice)
+}
+
+/// What a dashboard does on its terminal. Mistakes in other keys of the file are no error here.
+///
+/// # Errors
+/// The file cannot be read or is no TOML, or this setting is wrong.
+pub(crate) fn dashboard_bell() -> Result<DashboardBell, ConfigError> {
+    let bell = match path() {
+        Some(path) => file::dashboard_bell_of(&path)?,
+        None => None,
+    };
+    Ok(bell.unwrap_or_default())
 }
 
 /// The socket that counts where neither `--socket` nor the variable names one.

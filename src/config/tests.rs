@@ -45,6 +45,7 @@ fn the_template_shows_every_default() {
     assert!(given.record_prompts.is_some());
     assert!(given.persist.is_some());
     assert!(given.attention.background_shell.is_some());
+    assert!(given.dashboard.bell.is_some());
     assert!(given.usage.enabled.is_some());
     assert!(given.usage.interval.is_some());
     assert!(given.attention.quiet_after.is_some());
@@ -66,6 +67,7 @@ fn every_setting_is_read() {
         record_prompts = false
         persist = false
         attention = { background_shell = false, quiet_after = "1h", quiet = true }
+        dashboard.bell = "notify"
         usage = { interval = "5min", enabled = false }
         notify = { desktop = true, command = "cat", delay = "2s", repeat = "5min", for = ["error"], finished_after = "0" }
         agents.claude-code.config_dirs = ["/a", "~/b", "~"]
@@ -86,6 +88,7 @@ fn every_setting_is_read() {
                 quiet_after: Some(Duration::from_hours(1)),
                 quiet: true,
             },
+            dashboard_bell: DashboardBell::Notify,
             usage_enabled: false,
             usage_interval: Duration::from_mins(5),
             notify: Notify {
@@ -114,6 +117,24 @@ fn every_setting_is_read() {
         );
     }
     assert_eq!(parse("log = \"trace\"").unwrap().log, LogLevel::Debug);
+    for bell in DashboardBell::ALL {
+        let text = format!("dashboard.bell = {:?}", bell.as_str());
+        assert_eq!(parse(&text).unwrap().dashboard_bell, bell);
+    }
+}
+
+#[test]
+fn a_dashboard_reads_its_table_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    assert_eq!(file::dashboard_bell_of(&path).unwrap(), None);
+    fs::write(&path, "log = 7\n[dashboard]\nbell = \"off\"\n").unwrap();
+    let bell = file::dashboard_bell_of(&path).unwrap();
+    assert_eq!(bell, Some(DashboardBell::Off));
+    fs::write(&path, "[dashboard]\nbell = \"loud\"\n").unwrap();
+    let error = file::dashboard_bell_of(&path).unwrap_err().to_string();
+    let said = r#"config.toml:2:8: dashboard.bell: "loud" is none of "off", "bell" and "notify""#;
+    assert!(error.ends_with(said), "{error}");
 }
 
 #[test]

@@ -95,8 +95,7 @@ pub(super) fn serve_requests(
                 Some(Event::Explained(key, answer))
             }
             Request::Seen(key) => {
-                // A daemon of an earlier version does not know the request.
-                let _ = call::<SessionResult<'static>>(socket, "session.seen", &key);
+                see(socket, &key);
                 None
             }
             Request::Inspect(key) => {
@@ -112,6 +111,12 @@ pub(super) fn serve_requests(
             return;
         }
     }
+}
+
+/// A person looks at the session of this key.
+pub(super) fn see(socket: &Path, key: &str) {
+    // A daemon of an earlier version does not know the request.
+    let _ = call::<SessionResult<'static>>(socket, "session.seen", key);
 }
 
 fn call<R: DeserializeOwned>(socket: &Path, method: &str, key: &str) -> Result<R, String> {

@@ -20,12 +20,18 @@ pub(super) struct Areas {
     pub(super) detail: Rect,
     /// The daemon's last notice.
     pub(super) notice: Rect,
-    /// Hints about keys.
+    /// Hints about keys, or a message.
     pub(super) footer: Rect,
 }
 
-/// Divides a screen of `size` (columns, rows).
-pub(super) fn areas(size: (u16, u16), detail: bool, banner: bool, notice: bool) -> Areas {
+/// Divides a screen of `size` (columns, rows); the last part has `footer` lines.
+pub(super) fn areas(
+    size: (u16, u16),
+    detail: bool,
+    banner: bool,
+    notice: bool,
+    footer: usize,
+) -> Areas {
     let (width, height) = size;
     let mut top = 0;
     let mut bottom = height;
@@ -41,12 +47,14 @@ pub(super) fn areas(size: (u16, u16), detail: bool, banner: bool, notice: bool) 
     if height >= 20 {
         top += 1;
     }
-    let mut from_bottom = |shown: bool| {
-        bottom -= u16::from(shown && bottom > top);
-        if shown { line(bottom) } else { Rect::ZERO }
-    };
-    let footer = from_bottom(true);
-    let notice = from_bottom(notice);
+    let footer = u16::try_from(footer)
+        .unwrap_or(1)
+        .min(height.saturating_sub(top))
+        .max(1);
+    bottom -= footer.min(bottom.saturating_sub(top));
+    let footer = Rect::new(0, bottom, width, footer).intersection(Rect::new(0, 0, width, height));
+    bottom -= u16::from(notice && bottom > top);
+    let notice = if notice { line(bottom) } else { Rect::ZERO };
     let room = Rect::new(0, top, width, bottom.saturating_sub(top));
     let (list, detail) = match (detail, width >= BESIDE) {
         (false, _) => (room, Rect::ZERO),
@@ -94,9 +102,10 @@ mod tests {
     fn nothing_lies_outside_the_screen_or_upon_another() {
         for width in [0, 1, 20, 40, 80, 109, 110, 200, 400] {
             for height in 0..30 {
-                for shown in 0..8 {
+                for shown in 0..32 {
                     let [detail, banner, notice] = [1, 2, 4].map(|bit| shown & bit != 0);
-                    let areas = areas((width, height), detail, banner, notice);
+                    let footer = 1 + shown / 8;
+                    let areas = areas((width, height), detail, banner, notice, footer);
                     let screen = Rect::new(0, 0, width, height);
                     let Areas {
                         header,
@@ -111,7 +120,7 @@ mod tests {
                     for (at, one) in all.iter().enumerate() {
                         assert_eq!(one.intersection(screen).area(), one.area(), "{areas:?}");
                         // Where there is hardly a line, the footer may lie on the header.
-                        for other in all.iter().skip(at + 1).filter(|_| height >= 5) {
+                        for other in all.iter().skip(at + 1).filter(|_| height >= 8) {
                             assert!(one.intersection(*other).is_empty(), "{areas:?}");
                         }
                     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! keys, mouse ──▶ thread ─┐
-//! signals ──────▶ thread ─┼─▶ one queue ─▶ update(model, event, now) ─▶ action ─▶ terminal, requests
+//! signals ──────▶ thread ─┼─▶ one queue ─▶ update(model, event, now) ─▶ action ─▶ terminal, requests, threads that go
 //! daemon ───────▶ thread ─┘                     │ one owner
 //!                                               ▼
 //!                                  view::draw(model) ─▶ cells that differ ─▶ one write
@@ -12,17 +12,21 @@
 //! at once, updates from the daemon at most thirty times a second), and when an age on the screen changes, at most once a
 //! second; in between it sleeps. Called by `dashboard` and the bare command.
 
+mod bell;
 mod columns;
 mod daemon_io;
+mod going;
+mod input;
 mod layout;
 mod model;
+mod notification;
 pub mod terminal;
 #[cfg(test)]
 mod testing;
 mod update;
 mod view;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread;
@@ -37,12 +41,16 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use self::daemon_io::Request;
+use self::going::{Job, Progress};
+use self::input::Reader;
 use self::model::Model;
 use self::terminal::Screen;
 use self::update::{Action, Event, prepare, update};
-use crate::config::variable;
+use crate::config::{self, DashboardBell, variable};
 use crate::format;
 use crate::os::{clock, process};
+use crate::protocol::SessionRecord;
+use crate::reach::Attached;
 
 /// How many events may wait. If the terminal blocks (Ctrl-S), the threads that send them block, too, and the daemon drops
 /// this dashboard; this process does not grow.
@@ -67,15 +75,42 @@ enum Message {
     Signal(i32),
     /// Reading keys failed.
     InputFailed(io::Error),
+    /// No keys are read until [`Reader::resume`].
+    Resting,
+    /// The way to the session of this key ends with a program on this terminal.
+    NeedsTerminal(Box<Job>),
+    /// That program has ended.
+    Returned(Result<(), String>),
+    /// A bell or a notification for the terminal.
+    Inform(Vec<u8>),
 }
 
-/// Shows the sessions of the daemon at `socket` until a person quits or a signal ends it; at first only those of `agent`,
-/// if that is given.
+/// Who has the terminal.
+#[derive(Debug)]
+enum Turn {
+    /// The dashboard.
+    Own,
+    /// The dashboard, until no more keys are read.
+    Leaving(Box<Job>),
+    /// The program of this process id.
+    Other(Option<Pid>),
+}
+
+/// How the dashboard is shown.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// At first only the sessions of this agent.
+    pub(crate) agent: Option<String>,
+    /// It ends once it has brought the person to a session.
+    pub(crate) once: bool,
+}
+
+/// Shows the sessions of the daemon at `socket` until a person quits or a signal ends it.
 ///
 /// # Errors
 ///
 /// There is no terminal, or it fails.
-pub fn run(socket: &Path, agent: Option<String>) -> anyhow::Result<()> {
+pub(crate) fn run(socket: &Path, options: Options) -> anyhow::Result<()> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         bail!(
             "the dashboard needs a terminal; `agent-console list` and `agent-console watch` do without"
@@ -92,7 +127,13 @@ pub fn run(socket: &Path, agent: Option<String>) -> anyhow::Result<()> {
     let mut screen = Screen::open().context("taking the terminal")?;
     let home = variable("HOME").and_then(|home| home.into_string().ok());
     let mut model = Model::new(format::is_coloured(), home, screen.size()?);
-    model.agent = agent;
+    model.agent = options.agent;
+    model.once = options.once;
+    let bell = config::dashboard_bell().unwrap_or_else(|error| {
+        model.set_status(format::sanitize(&error.to_string()));
+        DashboardBell::default()
+    });
+    model.rings = bell != DashboardBell::Off;
     let (wake, woken) = mpsc::channel();
     let (requests, received) = mpsc::channel();
     start(sender.clone(), socket, move |socket, send| {
@@ -101,10 +142,14 @@ pub fn run(socket: &Path, agent: Option<String>) -> anyhow::Result<()> {
     start(sender.clone(), socket, move |socket, send| {
         daemon_io::serve_requests(socket, &received, send);
     });
-    thread::spawn(move || read_keys(&sender));
     let shell = Shell {
         model,
+        bell,
         screen: &mut screen,
+        reader: Reader::start(sender.clone()),
+        turn: Turn::Own,
+        socket,
+        queue: sender,
         inbox,
         wake,
         requests,
@@ -114,7 +159,12 @@ pub fn run(socket: &Path, agent: Option<String>) -> anyhow::Result<()> {
     match ended? {
         // The parent must see that the signal ended this process.
         End::Signal(signal) => emulate_default_handler(signal)?,
-        End::Quit => left?,
+        End::Quit(note) => {
+            left?;
+            if let Some(note) = note {
+                writeln!(io::stderr(), "note: {note}")?;
+            }
+        }
     }
     Ok(())
 }
@@ -149,35 +199,23 @@ fn catch_signals(sender: SyncSender<Message>) -> io::Result<()> {
     Ok(())
 }
 
-fn read_keys(sender: &SyncSender<Message>) {
-    use crossterm::event::Event as Input;
-
-    loop {
-        let message = match crossterm::event::read() {
-            Ok(Input::Key(key)) => Message::Event(Event::Key(key)),
-            Ok(Input::Mouse(mouse)) => Message::Event(Event::Mouse(mouse)),
-            Ok(Input::Resize(columns, rows)) => Message::Event(Event::Resized(columns, rows)),
-            Ok(Input::Paste(text)) => Message::Event(Event::Pasted(text)),
-            Ok(Input::FocusGained | Input::FocusLost) => continue,
-            Err(error) => Message::InputFailed(error),
-        };
-        let last = matches!(message, Message::InputFailed(_));
-        if sender.send(message).is_err() || last {
-            return;
-        }
-    }
-}
-
 /// Why the loop ended.
 enum End {
-    Quit,
+    /// With a note for the person, if something remains to be done.
+    Quit(Option<String>),
     Signal(i32),
 }
 
 /// What the loop owns.
 struct Shell<'a> {
     model: Model,
+    bell: DashboardBell,
     screen: &'a mut Screen,
+    reader: Reader,
+    turn: Turn,
+    socket: &'a Path,
+    /// For the threads that are started later.
+    queue: SyncSender<Message>,
     inbox: Receiver<Message>,
     wake: Sender<()>,
     requests: Sender<Request>,
@@ -219,18 +257,8 @@ impl Shell<'_> {
             for _ in 0..QUEUE {
                 let Some(message) = next else { break };
                 stale = true;
-                let ended = match message {
-                    Message::Event(event) => {
-                        at_once |= !matches!(event, Event::Update(_));
-                        self.take(event)?
-                    }
-                    Message::Signal(signal) => {
-                        at_once = true;
-                        self.signal(signal)?
-                    }
-                    Message::InputFailed(error) => return Err(error).context("reading keys"),
-                };
-                if let Some(ended) = ended {
+                at_once |= !matches!(message, Message::Event(Event::Update(_)));
+                if let Some(ended) = self.receive(message)? {
                     return Ok(ended);
                 }
                 next = self.inbox.try_recv().ok();
@@ -240,6 +268,81 @@ impl Shell<'_> {
                 stale = false;
             }
         }
+    }
+
+    fn receive(&mut self, message: Message) -> anyhow::Result<Option<End>> {
+        match message {
+            Message::Event(event) => return self.take(event),
+            Message::Signal(signal) => return self.signal(signal),
+            Message::InputFailed(error) => return Err(error).context("reading keys"),
+            Message::NeedsTerminal(job) => {
+                self.turn = Turn::Leaving(job);
+                self.reader.rest()?;
+            }
+            Message::Resting => self.give_terminal()?,
+            Message::Returned(result) => {
+                self.turn = Turn::Own;
+                self.screen.enter()?;
+                self.reader.resume();
+                return self.take(Event::Went(result.map(|()| None)));
+            }
+            Message::Inform(bytes) => self.screen.inform(&bytes)?,
+        }
+        Ok(None)
+    }
+
+    /// Runs the program on the terminal, and restores the terminal's modes for it.
+    fn give_terminal(&mut self) -> anyhow::Result<()> {
+        let job = match std::mem::replace(&mut self.turn, Turn::Own) {
+            Turn::Leaving(job) => job,
+            turn => {
+                self.turn = turn;
+                return Ok(());
+            }
+        };
+        self.screen.leave()?;
+        let started = job.start();
+        let pid = started.as_ref().ok().map(Attached::pid);
+        self.turn = Turn::Other(pid.and_then(|pid| Pid::from_raw(pid.try_into().ok()?)));
+        self.background(move || Message::Returned(started.and_then(|program| job.wait(program))));
+        Ok(())
+    }
+
+    /// Brings the person to a session, on a thread of its own: a program that hangs must not stop this one.
+    fn go(&self, session: SessionRecord<'static>) {
+        let socket = self.socket.to_owned();
+        self.background(move || match going::go(session, &socket) {
+            Ok(Progress::Arrived(note)) => Message::Event(Event::Went(Ok(note))),
+            Ok(Progress::NeedsTerminal(job)) => Message::NeedsTerminal(job),
+            Err(why) => Message::Event(Event::Went(Err(why))),
+        });
+    }
+
+    /// Resumes a closed session, on a thread of its own.
+    fn resume(&self, session: SessionRecord<'static>) {
+        self.background(move || {
+            let resumed = going::resume(&session);
+            Message::Event(Event::Resumed(session.key.to_string(), resumed))
+        });
+    }
+
+    /// Starts a thread that puts its result into the queue.
+    fn background(&self, work: impl FnOnce() -> Message + Send + 'static) {
+        let queue = self.queue.clone();
+        // Once the dashboard has ended, there is no receiver.
+        thread::spawn(move || drop(queue.send(work())));
+    }
+
+    /// Informs the person through the terminal; on a thread of its own where another program is asked about that.
+    fn ring(&mut self, text: String) -> anyhow::Result<()> {
+        match self.bell {
+            DashboardBell::Off => {}
+            DashboardBell::Bell => self.screen.inform(notification::BELL)?,
+            DashboardBell::Notify => {
+                self.background(move || Message::Inform(notification::bytes(&text)));
+            }
+        }
+        Ok(())
     }
 
     /// Looks whether the agents on the screen are stopped, which no event reports, and has the daemon look where it does
@@ -286,7 +389,19 @@ impl Shell<'_> {
 
     fn perform(&mut self, action: Action) -> anyhow::Result<Option<End>> {
         match action {
-            Action::Quit => return Ok(Some(End::Quit)),
+            Action::Quit => return Ok(Some(End::Quit(None))),
+            Action::Leave(note) => return Ok(Some(End::Quit(note))),
+            Action::Go(key) => {
+                if let Some(session) = self.model.session(&key) {
+                    self.go(session.clone());
+                }
+            }
+            Action::Resume(key) => {
+                if let Some(session) = self.model.session(&key) {
+                    self.resume(session.clone());
+                }
+            }
+            Action::Ring(text) => self.ring(text)?,
             Action::Suspend => self.suspend()?,
             Action::Redraw => self.screen.redraw()?,
             Action::Copy(text) => self.screen.copy(&text)?,
@@ -307,9 +422,16 @@ impl Shell<'_> {
                 self.screen.leave()?;
                 kill_process(getpid(), Signal::STOP)?;
             }
-            SIGTSTP => {}
-            SIGCONT => self.screen.enter()?,
-            _ => return Ok(Some(End::Signal(signal))),
+            // Else another program has the terminal.
+            SIGCONT if matches!(self.turn, Turn::Own | Turn::Leaving(_)) => self.screen.enter()?,
+            SIGTSTP | SIGCONT => {}
+            _ => {
+                if let Turn::Other(Some(program)) = self.turn {
+                    // Else it would share the terminal with the shell.
+                    let _ = kill_process(program, Signal::TERM);
+                }
+                return Ok(Some(End::Signal(signal)));
+            }
         }
         Ok(None)
     }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::bell::Bell;
 use super::layout::{Areas, areas};
 use crate::client::mirror::Mirror;
 use crate::format;
@@ -12,8 +13,17 @@ use crate::format::status::{Counts, DisplayStatus, attention_order};
 use crate::os::process::ProcessId;
 use crate::protocol::{EvidenceStep, Notice, SessionRecord, Status, Usage, WaitingFor};
 
-/// How long a status message stays, in milliseconds.
+/// How long a status message stays for each line of [`MESSAGE_WIDTH`], in milliseconds.
 const MESSAGE_MS: u64 = 5_000;
+
+/// How much of a status message is read in [`MESSAGE_MS`], in columns.
+const MESSAGE_WIDTH: usize = 80;
+
+/// The most lines of a status message.
+const MESSAGE_LINES: usize = 5;
+
+/// After how long the way to a session is shown as being found, in ms: most are found before a person sees it.
+const GOING_MS: u64 = 500;
 
 /// The state of the connection to the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +118,13 @@ pub(crate) struct Model {
     /// The number of the detail's first line on the screen.
     pub(super) scroll: usize,
     pub(super) evidence: Evidence,
+    /// The dashboard ends once it has brought the person to a session.
+    pub(super) once: bool,
+    /// The terminal rings for sessions that begin to need a person.
+    pub(super) rings: bool,
+    pub(super) bell: Bell,
+    /// The key of the session to which a way is being found, and since when.
+    pub(super) going: Option<(String, u64)>,
     /// A status message, and when it goes.
     message: Option<(String, u64)>,
     /// The last notice that the person has dismissed.
@@ -138,6 +155,10 @@ impl Model {
             detail: false,
             scroll: 0,
             evidence: Evidence::default(),
+            once: false,
+            rings: false,
+            bell: Bell::default(),
+            going: None,
             message: None,
             dismissed: None,
         }
@@ -147,6 +168,9 @@ impl Model {
     pub(super) fn rebuild_rows(&mut self) {
         if !std::mem::take(&mut self.stale) {
             return;
+        }
+        if self.connection == ConnectionState::Live {
+            self.bell.follow(self.mirror.sessions(), self.now);
         }
         let is_there =
             |session: &&SessionRecord<'_>| self.show_closed || session.status != Status::Closed;
@@ -201,6 +225,22 @@ impl Model {
         self.refresh();
     }
 
+    /// Selects the next row whose session needs a person, or the one before; after the last one, the first. False: there
+    /// is none.
+    pub(super) fn select_in_need(&mut self, forward: bool) -> bool {
+        let count = self.rows.len();
+        let steps = (1..=count).map(|step| if forward { step } else { count - step });
+        let mut places = steps.map(|step| (self.index + step) % count);
+        let found = places.find(|place| {
+            let session = self.rows.get(*place).and_then(|key| self.session(key));
+            session.is_some_and(|session| session.attention)
+        });
+        if let Some(place) = found {
+            self.select(place);
+        }
+        found.is_some()
+    }
+
     /// Selects the row of this number, or the last one, and scrolls it into view.
     pub(super) fn select(&mut self, index: usize) {
         self.index = index.min(self.rows.len().saturating_sub(1));
@@ -246,6 +286,7 @@ impl Model {
                 ConnectionState::Live | ConnectionState::Connecting
             ),
             self.notice().is_some(),
+            self.message_lines(usize::from(self.size.0)).len().max(1),
         )
     }
 
@@ -308,20 +349,47 @@ impl Model {
         if let Some((_, until)) = &mut self.message {
             *until = until.saturating_sub(back);
         }
+        if let Some((_, since)) = &mut self.going {
+            *since = since.saturating_sub(back);
+        }
+        self.bell.set_back(back);
         if let ConnectionState::Lost { retry_at, .. } = &mut self.connection {
             *retry_at = retry_at.saturating_sub(back);
         }
     }
 
-    /// Shows a status message for a few seconds.
+    /// Shows a status message for a few seconds; a long one for longer.
     pub(crate) fn set_status(&mut self, message: String) {
-        self.message = Some((message, self.now.saturating_add(MESSAGE_MS)));
+        let lines = format::width(&message).div_ceil(MESSAGE_WIDTH).max(1);
+        let shown = MESSAGE_MS.saturating_mul(u64::try_from(lines).unwrap_or(1));
+        self.message = Some((message, self.now.saturating_add(shown)));
+        // It may take lines from the list.
+        self.stale = true;
     }
 
     /// The status message.
     pub(super) fn status(&self) -> Option<&str> {
-        let (message, until) = self.message.as_ref()?;
-        (self.now < *until).then_some(message)
+        if let Some((message, until)) = &self.message
+            && self.now < *until
+        {
+            return Some(message);
+        }
+        let (_, since) = self.going.as_ref()?;
+        (self.now >= since.saturating_add(GOING_MS)).then_some("finding the way to its terminal …")
+    }
+
+    /// The status message in lines, for a screen of this many columns; none while there is something else to read in
+    /// its place.
+    pub(super) fn message_lines(&self, columns: usize) -> Vec<String> {
+        let message = self.status().filter(|_| self.mode == Mode::List);
+        let room = columns.saturating_sub(2).max(1);
+        let mut lines = message.map_or_else(Vec::new, |message| format::wrap(message, room));
+        let most = MESSAGE_LINES.min(usize::from(self.size.1 / 3)).max(1);
+        if lines.len() > most {
+            let rest = lines.split_off(most - 1).join(" ");
+            lines.push(format::truncate(&rest, room).into_owned());
+        }
+        lines
     }
 
     /// When the screen changes next by time alone (an age, a message that goes), in ms since the Unix epoch. `None`:
@@ -331,6 +399,10 @@ impl Model {
             .ages()
             .map(|then| format::next_ago_change(then, self.now));
         let message = self.message.as_ref().map(|(_, until)| *until);
+        let going = self.going.as_ref();
+        let going = going.map(|(_, since)| since.saturating_add(GOING_MS));
+        let is_live = self.connection == ConnectionState::Live;
+        let bell = self.bell.rings_at().filter(|_| self.rings && is_live);
         let countdown = match &self.connection {
             ConnectionState::Lost { retry_at, .. } => {
                 let left = retry_at.saturating_sub(self.now);
@@ -339,6 +411,8 @@ impl Model {
             _ => None,
         };
         ages.chain(message.filter(|until| *until > self.now))
+            .chain(going.filter(|shown| *shown > self.now))
+            .chain(bell)
             .chain(countdown)
             .min()
     }

@@ -114,6 +114,16 @@ impl Screen {
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
+    /// Writes a bell or a notification; nothing while another program has the terminal.
+    pub(super) fn inform(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.taken {
+            return Ok(());
+        }
+        let output = self.terminal.backend_mut();
+        output.write_all(bytes)?;
+        Write::flush(output)
+    }
+
     /// Sends `text` to the terminal's clipboard (OSC 52). A terminal without this gives no error.
     pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
         execute!(

@@ -38,7 +38,8 @@ pub(super) fn notify(model: &mut Model, notification: Notification<'static>) {
 
 /// The session is now like this.
 pub(super) fn changed(model: &mut Model, session: &Value) {
-    let changed = json!({"seq": 2, "session": record(session)});
+    let seq = model.mirror.seq() + 1;
+    let changed = json!({"seq": seq, "session": record(session)});
     let changed = serde_json::from_value(changed).unwrap();
     notify(model, Notification::SessionChanged(changed));
 }
@@ -68,6 +69,10 @@ pub(super) fn key(name: &str) -> KeyEvent {
         "enter" => KeyCode::Enter,
         "esc" => KeyCode::Esc,
         "tab" => KeyCode::Tab,
+        "shift-tab" => KeyCode::BackTab,
+        "left" => KeyCode::Left,
+        "right" => KeyCode::Right,
+        "space" => KeyCode::Char(' '),
         "backspace" => KeyCode::Backspace,
         letter => KeyCode::Char(letter.chars().next().unwrap()),
     };

@@ -3,6 +3,9 @@
 //! Pure: it gets the time with each event, and the loop in `mod.rs` carries the actions out, so that all of it is tested
 //! as data.
 
+mod going;
+mod ring;
+
 use std::time::Duration;
 
 use crossterm::event::{
@@ -10,10 +13,11 @@ use crossterm::event::{
 };
 use ratatui::layout::Position;
 
+use self::going::{copy, go, on_arrival, on_resumed, resume};
+use self::ring::ring;
 use super::model::{ConnectionState, Mode, Model};
 use super::view;
 use crate::client::Update;
-use crate::format;
 use crate::protocol::{ExplainResult, Notification, Status, TEXT_LIMIT, one_line};
 
 /// How many lines one step of the wheel scrolls.
@@ -47,6 +51,11 @@ pub(crate) enum Event {
     Explained(String, Result<Box<ExplainResult<'static>>, String>),
     /// [`Action::Remove`] failed with this message.
     NotRemoved(String),
+    /// [`Action::Go`] has brought the person to the session, perhaps with a note; or why it has not.
+    Went(Result<Option<String>, String>),
+    /// [`Action::Resume`] for the session of this key: the number of its window of tmux; `None`, there is no tmux; or why
+    /// it failed.
+    Resumed(String, Result<Option<String>, String>),
     /// Time has passed.
     Tick,
 }
@@ -56,6 +65,14 @@ pub(crate) enum Event {
 pub(crate) enum Action {
     /// Leave.
     Quit,
+    /// Leave, since the person is at a session's terminal; with a note for the person.
+    Leave(Option<String>),
+    /// Bring the person to the terminal of the session of this key.
+    Go(String),
+    /// Resume the closed session of this key where the person sees it.
+    Resume(String),
+    /// Inform the person of this through the terminal.
+    Ring(String),
     /// Give the terminal back until the shell resumes this process.
     Suspend,
     /// Draw the whole screen: another program has written to the terminal.
@@ -123,9 +140,16 @@ pub(crate) fn update(model: &mut Model, event: Event, now: u64) -> Option<Action
             model.set_status(format!("not removed: {message}"));
             None
         }
+        Event::Went(outcome) => {
+            model.going = None;
+            on_arrival(model, outcome)
+        }
+        Event::Resumed(key, outcome) => on_resumed(model, &key, outcome),
         Event::Tick => None,
     };
-    action.or_else(|| request_evidence(model))
+    action
+        .or_else(|| request_evidence(model))
+        .or_else(|| ring(model))
 }
 
 /// Brings the model up to date before it is drawn; many updates cost one sorting.
@@ -268,8 +292,13 @@ fn on_list_key(model: &mut Model, key: KeyEvent) -> Option<Action> {
         KeyCode::Home | KeyCode::Char('g') => model.select(0),
         KeyCode::End | KeyCode::Char('G') => model.select(usize::MAX),
         KeyCode::PageUp => turn_page(model, -1),
-        KeyCode::PageDown | KeyCode::Char(' ') => turn_page(model, 1),
-        KeyCode::Enter => set_detail(model, !model.detail),
+        KeyCode::PageDown => turn_page(model, 1),
+        KeyCode::Tab => select_in_need(model, true),
+        KeyCode::BackTab => select_in_need(model, false),
+        KeyCode::Enter => return go(model),
+        KeyCode::Char(' ') => set_detail(model, !model.detail),
+        KeyCode::Right if !model.detail => set_detail(model, true),
+        KeyCode::Left => set_detail(model, false),
         KeyCode::Esc => back(model),
         KeyCode::Char('/') => {
             set_detail(model, model.detail && !model.areas().rows.is_empty());
@@ -281,10 +310,21 @@ fn on_list_key(model: &mut Model, key: KeyEvent) -> Option<Action> {
         }
         KeyCode::Char('a') => choose_agent(model),
         KeyCode::Char('d') => return remove(model),
-        KeyCode::Char('y') => return copy(model),
+        KeyCode::Char('r') => return resume(model),
+        KeyCode::Char('y') => {
+            let key = model.selected_key()?.to_owned();
+            return copy(model, &key);
+        }
         _ => {}
     }
     None
+}
+
+/// Selects the next session that needs a person, or the one before.
+fn select_in_need(model: &mut Model, forward: bool) {
+    if !model.select_in_need(forward) {
+        model.set_status("no session on the list needs you".into());
+    }
 }
 
 /// Opens or closes the detail.
@@ -349,17 +389,6 @@ fn remove(model: &mut Model) -> Option<Action> {
     None
 }
 
-/// Copies the command that resumes the conversation.
-fn copy(model: &mut Model) -> Option<Action> {
-    let command = format::resume_command(model.selected()?);
-    let message = match &command {
-        Ok(command) => format!("to the clipboard (OSC 52): {command}"),
-        Err(why) => why.clone(),
-    };
-    model.set_status(message);
-    command.ok().map(Action::Copy)
-}
-
 fn on_mouse(model: &mut Model, mouse: MouseEvent) {
     if model.mode == Mode::Help {
         if matches!(mouse.kind, MouseEventKind::Down(_)) {
@@ -394,5 +423,7 @@ fn on_mouse(model: &mut Model, mouse: MouseEvent) {
     }
 }
 
+#[cfg(test)]
+mod going_tests;
 #[cfg(test)]
 mod tests;

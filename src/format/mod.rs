@@ -20,7 +20,8 @@ pub(crate) use self::json::{json, json_text};
 pub(crate) use self::limits::{accounts, context_gauge, gauge, notice, window_name};
 pub(crate) use self::location::{abbreviate_home, directory, location, terminal_line};
 pub(crate) use self::session::{
-    Field, fields, marker, model, named_rows, reason, resume_command, status, status_words, summary,
+    Field, fields, marker, model, named_rows, reason, resume, resume_command, status, status_words,
+    summary,
 };
 pub(crate) use self::stdout::{StdoutStyle, is_coloured};
 pub(crate) use self::table::{Cell, Column, Cut, render, table};

@@ -121,6 +121,23 @@ pub(crate) fn model(session: &SessionRecord<'_>) -> String {
 ///
 /// Why there is none, in words.
 pub(crate) fn resume_command(session: &SessionRecord<'_>) -> Result<String, String> {
+    let (directory, words) = resume(session)?;
+    let words: Vec<_> = words.iter().map(|word| quote(word)).collect();
+    let command = words.join(" ");
+    Ok(match directory {
+        Some(directory) => format!("cd {} && {command}", quote(directory)),
+        None => command,
+    })
+}
+
+/// The directory in which the conversation is resumed, if it is known, and the command's words.
+///
+/// # Errors
+///
+/// Why there is none, in words.
+pub(crate) fn resume<'a>(
+    session: &'a SessionRecord<'_>,
+) -> Result<(Option<&'a str>, Vec<String>), String> {
     let Some(agent) = agents::find(&session.agent) else {
         let agent = sanitize(&session.agent);
         return Err(format!("no command is known that resumes {agent}"));
@@ -132,15 +149,10 @@ pub(crate) fn resume_command(session: &SessionRecord<'_>) -> Result<String, Stri
     if !is_plain_word(id) {
         return Err("the session's id is not fit for a command line".into());
     }
-    let words = (agent.resume)(id);
-    let words: Vec<_> = words.iter().map(|word| quote(word)).collect();
-    let command = words.join(" ");
     // It comes from outside, and a terminal may act on it.
     let directory = directory.filter(|directory| !directory.contains(is_unsafe));
-    Ok(match directory.filter(|directory| !directory.is_empty()) {
-        Some(directory) => format!("cd {} && {command}", quote(directory)),
-        None => command,
-    })
+    let directory = directory.filter(|directory| !directory.is_empty());
+    Ok((directory, (agent.resume)(id)))
 }
 
 /// True if the id, which comes from outside, has no meaning to a shell and is no option.

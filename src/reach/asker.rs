@@ -4,11 +4,15 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::frame::Frame;
 use super::tmux::server::Client;
 use crate::os::environment;
 use crate::os::process_environment::ProcessEnvironment;
+
+/// How often this process has asked.
+static ASKED: AtomicU32 = AtomicU32::new(0);
 
 /// The desktop that a person looks at, by the variables of the outermost terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,6 +63,8 @@ pub(crate) struct Asker {
     pub(super) display: Display,
     /// This process's id, which makes a name unique.
     pub(super) pid: u32,
+    /// How often this process has asked before, which makes a name unique in it.
+    pub(super) serial: u32,
 }
 
 /// A tmux server in which a process is, and the client that shows it there.
@@ -66,6 +72,8 @@ pub(crate) struct Asker {
 pub(super) struct Seat {
     /// The server's process id.
     pub(super) server: u32,
+    /// The server's socket.
+    pub(super) socket: String,
     /// `None` where no client shows it.
     pub(super) client: Option<Client>,
 }
@@ -88,6 +96,7 @@ impl Asker {
             has_tmux_variable: environment::variable("TMUX").is_some(),
             display: Display::read(environment::variable),
             pid: std::process::id(),
+            serial: ASKED.fetch_add(1, Ordering::Relaxed),
             ..Self::default()
         }
     }
@@ -122,6 +131,11 @@ impl Asker {
     /// The client on a tmux server, if this process is in it.
     pub(super) fn tmux_seat(&self, server: Option<u32>) -> Option<&Seat> {
         self.tmux.iter().find(|seat| Some(seat.server) == server)
+    }
+
+    /// The tmux server in a pane of which this process is itself.
+    pub(super) fn innermost_tmux(&self) -> Option<&Seat> {
+        self.tmux.first()
     }
 
     /// Whether this process is in a pane of that server, or in one of a server inside it.

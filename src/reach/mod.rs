@@ -26,16 +26,17 @@ use std::collections::HashMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 pub(crate) use self::asker::Asker;
-pub(crate) use self::execute::execute;
+pub(crate) use self::execute::{Attached, approach, execute};
 pub(crate) use self::front::is_in_front;
 pub(crate) use self::plan::{Place, Plan};
+pub(crate) use self::tmux::open_window;
 
 use self::asker::Session;
 use self::frame::Frame;
 use self::plan::Move;
 use crate::format;
-use crate::os::peer;
 use crate::os::process_environment::ProcessEnvironment;
+use crate::os::{machine, peer};
 use crate::protocol::SessionRecord;
 
 /// How many terminals are looked at, one inside another.
@@ -226,6 +227,24 @@ pub(crate) fn plan(session: &SessionRecord<'_>, asker: &Asker) -> Result<Plan, V
     let proof = prover.prove(&Frame::of_session(session))?;
     let places = proof.places(asker).map_err(|why| vec![why])?;
     Ok(Plan { places })
+}
+
+/// Why there is no way, for a person, and what is known of the place.
+pub(crate) fn no_way(session: &SessionRecord<'_>, reasons: &[String]) -> String {
+    let terminal = session.terminal.as_deref().map(format::terminal_line);
+    let terminal = terminal.filter(|line| !line.is_empty());
+    let why = if reasons.is_empty() {
+        "nothing that can be proven says which window or pane has its terminal".to_owned()
+    } else {
+        format::sanitize(&reasons.join("; "))
+    };
+    format!(
+        "there is no way to {}: {why} (host {}, terminal {}, directory {})",
+        format::sanitize(&session.key),
+        format::sanitize(&machine::host_name()),
+        terminal.as_deref().unwrap_or("not known"),
+        format::directory(session),
+    )
 }
 
 /// The rows of a session's terminal: what it is, and either `go there` with a command or a `note` that says why there is

@@ -1,5 +1,7 @@
 //! The dashboard as a person has it: the real program in a real terminal (tmux), keys sent, the screen read.
 
+mod bell;
+mod going;
 mod pace;
 pub(crate) mod screen;
 
@@ -72,7 +74,7 @@ fn it_starts_filters_opens_follows_the_size_and_leaves() {
     tmux.keys(&["Escape"]);
     tmux.shows("the whole list", |screen| screen.contains("staging"));
 
-    tmux.keys(&["k", "Enter"]);
+    tmux.keys(&["k", "Space"]);
     let detail = tmux.shows("the evidence", |screen| screen.contains("Evidence"));
     assert!(
         detail.contains("key        build") && detail.contains("History"),
@@ -91,7 +93,7 @@ fn it_starts_filters_opens_follows_the_size_and_leaves() {
     tmux.shows("the detail alone", |screen| {
         !screen.contains("STATUS") && screen.contains("plan")
     });
-    tmux.keys(&["Enter"]);
+    tmux.keys(&["Left"]);
     let narrow = tmux.shows("the narrow list", is_list);
     assert!(
         narrow.lines().all(|line| line.chars().count() <= 40),
@@ -130,7 +132,7 @@ fn a_stopped_agent_is_shown_without_any_event() {
         "tool_input": {"questions": [{"question": "Which one?", "options": [{"label": "left"}, {"label": "right"}]}]}});
     place.hook(agent.pid(), true, &asked.to_string());
     tmux.shows("the question's kind", |screen| screen.contains("● waiting"));
-    tmux.keys(&["Enter"]);
+    tmux.keys(&["Right"]);
     tmux.shows("the question", |screen| {
         screen.contains("Which one? (left / right)")
     });
@@ -367,7 +369,7 @@ fn what_has_ended_is_seen_once_its_detail_is_open() {
     tmux.run("");
     tmux.shows("the list", |screen| screen.contains("▌✓ finished"));
     assert_eq!(attention(), true);
-    tmux.keys(&["Enter"]);
+    tmux.keys(&["Space"]);
     until("the session to need no person", || {
         (attention() == false).then_some(())
     });

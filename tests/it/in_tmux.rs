@@ -163,6 +163,11 @@ impl InTmux {
     pub(crate) fn report(&self, terminal: &Value) {
         let event = json!({"hook_event_name": "PermissionRequest", "session_id": "s",
             "tool_name": "Bash", "tool_input": {"command": "ls"}});
+        self.report_event(terminal, &event);
+    }
+
+    /// Reports an event of the agent in this terminal.
+    pub(crate) fn report_event(&self, terminal: &Value, event: &Value) {
         let params = json!({"agent": "claude-code", "at": 1, "pid": self.agent.pid(), "attended": true,
             "terminal": terminal, "event": event});
         let answer = self.place.connect().ask("session.report", params);

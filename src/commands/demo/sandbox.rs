@@ -19,7 +19,7 @@ use crate::protocol::StopParams;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The time-out is for a demo that was killed with -9: its daemon leaves by itself.
-const CONFIGURATION: &str = "log = \"error\"\nidle_timeout = \"1min\"\n[usage]\nenabled = false\n";
+const CONFIGURATION: &str = "log = \"error\"\nidle_timeout = \"1min\"\n[dashboard]\nbell = \"off\"\n[usage]\nenabled = false\n";
 
 /// A directory of its own and the daemon in it; stopped however the demo ends.
 pub(super) struct Sandbox {

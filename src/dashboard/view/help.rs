@@ -12,11 +12,16 @@ use crate::dashboard::model::{Mode, Model};
 use crate::format;
 
 /// The help page: keys, and what they do.
-const HELP: [(&str, &str); 16] = [
+const HELP: [(&str, &str); 19] = [
     ("↑ ↓  k j", "choose a session"),
     ("Home End  g G", "choose the first or the last"),
     ("PgUp PgDn", "move by a page; in the detail: scroll"),
-    ("Enter", "open or close the detail: history, evidence"),
+    (
+        "Tab  Shift-Tab",
+        "choose the next that needs you, the one before",
+    ),
+    ("Enter", "go to its terminal: the pane, the window"),
+    ("Space  → ←", "open or close the detail: history, evidence"),
     (
         "/",
         "filter, by any word shown; Enter keeps it, Esc drops it",
@@ -24,6 +29,7 @@ const HELP: [(&str, &str); 16] = [
     ("a", "show one agent's sessions, the next one's, all"),
     ("c", "show or hide closed sessions"),
     ("d", "forget the session; asks if it is still open"),
+    ("r", "resume a closed one: in a window of tmux, else as y"),
     ("y", "copy the command that resumes it (OSC 52)"),
     ("Esc", "close the detail, drop a filter, dismiss a notice"),
     ("Ctrl-L", "redraw the screen"),
@@ -71,48 +77,61 @@ pub(super) fn footer(model: &Model, area: Rect, buffer: &mut Buffer) {
             )
         }
         Mode::Help => keys(&[("any key", "back")], &[], width),
-        Mode::List => match model.status() {
-            Some(message) => Line::styled(format!(" {}", format::truncate(message, room)), STRONG),
-            None if model.detail => keys(
-                &[
-                    ("↑↓", "choose"),
-                    ("PgDn", "scroll"),
-                    ("Enter", "close"),
-                    ("y", "copy"),
-                    ("d", "forget"),
-                    ("/", "filter"),
-                ],
-                &[("?", "help"), ("q", "quit")],
-                width,
-            ),
-            None => {
-                let closed = if model.show_closed {
-                    "hide closed"
-                } else {
-                    "closed"
+        Mode::List if model.status().is_some() => {
+            let lines = model.message_lines(width);
+            for (line, y) in lines.into_iter().zip(area.top()..area.bottom()) {
+                let row = Rect {
+                    y,
+                    height: 1,
+                    ..area
                 };
-                let found = matches(model);
-                let is_filtered = !model.filter.is_empty();
-                let mut first = Vec::new();
-                if is_filtered {
-                    first.push(("/", &*found));
-                }
-                if is_filtered || model.agent.is_some() {
-                    first.push(("Esc", "all"));
-                }
-                first.extend([("↑↓", "choose"), ("Enter", "open")]);
-                if !is_filtered {
-                    first.push(("/", "filter"));
-                }
-                if model.has_several_agents() || model.agent.is_some() {
-                    first.push(("a", "agent"));
-                }
-                first.extend([("c", closed), ("y", "copy"), ("d", "forget")]);
-                keys(&first, &[("?", "help"), ("q", "quit")], width)
+                Line::styled(format!(" {line}"), STRONG).render(row, buffer);
             }
-        },
+            return;
+        }
+        Mode::List if model.detail => keys(
+            &[
+                ("↑↓", "choose"),
+                ("PgDn", "scroll"),
+                ("Enter", "go"),
+                ("Space", "close"),
+                ("y", "copy"),
+                ("d", "forget"),
+                ("/", "filter"),
+            ],
+            &[("?", "help"), ("q", "quit")],
+            width,
+        ),
+        Mode::List => list_keys(model, width),
     };
     line.render(area, buffer);
+}
+
+/// What the most useful keys do while the list is on the screen.
+fn list_keys(model: &Model, width: usize) -> Line<'static> {
+    let closed = if model.show_closed {
+        "hide closed"
+    } else {
+        "closed"
+    };
+    let found = matches(model);
+    let is_filtered = !model.filter.is_empty();
+    let mut first = Vec::new();
+    if is_filtered {
+        first.push(("/", &*found));
+    }
+    if is_filtered || model.agent.is_some() {
+        first.push(("Esc", "all"));
+    }
+    first.extend([("↑↓", "choose"), ("Enter", "go"), ("Space", "open")]);
+    if !is_filtered {
+        first.push(("/", "filter"));
+    }
+    if model.has_several_agents() || model.agent.is_some() {
+        first.push(("a", "agent"));
+    }
+    first.extend([("c", closed), ("y", "copy"), ("d", "forget")]);
+    keys(&first, &[("?", "help"), ("q", "quit")], width)
 }
 
 /// How many sessions match the filter.

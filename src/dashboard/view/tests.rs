@@ -113,12 +113,12 @@ fn is(name: &str, model: &Model) {
 fn the_list() {
     is("80x24", &at((80, 24), ""));
     is("40x15", &at((40, 15), "c G"));
-    is("200x50", &at((200, 50), "enter"));
+    is("200x50", &at((200, 50), "space"));
 }
 
 #[test]
 fn the_detail() {
-    let mut model = at((80, 40), "j j enter");
+    let mut model = at((80, 40), "j j space");
     let explained = json!({
         "session": {"key": "", "agent": "", "status": "idle", "since": 0, "started_at": 0},
         "steps": [
@@ -138,7 +138,7 @@ fn the_detail() {
     );
     is("detail", &model);
     // The end of it, where there is no room for all.
-    let mut model = at((80, 24), "j j enter pagedown pagedown pagedown");
+    let mut model = at((80, 24), "j j space pagedown pagedown pagedown");
     let scrolled = text(&model);
     assert!(scrolled.contains("1h ago ○ idle"), "{scrolled}");
     press(&mut model, "pageup pageup pageup");
@@ -163,6 +163,21 @@ fn the_rest() {
         NOW,
     );
     is("disconnected", &lost);
+}
+
+#[test]
+fn why_there_is_no_way_is_shown_in_full() {
+    let mut model = at((80, 24), "");
+    let why = "there is no way to claude-code-4711-90210: tmux pane %0 is /dev/pts/1, and the session runs in \
+               /dev/pts/2 (host titan, terminal /dev/pts/2, tmux %0, directory ~/src/website)";
+    update(&mut model, Event::Went(Err(why.into())), NOW);
+    prepare(&mut model);
+    is("no_way", &model);
+    // What does not fit is cut, and the list keeps its room.
+    update(&mut model, Event::Went(Err("word ".repeat(500))), NOW);
+    prepare(&mut model);
+    assert_eq!(model.areas().footer.height, 5);
+    assert!(text(&model).trim_end().ends_with('…'));
 }
 
 #[test]
@@ -209,7 +224,7 @@ fn nothing_from_outside_reaches_the_screen_as_a_control_character() {
     }
     session["terminal"] = json!({"tty": evil, "tmux_pane": evil});
     let mut model = model((200, 50), &json!([session]));
-    press(&mut model, "enter");
+    press(&mut model, "space");
     update(
         &mut model,
         Event::Explained(evil.into(), Err(evil.into())),
@@ -235,7 +250,7 @@ fn a_screenful_is_drawn_fast() {
         })
         .collect();
     let mut model = model((200, 50), &Value::from(many));
-    press(&mut model, "enter");
+    press(&mut model, "space");
     let mut terminal = drawn(&model);
     let mut times: Vec<_> = (0..50)
         .map(|_| {

@@ -5,9 +5,11 @@
 
 pub(super) mod server;
 mod view;
+mod window;
 
 pub(super) use self::server::{Client, Server};
 pub(super) use self::view::{is_shown_to_others, places};
+pub(crate) use self::window::open as open_window;
 
 use super::asker::Seat;
 use super::frame::Frame;
@@ -84,9 +86,11 @@ pub(super) fn seat(frame: &Frame, prover: &Prover<'_>) -> Option<Seat> {
         return None;
     }
     let client = view::asking_client(&server, frame.tty.as_deref(), frame.tmux_session.as_deref());
+    let client = client.cloned();
     Some(Seat {
         server: pid,
-        client: client.cloned(),
+        socket,
+        client,
     })
 }
 

@@ -70,6 +70,7 @@ fn inside(pid: u32) -> Asker {
     let client = client(&Server::parse(ANSWER), pid);
     let seat = Seat {
         server: 77,
+        socket: SOCKET.to_owned(),
         client: Some(client),
     };
     Asker::for_test(vec![seat], true)
@@ -160,6 +161,7 @@ fn a_view_that_its_client_leaves_ends() {
     let client = client(&Server::parse(&answer), 512);
     let seat = Seat {
         server: 77,
+        socket: SOCKET.to_owned(),
         client: Some(client),
     };
     let moved = line(&pane("%7", &[]), &Asker::for_test(vec![seat], true));
@@ -199,6 +201,7 @@ fn another_server_is_left_before_a_client_attaches() {
     let elsewhere = Asker::for_test(
         vec![Seat {
             server: 5,
+            socket: String::new(),
             client: None,
         }],
         true,
@@ -258,6 +261,7 @@ fn nested(shown: bool) -> Pane {
 fn a_pane_inside_a_pane_is_reached_through_both() {
     let seat = |client: &str| Seat {
         server: 88,
+        socket: String::new(),
         client: Some(Server::parse(client).clients.remove(0)),
     };
     let asker = Asker::for_test(

@@ -173,7 +173,11 @@ fn attach(pane: &Pane, asker: &Asker) -> Move {
 }
 
 fn view_name(pane: &Pane, asker: &Asker) -> String {
-    format!("go-{}-{}", pane.id.trim_start_matches('%'), asker.pid)
+    let pane = pane.id.trim_start_matches('%');
+    match asker.serial {
+        0 => format!("go-{pane}-{}", asker.pid),
+        again => format!("go-{pane}-{}-{again}", asker.pid),
+    }
 }
 
 /// Has the session end when its last client is detached.

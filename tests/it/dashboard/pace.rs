@@ -20,14 +20,14 @@ const SESSIONS: usize = 1000;
 const CHANGES: u32 = 100;
 
 /// A dashboard on a pseudo-terminal.
-struct Dashboard {
+pub(super) struct Dashboard {
     child: Child,
     terminal: PseudoTerminal,
     seen: Vec<u8>,
 }
 
 impl Dashboard {
-    fn start(place: &Place) -> Self {
+    pub(super) fn start(place: &Place) -> Self {
         let terminal = PseudoTerminal::open();
         // The same environment as every command's, and the terminal as its own.
         let like = place.command(["dashboard"]);
@@ -56,7 +56,7 @@ impl Dashboard {
 
     /// Reads until what it has drawn contains all of these, one after the other.
     #[track_caller]
-    fn draws(&mut self, marks: &[&str]) {
+    pub(super) fn draws(&mut self, marks: &[&str]) {
         let end = Instant::now() + PATIENCE;
         loop {
             if contains_in_order(&self.seen, marks) {
@@ -67,6 +67,11 @@ impl Dashboard {
             let read = self.terminal.person.read(&mut buffer).unwrap();
             self.seen.extend_from_slice(&buffer[..read]);
         }
+    }
+
+    /// Presses keys.
+    pub(super) fn press(&mut self, keys: &[u8]) {
+        self.terminal.person.write_all(keys).unwrap();
     }
 
     /// Presses Ctrl-L, which draws every cell, and waits for the end of that picture.
