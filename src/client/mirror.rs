@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::client::Update;
 use crate::protocol::{
-    NOTICES_KEPT, Notice, Notification, SessionRecord, Since, Snapshot, SnapshotOf, Usage,
+    Evidence, NOTICES_KEPT, Notice, Notification, SessionChanged, SessionRecord, Since, Snapshot,
+    SnapshotOf, Usage,
 };
 
 /// The daemon's state as of the notification `seq`.
@@ -49,8 +50,7 @@ impl Mirror {
         match notification {
             Notification::SessionChanged(changed) if changed.seq > self.seq => {
                 self.seq = changed.seq;
-                self.sessions
-                    .insert(changed.session.key.to_string(), changed.session);
+                self.change(*changed);
             }
             Notification::SessionRemoved(removed) if removed.seq > self.seq => {
                 self.seq = removed.seq;
@@ -73,6 +73,28 @@ impl Mirror {
             | Notification::UsageChanged(_)
             | Notification::DaemonNotice(_) => {}
         }
+    }
+
+    fn change(&mut self, changed: SessionChanged<'static>) {
+        let SessionChanged { session, added, .. } = changed;
+        let known = self.sessions.insert(session.key.to_string(), session);
+        let (Some(added), Some(known)) = (added, known) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(&*known.key) else {
+            return;
+        };
+        session.history = known.history;
+        session.history.extend(added.history);
+        let spare = session.history.len().saturating_sub(added.history_length);
+        session.history.drain(..spare);
+        session.evidence = known.evidence;
+        for one in added.evidence {
+            let is_it = |known: &Evidence<'_>| known.kind == one.kind;
+            session.evidence.retain(|known| !is_it(known));
+            session.evidence.push(one);
+        }
+        session.evidence.sort_by_key(|one| one.kind as u8);
     }
 
     /// The number of the last notification that the copy holds.

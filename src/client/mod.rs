@@ -23,7 +23,7 @@ use crate::os::lock_file;
 use crate::os::peer::{self, ConnectError};
 use crate::os::process;
 use crate::os::runtime_dir::runtime_dir;
-use crate::protocol::{Notification, Since, Snapshot, StopReason, SubscribeParams};
+use crate::protocol::{Notification, Snapshot, StopReason, SubscribeParams};
 
 /// How long a connection and a response may take. A service manager starts the daemon within milliseconds, so a daemon
 /// that needs longer hangs.
@@ -199,7 +199,7 @@ impl Client {
     }
 
     /// Subscribes and passes each update to `on_update`, the snapshot first, until `on_update` returns `false` or the
-    /// daemon closes the connection. The snapshot may leave out what a copy that stands at `since` has. Returns the reason
+    /// daemon closes the connection. The snapshot may leave out what a copy that stands at `params.since` has. Returns the reason
     /// that the daemon gave for its stop, if it gave one.
     ///
     /// # Errors
@@ -207,10 +207,10 @@ impl Client {
     /// The daemon answered with an error, or the connection failed.
     pub fn subscribe(
         mut self,
-        since: Option<Since>,
+        params: SubscribeParams,
         mut on_update: impl FnMut(Update) -> bool,
     ) -> Result<Option<StopReason>, ClientError> {
-        let snapshot = self.call("subscribe", &SubscribeParams { since })?;
+        let snapshot = self.call("subscribe", &params)?;
         if !on_update(Update::Snapshot(snapshot)) {
             return Ok(None);
         }

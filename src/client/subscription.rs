@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::client::{Client, ClientError, Update};
-use crate::protocol::{ErrorCode, Since, StopReason};
+use crate::protocol::{Changes, ErrorCode, Since, StopReason, SubscribeParams};
 
 /// The first and the longest pause before a reconnection.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -60,7 +60,7 @@ pub enum End {
 }
 
 /// Subscribes to the daemon at `socket` over `client`, and again after each loss, until `on_event` breaks or the daemon
-/// is stopped on purpose. Each subscription goes on from `position`.
+/// is stopped on purpose. Each subscription goes on from `position`, with changes in the form of `changes`.
 ///
 /// # Errors
 ///
@@ -69,11 +69,16 @@ pub fn subscribe_forever(
     mut client: Client,
     socket: &Path,
     position: &mut Position,
+    changes: Changes,
     mut on_event: impl FnMut(Event) -> ControlFlow<()>,
 ) -> Result<End, ClientError> {
     loop {
         let mut cancelled = false;
-        let ended = client.subscribe(position.0, |update| {
+        let params = SubscribeParams {
+            since: position.0,
+            changes,
+        };
+        let ended = client.subscribe(params, |update| {
             position.advance(&update);
             cancelled = on_event(Event::Update(update)).is_break();
             !cancelled
@@ -155,7 +160,7 @@ mod tests {
         let daemon = std::thread::spawn(move || daemon(&listener, &answers));
         let client = Client::connect(&socket).unwrap();
         let (mut position, mut notifications) = (Position::default(), 0);
-        let end = subscribe_forever(client, &socket, &mut position, |event| {
+        let end = subscribe_forever(client, &socket, &mut position, Changes::Whole, |event| {
             notifications += usize::from(matches!(event, Event::Update(Update::Notification(_))));
             if notifications == connections {
                 ControlFlow::Break(())

@@ -20,7 +20,7 @@ use crate::client::{Client, Update};
 use crate::format::status::{DisplayStatus, attention_order};
 use crate::format::{self, Cell, Column, Cut, StdoutStyle};
 use crate::os::clock;
-use crate::protocol::{Notification, SessionRecord, Snapshot, Status};
+use crate::protocol::{Changes, Notification, SessionRecord, Snapshot, Status};
 
 /// The options of `watch`.
 #[derive(Debug, Args)]
@@ -49,14 +49,21 @@ Examples:
 pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let mut view = View::new();
     let mut mirror = Mirror::default();
-    let mut changes = Changes::default();
+    let mut known = Known::default();
     let runner = options.exec.clone().map(Runner::start);
     let mut failure = None;
     let mut lost = false;
     let mut filter = options.agent.updates();
     let mut position = Position::default();
     let client = Client::connect(socket)?;
-    let ended = subscribe_forever(client, socket, &mut position, |event| {
+    // What is passed on is whole.
+    let is_passed_on = options.json || runner.is_some();
+    let changes = if is_passed_on {
+        Changes::Whole
+    } else {
+        Changes::Brief
+    };
+    let ended = subscribe_forever(client, socket, &mut position, changes, |event| {
         let done = match event {
             subscription::Event::Update(update) => {
                 lost = false;
@@ -64,7 +71,7 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
                     return ControlFlow::Continue(());
                 };
                 let ran = runner.as_ref().map_or(Ok(()), |runner| {
-                    let mut sessions = changes.apply(&update).into_iter();
+                    let mut sessions = known.apply(&update).into_iter();
                     sessions.try_for_each(|session| runner.run(session))
                 });
                 ran.and_then(|()| {
@@ -278,14 +285,14 @@ impl View {
     }
 }
 
-/// Which changes of sessions get a line.
+/// What is known of the sessions: a change of it gets a line.
 #[derive(Default)]
-struct Changes {
+struct Known {
     /// What was last shown of each session; `None` before the first snapshot.
     shown: Option<BTreeMap<String, Shown>>,
 }
 
-impl Changes {
+impl Known {
     /// The sessions that an update has changed, each as it is now.
     fn apply<'a>(&mut self, update: &'a Update) -> Vec<&'a SessionRecord<'static>> {
         let is_first = self.shown.is_none();

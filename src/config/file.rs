@@ -14,9 +14,10 @@ use serde::{Deserialize, Deserializer};
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
+use super::notify::{NOTIFY_DELAY, NOTIFY_REPEAT, Notify};
 use super::{
     ConfigError, DashboardBell, LogLevel, MAX_HISTORY, MAX_IDLE_TIMEOUT, MAX_USAGE_INTERVAL,
-    MIN_USAGE_INTERVAL, NOTIFY_DELAY, NOTIFY_REPEAT, check_socket, runtime_path, variable,
+    MIN_USAGE_INTERVAL, check_socket, runtime_path, variable,
 };
 use crate::agents::{self, config_dirs::MAX_CONFIG_DIRS};
 use crate::os::small_file;
@@ -93,6 +94,20 @@ pub(crate) struct FileNotify {
     pub(crate) causes: Option<Causes>,
     #[serde(deserialize_with = "finished_after")]
     pub(crate) finished_after: Option<Duration>,
+}
+
+impl From<FileNotify> for Notify {
+    fn from(file: FileNotify) -> Self {
+        let default = Self::default();
+        Self {
+            desktop: file.desktop.unwrap_or(default.desktop),
+            delay: file.delay.unwrap_or(default.delay),
+            repeat: file.repeat.filter(|time| !time.is_zero()),
+            causes: file.causes.unwrap_or(default.causes),
+            finished_after: file.finished_after.unwrap_or(default.finished_after),
+            command: file.command.filter(|command| !command.trim().is_empty()),
+        }
+    }
 }
 
 /// A table `[agents.NAME]`.

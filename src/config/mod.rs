@@ -11,9 +11,15 @@
 
 mod file;
 pub(crate) mod last_exit;
+pub(crate) mod notify;
 pub(crate) mod runtime_path;
+mod socket;
 
 pub(crate) use file::FileConfig;
+pub(crate) use notify::Notify;
+pub(crate) use socket::{
+    SocketChoice, Source, client_socket, socket_path, socket_without_variable,
+};
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -25,9 +31,8 @@ use thiserror::Error;
 
 use crate::agents;
 pub(crate) use crate::os::environment::variable;
-use crate::os::peer::{self, LONGEST_PATH};
+use crate::os::peer::LONGEST_PATH;
 use crate::protocol::words::words;
-use crate::reminders::Causes;
 
 /// The socket without any choice made; clients in other languages rely on it, so it never changes.
 pub(crate) const DEFAULT_SOCKET: &str = "/tmp/agent-console.sock";
@@ -59,21 +64,6 @@ pub(crate) const MIN_USAGE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The longest `usage.interval`.
 pub(crate) const MAX_USAGE_INTERVAL: Duration = Duration::from_hours(24);
-
-/// How long a session must need a person before there is a reminder, unless the file says otherwise.
-pub(crate) const DEFAULT_NOTIFY_DELAY: Duration = Duration::from_secs(8);
-
-/// The shortest and the longest `notify.delay`. What is due within two seconds may become one reminder, so all of it must
-/// be known that long before.
-pub(crate) const NOTIFY_DELAY: (Duration, Duration) =
-    (Duration::from_secs(2), Duration::from_hours(1));
-
-/// The shortest and the longest `notify.repeat`.
-pub(crate) const NOTIFY_REPEAT: (Duration, Duration) =
-    (Duration::from_mins(1), Duration::from_hours(24));
-
-/// How long a turn must have been for a reminder that it has ended, unless the file says otherwise.
-pub(crate) const DEFAULT_FINISHED_AFTER: Duration = Duration::from_secs(10);
 
 /// Every setting that concerns no single agent, commented out, at its default.
 pub(crate) const TEMPLATE: &str = r#"# agent-console's settings. Each line shows its default; remove the # to change one.
@@ -244,57 +234,6 @@ pub(crate) struct Attention {
     pub quiet: bool,
 }
 
-/// When and how a person is reminded of a session that needs one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Notify {
-    /// Whether by a notification of the desktop.
-    pub desktop: bool,
-    /// A command for `sh` that does it, too.
-    pub command: Option<String>,
-    /// How long a session must need a person first.
-    pub delay: Duration,
-    /// How long after a reminder the next one comes; `None`: there is one only.
-    pub repeat: Option<Duration>,
-    /// Which sessions it is of.
-    pub causes: Causes,
-    /// How long the turn of one that has finished must have been.
-    pub finished_after: Duration,
-}
-
-impl Notify {
-    /// Whether there is a way to remind a person.
-    pub(crate) fn is_on(&self) -> bool {
-        self.desktop || self.command.is_some()
-    }
-}
-
-impl Default for Notify {
-    fn default() -> Self {
-        Self {
-            desktop: false,
-            command: None,
-            delay: DEFAULT_NOTIFY_DELAY,
-            repeat: None,
-            causes: Causes::ALL,
-            finished_after: DEFAULT_FINISHED_AFTER,
-        }
-    }
-}
-
-impl From<file::FileNotify> for Notify {
-    fn from(file: file::FileNotify) -> Self {
-        let default = Self::default();
-        Self {
-            desktop: file.desktop.unwrap_or(default.desktop),
-            delay: file.delay.unwrap_or(default.delay),
-            repeat: file.repeat.filter(|time| !time.is_zero()),
-            causes: file.causes.unwrap_or(default.causes),
-            finished_after: file.finished_after.unwrap_or(default.finished_after),
-            command: file.command.filter(|command| !command.trim().is_empty()),
-        }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -432,54 +371,6 @@ impl ConfigError {
     }
 }
 
-words! {
-    /// Where a value comes from.
-    pub(crate) closed enum Source {
-        /// The command line.
-        Flag = "flag",
-        /// The environment.
-        Environment = "environment",
-        /// The configuration file.
-        File = "file",
-        /// No choice was made.
-        Default = "default",
-    }
-}
-
-/// The socket to listen on or to connect to, and who chose it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SocketChoice {
-    /// An absolute path, at most [`LONGEST_PATH`] bytes.
-    pub path: PathBuf,
-    /// Who chose it.
-    pub source: Source,
-}
-
-/// The socket for daemon and clients alike: `flag` (that is `--socket`), else `$AGENT_CONSOLE_SOCKET`, else the file's
-/// `socket`, else [`DEFAULT_SOCKET`]. A relative `flag` is taken from the working directory; the variable and the file
-/// must give an absolute path, because they hold for processes with different working directories.
-///
-/// # Errors
-/// The choice that comes first is unusable, or the file cannot be read or is no TOML. Mistakes in other keys of the file
-/// are no error here.
-pub(crate) fn socket_path(flag: Option<&Path>) -> Result<SocketChoice, ConfigError> {
-    choose_socket(flag, variable(SOCKET_VARIABLE), path().as_deref())
-}
-
-/// The same for a process that connects. A socket that was named to it, by `flag` or `$AGENT_CONSOLE_SOCKET`, is one
-/// whose owner root trusts ([`peer::trust_owner`]).
-///
-/// # Errors
-/// As [`socket_path`].
-pub(crate) fn client_socket(flag: Option<&Path>) -> Result<SocketChoice, ConfigError> {
-    let choice = socket_path(flag)?;
-    match choice.source {
-        Source::Flag | Source::Environment => peer::trust_owner(&choice.path),
-        Source::File | Source::Default => {}
-    }
-    Ok(choice)
-}
-
 /// What a dashboard does on its terminal. Mistakes in other keys of the file are no error here.
 ///
 /// # Errors
@@ -490,50 +381,6 @@ pub(crate) fn dashboard_bell() -> Result<DashboardBell, ConfigError> {
         None => None,
     };
     Ok(bell.unwrap_or_default())
-}
-
-/// The socket that counts where neither `--socket` nor the variable names one.
-///
-/// # Errors
-///
-/// As of [`socket_path`].
-pub(crate) fn socket_without_variable() -> Result<SocketChoice, ConfigError> {
-    choose_socket(None, None, path().as_deref())
-}
-
-fn choose_socket(
-    flag: Option<&Path>,
-    variable: Option<OsString>,
-    file: Option<&Path>,
-) -> Result<SocketChoice, ConfigError> {
-    let named = |from, given: PathBuf, source| match check_socket(&given) {
-        Ok(()) => Ok(SocketChoice {
-            path: given,
-            source,
-        }),
-        Err(what) => Err(ConfigError::Socket { from, what }),
-    };
-    if let Some(flag) = flag {
-        let absolute = std::path::absolute(flag).unwrap_or_else(|_| flag.to_owned());
-        return named("--socket", absolute, Source::Flag);
-    }
-    if let Some(value) = variable {
-        return named("$AGENT_CONSOLE_SOCKET", value.into(), Source::Environment);
-    }
-    let from_file = match file {
-        Some(file) => file::socket_of(file)?,
-        None => None,
-    };
-    Ok(match from_file {
-        Some(path) => SocketChoice {
-            path,
-            source: Source::File,
-        },
-        None => SocketChoice {
-            path: PathBuf::from(DEFAULT_SOCKET),
-            source: Source::Default,
-        },
-    })
 }
 
 /// What is wrong with `path` as a socket's path, if anything.

@@ -1,6 +1,8 @@
 //! The file's settings, each mistake with its place, the choice of the socket.
 
+use super::socket::choose_socket;
 use super::*;
+use crate::reminders::Causes;
 use std::fs;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {

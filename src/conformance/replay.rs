@@ -200,7 +200,7 @@ impl Replay {
             effects.extend(self.core.end_turn());
             for effect in effects {
                 match effect {
-                    Effect::Broadcast(line) => self.publish(&line),
+                    Effect::Broadcast(line) | Effect::BroadcastTo(_, line) => self.publish(&line),
                     Effect::Watch(process) => {
                         let is_it = |other: &&Process| other.id == process;
                         if self.processes.iter().find(is_it).is_some_and(|it| it.alive) {
@@ -215,7 +215,7 @@ impl Replay {
                     Effect::Reply(_, line) => {
                         self.replies.push(serde_json::from_slice(&line).unwrap());
                     }
-                    Effect::Subscribe(_) | Effect::ScanRegistries | Effect::Inspect(_) => {}
+                    Effect::Subscribe(..) | Effect::ScanRegistries | Effect::Inspect(_) => {}
                     other => panic!("not expected in a replay: {other:?}"),
                 }
             }

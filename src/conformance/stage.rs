@@ -334,14 +334,16 @@ impl<'a> Stage<'a> {
             effects.extend(self.core.end_turn());
             for effect in effects {
                 match effect {
-                    Effect::Broadcast(line) => changed |= self.publish(&line),
+                    Effect::Broadcast(line) | Effect::BroadcastTo(_, line) => {
+                        changed |= self.publish(&line)
+                    }
                     Effect::Watch(process) if self.gone.contains(&process.pid) => {
                         inputs.push(Input::ProcessExited(process));
                     }
                     Effect::Watch(process) => _ = self.watched.insert(process.pid),
                     Effect::Unwatch(process) => _ = self.watched.remove(&process.pid),
                     Effect::Reply(..)
-                    | Effect::Subscribe(_)
+                    | Effect::Subscribe(..)
                     | Effect::ScanRegistries
                     | Effect::WatchRegistry(..)
                     | Effect::Inspect(_) => {}

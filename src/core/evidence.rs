@@ -81,14 +81,14 @@ impl Evidence {
         self.log.entries.is_empty()
     }
 
-    /// The last of each kind, as the protocol has it.
+    /// The last of each kind, as the protocol has it, in the order of the kinds.
     pub(crate) fn record(&self) -> Vec<protocol::Evidence<'_>> {
         let kinds = [
             (EvidenceKind::Hook, &self.hook),
             (EvidenceKind::Registry, &self.registry),
             (EvidenceKind::File, &self.file),
-            (EvidenceKind::Report, &self.report),
             (EvidenceKind::Process, &self.process),
+            (EvidenceKind::Report, &self.report),
         ];
         let known = kinds
             .into_iter()

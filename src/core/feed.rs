@@ -5,20 +5,25 @@
 //! Called by [`super::Core`] and its components; what a subscriber has not read yet is the shell's business.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::notices::Notices;
 use super::numbers::Numbers;
 use super::{ClientId, Effect, Now};
 use crate::codec::{self, Id, Line};
 use crate::protocol::{
-    self, DaemonNotice, ErrorCode, Notice, NoticeCode, Notification, SessionRemoved,
+    self, Changes, DaemonNotice, ErrorCode, Notice, NoticeCode, Notification, SessionChanged,
+    SessionRemoved,
 };
 
 /// The subscribers, the number of the last notification, the notices kept, and the effects so far.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
-    subscribers: HashSet<ClientId>,
+    subscribers: HashMap<ClientId, Changes>,
+    /// How many of them want each form of changes.
+    whole: u32,
+    brief: u32,
     numbers: Numbers,
     notices: Notices,
     has_unsaved_notices: bool,
@@ -67,15 +72,35 @@ impl Feed {
         self.reply(client, line);
     }
 
-    /// Subscribes a client.
-    pub(crate) fn subscribe(&mut self, client: ClientId) {
-        if self.subscribers.insert(client) {
-            self.effects.push(Effect::Subscribe(client));
+    /// Which form of changes the client is subscribed to; `None` if it is not subscribed.
+    pub(crate) fn subscription(&self, client: ClientId) -> Option<Changes> {
+        self.subscribers.get(&client).copied()
+    }
+
+    /// Subscribes a client, if it is not.
+    pub(crate) fn subscribe(&mut self, client: ClientId, changes: Changes) {
+        if let Entry::Vacant(entry) = self.subscribers.entry(client) {
+            entry.insert(changes);
+            *self.count(changes) += 1;
+            self.effects.push(Effect::Subscribe(client, changes));
         }
     }
 
     pub(crate) fn unsubscribe(&mut self, client: ClientId) {
-        self.subscribers.remove(&client);
+        if let Some(changes) = self.subscribers.remove(&client) {
+            *self.count(changes) -= 1;
+        }
+    }
+
+    fn count(&mut self, changes: Changes) -> &mut u32 {
+        match changes {
+            Changes::Whole => &mut self.whole,
+            Changes::Brief => &mut self.brief,
+        }
+    }
+
+    pub(crate) fn has_brief_subscribers(&self) -> bool {
+        self.brief > 0
     }
 
     pub(crate) fn has_subscribers(&self) -> bool {
@@ -84,7 +109,7 @@ impl Feed {
 
     /// How many clients are subscribed.
     pub(crate) fn subscribers(&self) -> u32 {
-        u32::try_from(self.subscribers.len()).unwrap_or(u32::MAX)
+        self.whole + self.brief
     }
 
     /// The numbers given so far.
@@ -103,6 +128,22 @@ impl Feed {
         if self.has_subscribers() {
             let line = codec::notification(&notification(seq));
             self.effects.push(Effect::Broadcast(line));
+        }
+        seq
+    }
+
+    /// Sends a session's change to all subscribers, to each in its form. Returns its number.
+    pub(crate) fn session_changed<'a>(
+        &mut self,
+        change: impl Fn(Changes, u64) -> SessionChanged<'a>,
+    ) -> u64 {
+        let seq = self.next_seq();
+        for (form, count) in [(Changes::Whole, self.whole), (Changes::Brief, self.brief)] {
+            if count > 0 {
+                let change = Box::new(change(form, seq));
+                let line = codec::notification(&Notification::SessionChanged(change));
+                self.effects.push(Effect::BroadcastTo(form, line));
+            }
         }
         seq
     }

@@ -10,7 +10,7 @@ use crate::codec::{Id, Line, Refusal, Request};
 use crate::event::{RegistryUpdate, Report};
 use crate::limits::{Account, FetchOutcome};
 use crate::os::process::ProcessId;
-use crate::protocol::{NoticeCode, Origin, SetParams};
+use crate::protocol::{Changes, NoticeCode, Origin, SetParams};
 use crate::reminders::{Cause, Causes, Job, Outcome};
 
 /// A connection, by a number that is never used again.
@@ -194,10 +194,12 @@ pub(crate) enum Input {
 pub(crate) enum Effect {
     /// Send a client a line.
     Reply(ClientId, Line),
-    /// Send the client what is broadcast from here on.
-    Subscribe(ClientId),
+    /// Send the client what is broadcast from here on, with changes in this form.
+    Subscribe(ClientId, Changes),
     /// Send a line to every subscriber.
     Broadcast(Line),
+    /// Send a line to the subscribers to changes in this form.
+    BroadcastTo(Changes, Line),
     /// Send a line to every client, subscribed or not.
     Announce(Line),
     /// Close a client's connection once it has what it was sent.

@@ -17,7 +17,8 @@ use crate::codec::{self, Id, Request};
 use crate::event::{EventKind, ProcessRole, Report, ReportedProcess, Source, Timing};
 use crate::os::process::ProcessId;
 use crate::protocol::{
-    self, ErrorCode, Notice, NoticeCode, SetParams, Since, StopReason, Usage, UsageSource,
+    self, ErrorCode, Notice, NoticeCode, SetParams, Since, StopReason, SubscribeParams, Usage,
+    UsageSource,
 };
 
 impl Core {
@@ -65,7 +66,7 @@ impl Core {
                 }
                 Err((code, message)) => self.feed.reply_error(client, id, code, &message),
             },
-            Request::Subscribe(params) => self.subscribe(client, id, params.since, now),
+            Request::Subscribe(params) => self.subscribe(client, id, params, now),
             Request::UsageGet => {
                 let waiting = id.map(|id| (client, id));
                 self.limits.reply(waiting, &mut self.feed, now);
@@ -315,10 +316,20 @@ impl Core {
         true
     }
 
-    fn subscribe(&mut self, client: ClientId, id: Option<Id>, since: Option<Since>, now: Now) {
+    fn subscribe(&mut self, client: ClientId, id: Option<Id>, params: SubscribeParams, now: Now) {
         if self.lifecycle.is_leaving() {
             let code = ErrorCode::Stopping;
             let message = "the daemon is stopping";
+            return self.feed.reply_error(client, id, code, message);
+        }
+        let SubscribeParams { since, changes } = params;
+        if self
+            .feed
+            .subscription(client)
+            .is_some_and(|known| known != changes)
+        {
+            let message = "this connection is subscribed to changes in another form";
+            let code = ErrorCode::InvalidParams;
             return self.feed.reply_error(client, id, code, message);
         }
         // Those who are subscribed already get what the snapshot holds.
@@ -333,7 +344,7 @@ impl Core {
             // File events may have been missed: read the registries again.
             self.feed.push(Effect::ScanRegistries);
         }
-        self.feed.subscribe(client);
+        self.feed.subscribe(client, changes);
         let fetching = fetching(&self.lifecycle, &self.sessions);
         self.limits.fetch_if_due(fetching, &mut self.feed, now);
     }

@@ -4,16 +4,19 @@
 //! is noted in one place, [`Sessions::upsert`]. Knows nothing of requests, clients or the daemon's end. Called by
 //! [`super::Core`] only.
 
+mod episodes;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+pub(crate) use self::episodes::EpisodeChange;
 use super::feed::Feed;
 use super::names::Names;
-use super::session::{Episode, Session};
+use super::session::Session;
 use super::timers::Timers;
 use super::{AttentionRules, Effect, Now, Settings};
 use crate::os::process::ProcessId;
-use crate::protocol::{Counts, Notification, SET_PREFIX, SessionChanged, Status};
+use crate::protocol::{Counts, SET_PREFIX, Status};
 
 /// The most sessions remembered: at under 1 KB each, what a machine with a script gone wild may cost.
 pub(crate) const MAX_SESSIONS: usize = 100_000;
@@ -59,14 +62,6 @@ pub(crate) enum Touched {
 pub(crate) enum Change {
     Changed(Box<str>),
     Removed(Box<str>),
-}
-
-/// Whether a session needs a person, or what was done about that, has changed.
-#[derive(Debug)]
-pub(crate) struct EpisodeChange {
-    pub(crate) key: Box<str>,
-    pub(crate) before: Option<Episode>,
-    pub(crate) after: Option<Episode>,
 }
 
 /// All sessions.
@@ -193,12 +188,9 @@ impl Sessions {
                 Change::Changed(key) => {
                     if let Some(session) = self.by_key.get_mut(key) {
                         session.is_unpublished = false;
-                        session.changed_seq = feed.notify(|seq| {
-                            Notification::SessionChanged(Box::new(SessionChanged {
-                                seq,
-                                session: session.record(rules),
-                            }))
-                        });
+                        session.changed_seq =
+                            feed.session_changed(|form, seq| session.change(form, seq, rules));
+                        session.was_published(feed.has_brief_subscribers());
                     }
                 }
                 Change::Removed(key) => feed.removed(key.clone()),
@@ -241,40 +233,6 @@ impl Sessions {
             || None,
             |session| session.follow_attention(now, settings.reminders),
         );
-    }
-
-    /// Changes what is known of a session's present episode. With `persist`, it is saved.
-    pub(crate) fn set_episode(&mut self, key: &str, episode: Episode, persist: bool) {
-        self.change_episode(key, persist, |session| session.set_episode(episode));
-    }
-
-    /// A person knows of the session's present episode.
-    pub(crate) fn acknowledge(&mut self, key: &str, persist: bool) {
-        self.change_episode(key, persist, Session::acknowledge);
-    }
-
-    fn change_episode(&mut self, key: &str, persist: bool, change: impl FnOnce(&mut Session)) {
-        let before = self.get(key).and_then(Session::episode);
-        self.update(key, || None, change);
-        let after = self.get(key).and_then(Session::episode);
-        if persist && before != after {
-            self.unsaved.push(Change::Changed(key.into()));
-        }
-    }
-
-    /// How episodes have changed since the last time.
-    pub(crate) fn take_episode_changes(&mut self) -> Vec<EpisodeChange> {
-        std::mem::take(&mut self.episode_changes)
-    }
-
-    fn note_episode(&mut self, key: &str, before: Option<Episode>, after: Option<Episode>) {
-        if before != after {
-            self.episode_changes.push(EpisodeChange {
-                key: key.into(),
-                before,
-                after,
-            });
-        }
     }
 
     /// The wall clock was set by so many ms: every moment of every session moves with it.

@@ -1,6 +1,7 @@
 //! The connected clients: what each is sent, who is subscribed, who is dropped.
 //!
-//! Owns every connection's outgoing side and the log of notifications that all subscribers share. Its only decision is
+//! Owns every connection's outgoing side and the logs of notifications, each of which all subscribers to one form of changes
+//! share. Its only decision is
 //! which client reads too slowly and is dropped. A closed connection stays in [`Clients::next_gone`] until the event loop
 //! has reported it to the core. Called by the event loop.
 
@@ -16,6 +17,7 @@ use super::connection::{Connection, ConnectionEvent, Scratch};
 use super::outbox::{Flushed, MAX_BEHIND, MAX_UNREAD, NotificationLog, Outbox};
 use crate::core::ClientId;
 use crate::os::memory;
+use crate::protocol::Changes;
 
 /// How many bytes of its own answers a client may leave unread before it is dropped: one snapshot of a very busy
 /// machine.
@@ -34,6 +36,8 @@ struct Client {
     connection: Rc<Connection>,
     reader: AbortHandle,
     outbox: Outbox,
+    /// Which log it is sent, once it has subscribed.
+    changes: Changes,
     /// The task that waits until the socket is writable; `None` while it is.
     blocked: Option<AbortHandle>,
     /// Close the connection once everything is sent.
@@ -42,6 +46,36 @@ struct Client {
     has_sent: bool,
     /// It takes nothing any more. What it sent before it left is read all the same: a hook does not wait.
     is_deaf: bool,
+}
+
+impl Client {
+    /// True if there is nothing left to send to it.
+    fn is_sent(&self, logs: &Logs) -> bool {
+        self.outbox.is_empty(logs.of(self.changes))
+    }
+}
+
+/// The notifications that subscribers have not been sent yet, for each form of changes.
+#[derive(Debug, Default)]
+struct Logs {
+    whole: NotificationLog,
+    brief: NotificationLog,
+}
+
+impl Logs {
+    fn of(&self, changes: Changes) -> &NotificationLog {
+        match changes {
+            Changes::Whole => &self.whole,
+            Changes::Brief => &self.brief,
+        }
+    }
+
+    fn of_mut(&mut self, changes: Changes) -> &mut NotificationLog {
+        match changes {
+            Changes::Whole => &mut self.whole,
+            Changes::Brief => &mut self.brief,
+        }
+    }
 }
 
 /// Every client, by its number.
@@ -54,7 +88,7 @@ pub(super) struct Clients {
     /// An answer of [`LONG_ANSWER`] bytes or more was sent since the heap was last trimmed.
     sent_long_answer: bool,
     dashboards: Vec<ClientId>,
-    log: NotificationLog,
+    logs: Logs,
     event_tx: mpsc::Sender<ConnectionEvent>,
     scratch: Scratch,
     gone: Vec<ClientId>,
@@ -69,7 +103,7 @@ impl Clients {
             peak: 0,
             sent_long_answer: false,
             dashboards: Vec::new(),
-            log: NotificationLog::default(),
+            logs: Logs::default(),
             event_tx,
             scratch: Scratch::default(),
             gone: Vec::new(),
@@ -94,11 +128,12 @@ impl Clients {
         })
     }
 
-    /// Sends the client all notifications from here on.
-    pub(super) fn subscribe(&mut self, client: ClientId) {
+    /// Sends the client all notifications from here on, with changes in this form.
+    pub(super) fn subscribe(&mut self, client: ClientId, changes: Changes) {
         let entry = self.all.get_mut(&client);
         if let Some(entry) = entry.filter(|entry| !entry.is_deaf) {
-            entry.outbox.subscribe(&self.log);
+            entry.changes = changes;
+            entry.outbox.subscribe(self.logs.of(changes));
             self.dashboards.push(client);
             let dashboards = self.dashboards.len();
             tracing::info!(client = client.0, dashboards, "a dashboard has subscribed");
@@ -107,7 +142,13 @@ impl Clients {
 
     /// Queues a notification for every subscriber; it is sent with the next [`flush_dashboards`](Self::flush_dashboards).
     pub(super) fn broadcast(&mut self, line: &[u8]) {
-        self.log.append(line);
+        self.broadcast_to(Changes::Whole, line);
+        self.broadcast_to(Changes::Brief, line);
+    }
+
+    /// The same for the subscribers to changes in this form.
+    pub(super) fn broadcast_to(&mut self, changes: Changes, line: &[u8]) {
+        self.logs.of_mut(changes).append(line);
     }
 
     /// Sends a line to every client, after the notifications that are queued.
@@ -121,7 +162,7 @@ impl Clients {
     /// True if each client has sent something and nothing is left to read from it or to send to it.
     pub(super) fn are_drained(&self) -> bool {
         self.all.values().all(|client| {
-            client.has_sent && !client.connection.has_more() && client.outbox.is_empty(&self.log)
+            client.has_sent && !client.connection.has_more() && client.is_sent(&self.logs)
         })
     }
 
@@ -168,6 +209,7 @@ impl Clients {
                 connection,
                 reader,
                 outbox,
+                changes: Changes::Whole,
                 blocked: None,
                 closing: false,
                 has_sent: false,
@@ -192,9 +234,8 @@ impl Clients {
             return self.remove(client);
         }
         self.sent_long_answer |= line.len() >= LONG_ANSWER;
-        let outcome = entry
-            .outbox
-            .send(line, &self.log, entry.connection.socket());
+        let log = self.logs.of(entry.changes);
+        let outcome = entry.outbox.send(line, log, entry.connection.socket());
         self.sent(client, outcome);
     }
 
@@ -214,7 +255,8 @@ impl Clients {
         else {
             return;
         };
-        let outcome = entry.outbox.flush(&self.log, entry.connection.socket());
+        let log = self.logs.of(entry.changes);
+        let outcome = entry.outbox.flush(log, entry.connection.socket());
         self.sent(client, outcome);
     }
 
@@ -231,7 +273,7 @@ impl Clients {
                         Rc::clone(&entry.connection).writable(client, self.event_tx.clone());
                     entry.blocked = Some(tokio::task::spawn_local(writable).abort_handle());
                 }
-                let behind = entry.outbox.behind(&self.log);
+                let behind = entry.outbox.behind(self.logs.of(entry.changes));
                 if behind > MAX_BEHIND {
                     tracing::warn!(
                         client = client.0,
@@ -261,14 +303,11 @@ impl Clients {
 
     /// Sends the queued notifications: one write for each subscriber that is behind.
     pub(super) fn flush_dashboards(&mut self) {
-        if self.dashboards.is_empty() {
-            return self.log.discard(self.log.end());
-        }
         for client in self.dashboards.clone() {
             let Some(entry) = self.all.get(&client) else {
                 continue;
             };
-            let behind = entry.outbox.behind(&self.log);
+            let behind = entry.outbox.behind(self.logs.of(entry.changes));
             if entry.blocked.is_some() && behind > MAX_BEHIND {
                 tracing::warn!(
                     client = client.0,
@@ -280,12 +319,16 @@ impl Clients {
                 self.flush(client);
             }
         }
-        let cursors = self
-            .dashboards
-            .iter()
-            .filter_map(|client| self.all.get(client)?.outbox.cursor());
-        let slowest = cursors.min().unwrap_or(self.log.end());
-        self.log.discard(slowest);
+        for changes in [Changes::Whole, Changes::Brief] {
+            let dashboards = self.dashboards.iter();
+            let entries = dashboards.filter_map(|client| self.all.get(client));
+            let cursors = entries
+                .filter(|entry| entry.changes == changes)
+                .filter_map(|entry| entry.outbox.cursor());
+            let log = self.logs.of_mut(changes);
+            let slowest = cursors.min().unwrap_or(log.end());
+            log.discard(slowest);
+        }
     }
 
     /// Closes a connection once everything is sent.
@@ -294,7 +337,7 @@ impl Clients {
             return;
         };
         entry.closing = true;
-        if entry.outbox.is_empty(&self.log) {
+        if entry.is_sent(&self.logs) {
             self.remove(client);
         }
     }

@@ -12,7 +12,6 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
@@ -21,7 +20,7 @@ use tokio::sync::mpsc;
 use self::waiting::Waiting;
 use super::accounts::Accounts;
 use super::agent_files::AgentFiles;
-use super::agent_registry::{Registries, RegistryFileChange};
+use super::agent_registry::Registries;
 use super::alarm::Alarm;
 use super::clients::Clients;
 use super::connection::ConnectionEvent;
@@ -41,6 +40,7 @@ use crate::log::LogControl;
 use crate::os::{clock, machine, memory, process, random};
 use crate::protocol::NoticeCode;
 
+mod agents;
 mod draining;
 mod path;
 mod reload;
@@ -383,8 +383,9 @@ impl EventLoop {
     fn apply_effect(&mut self, effect: Effect) -> ControlFlow {
         match effect {
             Effect::Reply(client, line) => self.clients.send(client, &line),
-            Effect::Subscribe(client) => self.clients.subscribe(client),
+            Effect::Subscribe(client, changes) => self.clients.subscribe(client, changes),
             Effect::Broadcast(line) => self.clients.broadcast(&line),
+            Effect::BroadcastTo(changes, line) => self.clients.broadcast_to(changes, &line),
             Effect::Announce(line) => self.clients.announce(&line),
             Effect::Disconnect(client) => self.clients.close_when_sent(client),
             Effect::Watch(process) => return self.watch(process),
@@ -407,32 +408,6 @@ impl EventLoop {
             Effect::Drain { for_good } => self.drain(for_good),
             Effect::Resume => self.resume(),
             Effect::Exit { flush } => return ControlFlow::Exit { flush },
-        }
-        ControlFlow::Continue
-    }
-
-    fn registry_changed(&mut self, change: RegistryFileChange) -> ControlFlow {
-        let directory = Rc::clone(&change.directory);
-        match self.registries.read(change) {
-            Some(mut update) => {
-                let directory = directory.to_string_lossy();
-                update.account = self
-                    .accounts
-                    .resolve(&update.agent, &directory, None, false);
-                self.handle(Input::RegistryChanged(Box::new(update)))
-            }
-            None => ControlFlow::Continue,
-        }
-    }
-
-    /// What agents' own files have reported.
-    fn observe(&mut self) -> ControlFlow {
-        while let Some(mut report) = self.files.try_next() {
-            self.accounts.resolve_report(&mut report);
-            if let exit @ ControlFlow::Exit { .. } = self.handle(Input::Observed(Box::new(report)))
-            {
-                return exit;
-            }
         }
         ControlFlow::Continue
     }

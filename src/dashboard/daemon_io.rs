@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::update::Event;
 use crate::client::subscription::{self, End, Position, subscribe_forever};
 use crate::client::{Client, ClientError};
-use crate::protocol::{RemoveResult, SessionParams, SessionResult};
+use crate::protocol::{Changes, RemoveResult, SessionParams, SessionResult};
 
 /// The first and the longest pause between attempts before the first connection.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
@@ -66,7 +66,7 @@ fn subscribe_once(
             other => break other?,
         }
     };
-    subscribe_forever(client, socket, position, |event| {
+    subscribe_forever(client, socket, position, Changes::Brief, |event| {
         let more = send(match event {
             subscription::Event::Update(update) => Event::Update(update),
             subscription::Event::Lost { pause } => Event::Lost {

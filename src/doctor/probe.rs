@@ -15,7 +15,7 @@ use crate::os::clock;
 use crate::os::lock_file::{self, Holder};
 use crate::os::peer::{self, ConnectError};
 use crate::os::program::{SERVICE, beside, same_file};
-use crate::protocol::{HelloParams, HelloResult, Origin, Snapshot, StatusResult};
+use crate::protocol::{HelloParams, HelloResult, Origin, Snapshot, StatusResult, SubscribeParams};
 
 /// What lies at the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +168,7 @@ fn exchange(path: &Path, connection: UnixStream) -> Result<DaemonProbe, String> 
     let visible = client.sees_daemon();
     let mut snapshot = None;
     client
-        .subscribe(None, |update| {
+        .subscribe(SubscribeParams::default(), |update| {
             if let Update::Snapshot(first) = update {
                 snapshot = Some(*first);
             }

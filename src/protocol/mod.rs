@@ -30,12 +30,12 @@ pub use self::limits::{
     AccountUsage, Usage, UsageChanged, UsageResult, UsageSource, UsageState, UsageWindow,
 };
 pub use self::notification::{
-    DaemonNotice, DaemonStopping, Notice, NoticeCode, Notification, SessionChanged, SessionRemoved,
-    Snapshot, SnapshotOf, StopReason,
+    Added, DaemonNotice, DaemonStopping, Notice, NoticeCode, Notification, SessionChanged,
+    SessionRemoved, Snapshot, SnapshotOf, StopReason,
 };
 pub use self::request::{
-    Counts, ExplainResult, HelloParams, HelloResult, ListOf, ListParams, ListResult, Origin,
-    ReloadResult, RemoveResult, ReportParams, ReportResult, SessionParams, SessionResult,
+    Changes, Counts, ExplainResult, HelloParams, HelloResult, ListOf, ListParams, ListResult,
+    Origin, ReloadResult, RemoveResult, ReportParams, ReportResult, SessionParams, SessionResult,
     SetParams, Since, StatusResult, StopParams, StopResult, SubscribeParams,
 };
 pub use self::session::{

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::limits::{Usage, UsageChanged, UsageWindow};
-use super::session::SessionRecord;
+use super::session::{Evidence, SessionRecord, Transition};
 use super::words::words;
 
 /// The result of `subscribe`: everything there is, as of `seq`, or what has changed since the number that the client
@@ -99,8 +99,25 @@ words! {
 pub struct SessionChanged<'a> {
     /// This notification's number.
     pub seq: u64,
-    /// All of the session, as it is now: a value, not an edge.
+    /// The session, as it is now: a value, not an edge. All of it, unless [`added`](Self::added) is there.
     pub session: SessionRecord<'a>,
+    /// Only for a subscriber that wants brief changes: `session` has an empty history and no evidence, and this has what the
+    /// client adds to those that it knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<Added<'a>>,
+}
+
+/// What a change has added to the lists of a session's record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Added<'a> {
+    /// Transitions that follow those known, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Transition>,
+    /// How many transitions the history has now: where it is longer, the oldest go.
+    pub history_length: usize,
+    /// Observations, each in the place of the one of its kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence<'a>>,
 }
 
 /// The parameters of `session.removed`: a session is no longer remembered.

@@ -108,6 +108,18 @@ pub struct Since {
     pub seq: u64,
 }
 
+words! {
+    /// What a notification that a session has changed has of it.
+    #[derive(Default)]
+    pub closed enum Changes {
+        /// The whole record.
+        #[default]
+        Whole = "whole",
+        /// The record with an empty history and without evidence, and what this change has added to both.
+        Brief = "brief",
+    }
+}
+
 /// The parameters of `subscribe`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -115,6 +127,15 @@ pub struct SubscribeParams {
     /// What the client has already: the snapshot leaves it out, if the daemon can tell what has changed since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Since>,
+    /// What each `session.changed` has. It holds for the connection: a second `subscribe` cannot change it.
+    #[serde(skip_serializing_if = "is_whole")]
+    pub changes: Changes,
+}
+
+/// The default, which a daemon that knows no other takes for granted.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_whole(changes: &Changes) -> bool {
+    *changes == Changes::Whole
 }
 
 /// The parameters of `daemon.stop`.

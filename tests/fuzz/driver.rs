@@ -19,6 +19,7 @@ use crate::core::{
 use crate::event::KnownSession;
 use crate::limits::Account;
 use crate::os::process::ProcessId;
+use crate::protocol::Changes;
 
 /// The start of each process.
 pub(super) const PROCESS_START: u64 = 7;
@@ -28,6 +29,8 @@ const MAX_NOTIFICATION: usize = 256 * 1024;
 
 /// The client that is subscribed all the time, the one that compares, and one that comes back with what it has.
 const SUBSCRIBER: u64 = 1;
+/// Another one, to brief changes.
+const BRIEF: u64 = 4;
 const PROBE: u64 = 2;
 const RETURNING: u64 = 3;
 
@@ -96,6 +99,8 @@ pub(super) struct Driver {
     core: Core,
     pub(super) now: Now,
     mirror: Mirror,
+    /// The copy of the subscriber to brief changes.
+    brief: Mirror,
     /// The copy of [`RETURNING`], as of the last comparison.
     returning: Mirror,
     /// Which state the numbers belong to.
@@ -129,11 +134,12 @@ impl Driver {
             core: Core::restore(info(), SETTINGS[0], saved, START),
             now: START,
             mirror: Mirror::default(),
+            brief: Mirror::default(),
             returning: Mirror::default(),
             epoch: 0,
             senders: [10, 11, 12].map(|number| (number, Framer::default())),
             last_client: 12,
-            connected: BTreeSet::from([SUBSCRIBER, PROBE, RETURNING, 10, 11, 12]),
+            connected: BTreeSet::from([SUBSCRIBER, BRIEF, PROBE, RETURNING, 10, 11, 12]),
             exited_processes: BTreeSet::new(),
             watched: Vec::new(),
             inspected: Vec::new(),
@@ -153,6 +159,7 @@ impl Driver {
         self.file.clear();
         self.core.save_all(&mut self.file).unwrap();
         self.subscribe(SUBSCRIBER, "{}");
+        self.subscribe(BRIEF, r#"{"changes":"brief"}"#);
     }
 
     /// The daemon is killed, or has left in order, and the next one begins with what was saved: it knows the same.
@@ -168,11 +175,12 @@ impl Driver {
         }
         self.core = Core::restore(info(), self.settings, saved, self.now);
         let before = std::mem::take(&mut self.mirror);
+        self.brief = Mirror::default();
         let senders = std::array::from_fn(|_| {
             self.last_client += 1;
             (self.last_client, Framer::default())
         });
-        self.connected = BTreeSet::from([SUBSCRIBER, PROBE, RETURNING]);
+        self.connected = BTreeSet::from([SUBSCRIBER, BRIEF, PROBE, RETURNING]);
         self.connected
             .extend(senders.iter().map(|(number, _)| number));
         self.senders = senders;
@@ -283,15 +291,11 @@ impl Driver {
                     self.reply(client, check_line(&line));
                 }
                 Effect::Broadcast(line) | Effect::Announce(line) => {
-                    let line = check_line(&line);
-                    assert!(line.len() < MAX_NOTIFICATION, "{} bytes", line.len());
-                    match codec::incoming(line).unwrap() {
-                        Incoming::Notification(notification) => {
-                            self.mirror.apply(Update::Notification(notification));
-                        }
-                        other => panic!("{other:?} is no notification"),
-                    }
+                    self.mirror.apply(notification(&line));
+                    self.brief.apply(notification(&line));
                 }
+                Effect::BroadcastTo(Changes::Whole, line) => self.mirror.apply(notification(&line)),
+                Effect::BroadcastTo(Changes::Brief, line) => self.brief.apply(notification(&line)),
                 Effect::Disconnect(ClientId(client)) => closed.push(client),
                 Effect::Watch(process) => self.watched.push(process),
                 Effect::Unwatch(process) => self.watched.retain(|watched| *watched != process),
@@ -308,7 +312,7 @@ impl Driver {
                 Effect::Drain { .. } => self.draining = true,
                 Effect::Resume => self.draining = false,
                 Effect::Exit { .. } => self.exited = true,
-                Effect::Subscribe(_)
+                Effect::Subscribe(..)
                 | Effect::WatchRegistry(..)
                 | Effect::ScanRegistries
                 | Effect::KillFetch
@@ -347,6 +351,16 @@ pub(super) fn reported_process(pid: u32) -> crate::event::ReportedProcess {
         pid,
         start: Some(PROCESS_START),
         namespace: Some(NAMESPACE),
+    }
+}
+
+/// The update that a subscriber reads from a notification's line.
+fn notification(line: &[u8]) -> Update {
+    let line = check_line(line);
+    assert!(line.len() < MAX_NOTIFICATION, "{} bytes", line.len());
+    match codec::incoming(line).unwrap() {
+        Incoming::Notification(notification) => Update::Notification(notification),
+        other => panic!("{other:?} is no notification"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use agent_console::client::mirror::Mirror;
 use agent_console::client::{Client, Update};
-use agent_console::protocol::{Notification, SessionRecord};
+use agent_console::protocol::{Notification, SessionRecord, SubscribeParams};
 use serde_json::json;
 
 use crate::support::{Bystanders, Place, Sleeper, open_many, until};
@@ -25,7 +25,7 @@ fn dashboard(place: &Place, subscribed: &AtomicUsize) -> Mirror {
     let mut mirror = Mirror::default();
     let client = Client::connect(&place.socket()).unwrap();
     client
-        .subscribe(None, |update| {
+        .subscribe(SubscribeParams::default(), |update| {
             let seq = match &update {
                 Update::Snapshot(_) => {
                     subscribed.fetch_add(1, Ordering::Relaxed);

@@ -230,13 +230,17 @@ fn later_notifications_are_understood() {
         mirror.apply(Update::Notification(notification));
     }
     assert_eq!(reasons, [StopReason::Unknown]);
-    assert_eq!(mirror.seq(), 17);
+    assert_eq!(mirror.seq(), 18);
     assert_eq!(mirror.notices().len(), 2);
     let keys: Vec<_> = mirror
         .sessions()
         .map(|session| (&*session.key, session.status))
         .collect();
-    assert_eq!(keys, [("claude-code-855-304111", Status::Unknown)]);
+    let expected = [
+        ("claude-code-855-304111", Status::Unknown),
+        ("k", Status::Error),
+    ];
+    assert_eq!(keys, expected);
 }
 
 #[test]

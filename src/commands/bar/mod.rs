@@ -23,7 +23,7 @@ use crate::client::mirror::Mirror;
 use crate::client::subscription::{self, Position, subscribe_forever};
 use crate::client::{Client, ClientError};
 use crate::format::print_error;
-use crate::protocol::{ListParams, ListResult, Usage, UsageResult};
+use crate::protocol::{Changes, ListParams, ListResult, Usage, UsageResult};
 
 /// How long `--follow` waits for a daemon before it tries again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -143,26 +143,32 @@ fn send_lines(format: Format, agent: &AgentFilter, socket: &Path, events: &Sende
         let before = identity(socket);
         let ended = Client::connect(socket).and_then(|client| {
             let mut attempts = 0;
-            subscribe_forever(client, socket, &mut position, |event| match event {
-                subscription::Event::Update(update) => {
-                    attempts = 0;
-                    mirror.apply(update);
-                    send(Event::Line(line(
-                        format,
-                        Some(mirror.sessions().filter(|session| agent.keeps(session))),
-                        mirror.usage(),
-                    )))
-                }
-                subscription::Event::Lost { .. } => {
-                    attempts += 1;
-                    // The first attempt comes after 100 ms: a restart does not show.
-                    if attempts > 1 {
-                        disconnected()
-                    } else {
-                        ControlFlow::Continue(())
+            subscribe_forever(
+                client,
+                socket,
+                &mut position,
+                Changes::Brief,
+                |event| match event {
+                    subscription::Event::Update(update) => {
+                        attempts = 0;
+                        mirror.apply(update);
+                        send(Event::Line(line(
+                            format,
+                            Some(mirror.sessions().filter(|session| agent.keeps(session))),
+                            mirror.usage(),
+                        )))
                     }
-                }
-            })
+                    subscription::Event::Lost { .. } => {
+                        attempts += 1;
+                        // The first attempt comes after 100 ms: a restart does not show.
+                        if attempts > 1 {
+                            disconnected()
+                        } else {
+                            ControlFlow::Continue(())
+                        }
+                    }
+                },
+            )
         });
         if disconnected().is_break() {
             return;

@@ -15,7 +15,7 @@ use super::scenario::Scenario;
 use crate::client::Update;
 use crate::format;
 use crate::os::clock;
-use crate::protocol::{Notification, SessionRecord, Status};
+use crate::protocol::{Changes, Notification, SessionRecord, Status, SubscribeParams};
 
 /// The longest wait for the sessions' ends after the last step.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -73,7 +73,11 @@ fn subscribe(sandbox: &Sandbox, events: Sender<Event>) -> anyhow::Result<()> {
     let client = sandbox.connect()?;
     std::thread::spawn(move || {
         // The runner may have ended first.
-        let _ = client.subscribe(None, |update| {
+        let params = SubscribeParams {
+            changes: Changes::Brief,
+            ..SubscribeParams::default()
+        };
+        let _ = client.subscribe(params, |update| {
             events.send(Event::Updated(Box::new(update))).is_ok()
         });
         let _ = events.send(Event::Ended);

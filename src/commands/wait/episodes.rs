@@ -121,6 +121,7 @@ mod tests {
             let changed = SessionChanged {
                 seq: self.seq,
                 session,
+                added: None,
             };
             self.runs(Update::Notification(Notification::SessionChanged(
                 Box::new(changed),

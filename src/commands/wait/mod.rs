@@ -31,7 +31,7 @@ use crate::client::{Client, ClientError, start_hint};
 use crate::format;
 use crate::os::clock;
 use crate::os::process::ProcessId;
-use crate::protocol::{RemoveResult, SessionParams, SessionResult, Status};
+use crate::protocol::{Changes, RemoveResult, SessionParams, SessionResult, Status};
 
 /// The options of `wait`.
 #[derive(Debug, Args)]
@@ -335,16 +335,16 @@ fn target(options: &Options, client: &mut Client) -> Result<Target, ClientError>
 fn subscribe(client: Client, socket: &Path, sender: mpsc::Sender<Event>) {
     let socket = socket.to_owned();
     std::thread::spawn(move || {
-        let ended =
-            subscribe_forever(
-                client,
-                &socket,
-                &mut Position::default(),
-                |event| match sender.send(Event::Subscription(event)) {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(_) => ControlFlow::Break(()),
-                },
-            );
+        let ended = subscribe_forever(
+            client,
+            &socket,
+            &mut Position::default(),
+            Changes::Brief,
+            |event| match sender.send(Event::Subscription(event)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            },
+        );
         // An error means that the receiver is gone, and the process with it.
         let _ = sender.send(Event::Ended(ended));
     });

@@ -2,16 +2,18 @@
 //!
 //! The status is never stored: it follows from the facts, so that no path can leave it behind. Each kind of evidence
 //! has a file: [`hook`], [`registry`], [`script`], [`exit`]; [`identity`] has the names, [`processes`] what is watched,
-//! [`files`] where the agent's own files are; [`record`] makes the protocol's record, [`saved`] what outlives the daemon,
+//! [`files`] where the agent's own files are; [`record`] makes the protocol's record, [`published`] what a change has added to it, [`saved`] what outlives the daemon,
 //! [`episode`] says whether a person was reminded of it.
 //! No IO, no clock: times are arguments. Called by [`super::Core`] and [`super::sessions`] only.
 
+mod committed;
 mod episode;
 mod exit;
 mod files;
 mod hook;
 mod identity;
 mod processes;
+mod published;
 mod record;
 mod registry;
 mod saved;
@@ -23,11 +25,13 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
+use self::committed::Committed;
 pub(crate) use self::episode::{Episode, Shown};
 use self::files::OwnFiles;
 use self::identity::Identity;
 use self::processes::Client;
 pub(crate) use self::processes::{Process, Processes};
+use self::published::Published;
 pub(crate) use self::saved::{SavedSession, WrittenSession};
 use super::evidence::{Evidence, Rule};
 use super::stamp::{Skew, shift};
@@ -35,7 +39,7 @@ use super::turn::reorder::ReorderBuffer;
 use super::{Now, Settings};
 use crate::event::Timing;
 use crate::limits::Account;
-use crate::protocol::{EndReason, EvidenceKind, Status, Terminal, Transition, WaitingFor};
+use crate::protocol::{EndReason, EvidenceKind, Status, Terminal, WaitingFor};
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,18 +146,6 @@ struct Timeouts {
     quiet: Option<u64>,
 }
 
-/// The status as last committed.
-#[derive(Debug, Serialize, Deserialize)]
-struct Committed {
-    status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    waiting_for: Option<WaitingFor>,
-    since: u64,
-    history: VecDeque<Transition>,
-    /// Whether it needs a person.
-    attention: bool,
-}
-
 /// One run of an agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
@@ -180,6 +172,9 @@ pub(crate) struct Session {
     /// The agent has removed its registry entry: an exit that follows is no crash.
     registry_removed: bool,
     committed: Committed,
+    /// What subscribers to brief changes know of it.
+    #[serde(skip)]
+    published: Published,
     /// While it needs a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     episode: Option<Episode>,
@@ -238,6 +233,7 @@ impl Session {
                 history: VecDeque::new(),
                 attention: false,
             },
+            published: Published::default(),
             episode: None,
             evidence: Evidence::default(),
             registry_stamp: 0,
@@ -392,38 +388,6 @@ impl Session {
         question.is_some() || title.is_some()
     }
 
-    /// Commits a new status with its time, and to the history. Called after each change; `at` is its stamp. True if the
-    /// change was a sign of a source.
-    pub(crate) fn commit_status(&mut self, at: u64, now: Now, settings: Settings) -> bool {
-        let is_sign = std::mem::take(&mut self.sign.is_new);
-        self.close_detached(at);
-        if is_sign {
-            self.sign.uptime_ms = now.uptime_ms;
-            self.sign.unix_ms = now.unix_ms;
-            self.quiet_since = None;
-        }
-        self.arm(now, settings);
-        let (status, waiting_for) = self.status();
-        self.committed.attention = self.attention(status, settings.attention);
-        let committed = &mut self.committed;
-        let is_first = committed.history.is_empty();
-        if (status, waiting_for) == (committed.status, committed.waiting_for) && !is_first {
-            return is_sign;
-        }
-        // A status never begins before the one before it.
-        let at = at.max(committed.since);
-        if status != committed.status || is_first {
-            while committed.history.len() >= settings.history.max(1) {
-                committed.history.pop_front();
-            }
-            committed.history.push_back(Transition { status, at });
-        }
-        committed.status = status;
-        committed.waiting_for = waiting_for;
-        committed.since = at;
-        is_sign
-    }
-
     /// The wall clock was set by so many ms: every moment moves with it, so that each is as long ago as before.
     pub(crate) fn clock_was_set(&mut self, by: i64, now: Now) {
         let Self {
@@ -439,6 +403,7 @@ impl Session {
             ended,
             registry_removed: _,
             committed,
+            published,
             episode: _,
             evidence,
             registry_stamp: _,
@@ -470,6 +435,7 @@ impl Session {
         }
         turns.clock_was_set(by, now.unix_ms);
         evidence.clock_was_set(by);
+        published.forget();
         // What is scheduled for a time of day.
         self.arm_turn(now);
     }

@@ -46,6 +46,15 @@ impl Session {
 
     /// All of it. `rules`: when a person is needed.
     pub(crate) fn record(&self, rules: AttentionRules) -> SessionRecord<'_> {
+        SessionRecord {
+            history: self.committed.history.iter().copied().collect(),
+            evidence: self.evidence.record(),
+            ..self.brief_record(rules)
+        }
+    }
+
+    /// The same without history and evidence.
+    pub(super) fn brief_record(&self, rules: AttentionRules) -> SessionRecord<'_> {
         let (status, waiting_for) = self.status();
         let (identity, description) = (&self.identity, &self.description);
         let turn = self.turns.now();
@@ -81,8 +90,8 @@ impl Session {
             hooks_silent_since: turn.hooks_silent_since(),
             stopped_since: self.stopped_since.filter(|_| self.ended.is_none()),
             quiet_since: self.quiet_since,
-            history: self.committed.history.iter().copied().collect(),
-            evidence: self.evidence.record(),
+            history: Vec::new(),
+            evidence: Vec::new(),
             started_at: self.started_at,
             ended_at: self.ended_at(),
             end_reason: self.ended.as_ref().map(|ended| ended.reason.clone()),

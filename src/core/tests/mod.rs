@@ -1,5 +1,6 @@
 //! The core in virtual time: the status rules as tables, the lifecycle, and properties over any sequence of inputs.
 
+mod brief;
 mod clock;
 mod fusion;
 mod idle;
@@ -23,7 +24,7 @@ use super::*;
 use crate::agents;
 use crate::codec::Message;
 use crate::os::process::ProcessId;
-use crate::protocol::{SessionRecord, Status};
+use crate::protocol::{Changes, SessionRecord, Status, SubscribeParams};
 
 const MINUTE: u64 = 60_000;
 
@@ -119,7 +120,12 @@ impl CoreHarness {
     fn ask(&mut self, method: &str, params: &Value) -> Value {
         let request = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
         let effects = self.line(&request.to_string());
-        let is_sent = |effect: &&Effect| matches!(effect, Effect::Reply(..) | Effect::Broadcast(_));
+        let is_sent = |effect: &&Effect| {
+            matches!(
+                effect,
+                Effect::Reply(..) | Effect::Broadcast(_) | Effect::BroadcastTo(..)
+            )
+        };
         let Some(Effect::Reply(ClientId(1), line)) = effects.iter().find(is_sent) else {
             panic!("{method}: no answer before a notification in {effects:?}");
         };
@@ -189,8 +195,8 @@ impl CoreHarness {
 fn names(effects: &[Effect]) -> Vec<&'static str> {
     let name = |effect: &Effect| match effect {
         Effect::Reply(..) => "reply",
-        Effect::Subscribe(_) => "subscribe",
-        Effect::Broadcast(_) => "broadcast",
+        Effect::Subscribe(..) => "subscribe",
+        Effect::Broadcast(_) | Effect::BroadcastTo(..) => "broadcast",
         Effect::Announce(_) => "announce",
         Effect::Disconnect(_) => "disconnect",
         Effect::Watch(_) => "watch",

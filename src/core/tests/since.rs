@@ -104,7 +104,10 @@ fn a_change_of_the_same_turn_is_in_the_answer() {
     let subscribe = Input::Request {
         client: ClientId(1),
         id: codec::decode(br#"{"jsonrpc":"2.0","id":7,"method":"hello"}"#).id,
-        request: Request::Subscribe(SubscribeParams { since }),
+        request: Request::Subscribe(SubscribeParams {
+            since,
+            ..SubscribeParams::default()
+        }),
     };
     let effects: Vec<_> = core.core.handle(subscribe, now).collect();
     let Some(Effect::Reply(_, line)) = effects.first() else {
@@ -288,7 +291,7 @@ impl CoreHarness {
             }
         };
         for effect in effects {
-            if let Effect::Broadcast(line) = effect {
+            if let Effect::Broadcast(line) | Effect::BroadcastTo(_, line) = effect {
                 let line = std::str::from_utf8(&line).unwrap();
                 match codec::incoming(line).unwrap() {
                     Incoming::Notification(notification) => {

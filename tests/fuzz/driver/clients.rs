@@ -1,6 +1,6 @@
 //! The clients of a run: what they send, what they receive, and that their copies of the state are right.
 
-use super::{Driver, Expected, PROBE, RETURNING, SUBSCRIBER, process_id};
+use super::{BRIEF, Driver, Expected, PROBE, RETURNING, SUBSCRIBER, process_id};
 use crate::agents;
 use crate::client::Update;
 use crate::client::mirror::Mirror;
@@ -119,7 +119,7 @@ impl Driver {
     }
 
     pub(super) fn reply(&mut self, client: u64, line: &str) {
-        if ![SUBSCRIBER, PROBE, RETURNING].contains(&client) {
+        if ![SUBSCRIBER, BRIEF, PROBE, RETURNING].contains(&client) {
             return;
         }
         let Incoming::Result { result, .. } = codec::incoming(line).unwrap() else {
@@ -130,6 +130,7 @@ impl Driver {
         let update = Update::Snapshot(Box::new(snapshot));
         match client {
             SUBSCRIBER => self.mirror.apply(update),
+            BRIEF => self.brief.apply(update),
             PROBE => {
                 let mut fresh = Mirror::default();
                 fresh.apply(update);
@@ -137,6 +138,7 @@ impl Driver {
                     self.mirror, fresh,
                     "the copy (left) is not the state (right)"
                 );
+                assert_eq!(self.brief, fresh, "the copy by brief changes (left)");
             }
             _ => {
                 self.returning.apply(update);

@@ -37,6 +37,7 @@ fn verdict(mut wait: Wait, first: &[(&str, &str)], then: &[(&str, &str)]) -> Ver
                 Box::new(SessionChanged {
                     seq,
                     session: session(key, status),
+                    added: None,
                 }),
             )));
     }
@@ -140,7 +141,11 @@ fn the_process_of_the_last_record_ends_a_session_that_is_not_known() {
     wait.sessions
         .apply(snapshot(0, &[("a", "working"), ("b", "working")]));
     for (seq, session) in [(1, with("a", own)), (2, with("b", elsewhere))] {
-        let changed = Box::new(SessionChanged { seq, session });
+        let changed = Box::new(SessionChanged {
+            seq,
+            session,
+            added: None,
+        });
         wait.sessions
             .apply(Update::Notification(Notification::SessionChanged(changed)));
     }

@@ -7,14 +7,37 @@ use crate::client::Update;
 use crate::core::{ClientId, Effect};
 use crate::limits::Account;
 use crate::os::process::ProcessId;
-use crate::protocol::{FETCH_LIMIT_MS, Snapshot};
+use crate::protocol::{Changes, FETCH_LIMIT_MS, Snapshot};
+
+/// The form of changes that a client subscribes to.
+pub(super) fn form_of(client: u64) -> Changes {
+    if client.is_multiple_of(2) {
+        Changes::Brief
+    } else {
+        Changes::Whole
+    }
+}
 
 impl Driver {
+    /// The subscribers of this number get a notification.
+    fn push(&mut self, line: &[u8], wants: impl Fn(u64) -> bool) {
+        for (number, client) in &mut self.clients {
+            let mirror = client
+                .mirror
+                .as_mut()
+                .filter(|_| client.subscribed && wants(*number));
+            if let Some(mirror) = mirror {
+                mirror.apply(update_of(line));
+            }
+        }
+    }
+
     /// Applies one effect, as the event loop does, and checks it.
     pub(super) fn apply(&mut self, effect: Effect, turn: &mut Turn) {
         match effect {
             Effect::Reply(ClientId(client), line) => self.reply(client, &line, turn),
-            Effect::Subscribe(ClientId(client)) => {
+            Effect::Subscribe(ClientId(client), changes) => {
+                assert_eq!(changes, form_of(client));
                 let client = self.clients.get_mut(&client);
                 let client = client.expect("a subscriber is a connected client");
                 assert!(!client.subscribed);
@@ -23,11 +46,17 @@ impl Driver {
             Effect::Broadcast(line) => {
                 turn.pushed += 1;
                 assert_eq!(parsed(&line)["params"]["seq"], turn.seq + turn.pushed);
-                for client in self.clients.values_mut().filter(|client| client.subscribed) {
-                    if let Some(mirror) = &mut client.mirror {
-                        mirror.apply(update_of(&line));
-                    }
-                }
+                self.push(&line, |_| true);
+            }
+            Effect::BroadcastTo(form, line) => {
+                let wants = |client: u64| form_of(client) == form;
+                let mut clients = self.clients.iter();
+                let has_any = clients.any(|(number, client)| client.subscribed && wants(*number));
+                assert!(has_any, "no subscriber has this form");
+                let seq = parsed(&line)["params"]["seq"].as_u64().unwrap();
+                // One change has the same number in both forms.
+                turn.pushed = turn.pushed.max(seq - turn.seq);
+                self.push(&line, wants);
             }
             Effect::Announce(line) => {
                 turn.pushed += 1;

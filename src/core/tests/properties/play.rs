@@ -1,5 +1,6 @@
 //! Plays the inputs of a run: as clients, agents, processes and the clock send them.
 
+use super::effects::form_of;
 use super::inputs::{Ask, Op, PROCESSES};
 use super::{Client, Clock, Driver};
 use crate::client::mirror::Mirror;
@@ -182,9 +183,20 @@ impl Driver {
                 Input::Request {
                     client,
                     id,
-                    request: Request::Subscribe(SubscribeParams { since }),
+                    request: Request::Subscribe(SubscribeParams {
+                        since,
+                        changes: form_of(client.0),
+                    }),
                 }
             }
+            Ask::Request(Request::Subscribe(params)) => Input::Request {
+                client,
+                id,
+                request: Request::Subscribe(SubscribeParams {
+                    changes: form_of(client.0),
+                    ..params
+                }),
+            },
             Ask::Request(request) => Input::Request {
                 client,
                 id,

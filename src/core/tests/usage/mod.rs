@@ -115,7 +115,9 @@ fn has(effects: &[Effect], name: &str) -> bool {
 /// The notifications among the effects: method and parameters of each.
 fn notifications(effects: &[Effect]) -> Vec<(String, Value)> {
     let lines = effects.iter().filter_map(|effect| match effect {
-        Effect::Broadcast(line) => serde_json::from_slice::<Value>(line).ok(),
+        Effect::Broadcast(line) | Effect::BroadcastTo(_, line) => {
+            serde_json::from_slice::<Value>(line).ok()
+        }
         _ => None,
     });
     let parts = lines.map(|line| {
