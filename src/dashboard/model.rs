@@ -22,7 +22,8 @@ const MESSAGE_WIDTH: usize = 80;
 /// The most lines of a status message.
 const MESSAGE_LINES: usize = 5;
 
-/// After how long the way to a session is shown as being found, in ms: most are found before a person sees it.
+/// After how long it is shown that other programs are asked for the way to a session, in ms: most answer before a person
+/// would see it.
 const GOING_MS: u64 = 500;
 
 /// The state of the connection to the daemon.
@@ -123,8 +124,9 @@ pub(crate) struct Model {
     /// The terminal rings for sessions that begin to need a person.
     pub(super) rings: bool,
     pub(super) bell: Bell,
-    /// The key of the session to which a way is being found, and since when.
-    pub(super) going: Option<(String, u64)>,
+    /// Since when other programs are asked for the way to a session, or for a window to resume one; in ms since the Unix
+    /// epoch.
+    pub(super) going: Option<u64>,
     /// A status message, and when it goes.
     message: Option<(String, u64)>,
     /// The last notice that the person has dismissed.
@@ -349,7 +351,7 @@ impl Model {
         if let Some((_, until)) = &mut self.message {
             *until = until.saturating_sub(back);
         }
-        if let Some((_, since)) = &mut self.going {
+        if let Some(since) = &mut self.going {
             *since = since.saturating_sub(back);
         }
         self.bell.set_back(back);
@@ -374,8 +376,8 @@ impl Model {
         {
             return Some(message);
         }
-        let (_, since) = self.going.as_ref()?;
-        (self.now >= since.saturating_add(GOING_MS)).then_some("finding the way to its terminal …")
+        let since = self.going?;
+        (self.now >= since.saturating_add(GOING_MS)).then_some("asking tmux and the terminal …")
     }
 
     /// The status message in lines, for a screen of this many columns; none while there is something else to read in
@@ -399,8 +401,7 @@ impl Model {
             .ages()
             .map(|then| format::next_ago_change(then, self.now));
         let message = self.message.as_ref().map(|(_, until)| *until);
-        let going = self.going.as_ref();
-        let going = going.map(|(_, since)| since.saturating_add(GOING_MS));
+        let going = self.going.map(|since| since.saturating_add(GOING_MS));
         let is_live = self.connection == ConnectionState::Live;
         let bell = self.bell.rings_at().filter(|_| self.rings && is_live);
         let countdown = match &self.connection {

@@ -144,7 +144,10 @@ pub(crate) fn update(model: &mut Model, event: Event, now: u64) -> Option<Action
             model.going = None;
             on_arrival(model, outcome)
         }
-        Event::Resumed(key, outcome) => on_resumed(model, &key, outcome),
+        Event::Resumed(key, outcome) => {
+            model.going = None;
+            on_resumed(model, &key, outcome)
+        }
         Event::Tick => None,
     };
     action

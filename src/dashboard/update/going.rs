@@ -11,7 +11,7 @@ pub(super) fn go(model: &mut Model) -> Option<Action> {
     if model.going.is_some() {
         return None;
     }
-    model.going = Some((key.clone(), model.now));
+    model.going = Some(model.now);
     Some(Action::Go(key))
 }
 
@@ -36,6 +36,9 @@ pub(super) fn on_arrival(
 pub(super) fn resume(model: &mut Model) -> Option<Action> {
     let session = model.selected()?;
     let key = session.key.to_string();
+    if model.going.is_some() {
+        return None;
+    }
     let why = if session.status == Status::Closed {
         format::resume(session).err()
     } else {
@@ -46,7 +49,10 @@ pub(super) fn resume(model: &mut Model) -> Option<Action> {
             model.set_status(why);
             None
         }
-        None => Some(Action::Resume(key)),
+        None => {
+            model.going = Some(model.now);
+            Some(Action::Resume(key))
+        }
     }
 }
 

@@ -65,7 +65,7 @@ fn enter_goes_to_the_selected_session_one_way_at_a_time() {
         "a way is being found"
     );
     at(&mut model, NOW + 600);
-    assert_eq!(model.status(), Some("finding the way to its terminal …"));
+    assert_eq!(model.status(), Some("asking tmux and the terminal …"));
     assert_eq!(send(&mut model, went(Ok(None))), None);
     assert_eq!(model.status(), None);
     assert_eq!(press(&mut model, "enter"), go("fails"));
@@ -160,6 +160,7 @@ fn a_closed_session_is_resumed_in_tmux_or_its_command_is_copied() {
     );
     let resume = Some(Action::Resume("over".into()));
     assert_eq!(press(&mut model, "c G r"), resume);
+    assert_eq!(press(&mut model, "r enter"), None, "tmux is being asked");
     let resumed = |outcome| Event::Resumed("over".into(), outcome);
     assert_eq!(send(&mut model, resumed(Ok(Some("3".into())))), None);
     assert_eq!(model.status(), Some("resumed in window 3 of tmux"));
@@ -222,11 +223,19 @@ fn it_rings_once_for_each_time_that_a_session_begins_to_need_a_person() {
 }
 
 #[test]
-fn a_person_who_answers_at_once_is_not_bothered() {
+fn a_person_who_answers_in_time_is_not_bothered() {
     let mut model = five();
     needs(&mut model, NOW, "works", true);
     needs(&mut model, NOW + 5_000, "works", false);
     assert_eq!(at(&mut model, NOW + 60_000), None);
+    // The answer comes at the time at which it would ring.
+    needs(&mut model, NOW + 70_000, "works", true);
+    let answered = json!({"seq": model.mirror.seq() + 1, "session": {"key": "works", "agent": "a", "status": "working",
+        "since": 1, "started_at": 1}});
+    let answered = Notification::SessionChanged(serde_json::from_value(answered).unwrap());
+    let answered = Event::Update(Update::Notification(answered));
+    assert_eq!(update(&mut model, answered, NOW + 78_000), None);
+    assert_eq!(at(&mut model, NOW + 78_001), None);
 }
 
 #[test]

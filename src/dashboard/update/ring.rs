@@ -19,6 +19,8 @@ pub(super) fn ring(model: &mut Model) -> Option<Action> {
     let is_open = |key: &str| model.detail && model.selected_key() == Some(key);
     let sessions = keys.iter().filter(|key| !is_open(key));
     let sessions = sessions.filter_map(|key| model.session(key));
+    // The last update may say otherwise.
+    let sessions = sessions.filter(|session| session.attention);
     let sessions: Vec<_> = sessions
         .filter(|session| {
             let agent = model.agent.as_deref();

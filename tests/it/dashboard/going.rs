@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use super::pace::Dashboard;
@@ -202,6 +203,23 @@ fn from_outside_a_client_takes_the_terminal_and_gives_it_back() {
     }
 }
 
+#[test]
+fn a_signal_ends_it_and_the_client_that_has_its_terminal() {
+    in_tmux!(it);
+    let tty = it.outer.window("env PS1='$ ' sh");
+    open(&it, &it.outer, &tty, "");
+    press(&it.outer, &tty, &["Enter"]);
+    shows_agent(&it, &tty);
+    let pane = it.outer.pane_with(&tty);
+    let shell = it
+        .outer
+        .run(&["display-message", "-p", "-t", &pane, "#{pane_pid}"]);
+    let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+    kill_process(super::pid(&children), Signal::TERM).unwrap();
+    shows(&it.outer, &tty, |screen| screen.contains("left 143"));
+    assert!(it.tmux.clients().iter().all(|client| client.tty != tty));
+}
+
 /// A tmux that never answers.
 #[test]
 fn a_program_that_hangs_does_not_stop_it() {
@@ -214,7 +232,7 @@ fn a_program_that_hangs_does_not_stop_it() {
     it.tmux.type_line(&desk, &path);
     open(&it, &it.tmux, &desk, "");
     press(&it.tmux, &desk, &["Enter"]);
-    shows(&it.tmux, &desk, |screen| screen.contains("finding the way"));
+    shows(&it.tmux, &desk, |screen| screen.contains("asking tmux and"));
     press(&it.tmux, &desk, &["Space"]);
     shows(&it.tmux, &desk, |screen| screen.contains("session id"));
     shows(&it.tmux, &desk, |screen| screen.contains("cannot be asked"));
