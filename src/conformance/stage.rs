@@ -335,7 +335,7 @@ impl<'a> Stage<'a> {
             for effect in effects {
                 match effect {
                     Effect::Broadcast(line) | Effect::BroadcastTo(_, line) => {
-                        changed |= self.publish(&line)
+                        changed |= self.publish(&line);
                     }
                     Effect::Watch(process) if self.gone.contains(&process.pid) => {
                         inputs.push(Input::ProcessExited(process));

@@ -1,7 +1,7 @@
 //! What reaches beyond the dashboard's own screen: the way to a session's terminal, and a new window of tmux in which a
 //! closed session is resumed.
 //!
-//! Each function blocks, within the time limits of [`reach`](crate::reach), and is called by a thread of its own. It
+//! Each function blocks, within the time limits of [`reach`], and is called by a thread of its own. It
 //! changes nothing on this terminal.
 
 use std::path::Path;

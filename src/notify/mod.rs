@@ -1,7 +1,7 @@
 //! Reminds a person of sessions: by notifications of the desktop, by the configuration's command.
 //!
 //! The daemon decides when and of what, and starts `agent-console notify` for it, so none of this is in the service. A
-//! notification that has an action is held by a process of its own ([`hold`]) until it is closed. Knows nothing of why a
+//! notification that has an action is held by a process of its own (`hold`) until it is closed. Knows nothing of why a
 //! reminder is due. Called by `commands::notify` and `doctor`.
 
 mod command;

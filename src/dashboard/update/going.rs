@@ -44,16 +44,12 @@ pub(super) fn resume(model: &mut Model) -> Option<Action> {
     } else {
         Some("it is not closed; Enter goes to its terminal".into())
     };
-    match why {
-        Some(why) => {
-            model.set_status(why);
-            None
-        }
-        None => {
-            model.going = Some(model.now);
-            Some(Action::Resume(key))
-        }
+    if let Some(why) = why {
+        model.set_status(why);
+        return None;
     }
+    model.going = Some(model.now);
+    Some(Action::Resume(key))
 }
 
 pub(super) fn on_resumed(
