@@ -426,14 +426,28 @@ impl Shell<'_> {
             SIGCONT if matches!(self.turn, Turn::Own | Turn::Leaving(_)) => self.screen.enter()?,
             SIGTSTP | SIGCONT => {}
             _ => {
-                if let Turn::Other(Some(program)) = self.turn {
-                    // Else it would share the terminal with the shell.
-                    let _ = kill_process(program, Signal::TERM);
-                }
+                self.end_program();
                 return Ok(Some(End::Signal(signal)));
             }
         }
         Ok(None)
+    }
+
+    /// Ends the program that has the terminal, and waits until it has restored it. Else it would share the terminal with the
+    /// shell.
+    fn end_program(&self) {
+        let Turn::Other(Some(program)) = self.turn else {
+            return;
+        };
+        let _ = kill_process(program, Signal::TERM);
+        let end = clock::monotonic() + GRACE / 2;
+        loop {
+            let left = end.saturating_duration_since(clock::monotonic());
+            match self.inbox.recv_timeout(left) {
+                Ok(Message::Returned(_)) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
     }
 
     /// Ctrl-Z: stops the whole job, as if the terminal had sent the signal. Restores the terminal first, because the shell
