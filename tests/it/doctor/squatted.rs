@@ -102,8 +102,8 @@ again
 #[test]
 fn the_path_of_roots_daemon_is_left_for_another() {
     run(r"
-mkdir -p /run/root/.config/agent-console; cp /run/config /run/root/.config/agent-console/config.toml
-HOME=/run/root PATH=/run:$PATH agent-console daemon & root=$!
+mkdir -p /run/superuser/.config/agent-console; cp /run/config /run/superuser/.config/agent-console/config.toml
+HOME=/run/superuser PATH=/run:$PATH agent-console daemon & root=$!
 until [ -S $S ]; do sleep 0.05; done
 fixed socket root
 kill $root; wait $root || true
