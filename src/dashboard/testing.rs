@@ -21,6 +21,21 @@ pub(super) fn send(model: &mut Model, event: Event) -> Option<Action> {
     update(model, event, now)
 }
 
+/// Presses keys by their names. The last action is returned.
+pub(super) fn press(model: &mut Model, keys: &str) -> Option<Action> {
+    let mut last = None;
+    for name in keys.split_whitespace() {
+        last = send(model, Event::Key(key(name)));
+    }
+    prepare(model);
+    last
+}
+
+/// The key of the selected session; empty if there is none.
+pub(super) fn selected(model: &Model) -> &str {
+    model.selected().map_or("", |session| &session.key)
+}
+
 pub(super) fn apply(model: &mut Model, update: Update) {
     send(model, Event::Update(update));
     prepare(model);

@@ -13,6 +13,7 @@
 //! | [`socket`] | the path that daemon, hooks and clients agree on; the configuration's line for it |
 //! | [`notify`] | the configuration's line that switches notifications on |
 //! | [`stamp`] | how a service file is recognised as written by `install` and not edited since |
+//! | `config_line` | a line of ours in the configuration: how it is marked and taken out again |
 //! | [`leftover`] | what a run that was killed has left behind |
 //! | [`program`] | the path of this program that will still be right tomorrow |
 //!
@@ -20,6 +21,7 @@
 //! `commands::install`, `commands::uninstall` and `commands::doctor`; knows nothing of a running daemon.
 
 mod checksum;
+mod config_line;
 pub(crate) mod file;
 pub(crate) mod hooks;
 pub(crate) mod launchd;

@@ -5,17 +5,14 @@
 use anyhow::{Context, bail};
 use toml::de::DeTable;
 
+use super::config_line::{self, REST};
 use super::file::{self, Change};
-use super::stamp;
 use crate::config::{self, Config, FileConfig};
 
 /// How our comment begins.
 const MARK: &str = "# Written by `agent-console install --notify`";
-/// In the comment of a file that was not there before, with the number of directories made for it.
-const MADE: &str = " (with the file; directories made: ";
 /// In the comment below a line of which the end was missing.
 const ENDED: &str = " (with the line's end above)";
-const REST: &str = "; `agent-console uninstall` takes it out again.";
 
 const HEADER: &str = "[notify]";
 const LINE: &str = "desktop = true";
@@ -64,30 +61,12 @@ pub(crate) fn plan_install() -> anyhow::Result<Option<Change>> {
 ///
 /// The file is unreadable.
 pub(crate) fn plan_uninstall() -> anyhow::Result<Option<Change>> {
-    let Some(path) = config::path() else {
-        return Ok(None);
-    };
-    let before = file::read(&path)?;
-    let text = before.as_deref().map(std::str::from_utf8);
-    let Some((after, directories)) = text.and_then(Result::ok).and_then(without_line) else {
-        return Ok(None);
-    };
-    let emptied = directories.is_some() && after.is_empty();
-    Ok(Some(Change {
-        prune: stamp::made_for(&path, directories.unwrap_or(0)),
-        path,
-        before,
-        after: (!emptied).then(|| after.into_bytes()),
-        mode: 0o600,
-    }))
+    config_line::plan_removal(without_line)
 }
 
 /// Below the table's header; at the end, with a header, if there is none.
 fn with_line(text: Option<&str>, directories: usize) -> String {
-    let made = match text {
-        None => format!("{MADE}{directories})"),
-        Some(_) => String::new(),
-    };
+    let made = config_line::made(text.is_none().then_some(directories));
     let text = text.unwrap_or_default();
     let first = text.split('\n').next().unwrap_or_default();
     let end = if first.ends_with('\r') { "\r\n" } else { "\n" };
@@ -146,11 +125,9 @@ fn without_line(text: &str) -> Option<(String, Option<usize>)> {
     } else {
         above
     };
-    let made = comment.split(MADE).nth(1);
-    let directories = made.and_then(|rest| rest.split(')').next()?.parse().ok());
     Some((
         [above, header.unwrap_or_default(), rest].concat(),
-        directories,
+        config_line::directories(comment),
     ))
 }
 

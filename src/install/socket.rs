@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::config_line::{self, REST};
 use super::file::{self, Change};
-use super::stamp;
 use crate::config::{self, Config, DEFAULT_SOCKET, FileConfig, SOCKET_VARIABLE, variable};
 use crate::os::lock_file;
 use crate::os::peer;
@@ -22,9 +22,6 @@ use crate::os::runtime_dir::RuntimeDirError;
 
 /// How our comment begins.
 const MARK: &str = "# Written by `agent-console install`";
-/// In the comment of a file that was not there before, with the number of directories made for it.
-const MADE: &str = " (with the file; directories made: ";
-const REST: &str = "; `agent-console uninstall` takes it out again.";
 
 /// What was decided.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -84,22 +81,7 @@ pub(crate) fn choose(flag: Option<&Path>) -> anyhow::Result<Choice> {
 ///
 /// The file is unreadable.
 pub(crate) fn plan_removal() -> anyhow::Result<Option<Change>> {
-    let Some(path) = config::path() else {
-        return Ok(None);
-    };
-    let before = file::read(&path)?;
-    let text = before.as_deref().map(std::str::from_utf8);
-    let Some((after, directories)) = text.and_then(Result::ok).and_then(without_line) else {
-        return Ok(None);
-    };
-    let emptied = directories.is_some() && after.is_empty();
-    Ok(Some(Change {
-        prune: stamp::made_for(&path, directories.unwrap_or(0)),
-        path,
-        before,
-        after: (!emptied).then(|| after.into_bytes()),
-        mode: 0o600,
-    }))
+    config_line::plan_removal(without_line)
 }
 
 /// The paths that are tried where none is named.
@@ -277,10 +259,7 @@ fn plan_line(file: &Path, socket: &Path) -> anyhow::Result<Change> {
 fn with_line(text: Option<&str>, socket: &Path, directories: usize) -> anyhow::Result<String> {
     let socket = socket.to_str().context("the socket's path is not UTF-8")?;
     let value = toml::Value::String(socket.to_owned());
-    let made = match text {
-        None => format!("{MADE}{directories})"),
-        Some(_) => String::new(),
-    };
+    let made = config_line::made(text.is_none().then_some(directories));
     let (bom, rest) = split_bom(text.unwrap_or_default());
     let first = rest.split('\n').next().unwrap_or_default();
     let end = if first.ends_with('\r') { "\r\n" } else { "\n" };
@@ -293,11 +272,9 @@ fn with_line(text: Option<&str>, socket: &Path, directories: usize) -> anyhow::R
 fn without_line(text: &str) -> Option<(String, Option<usize>)> {
     let (comment, line) = our_lines(text)?;
     let (before, ours) = text.split_at(text.find(MARK)?);
-    let made = comment.strip_prefix(MARK)?.strip_prefix(MADE);
-    let directories = made.and_then(|rest| rest.split(')').next()?.parse().ok());
     Some((
         before.to_owned() + &ours[comment.len() + line.len()..],
-        directories,
+        config_line::directories(comment),
     ))
 }
 

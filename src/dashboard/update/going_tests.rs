@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::dashboard::testing::{apply, changed, key, model, send, snapshot};
+use crate::dashboard::testing::{apply, changed, model, press, selected, send, snapshot};
 
 const NOW: u64 = 1_800_000_000_000;
 
@@ -24,19 +24,6 @@ fn five() -> Model {
     send(&mut model, Event::Tick);
     at(&mut model, NOW);
     model
-}
-
-fn press(model: &mut Model, keys: &str) -> Option<Action> {
-    let mut last = None;
-    for name in keys.split_whitespace() {
-        last = send(model, Event::Key(key(name)));
-    }
-    prepare(model);
-    last
-}
-
-fn selected(model: &Model) -> &str {
-    model.selected().map_or("", |session| &session.key)
 }
 
 /// The time is `now`; what the loop does then.

@@ -2,7 +2,9 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent,
 use serde_json::{Value, json};
 
 use super::*;
-use crate::dashboard::testing::{apply, changed, key, model, notify, send, snapshot};
+use crate::dashboard::testing::{
+    apply, changed, key, model, notify, press, selected, send, snapshot,
+};
 
 /// Three sessions, one of each kind, in the order in which they are shown.
 fn three() -> Model {
@@ -14,19 +16,6 @@ fn three() -> Model {
             {"key": "over", "status": "closed", "since": 3000, "ended_at": 3000},
         ]),
     )
-}
-
-fn press(model: &mut Model, keys: &str) -> Option<Action> {
-    let mut last = None;
-    for name in keys.split_whitespace() {
-        last = send(model, Event::Key(key(name)));
-    }
-    prepare(model);
-    last
-}
-
-fn selected(model: &Model) -> &str {
-    model.selected().map_or("", |session| &session.key)
 }
 
 #[test]
