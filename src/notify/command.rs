@@ -1,6 +1,6 @@
 //! The configuration's command, `notify.command`: for what this program does not reach, such as a phone.
 
-use std::io::Seek;
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -20,11 +20,10 @@ pub(super) fn run(
     count: usize,
 ) -> Result<(), String> {
     let failed = |why: &dyn std::fmt::Display| format!("the command of notify.command: {why}");
-    let mut input = tempfile::tempfile().map_err(|error| failed(&error))?;
+    let mut input = Vec::new();
     for record in records {
         format::json(&mut input, record).map_err(|error| failed(&error))?;
     }
-    input.rewind().map_err(|error| failed(&error))?;
     let mut child = Command::new("sh");
     child
         .args(["-c", line])
@@ -32,7 +31,7 @@ pub(super) fn run(
         .env("AGENT_CONSOLE_COUNT", count.to_string())
         .env("AGENT_CONSOLE_SUMMARY", &notification.summary)
         .env("AGENT_CONSOLE_BODY", &notification.body)
-        .stdin(input)
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     if let [record] = records {
@@ -42,6 +41,10 @@ pub(super) fn run(
             .env("AGENT_CONSOLE_STATUS", record.status.as_str());
     }
     let mut child = child.spawn().map_err(|error| failed(&error))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A command need not read it: the time limit holds all the same.
+        std::thread::spawn(move || stdin.write_all(&input));
+    }
     let status = command::wait(&mut child, LIMIT).map_err(|error| failed(&error))?;
     if status.success() {
         return Ok(());

@@ -28,6 +28,9 @@ use crate::reminders::{Cause, NotificationId};
 const NAME: &str = "org.freedesktop.Notifications";
 const PATH: &str = "/org/freedesktop/Notifications";
 
+/// The bus itself.
+const BUS: &str = "org.freedesktop.DBus";
+
 /// How long the bus and the server may take for one answer. A server that the bus must start first needs a moment.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -176,7 +179,7 @@ impl Server {
             bus.add_match_rule(signals.build()?).await?;
             let owner = MatchRule::builder()
                 .msg_type(Type::Signal)
-                .sender("org.freedesktop.DBus")
+                .sender(BUS)
                 .member("NameOwnerChanged")
                 .arg(0, NAME);
             bus.add_match_rule(owner.build()?).await?;
@@ -234,11 +237,11 @@ impl Server {
     pub(super) fn next_event(&mut self, id: NotificationId) -> Event {
         let number = self.number(id);
         let holder = holder_name(id);
-        let messages = &mut self.messages;
+        let (messages, owner) = (&mut self.messages, &*self.owner);
         self.runtime.block_on(async {
             // An error or the end: the bus is gone.
             while let Some(Ok(message)) = next(messages).await {
-                if let Some(event) = event(&message, number, &holder) {
+                if let Some(event) = event(&message, owner, number, &holder) {
                     return event;
                 }
             }
@@ -281,24 +284,26 @@ async fn next(messages: &mut MessageStream) -> Option<zbus::Result<Message>> {
     poll_fn(|context| Pin::new(&mut *messages).poll_next(context)).await
 }
 
-/// What a message says of a notification, which the server calls `number`.
-fn event(message: &Message, number: Option<u32>, holder: &str) -> Option<Event> {
+/// What a message says of a notification, which the server calls `number`. Any program on the bus may send a message to this
+/// one: only the server, whose name is `owner`, and the bus itself count.
+fn event(message: &Message, owner: &str, number: Option<u32>, holder: &str) -> Option<Event> {
     let header = message.header();
     if header.message_type() != Type::Signal {
         return None;
     }
     let body = message.body();
+    let sender = header.sender()?.as_str();
     match header.member()?.as_str() {
-        "ActionInvoked" => {
+        "ActionInvoked" if sender == owner => {
             let (id, _): (u32, String) = body.deserialize().ok()?;
             (Some(id) == number).then_some(Event::Pressed)
         }
-        "NotificationClosed" => {
+        "NotificationClosed" if sender == owner => {
             let (id, _): (u32, u32) = body.deserialize().ok()?;
             (Some(id) == number).then_some(Event::Over)
         }
-        "NameOwnerChanged" => Some(Event::Over),
-        "NameLost" => {
+        "NameOwnerChanged" if sender == BUS => Some(Event::Over),
+        "NameLost" if sender == BUS => {
             let name: String = body.deserialize().ok()?;
             (name == holder).then_some(Event::Over)
         }
