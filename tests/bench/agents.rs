@@ -1,0 +1,82 @@
+//! What agents send, and processes that stand for agents.
+
+use std::process::{Child, Command, Stdio};
+
+use agent_console::os::process;
+
+use crate::daemon::Wire;
+
+/// Rounds of events that fill a session's history, which keeps 32 entries.
+const ROUNDS: u64 = 20;
+
+/// The line of one hook's report, some 400 bytes.
+pub fn report_line(id: u64, session: u64, event: &str, at: u128) -> String {
+    format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"session.report\",\"params\":{{\"agent\":\"claude-code\",\"at\":{at},\"attended\":true,\
+         \"terminal\":{{\"tty\":\"/dev/pts/{session}\",\"term_program\":\"tmux\",\"tmux\":\"/tmp/tmux-1000/default\",\"tmux_pane\":\"%{session}\"}},\
+         \"event\":{{\"hook_event_name\":\"{event}\",\"session_id\":\"19440e85-cd7f-4f42-9daf-d078b8555{session:03}\",\"cwd\":\"/home/dev/project\",\
+         \"permission_mode\":\"default\",\"tool_name\":\"Bash\",\"tool_input\":{{\"command\":\"cargo test --locked\"}}}}}}}}\n"
+    )
+}
+
+pub fn unix_ms() -> u128 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis()
+}
+
+/// Begins the sessions and fills their histories.
+pub fn begin_sessions(producer: &mut Wire, sessions: u64) {
+    let mut report = |session, event| {
+        producer.ask_line(report_line(0, session, event, unix_ms()).as_bytes());
+    };
+    for session in 0..sessions {
+        report(session, "SessionStart");
+        for _ in 0..ROUNDS {
+            report(session, "UserPromptSubmit");
+            report(session, "Stop");
+        }
+    }
+}
+
+/// Processes that stand for agents; killed at the end.
+pub struct Agents(pub Vec<Child>);
+
+impl Agents {
+    pub fn start(count: usize) -> Self {
+        let agent = |_| {
+            Command::new("sleep")
+                .arg("600")
+                .stdin(Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        Self((0..count).map(agent).collect())
+    }
+}
+
+impl Drop for Agents {
+    fn drop(&mut self) {
+        for agent in &mut self.0 {
+            let _ = agent.kill();
+            let _ = agent.wait();
+        }
+    }
+}
+
+/// A session of this process with a full history.
+pub fn agents_session(producer: &mut Wire, agent: &Child) {
+    let found = process::inspect(agent.id()).unwrap().id;
+    let namespace = process::namespace().unwrap();
+    let (pid, start) = (found.pid, found.start);
+    let process = format!(
+        "\"pid\":{pid},\"process_start\":{start},\"pid_namespace\":{namespace},\"attended\""
+    );
+    for round in 0..ROUNDS {
+        for event in ["UserPromptSubmit", "PreToolUse", "Stop"] {
+            let report = report_line(round, u64::from(pid), event, unix_ms());
+            producer.ask_line(report.replace("\"attended\"", &process).as_bytes());
+        }
+    }
+}
