@@ -29,7 +29,7 @@ use crate::limits::Account;
 use crate::os::process::ProcessId;
 
 /// The form of the lines.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// How many numbers a daemon that was killed may have given and not saved: more than one turn of the loop gives.
 const UNSAVED_NUMBERS: u64 = 1 << 20;

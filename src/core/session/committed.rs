@@ -15,7 +15,12 @@ pub(super) struct Committed {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) waiting_for: Option<WaitingFor>,
     pub(super) since: u64,
+    /// Saved beside the other facts: most lines have its new transitions only. The lines of version 1 had it here.
+    #[serde(default, skip_serializing)]
     pub(super) history: VecDeque<Transition>,
+    /// How many of the last transitions were not saved yet.
+    #[serde(skip)]
+    pub(super) unsaved: usize,
     /// Whether it needs a person.
     pub(super) attention: bool,
 }
@@ -46,6 +51,7 @@ impl Session {
                 committed.history.pop_front();
             }
             committed.history.push_back(Transition { status, at });
+            committed.unsaved = committed.history.len().min(committed.unsaved + 1);
             self.published.note_transition();
         }
         committed.status = status;

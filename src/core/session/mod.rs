@@ -231,6 +231,7 @@ impl Session {
                 waiting_for: None,
                 since: at,
                 history: VecDeque::new(),
+                unsaved: 0,
                 attention: false,
             },
             published: Published::default(),

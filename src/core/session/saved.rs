@@ -1,9 +1,10 @@
 //! What of a session outlives the daemon, and how it continues.
 //!
-//! A line has all facts but these: the evidence, the steps of the turn, and what rarely changes. Of the evidence and the
-//! steps it has what is new since the line before; the rest only where it has changed otherwise. What follows from the
+//! A line has all facts but these: the history, the evidence, the steps of the turn, and what rarely changes. Of the first
+//! three it has what is new since the line before; the rest only where it has changed otherwise. What follows from the
 //! facts follows again. Called by [`crate::core::saved`].
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
@@ -15,16 +16,26 @@ use crate::core::turn::reorder::{ReorderBuffer, Step};
 use crate::core::{Now, Settings};
 use crate::event::Timing;
 use crate::limits::Account;
+use crate::protocol::Transition;
 
 /// A session, as it is written.
 #[derive(Serialize)]
 pub(crate) struct WrittenSession<'a> {
     facts: &'a Session,
+    history: History<&'a Transition>,
     evidence: Vec<&'a EvidenceEntry>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     steps: Vec<&'a (u64, Step)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rest: Option<WrittenRest<'a>>,
+}
+
+/// The transitions since the line before, and how many are kept in all.
+#[derive(Debug, Serialize, Deserialize)]
+struct History<T> {
+    length: usize,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    new: Vec<T>,
 }
 
 /// What few lines have.
@@ -41,6 +52,8 @@ struct WrittenRest<'a> {
 #[derive(Debug, Deserialize)]
 pub(crate) struct SavedSession {
     facts: Session,
+    /// `None`: the facts have it.
+    history: Option<History<Transition>>,
     evidence: Vec<EvidenceEntry>,
     #[serde(default)]
     steps: Vec<(u64, Step)>,
@@ -77,12 +90,19 @@ impl SavedSession {
     /// Continues what the lines before have said.
     pub(crate) fn follow(&mut self, before: Option<Box<Self>>) {
         let facts = &mut self.facts;
+        let mut history = VecDeque::new();
         if let Some(before) = before {
+            history = before.facts.committed.history;
             facts.evidence.log = before.facts.evidence.log;
             facts.turns = before.facts.turns;
             facts.timing = before.facts.timing;
             facts.own_files = before.facts.own_files;
             self.account = before.account;
+        }
+        if let Some(History { length, new }) = self.history.take() {
+            history.extend(new);
+            history.drain(..history.len().saturating_sub(length));
+            facts.committed.history = history;
         }
         for entry in self.evidence.drain(..) {
             facts.evidence.log.push(entry);
@@ -136,12 +156,20 @@ impl Session {
     /// What is not saved yet; with `all`, everything. It counts as saved from now on.
     pub(crate) fn take_unsaved(&mut self, all: bool) -> WrittenSession<'_> {
         let evidence = self.evidence.log.take_unsaved();
+        let transitions = std::mem::take(&mut self.committed.unsaved);
         let steps = self.turns.take_unsaved();
         let (steps, is_whole) = match steps.filter(|_| !all) {
             Some(count) => (count, false),
             None => (0, true),
         };
+        let history = &self.committed.history;
+        let new = if all { history.len() } else { transitions };
+        let known = history.len().saturating_sub(new);
         WrittenSession {
+            history: History {
+                length: history.len(),
+                new: history.iter().skip(known).collect(),
+            },
             evidence: {
                 let log = &self.evidence.log;
                 log.last(if all { usize::MAX } else { evidence }).collect()

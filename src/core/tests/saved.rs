@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{CLAUDE, CoreHarness, settings};
 use crate::agents;
-use crate::core::saved::LineError;
+use crate::core::saved::{LineError, VERSION};
 use crate::core::{Core, Input, Saved, Settings, testing};
 use crate::event::{
     AgentEvent, EventKind, ProcessRole, Report, ReportedProcess, Source, TurnEvent,
@@ -111,24 +111,27 @@ fn restored(saved: Saved, of: &CoreHarness) -> CoreHarness {
 fn the_state_of_each_version_is_read() {
     let mut core = persistent();
     core.fill();
-    let file = Path::new(GOLDEN).join("1.jsonl");
+    let file = |version: u32| Path::new(GOLDEN).join(format!("{version}.jsonl"));
     if variable("UPDATE_SNAPSHOTS").is_some() {
         let mut core = persistent();
         let mut lines = core.save_all();
         core.fill();
         core.core.save(&mut lines).unwrap();
         fs::create_dir_all(GOLDEN).unwrap();
-        fs::write(&file, lines).unwrap();
+        fs::write(file(VERSION), lines).unwrap();
     }
-    let read = read(&fs::read(file).unwrap());
-    assert_eq!(restored(read, &core).records(), core.records());
+    for version in 1..=VERSION {
+        let read = read(&fs::read(file(version)).unwrap());
+        let restored = restored(read, &core).records();
+        assert_eq!(restored, core.records(), "{version}");
+    }
 }
 
 #[test]
 fn a_later_version_is_refused_as_a_whole() {
     let mut saved = Saved::default();
-    let line = br#"{"head":{"version":2,"epoch":1,"boot":"boot","pid_namespace":null,"account_directory":""}}"#;
-    assert!(matches!(saved.take(line), Err(LineError::Version(2))));
+    let line = br#"{"head":{"version":3,"epoch":1,"boot":"boot","pid_namespace":null,"account_directory":""}}"#;
+    assert!(matches!(saved.take(line), Err(LineError::Version(3))));
 }
 
 #[test]
