@@ -62,8 +62,11 @@ fn json_length(char: char) -> usize {
 
 impl<'de, const N: usize> Deserialize<'de> for Text<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        let mut text = serde_json::Deserializer::from_str(raw.get());
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        if let Some(text) = plain_text(raw) {
+            return Ok(Self(text[..text.floor_char_boundary(N)].into()));
+        }
+        let mut text = serde_json::Deserializer::from_str(raw);
         // As bytes, which may hold half a surrogate pair.
         Ok(text.deserialize_bytes(TextVisitor).unwrap_or_default())
     }
@@ -113,11 +116,16 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// The contents of a short JSON string without escapes; `None` for any other value.
+/// The contents of a JSON string without escapes, which is spelled as it reads; `None` for any other value.
+fn plain_text(raw: &str) -> Option<&str> {
+    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
+    (!text.contains('\\')).then_some(text)
+}
+
+/// The same, if it is short.
 fn short_text(raw: &str) -> Option<&str> {
     const LONGEST: usize = 64;
-    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
-    (text.len() <= LONGEST && !text.contains('\\')).then_some(text)
+    plain_text(raw).filter(|text| text.len() <= LONGEST)
 }
 
 /// A moment, in any spelling that is understood; none where there was another value.

@@ -18,7 +18,7 @@ pub struct Decoded<'a> {
     /// The request's id, or `null` if the line is no request at all; `None`: a notification, which gets no answer.
     pub id: Option<Id>,
     /// The method, where the message is one that it has.
-    pub method: Option<String>,
+    pub method: Option<Cow<'a, str>>,
     /// The message.
     pub message: Message<'a>,
 }
@@ -48,8 +48,15 @@ struct Envelope<'a> {
     params: Option<&'a RawValue>,
 }
 
-fn string(value: Option<&RawValue>) -> Option<String> {
-    value.and_then(|value| serde_json::from_str(value.get()).ok())
+fn string(value: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    let spelled = value?.get();
+    let plain = spelled
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    match plain.filter(|text| !text.contains('\\')) {
+        Some(text) => Some(Cow::Borrowed(text)),
+        None => serde_json::from_str(spelled).ok().map(Cow::Owned),
+    }
 }
 
 /// Reads one line as a message.

@@ -193,7 +193,7 @@ fn input(client: ClientId, socket: &UnixStream, decoded: Decoded<'_>) -> Input {
         message,
     } = decoded;
     if let Some(method) = method {
-        tracing::debug!(client = client.0, method, "request");
+        tracing::debug!(client = client.0, method = &*method, "request");
     }
     match message {
         Message::Report(params) => {
