@@ -154,7 +154,9 @@ fn serve(
         let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
         tracing::info!(version, origin, socket = %path.display(), pid, "ready: serves {}", path.display());
         ready();
-        event_loop.run().await;
+        // A task, as each connection's: the runtime runs one after the other, and asks the system for events
+        // (epoll_wait(2)) between a request and its answer only for the one future that is no task.
+        tokio::task::spawn_local(event_loop.run()).await?;
         Ok(())
     })
 }
