@@ -67,7 +67,8 @@ pub(crate) enum Change {
 /// All sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    by_key: HashMap<Box<str>, Session>,
+    /// Boxed: a table that grows has up to twice as many places as sessions, and moves each.
+    by_key: HashMap<Box<str>, Box<Session>>,
     /// Of the agents' sessions; a script's has no name but its key.
     names: Names,
     /// Sessions that are not closed and whose process is watched.
@@ -86,7 +87,7 @@ pub(crate) struct Sessions {
 impl Sessions {
     /// The session of this key.
     pub(crate) fn get(&self, key: &str) -> Option<&Session> {
-        self.by_key.get(key)
+        self.by_key.get(key).map(|session| &**session)
     }
 
     /// Changes the session of this key, or makes it, and does all that follows: commits the new status, watches its
@@ -208,12 +209,12 @@ impl Sessions {
 
     /// The session of this key, to be saved.
     pub(crate) fn get_to_save(&mut self, key: &str) -> Option<&mut Session> {
-        self.by_key.get_mut(key)
+        self.by_key.get_mut(key).map(|session| &mut **session)
     }
 
     /// Every session, to be saved.
     pub(crate) fn all_to_save(&mut self) -> impl Iterator<Item = &mut Session> {
-        self.by_key.values_mut()
+        self.by_key.values_mut().map(|session| &mut **session)
     }
 
     /// Adds a session that was saved. Its processes are not watched yet.
@@ -315,7 +316,7 @@ impl Sessions {
         let mut names = Vec::new();
         let mut episode = None;
         if !self.by_key.contains_key(key) {
-            self.by_key.insert(key.into(), make()?);
+            self.by_key.insert(key.into(), Box::new(make()?));
         } else if let Some(session) = self.by_key.get(key) {
             self.watched -= usize::from(session.watched_while_open().is_some());
             self.closed -= usize::from(session.is_closed());
@@ -359,7 +360,7 @@ impl Sessions {
         match self.find_whole(name) {
             Found::None if name.chars().count() >= SET_PREFIX => {
                 let named: BTreeSet<_> = self.names.keys_of_prefix(name).collect();
-                let sessions = named.into_iter().filter_map(|key| self.by_key.get(key));
+                let sessions = named.into_iter().filter_map(|key| self.get(key));
                 let is_meant =
                     |session: &&Session| !session.is_closed() && session.has_own_prefix(name);
                 pick(sessions.filter(is_meant))
@@ -382,7 +383,7 @@ impl Sessions {
     /// The agents' sessions of this whole name.
     fn named(&self, name: &str) -> impl Iterator<Item = &Session> {
         let keys = self.names.keys_of(name);
-        keys.filter_map(|key| self.by_key.get(key))
+        keys.filter_map(|key| self.get(key))
     }
 
     /// The index of names.
@@ -412,7 +413,7 @@ impl Sessions {
 
     /// Every session, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.by_key.values()
+        self.by_key.values().map(|session| &**session)
     }
 
     /// Every key, in no order.

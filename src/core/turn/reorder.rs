@@ -225,10 +225,14 @@ impl ReorderBuffer {
             // With room for the next one, which would make the allocation grow.
             if at.saturating_add(WINDOW_MS) >= newest && self.recent.len() < CAPACITY - 1 {
                 self.recent.push_front((at, step));
-                return;
+                break;
             }
             step.apply(&mut self.base, at, timing);
             self.base_at = at;
+        }
+        // What a burst took.
+        if self.recent.capacity() > 4 * self.recent.len().max(1) {
+            self.recent.shrink_to(2 * self.recent.len());
         }
     }
 }
