@@ -32,6 +32,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// After this long without a response a client looks whether the daemon can start.
 const START_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What is read at a time, in bytes: a list of many sessions takes few system calls.
+const BUFFER: usize = 64 * 1024;
+
 /// The longest line accepted from the daemon, in bytes: a snapshot of the most sessions that it keeps.
 const MAX_LINE: u64 = 256 * 1024 * 1024;
 
@@ -134,7 +137,7 @@ impl Client {
     pub fn from_stream(path: &Path, socket: UnixStream) -> Self {
         Self {
             path: path.into(),
-            socket: BufReader::new(socket),
+            socket: BufReader::with_capacity(BUFFER, socket),
             line: String::new(),
             last_id: 0,
             timeout: TIMEOUT,

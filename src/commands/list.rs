@@ -55,7 +55,11 @@ pub(super) fn run(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let mut fetch = |include_closed| {
-        client.call::<_, ListResult<'static>>("session.list", &ListParams { include_closed })
+        let params = ListParams {
+            include_closed,
+            include_history: options.json,
+        };
+        client.call::<_, ListResult<'static>>("session.list", &params)
     };
     let ListResult { mut sessions } = fetch(options.all)?;
     sessions.retain(|session| options.agent.keeps(session));

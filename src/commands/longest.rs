@@ -15,6 +15,7 @@ pub(super) fn longest_waiting(
 ) -> anyhow::Result<(SessionRecord<'static>, bool)> {
     let params = ListParams {
         include_closed: false,
+        include_history: false,
     };
     let ListResult { sessions } = client.call::<_, ListResult<'static>>("session.list", &params)?;
     let has_several = format::agent_names(&sessions).len() > 1;

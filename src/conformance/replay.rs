@@ -152,8 +152,11 @@ impl Replay {
 
     /// All sessions as they are now.
     pub(super) fn sessions(&mut self) -> Vec<Value> {
-        let include_closed = true;
-        self.request(CLIENT, Request::SessionList(ListParams { include_closed }));
+        let params = ListParams {
+            include_closed: true,
+            include_history: true,
+        };
+        self.request(CLIENT, Request::SessionList(params));
         let mut list = self.replies.pop().unwrap();
         match list["result"]["sessions"].take() {
             Value::Array(sessions) => sessions,

@@ -35,6 +35,7 @@ impl Core {
                 let sessions = Records {
                     sessions: self.sessions.sorted(params.include_closed),
                     rules: self.settings.attention,
+                    is_brief: !params.include_history,
                 };
                 let line = id.map(|id| codec::reply(&id, &protocol::ListOf { sessions }));
                 self.feed.reply(client, line);
@@ -371,6 +372,7 @@ impl Core {
             sessions: Records {
                 sessions,
                 rules: self.settings.attention,
+                is_brief: false,
             },
             removed: removed.into_iter().map(Cow::Borrowed).collect(),
             notices: self.feed.notices(),
@@ -443,12 +445,20 @@ impl Core {
 pub(super) struct Records<'a> {
     sessions: Vec<&'a Session>,
     rules: AttentionRules,
+    /// Without history and evidence.
+    is_brief: bool,
 }
 
 impl Serialize for Records<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let records = self.sessions.iter();
-        serializer.collect_seq(records.map(|session| session.record(self.rules)))
+        let records = self.sessions.iter().map(|session| {
+            if self.is_brief {
+                session.brief_record(self.rules)
+            } else {
+                session.record(self.rules)
+            }
+        });
+        serializer.collect_seq(records)
     }
 }
 

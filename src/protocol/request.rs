@@ -85,11 +85,22 @@ pub struct HelloParams {
 }
 
 /// The parameters of `session.list`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ListParams {
     /// Closed sessions too.
     pub include_closed: bool,
+    /// Each session's history and evidence too; otherwise both are empty.
+    pub include_history: bool,
+}
+
+impl Default for ListParams {
+    fn default() -> Self {
+        Self {
+            include_closed: false,
+            include_history: true,
+        }
+    }
 }
 
 /// The parameters of `session.get`, `session.explain`, `session.seen` and `session.remove`.

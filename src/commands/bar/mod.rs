@@ -74,8 +74,11 @@ type State = (ListResult<'static>, Option<Usage<'static>>);
 
 fn fetch(socket: &Path) -> Result<State, ClientError> {
     let mut client = Client::connect(socket)?;
-    let include_closed = false;
-    let list = client.call("session.list", &ListParams { include_closed })?;
+    let params = ListParams {
+        include_closed: false,
+        include_history: false,
+    };
+    let list = client.call("session.list", &params)?;
     let limits: UsageResult<'static> = client.call("usage.get", &serde_json::Map::new())?;
     Ok((list, limits.usage))
 }

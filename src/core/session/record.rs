@@ -54,7 +54,7 @@ impl Session {
     }
 
     /// The same without history and evidence.
-    pub(super) fn brief_record(&self, rules: AttentionRules) -> SessionRecord<'_> {
+    pub(crate) fn brief_record(&self, rules: AttentionRules) -> SessionRecord<'_> {
         let (status, waiting_for) = self.status();
         let (identity, description) = (&self.identity, &self.description);
         let turn = self.turns.now();

@@ -114,3 +114,18 @@ fn a_connection_has_one_form() {
     let answer = matches!(&again[0], Effect::Reply(_, line) if line.starts_with(br#"{"jsonrpc":"2.0","id":7,"result""#));
     assert!(answer);
 }
+
+#[test]
+fn a_list_may_be_without_histories() {
+    let mut core = subscribed();
+    let list = |core: &mut CoreHarness, params: Value| {
+        core.ask("session.list", &params)["sessions"][0].clone()
+    };
+    let whole = list(&mut core, json!({}));
+    assert_eq!(whole["history"].as_array().unwrap().len(), 1);
+    assert_eq!(whole["evidence"].as_array().unwrap().len(), 1);
+    let mut without = whole.clone();
+    (without["history"], without["evidence"]) = (json!([]), json!([]));
+    assert_eq!(list(&mut core, json!({"include_history": false})), without);
+    assert_eq!(list(&mut core, json!({"include_history": true})), whole);
+}

@@ -23,8 +23,8 @@ pub(super) fn request() -> impl Strategy<Value = Ask> {
         3 => of_session(Request::SessionSeen),
         1 => of_session(Request::SessionGet),
         1 => of_session(Request::SessionExplain),
-        1 => any::<bool>().prop_map(|include_closed| {
-            Ask::Request(Request::SessionList(ListParams { include_closed }))
+        1 => any::<(bool, bool)>().prop_map(|(include_closed, include_history)| {
+            Ask::Request(Request::SessionList(ListParams { include_closed, include_history }))
         }),
         4 => Just(Ask::Request(Request::Subscribe(SubscribeParams::default()))),
         2 => Just(Ask::SubscribeAgain),
