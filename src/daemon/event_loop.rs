@@ -51,6 +51,10 @@ use self::draining::Closing;
 /// How many events one turn takes at most: enough to coalesce a burst, few enough that the first answer does not wait long.
 const TURN: usize = 128;
 
+/// How many turns of the loop are between two calls of [`memory::unmap_code`], whose page faults take some tens of
+/// microseconds in all.
+const UNMAP_TURNS: u32 = 1024;
+
 /// How long draining waits for accepted clients that have not sent anything, and leaving for those that do not read.
 const GRACE: Duration = Duration::from_millis(250);
 
@@ -169,9 +173,14 @@ impl EventLoop {
         self.restore().await;
         sd_notify::ready(&self.serving());
         memory::trim_heap();
+        let mut turns = 0;
         let mut watchdog = sd_notify::watchdog_interval().map(tokio::time::interval);
         let mut events = Vec::with_capacity(TURN);
         loop {
+            if turns % UNMAP_TURNS == 0 {
+                memory::unmap_code();
+            }
+            turns = turns.wrapping_add(1);
             let due = self.core.next_timeout().map(Duration::from_millis);
             let grace = self.draining_since.map(|since| since + GRACE);
             let flow = tokio::select! {
