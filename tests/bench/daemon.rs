@@ -107,15 +107,26 @@ impl Wire {
     /// The same with a line as it is.
     pub fn ask_line(&mut self, line: &[u8]) -> usize {
         self.socket.write_all(line).unwrap();
+        self.read_line()
+    }
+
+    /// Waits for a whole line, where only one can come; its length.
+    pub fn read_line(&mut self) -> usize {
         let mut length = 0;
         loop {
-            let count = self.socket.read(&mut self.buffer).unwrap();
-            assert!(count > 0, "the daemon has gone");
-            length += count;
-            if self.buffer[count - 1] == b'\n' {
+            let bytes = self.read();
+            length += bytes.len();
+            if bytes.ends_with(b"\n") {
                 return length;
             }
         }
+    }
+
+    /// Whatever has come.
+    pub fn read(&mut self) -> &[u8] {
+        let count = self.socket.read(&mut self.buffer).unwrap();
+        assert!(count > 0, "the daemon has gone");
+        &self.buffer[..count]
     }
 }
 

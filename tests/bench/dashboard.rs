@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, Wire, program, socket_in};
 use crate::pseudo_terminal::{PseudoTerminal, contains_in_order};
-use crate::{Row, percentile};
+use crate::processes::{run, run_true};
+use crate::report::{Figure, Report, percentile};
 
 const SESSIONS: usize = 1000;
 const CHANGES_PER_SECOND: u32 = 100;
@@ -81,34 +82,55 @@ impl Drop for Dashboard {
     }
 }
 
-pub fn rows() -> Vec<Row> {
+/// The dashboard and the line of a status bar, with a thousand sessions.
+pub fn dashboard(quick: bool, report: &mut Report) {
     let daemon = Daemon::start();
     let mut wire = daemon.connect();
     for number in 0..SESSIONS {
         change(&mut wire, number, 0);
     }
+    bar(&daemon, if quick { 10 } else { 50 }, report);
     let mut dashboard = Dashboard::start(daemon.directory.path());
     dashboard.draws(&["STATUS", "step"]);
+    let mut times = key_times(&mut dashboard, &mut wire, if quick { 20 } else { KEYS });
+    for (share, name) in [(0.5, "p50"), (1.0, "worst")] {
+        let what = format!(
+            "{SESSIONS} sessions, {CHANGES_PER_SECOND} changes/s: key → whole picture, {name}"
+        );
+        let time = percentile(&mut times, share);
+        report.add(Figure::new("dashboard", what, "ms").with("agent-console", time));
+    }
+    let percent = processor_time_at_rest(&dashboard, if quick { REST / 2 } else { REST });
+    let what = format!("{SESSIONS} sessions, at rest: processor time");
+    report.add(Figure::new("dashboard", what, "%").with("agent-console", percent));
+}
+
+/// Draws everything again at many moments between changes, in ms each.
+fn key_times(dashboard: &mut Dashboard, wire: &mut Wire, keys: usize) -> Vec<f64> {
     let stop = AtomicBool::new(false);
-    let mut times = Vec::new();
     thread::scope(|scope| {
         scope.spawn(|| {
             for round in 1.. {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
-                change(&mut wire, round * 7 % SESSIONS, round);
+                change(wire, round * 7 % SESSIONS, round);
                 thread::sleep(Duration::from_secs(1) / CHANGES_PER_SECOND);
             }
         });
-        for pause in 0..KEYS {
-            times.push(dashboard.key_to_picture());
+        let key = |pause| {
+            let time = dashboard.key_to_picture();
             // Across the time of several pictures, so that keys come at any moment between two.
             thread::sleep(Duration::from_millis(pause as u64 % 40));
-        }
+            time
+        };
+        let times = (0..keys).map(key).collect();
         stop.store(true, Ordering::Relaxed);
-    });
-    let (median, worst) = (percentile(&mut times, 0.5), percentile(&mut times, 1.0));
+        times
+    })
+}
+
+fn processor_time_at_rest(dashboard: &Dashboard, rest: Duration) -> f64 {
     // Drawn pictures must be read, or the terminal blocks.
     let mut reader = dashboard.terminal.person.try_clone().unwrap();
     thread::spawn(move || {
@@ -116,24 +138,24 @@ pub fn rows() -> Vec<Row> {
         while reader.read(&mut buffer).is_ok_and(|count| count > 0) {}
     });
     let (ticks, began) = (dashboard.ticks(), Instant::now());
-    thread::sleep(REST);
-    let percent = (dashboard.ticks() - ticks) as f64 / began.elapsed().as_secs_f64();
-    vec![
-        Row {
-            what: format!(
-                "dashboard, {SESSIONS} sessions, {CHANGES_PER_SECOND} changes/s: key → whole picture"
-            ),
-            figure: format!("p50 {median:.1} ms, worst {worst:.1} ms"),
-            floor: String::new(),
-            limit: "250 ms",
-        },
-        Row {
-            what: format!("dashboard, {SESSIONS} sessions, at rest: processor time"),
-            figure: format!("{percent:.1} %"),
-            floor: String::new(),
-            limit: "3 %",
-        },
-    ]
+    thread::sleep(rest);
+    (dashboard.ticks() - ticks) as f64 / began.elapsed().as_secs_f64()
+}
+
+/// `agent-console bar` beside true(1), wall time.
+fn bar(daemon: &Daemon, times: usize, report: &mut Report) {
+    let (mut bars, mut floor) = (Vec::new(), Vec::new());
+    for _ in 0..times {
+        bars.push(run(program(), &["bar"], daemon.directory.path()));
+        floor.push(run_true());
+    }
+    for (share, name) in [(0.5, "p50"), (0.99, "p99")] {
+        let what = format!("bar, {SESSIONS} sessions: wall time, {name}");
+        let figure = Figure::new("dashboard", what, "ms")
+            .with("agent-console", percentile(&mut bars, share))
+            .with("/bin/true", percentile(&mut floor, share));
+        report.add(figure);
+    }
 }
 
 fn change(wire: &mut Wire, number: usize, round: usize) {

@@ -1,84 +1,93 @@
-//! What a process costs: the binary, the daemon's start in two of its origins, the hook.
+//! What processes cost: `start` from exec to the first reply, `hook` a hook's run, `size` the programs' bytes.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, command, program, service, socket_in};
-use crate::{Row, percentile};
+use crate::report::{Figure, Report, percentile};
+use crate::systems::dbus::{self, Dbus};
+use crate::systems::mosquitto::{self, Mosquitto};
+use crate::systems::redis::{self, Redis};
+use crate::systems::{Purpose, installed};
 
-const STARTS: usize = 100;
-const ACTIVATIONS: usize = 30;
-const HOOKS: usize = 500;
+const SHARES: [(f64, &str); 2] = [(0.5, "p50"), (0.99, "p99")];
 
-pub fn binary() -> Vec<Row> {
-    let programs = [service(), program(), Path::new(env!("CARGO_BIN_EXE_acd"))];
-    let row = |program: &Path| {
-        let bytes = std::fs::metadata(program).unwrap().len();
-        let name = program.file_name().unwrap().to_string_lossy();
-        Row {
-            what: format!("binary, `{name}`"),
-            figure: format!("{:.2} MB", bytes as f64 / 1e6),
-            floor: String::new(),
-            limit: "10 MB",
-        }
-    };
-    programs.map(row).into()
-}
+/// A named way to take one sample, in ms.
+type Sampler<'a> = (&'static str, Box<dyn Fn() -> f64 + 'a>);
 
-/// From exec to the first answer, self-bound, of the service and of the command that becomes it; then from connect(2) to
-/// the first answer where a manager has the socket.
-pub fn start() -> Vec<Row> {
-    let (mut starts, mut commands, mut floor) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..STARTS {
-        floor.push(run_true());
-        starts.push(start_once(service(), &[]));
-        commands.push(start_once(program(), &["daemon"]));
-    }
-    let mut rows = vec![
-        row(
-            "exec → first reply, self-bound",
-            &mut starts,
-            &mut floor.clone(),
-            "100 ms",
-        ),
-        row(
-            "the same by `agent-console daemon`",
-            &mut commands,
-            &mut floor,
-            "100 ms",
-        ),
+/// From exec to the first answer, where each system listens itself; then from connect(2) to the first answer where a
+/// manager has the socket.
+pub fn start(quick: bool, report: &mut Report) {
+    let mut samplers: Vec<Sampler> = vec![
+        ("agent-console", Box::new(|| start_ours(service(), &[]))),
+        ("agent-console daemon", Box::new(|| start_ours(program(), &["daemon"]))),
     ];
-
-    let (mut activations, mut floor) = (Vec::new(), Vec::new());
-    for _ in 0..ACTIVATIONS {
-        floor.push(run_true());
-        match activate() {
-            Ok(time) => activations.push(ms(time)),
-            Err(error) => {
-                eprintln!("figures: systemd-socket-activate: {error}; not measured");
-                return rows;
-            }
-        }
+    if installed(redis::PROGRAM, report) {
+        samplers.push(("redis", Box::new(|| timed(Redis::start))));
     }
-    let what = "connect → first reply, started by systemd-socket-activate";
-    rows.push(row(what, &mut activations, &mut floor, "100 ms"));
-    rows
+    if installed(mosquitto::PROGRAM, report) {
+        let start = || Mosquitto::start(Purpose::Answered);
+        samplers.push(("mosquitto", Box::new(move || timed(start))));
+    }
+    if installed(dbus::PROGRAM, report) {
+        samplers.push(("dbus", Box::new(|| timed(Dbus::start))));
+    }
+    samplers.push(("/bin/true", Box::new(run_true)));
+    take_turns("start", "exec → first reply", &samplers, if quick { 10 } else { 50 }, report);
+
+    if !installed("systemd-socket-activate", report) {
+        return;
+    }
+    let samplers: [Sampler; 2] = [
+        ("agent-console", Box::new(|| ms(activate().unwrap()))),
+        ("/bin/true", Box::new(run_true)),
+    ];
+    let times = if quick { 10 } else { 30 };
+    take_turns("start", "activation, connect → first reply", &samplers, times, report);
 }
 
-fn start_once(program: &Path, arguments: &[&str]) -> f64 {
-    let directory = tempfile::tempdir().unwrap();
+/// Each sampler once a round.
+fn take_turns(
+    section: &'static str,
+    what: &str,
+    systems: &[Sampler],
+    rounds: usize,
+    report: &mut Report,
+) {
+    let mut samples: Vec<Vec<f64>> = systems.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds {
+        for ((_, sample), samples) in systems.iter().zip(&mut samples) {
+            samples.push(sample());
+        }
+    }
+    for (share, name) in SHARES {
+        let mut figure = Figure::new(section, format!("{what}, {name}"), "ms");
+        for ((system, _), samples) in systems.iter().zip(&mut samples) {
+            figure = figure.with(*system, percentile(samples, share));
+        }
+        report.add(figure);
+    }
+}
+
+/// The time until the value is there; it is dropped afterwards.
+fn timed<T>(start: impl FnOnce() -> T) -> f64 {
     let began = Instant::now();
-    let child = command(program, directory.path())
-        .args(arguments)
-        .spawn()
-        .unwrap();
-    let daemon = Daemon { child, directory };
-    daemon.connect_soon().ask("daemon.status");
+    let started = start();
     let time = ms(began.elapsed());
-    daemon.stop();
+    drop(started);
     time
+}
+
+fn start_ours(program: &Path, arguments: &[&str]) -> f64 {
+    timed(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let child = command(program, directory.path()).args(arguments).spawn().unwrap();
+        let daemon = Daemon { child, directory };
+        daemon.connect_soon().ask("daemon.status");
+        daemon
+    })
 }
 
 /// One start by systemd-socket-activate, which listens, and runs the daemon on the first connection.
@@ -92,43 +101,62 @@ fn activate() -> std::io::Result<Duration> {
         .arg(service())
         .stderr(Stdio::piped())
         .spawn()?;
-    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut messages = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("Listening on") {
         line.clear();
-        assert!(said.read_line(&mut line)? > 0, "it did not listen");
+        assert!(messages.read_line(&mut line)? > 0, "it did not listen");
     }
     let daemon = Daemon { child, directory };
     let began = Instant::now();
     daemon.connect().ask("daemon.status");
     let time = began.elapsed();
     // The daemon's log must have a reader until its end.
-    let log = std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+    let log = std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::sink()));
     daemon.stop();
     log.join().unwrap()?;
     Ok(time)
 }
 
 /// One hook, from before its start to after its end, as Claude Code runs it in exec form.
-pub fn hook() -> Vec<Row> {
+pub fn hook(quick: bool, report: &mut Report) {
     let daemon = Daemon::start();
     let directory = daemon.directory.path();
-    let (mut hooks, mut floor) = (Vec::new(), Vec::new());
-    for _ in 0..HOOKS {
-        floor.push(run_true());
-        hooks.push(run(program(), &["hook", "claude-code"], directory));
+    let static_true = static_true(directory);
+    let mut samplers: Vec<Sampler> = vec![
+        (
+            "agent-console",
+            Box::new(|| run(program(), &["hook", "claude-code"], directory)),
+        ),
+        ("/bin/true", Box::new(run_true)),
+    ];
+    match &static_true {
+        Some(path) => {
+            samplers.push(("static true", Box::new(|| run(path, &[], Path::new("/")))));
+        }
+        None => report.note("no static true: gcc, or a static C library, is not installed"),
     }
+    take_turns("hook", "wall time", &samplers, if quick { 60 } else { 500 }, report);
     let sessions = daemon.connect().ask("session.list");
     assert!(sessions > 200, "no hook's report arrived");
-    vec![row("hook process, wall", &mut hooks, &mut floor, "")]
 }
 
-fn run_true() -> f64 {
+/// The smallest program that a C compiler makes.
+fn static_true(directory: &Path) -> Option<PathBuf> {
+    let (source, program) = (directory.join("true.c"), directory.join("true"));
+    std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-O2", "-static", "-o"]).arg(&program).arg(&source);
+    let made = gcc.stderr(Stdio::null()).status();
+    made.is_ok_and(|status| status.success()).then_some(program)
+}
+
+pub fn run_true() -> f64 {
     run(Path::new("/bin/true"), &[], Path::new("/"))
 }
 
 /// The wall time in ms of a process that is given a hook's payload on standard input.
-fn run(program: &Path, arguments: &[&str], directory: &Path) -> f64 {
+pub fn run(program: &Path, arguments: &[&str], directory: &Path) -> f64 {
     const PAYLOAD: &str = r#"{"session_id":"19440e85-cd7f-4f42-9daf-d078b8555b8f","transcript_path":"/home/dev/.claude/projects/-home-dev-perm/19440e85-cd7f-4f42-9daf-d078b8555b8f.jsonl","cwd":"/home/dev/perm","prompt_id":"7b1b5c11-7d54-4a5c-8f0c-3a9f3d0a4c11","permission_mode":"default","hook_event_name":"PreToolUse","tool_name":"Bash","tool_input":{"command":"cargo test --locked","description":"Run the tests"},"tool_use_id":"toolu_0001"}"#;
     let mut command = command(program, directory);
     command
@@ -144,18 +172,36 @@ fn run(program: &Path, arguments: &[&str], directory: &Path) -> f64 {
     ms(began.elapsed())
 }
 
-fn row(what: &str, samples: &mut [f64], floor: &mut [f64], limit: &'static str) -> Row {
-    let (typical, worst) = (percentile(samples, 0.5), percentile(samples, 0.99));
-    let floor = percentile(floor, 0.5);
-    Row {
-        what: format!("{what}, p50 / p99"),
-        figure: format!("{typical:.2} / {worst:.2} ms"),
-        floor: format!(
-            "`/bin/true`, start to end: {floor:.2} ms; {:.2}×",
-            typical / floor
-        ),
-        limit,
+/// The programs, and the service's sections.
+pub fn size(_: bool, report: &mut Report) {
+    for program in [service(), program(), Path::new(env!("CARGO_BIN_EXE_acd"))] {
+        let name = program.file_name().unwrap().to_string_lossy();
+        let bytes = std::fs::metadata(program).unwrap().len();
+        report.add(Figure::new("size", name, "bytes").with("agent-console", bytes as f64));
     }
+    for (section, bytes) in elf_sections(&std::fs::read(service()).unwrap()) {
+        let what = format!("agent-consoled, {section}");
+        report.add(Figure::new("size", what, "bytes").with("agent-console", bytes as f64));
+    }
+}
+
+/// The sections of a little-endian ELF64 file that are loaded, and have at least 4 KiB: name and size (elf(5)).
+fn elf_sections(file: &[u8]) -> Vec<(String, u64)> {
+    let word = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
+    let half = |at: usize| usize::from(u16::from_le_bytes(file[at..at + 2].try_into().unwrap()));
+    let place = |at: usize| usize::try_from(word(at)).unwrap();
+    let (table, each, count, names) = (place(40), half(58), half(60), half(62));
+    let header = |number: usize| table + number * each;
+    let names = place(header(names) + 24);
+    let section = |number: usize| {
+        let at = header(number);
+        let offset = u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+        let name = file[names + offset..].split(|&byte| byte == 0).next().unwrap();
+        let is_loaded = word(at + 8) & 2 != 0;
+        let size = word(at + 32);
+        (is_loaded && size >= 4096).then(|| (String::from_utf8_lossy(name).into_owned(), size))
+    };
+    (0..count).filter_map(section).collect()
 }
 
 fn ms(time: Duration) -> f64 {

@@ -1,0 +1,176 @@
+//! agent-console: an agent's `session.report`, or a script's `session.set`, for ten sessions whose history is full;
+//! dashboards subscribe with `"changes":"brief"`, as the program's own do.
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::process::Child;
+use std::sync::OnceLock;
+
+use super::{Counter, Ends, System, UPDATE};
+use crate::daemon::{Daemon, Wire};
+
+/// Sessions that the updates go round.
+pub const SESSIONS: u64 = 10;
+/// More changes of status than a history keeps.
+const HISTORY: u64 = 40;
+const SUBSCRIBE: &[u8] =
+    b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscribe\",\"params\":{\"changes\":\"brief\"}}\n";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An agent's hook.
+    Hook,
+    /// A script.
+    Set,
+}
+
+impl Kind {
+    /// An update whose like comes most often: what an agent does with its tools, a script's change of status.
+    fn line(self, id: u64, session: u64, at: u128) -> String {
+        let event = ["PreToolUse", "PostToolUse"][odd_round(id)];
+        match self {
+            Self::Hook => report(id, session, event, at),
+            Self::Set => set(id, session),
+        }
+    }
+
+    /// One that changes the status.
+    pub fn turn(self, id: u64, session: u64) -> String {
+        let event = ["UserPromptSubmit", "Stop"][odd_round(id)];
+        match self {
+            Self::Hook => report(id, session, event, unix_ms()),
+            Self::Set => set(id, session),
+        }
+    }
+}
+
+pub struct AgentConsole {
+    pub daemon: Daemon,
+    kind: Kind,
+    /// Of a brief change.
+    delivery: OnceLock<usize>,
+}
+
+impl AgentConsole {
+    /// With sessions whose histories are full.
+    pub fn start(kind: Kind) -> Self {
+        let daemon = Daemon::start();
+        let mut producer = daemon.connect();
+        for id in 0..HISTORY * SESSIONS {
+            producer.ask_line(kind.turn(id, id % SESSIONS).as_bytes());
+        }
+        Self {
+            daemon,
+            kind,
+            delivery: OnceLock::new(),
+        }
+    }
+
+    /// Bytes of a reply and of a delivery.
+    pub fn lengths(&self) -> (usize, usize) {
+        let mut dashboard = self.daemon.connect();
+        subscribe(std::slice::from_mut(&mut dashboard), self);
+        let mut producer = self.daemon.connect();
+        let reply = producer.ask_line(&self.update(0, unix_ms()));
+        let delivery = dashboard.read_line();
+        (reply, *self.delivery.get_or_init(|| delivery))
+    }
+}
+
+impl System for AgentConsole {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Hook => "hook",
+            Kind::Set => "set",
+        }
+    }
+
+    fn process(&self) -> &Child {
+        &self.daemon.child
+    }
+
+    fn producer(&self) -> UnixStream {
+        self.daemon.connect().socket
+    }
+
+    fn dashboards(&self, count: usize) -> Vec<UnixStream> {
+        let mut dashboards: Vec<_> = (0..count).map(|_| self.daemon.connect()).collect();
+        subscribe(&mut dashboards, self);
+        dashboards.into_iter().map(|wire| wire.socket).collect()
+    }
+
+    fn update(&self, number: u64, at: u128) -> Vec<u8> {
+        self.kind.line(number, number % SESSIONS, at).into_bytes()
+    }
+
+    fn replies(&self) -> Option<Ends> {
+        Some(Ends::Lines)
+    }
+
+    fn deliveries(&self) -> Ends {
+        Ends::Lines
+    }
+
+    fn delivery_length(&self) -> usize {
+        *self.delivery.get_or_init(|| self.lengths().1)
+    }
+}
+
+/// Reads the answers and the first change of each session, which come whole.
+fn subscribe(dashboards: &mut [Wire], system: &AgentConsole) {
+    for dashboard in dashboards.iter_mut() {
+        dashboard.ask_line(SUBSCRIBE);
+    }
+    let mut producer = system.daemon.connect();
+    for number in 0..SESSIONS {
+        producer.ask_line(&system.update(number, unix_ms()));
+        // One at a time: a thousand whole records at once could exceed what a subscriber may be behind.
+        for dashboard in dashboards.iter_mut() {
+            dashboard.read_line();
+        }
+    }
+}
+
+/// Sends many lines and reads as many answers, some at a time.
+pub fn ask_all(wire: &mut Wire, lines: impl Iterator<Item = String>) {
+    let lines: Vec<String> = lines.collect();
+    for batch in lines.chunks(50) {
+        wire.socket.write_all(batch.concat().as_bytes()).unwrap();
+        let mut answers = Counter::new(Ends::Lines);
+        while answers.read(wire.read()) < batch.len() as u64 {}
+    }
+}
+
+/// Whether every session has had an odd number of updates.
+fn odd_round(id: u64) -> usize {
+    usize::from(!(id / SESSIONS).is_multiple_of(2))
+}
+
+/// An agent's report, of some [`UPDATE`] bytes.
+pub fn report(id: u64, session: u64, event: &str, at: u128) -> String {
+    let pane = session % 1000;
+    format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"session.report\",\"params\":{{\"agent\":\"claude-code\",\"at\":{at},\"attended\":true,\
+         \"terminal\":{{\"tty\":\"/dev/pts/{pane}\",\"term_program\":\"tmux\",\"tmux_pane\":\"%{pane}\"}},\
+         \"event\":{{\"hook_event_name\":\"{event}\",\"session_id\":\"{session:08x}-cd7f-4f42-9daf-d078b8555b8f\",\"cwd\":\"/home/dev/project\",\
+         \"permission_mode\":\"default\",\"tool_name\":\"Bash\",\"tool_input\":{{\"command\":\"cargo test --locked\"}}}}}}}}\n"
+    )
+}
+
+/// A script's update, filled up to [`UPDATE`] bytes.
+fn set(id: u64, session: u64) -> String {
+    let status = ["working", "idle"][odd_round(id)];
+    let line = |title: &str| {
+        format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"session.set\",\"params\":{{\"session\":\"session-{session:06}\",\"status\":\"{status}\",\
+             \"reason\":\"Bash: cargo test --locked --all-targets\",\"title\":\"{title}\",\"cwd\":\"/home/dev/project/with/a/longer/path/than/most\"}}}}\n"
+        )
+    };
+    let missing = UPDATE.saturating_sub(line("").len());
+    line(&"t".repeat(missing.min(110)))
+}
+
+pub fn unix_ms() -> u128 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()
+}
