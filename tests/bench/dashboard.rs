@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, Wire, program, socket_in};
-use crate::pseudo_terminal::{PseudoTerminal, contains_in_order};
 use crate::processes::{run, run_true};
+use crate::pseudo_terminal::{PseudoTerminal, contains_in_order};
 use crate::report::{Figure, Report, percentile};
 
 const SESSIONS: usize = 1000;

@@ -14,7 +14,6 @@
     reason = "no interface of a library; a measurement reads the clock and fails by panicking"
 )]
 
-
 #[cfg(target_os = "linux")]
 mod daemon;
 #[cfg(target_os = "linux")]

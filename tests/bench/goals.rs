@@ -19,7 +19,11 @@ impl Outcome {
     pub fn line(&self) -> String {
         let met = if self.met { "met" } else { "not met" };
         let (ours, limit) = (number(self.ours), number(self.limit));
-        format!("| {} | {ours} {unit} | {limit} {unit} | {met} |", self.goal, unit = self.unit)
+        format!(
+            "| {} | {ours} {unit} | {limit} {unit} | {met} |",
+            self.goal,
+            unit = self.unit
+        )
     }
 
     pub fn json(&self) -> Value {
@@ -64,31 +68,134 @@ const REPLY_1: &str = "update → reply, 1 dashboard, p50";
 const REPLY_100: &str = "update → reply, 100 dashboards, p50";
 
 const GOALS: [Goal; 20] = [
-    goal("hook update → reply p50, 1 dashboard: ≤ 1.0× redis", "latency", REPLY_1, Against::System("redis", 1.0)),
-    goal("hook update → reply p50, 100 dashboards: ≤ 1.0× redis", "latency", REPLY_100, Against::System("redis", 1.0)),
-    goal("hook update → reply p50, 100 dashboards: ≤ 1.25× that at 1", "latency", REPLY_100, Against::Own(REPLY_1, 1.25)),
-    goal("update → dashboard p50, 1 dashboard: ≤ 1.0× the best peer", "latency", "update → dashboard, 1 dashboard, p50", Against::BestPeer(1.0)),
-    goal("update → last of 100 dashboards p50: ≤ 0.9× redis", "latency", "update → last, 100 dashboards, p50", Against::System("redis", 0.9)),
-    goal("update → last of 100 dashboards p99: ≤ 1 ms", "latency", "update → last, 100 dashboards, p99", Against::Number(1000.0)),
-    goal("deliveries/s, 100 dashboards: ≥ 1.2× redis", "throughput", "deliveries, 100 dashboards", Against::System("redis", 1.2)),
-    goal("updates/s, 1 dashboard: ≥ 0.6× redis", "throughput", "updates, 1 dashboard", Against::System("redis", 0.6)),
-    goal("RSS at rest: ≤ 2.6 MiB", "memory", "RSS at rest", Against::Number(2662.0)),
-    goal("RSS with 100 sessions and 100 dashboards: ≤ 3.0 MiB", "memory", "RSS, 100 sessions of real processes and 100 dashboards", Against::Number(3072.0)),
-    goal("RSS after 1 M updates: ≤ at rest + 0.5 MiB", "memory", "RSS after 1 M updates", Against::OwnPlus("RSS at rest", 512.0)),
-    goal("RSS after 5,000 connections came and went: ≤ at rest + 0.5 MiB", "memory", "RSS after 5,000 connections came and went", Against::OwnPlus("RSS at rest", 512.0)),
-    goal("RSS growth over 10 fetches of the limits: 0", "memory", "RSS growth over 10 fetches of the limits", Against::Number(0.0)),
-    goal("agent-consoled: ≤ 5 MB", "size", "agent-consoled", Against::Number(5e6)),
-    goal("exec → first reply p50: ≤ 2.5 ms", "start", "exec → first reply, p50", Against::Number(2.5)),
-    goal("activation, connect → reply p50: ≤ 3 ms", "start", "activation, connect → first reply, p50", Against::Number(3.0)),
-    goal("hook process p50: ≤ 1.5× /bin/true", "hook", "wall time, p50", Against::System("/bin/true", 1.5)),
-    goal("hook process p50: ≤ 1.1× a static true", "hook", "wall time, p50", Against::System("static true", 1.1)),
-    goal("wake-ups at rest, no dashboards: 0", "rest", "wake-ups", Against::Number(0.0)),
-    goal("agent-console, everything in: ≤ 5 MB", "size", "agent-console", Against::Number(5e6)),
+    goal(
+        "hook update → reply p50, 1 dashboard: ≤ 1.0× redis",
+        "latency",
+        REPLY_1,
+        Against::System("redis", 1.0),
+    ),
+    goal(
+        "hook update → reply p50, 100 dashboards: ≤ 1.0× redis",
+        "latency",
+        REPLY_100,
+        Against::System("redis", 1.0),
+    ),
+    goal(
+        "hook update → reply p50, 100 dashboards: ≤ 1.25× that at 1",
+        "latency",
+        REPLY_100,
+        Against::Own(REPLY_1, 1.25),
+    ),
+    goal(
+        "update → dashboard p50, 1 dashboard: ≤ 1.0× the best peer",
+        "latency",
+        "update → dashboard, 1 dashboard, p50",
+        Against::BestPeer(1.0),
+    ),
+    goal(
+        "update → last of 100 dashboards p50: ≤ 0.9× redis",
+        "latency",
+        "update → last, 100 dashboards, p50",
+        Against::System("redis", 0.9),
+    ),
+    goal(
+        "update → last of 100 dashboards p99: ≤ 1 ms",
+        "latency",
+        "update → last, 100 dashboards, p99",
+        Against::Number(1000.0),
+    ),
+    goal(
+        "deliveries/s, 100 dashboards: ≥ 1.2× redis",
+        "throughput",
+        "deliveries, 100 dashboards",
+        Against::System("redis", 1.2),
+    ),
+    goal(
+        "updates/s, 1 dashboard: ≥ 0.6× redis",
+        "throughput",
+        "updates, 1 dashboard",
+        Against::System("redis", 0.6),
+    ),
+    goal(
+        "RSS at rest: ≤ 2.6 MiB",
+        "memory",
+        "RSS at rest",
+        Against::Number(2662.0),
+    ),
+    goal(
+        "RSS with 100 sessions and 100 dashboards: ≤ 3.0 MiB",
+        "memory",
+        "RSS, 100 sessions of real processes and 100 dashboards",
+        Against::Number(3072.0),
+    ),
+    goal(
+        "RSS after 1 M updates: ≤ at rest + 0.5 MiB",
+        "memory",
+        "RSS after 1 M updates",
+        Against::OwnPlus("RSS at rest", 512.0),
+    ),
+    goal(
+        "RSS after 5,000 connections came and went: ≤ at rest + 0.5 MiB",
+        "memory",
+        "RSS after 5,000 connections came and went",
+        Against::OwnPlus("RSS at rest", 512.0),
+    ),
+    goal(
+        "RSS growth over 10 fetches of the limits: 0",
+        "memory",
+        "RSS growth over 10 fetches of the limits",
+        Against::Number(0.0),
+    ),
+    goal(
+        "agent-consoled: ≤ 5 MB",
+        "size",
+        "agent-consoled",
+        Against::Number(5e6),
+    ),
+    goal(
+        "exec → first reply p50: ≤ 2.5 ms",
+        "start",
+        "exec → first reply, p50",
+        Against::Number(2.5),
+    ),
+    goal(
+        "activation, connect → reply p50: ≤ 3 ms",
+        "start",
+        "activation, connect → first reply, p50",
+        Against::Number(3.0),
+    ),
+    goal(
+        "hook process p50: ≤ 1.5× /bin/true",
+        "hook",
+        "wall time, p50",
+        Against::System("/bin/true", 1.5),
+    ),
+    goal(
+        "hook process p50: ≤ 1.1× a static true",
+        "hook",
+        "wall time, p50",
+        Against::System("static true", 1.1),
+    ),
+    goal(
+        "wake-ups at rest, no dashboards: 0",
+        "rest",
+        "wake-ups",
+        Against::Number(0.0),
+    ),
+    goal(
+        "agent-console, everything in: ≤ 5 MB",
+        "size",
+        "agent-console",
+        Against::Number(5e6),
+    ),
 ];
 
 /// The goals whose figures were measured in this run.
 pub fn outcomes(report: &Report) -> Vec<Outcome> {
-    GOALS.iter().filter_map(|goal| outcome(goal, report)).collect()
+    GOALS
+        .iter()
+        .filter_map(|goal| outcome(goal, report))
+        .collect()
 }
 
 fn outcome(goal: &Goal, report: &Report) -> Option<Outcome> {
@@ -102,7 +209,11 @@ fn outcome(goal: &Goal, report: &Report) -> Option<Outcome> {
         Against::OwnPlus(what, more) => own(what)? + more,
     };
     let ours = figure.ours()?;
-    let met = if figure.higher { ours >= limit } else { ours <= limit };
+    let met = if figure.higher {
+        ours >= limit
+    } else {
+        ours <= limit
+    };
     Some(Outcome {
         goal: goal.text,
         ours,

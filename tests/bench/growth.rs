@@ -6,7 +6,8 @@ use crate::daemon::{Daemon, Wire};
 use crate::load::Load;
 use crate::memory::Memory;
 use crate::report::{Figure, Report, median};
-use crate::systems::agent_console::{AgentConsole, Kind, SESSIONS, ask_all};
+use crate::systems::Purpose;
+use crate::systems::agent_console::{AgentConsole, FEW, Kind, ask_all};
 
 const SIZES: [u64; 4] = [100, 1000, 10_000, 100_000];
 /// Descriptors of this process besides the connections that are counted.
@@ -20,6 +21,7 @@ pub fn growth(quick: bool, report: &mut Report) {
         sessions(kind, name, sizes, report);
     }
     connections(sizes, report);
+    report.note("growth: 100,000 sessions are the most that the daemon keeps");
     let updates = if quick { UPDATES / 5 } else { UPDATES };
     reply_with_sessions(updates, report);
     reply_with_dashboards(updates, report);
@@ -34,7 +36,14 @@ fn sessions(kind: Kind, name: &'static str, sizes: &[u64], report: &mut Report) 
     for &size in sizes {
         ask_all(&mut wire, (made..size).map(|session| kind.turn(0, session)));
         made = size;
-        per_item(&format!("session, {size}"), name, before, Memory::at_rest(&daemon.child), size, report);
+        per_item(
+            &format!("session, {size}"),
+            name,
+            before,
+            Memory::at_rest(&daemon.child),
+            size,
+            report,
+        );
     }
 }
 
@@ -52,7 +61,10 @@ fn per_item(
     ] {
         let bytes = (after as f64 - before as f64) * 1024.0 / count as f64;
         let what = format!("{quantity} of a {what}");
-        let known = report.figures.iter_mut().find(|figure| figure.section == "growth" && figure.what == what);
+        let known = report
+            .figures
+            .iter_mut()
+            .find(|figure| figure.section == "growth" && figure.what == what);
         match known {
             Some(figure) => figure.values.push((column.into(), bytes)),
             None => report.add(Figure::new("growth", what, "bytes").with(column, bytes)),
@@ -69,7 +81,9 @@ fn connections(sizes: &[u64], report: &mut Report) {
     let before = Memory::at_rest(&daemon.child);
     for &size in sizes {
         if size > most {
-            report.note(format!("growth: {size} connections not measured: the limit of descriptors allows {most}"));
+            report.note(format!(
+                "growth: {size} connections not measured: the limit of descriptors allows {most}"
+            ));
             continue;
         }
         while (all.len() as u64) < size {
@@ -77,25 +91,38 @@ fn connections(sizes: &[u64], report: &mut Report) {
             wire.ask("hello");
             all.push(wire.socket);
         }
-        per_item(&format!("connection, {size}"), "hook", before, Memory::at_rest(&daemon.child), size, report);
+        per_item(
+            &format!("connection, {size}"),
+            "hook",
+            before,
+            Memory::at_rest(&daemon.child),
+            size,
+            report,
+        );
     }
 }
 
 /// One system with its ten sessions, another one with thousands more: they take turns.
 fn reply_with_sessions(updates: u64, report: &mut Report) {
     let systems = [100, 10_000].map(|sessions| {
-        let system = AgentConsole::start(Kind::Hook);
-        let more = (SESSIONS..sessions).map(|session| Kind::Hook.turn(0, session));
+        let system = AgentConsole::start(Kind::Hook, Purpose::Answered);
+        let more = (FEW..sessions).map(|session| Kind::Hook.turn(0, session));
         ask_all(&mut system.daemon.connect(), more);
         (sessions, system)
     });
     let mut loads = [Load::on(&systems[0].1, 1), Load::on(&systems[1].1, 1)];
-    replies("sessions", systems.each_ref().map(|(sessions, _)| *sessions), &mut loads, updates, report);
+    replies(
+        "sessions",
+        systems.each_ref().map(|(sessions, _)| *sessions),
+        &mut loads,
+        updates,
+        report,
+    );
 }
 
 fn reply_with_dashboards(updates: u64, report: &mut Report) {
-    let system = AgentConsole::start(Kind::Hook);
-    let other = AgentConsole::start(Kind::Hook);
+    let system = AgentConsole::start(Kind::Hook, Purpose::Answered);
+    let other = AgentConsole::start(Kind::Hook, Purpose::Answered);
     let mut loads = [Load::on(&system, 100), Load::on(&other, 1000)];
     replies("dashboards", [100, 1000], &mut loads, updates / 5, report);
 }

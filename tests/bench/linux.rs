@@ -44,7 +44,10 @@ impl Arguments {
                 "--json" => parsed.json = Some(arguments.next().expect("--json PATH").into()),
                 section => {
                     let known = SECTIONS.map(|(name, _)| name);
-                    assert!(known.contains(&section), "{section}: no section of {known:?}");
+                    assert!(
+                        known.contains(&section),
+                        "{section}: no section of {known:?}"
+                    );
                     parsed.sections.push(argument);
                 }
             }
@@ -55,7 +58,10 @@ impl Arguments {
 
 pub fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == systems::floor::ARGUMENT) {
+    if arguments
+        .first()
+        .is_some_and(|first| first == systems::floor::ARGUMENT)
+    {
         return systems::floor::run(&arguments[1..]);
     }
     let arguments = Arguments::parse(arguments.into_iter());
@@ -79,7 +85,8 @@ pub fn main() {
         println!("- {note}");
     }
     if let Some(path) = arguments.json {
-        let environment = json!({"cores": cores.get(), "kernel": kernel, "load_before": load, "quick": quick});
+        let environment =
+            json!({"cores": cores.get(), "kernel": kernel, "load_before": load, "quick": quick});
         let json = report.json(&environment, &outcomes);
         std::fs::write(path, format!("{json:#}\n")).unwrap();
     }

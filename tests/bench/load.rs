@@ -12,10 +12,11 @@ use crate::readers::Readers;
 use crate::systems::agent_console::unix_ms;
 use crate::systems::{Counter, Ends, System};
 
-/// Updates on the way at once when as many as possible are to go through: fewer than a turn of the daemon's loop takes.
-const WINDOW: u64 = 100;
-/// Updates that are made before a flood, and sent again and again: two of each session.
-const RING: u64 = 20;
+/// Updates on the way at once when as many as possible are to go through.
+pub const WINDOW: u64 = 100;
+/// Updates that are made before a flood, and sent again and again: two of each session. Those on the way are of different
+/// sessions, because agent-console joins the changes of one session in one turn of its loop.
+pub const RING: u64 = 4 * WINDOW;
 /// Updates that have not reached every dashboard by then are lost.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between an update that has reached everyone and the next one, where updates come as rarely as agents send them.
@@ -70,7 +71,9 @@ impl<'a> Load<'a> {
                 samples.replies.push(since(self.readers.now()));
             }
             let arrivals = self.readers.arrivals();
-            samples.last.extend(arrivals.iter().copied().max().map(since));
+            samples
+                .last
+                .extend(arrivals.iter().copied().max().map(since));
             samples.deliveries.extend(arrivals.into_iter().map(since));
         }
         samples
@@ -85,7 +88,9 @@ impl<'a> Load<'a> {
     /// As many as go through in `time`, at most `most`; how many, and how many a second reached every dashboard.
     pub fn flood(&mut self, most: u64, time: Duration) -> (u64, f64) {
         let at = unix_ms();
-        let ring: Vec<_> = (0..RING).map(|number| self.system.update(number, at)).collect();
+        let ring: Vec<_> = (0..RING)
+            .map(|number| self.system.update(number, at))
+            .collect();
         let mut ring = ring.iter().cycle();
         let mut replies = self.replies.map(Counter::new);
         let mut batch = Vec::new();
@@ -96,12 +101,20 @@ impl<'a> Load<'a> {
         loop {
             // A dashboard that is sent more than it reads is dropped in the end: the slowest sets the pace.
             let delivered = self.readers.slowest() - before;
-            let done = if replies.is_some() { answered.min(delivered) } else { delivered };
+            let done = if replies.is_some() {
+                answered.min(delivered)
+            } else {
+                delivered
+            };
             let is_over = sent == most || began.elapsed() >= time;
             if is_over && done == sent {
                 break;
             }
-            let more = if is_over { 0 } else { (WINDOW - (sent - done)).min(most - sent) };
+            let more = if is_over {
+                0
+            } else {
+                (WINDOW - (sent - done)).min(most - sent)
+            };
             if more > 0 {
                 batch.clear();
                 for update in ring.by_ref().take(usize::try_from(more).unwrap()) {
@@ -123,7 +136,11 @@ impl<'a> Load<'a> {
         }
         let rate = sent as f64 / began.elapsed().as_secs_f64();
         let dashboards = (self.readers.all() - before_all) / sent.max(1);
-        assert_eq!(self.readers.all() - before_all, sent * dashboards, "not one delivery each");
+        assert_eq!(
+            self.readers.all() - before_all,
+            sent * dashboards,
+            "not one delivery each"
+        );
         (sent, rate)
     }
 }

@@ -26,6 +26,9 @@ const REST: Duration = Duration::from_secs(3);
 /// How long the memory of a new process is watched.
 const FIRST: Duration = Duration::from_millis(200);
 
+/// One quantity of it.
+type Pick = fn(Memory) -> u64;
+
 /// Resident, proportional and anonymous memory in KiB (proc(5), `smaps_rollup`).
 #[derive(Clone, Copy, Default)]
 pub struct Memory {
@@ -69,7 +72,11 @@ impl Memory {
 
     /// A line each.
     fn add(self, when: &str, report: &mut Report) {
-        for (what, kib) in [("RSS", self.rss), ("PSS", self.pss), ("anonymous", self.anonymous)] {
+        for (what, kib) in [
+            ("RSS", self.rss),
+            ("PSS", self.pss),
+            ("anonymous", self.anonymous),
+        ] {
             let figure = Figure::new("memory", format!("{what}{when}"), "KiB");
             report.add(figure.with("agent-console", kib as f64));
         }
@@ -111,7 +118,7 @@ fn at_rest(quick: bool, report: &mut Report) {
     let peers = peers(Purpose::Answered, report);
     std::thread::sleep(if quick { REST } else { 2 * REST });
     let ours = Memory::of(&daemon.child);
-    let quantities: [(&str, fn(Memory) -> u64); 3] = [
+    let quantities: [(&str, Pick); 3] = [
         ("RSS", |memory| memory.rss),
         ("PSS", |memory| memory.pss),
         ("anonymous", |memory| memory.anonymous),
@@ -127,7 +134,7 @@ fn at_rest(quick: bool, report: &mut Report) {
 }
 
 fn after_updates(updates: u64, report: &mut Report) {
-    let system = AgentConsole::start(Kind::Hook);
+    let system = AgentConsole::start(Kind::Hook, Purpose::Many);
     let sent = Load::on(&system, 1).flood(updates, AT_MOST).0;
     let when = match sent {
         1_000_000 => " after 1 M updates".into(),

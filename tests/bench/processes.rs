@@ -22,7 +22,10 @@ type Sampler<'a> = (&'static str, Box<dyn Fn() -> f64 + 'a>);
 pub fn start(quick: bool, report: &mut Report) {
     let mut samplers: Vec<Sampler> = vec![
         ("agent-console", Box::new(|| start_ours(service(), &[]))),
-        ("agent-console daemon", Box::new(|| start_ours(program(), &["daemon"]))),
+        (
+            "agent-console daemon",
+            Box::new(|| start_ours(program(), &["daemon"])),
+        ),
     ];
     if installed(redis::PROGRAM, report) {
         samplers.push(("redis", Box::new(|| timed(Redis::start))));
@@ -35,7 +38,13 @@ pub fn start(quick: bool, report: &mut Report) {
         samplers.push(("dbus", Box::new(|| timed(Dbus::start))));
     }
     samplers.push(("/bin/true", Box::new(run_true)));
-    take_turns("start", "exec → first reply", &samplers, if quick { 10 } else { 50 }, report);
+    take_turns(
+        "start",
+        "exec → first reply",
+        &samplers,
+        if quick { 10 } else { 50 },
+        report,
+    );
 
     if !installed("systemd-socket-activate", report) {
         return;
@@ -45,7 +54,13 @@ pub fn start(quick: bool, report: &mut Report) {
         ("/bin/true", Box::new(run_true)),
     ];
     let times = if quick { 10 } else { 30 };
-    take_turns("start", "activation, connect → first reply", &samplers, times, report);
+    take_turns(
+        "start",
+        "activation, connect → first reply",
+        &samplers,
+        times,
+        report,
+    );
 }
 
 /// Each sampler once a round.
@@ -83,7 +98,10 @@ fn timed<T>(start: impl FnOnce() -> T) -> f64 {
 fn start_ours(program: &Path, arguments: &[&str]) -> f64 {
     timed(|| {
         let directory = tempfile::tempdir().unwrap();
-        let child = command(program, directory.path()).args(arguments).spawn().unwrap();
+        let child = command(program, directory.path())
+            .args(arguments)
+            .spawn()
+            .unwrap();
         let daemon = Daemon { child, directory };
         daemon.connect_soon().ask("daemon.status");
         daemon
@@ -136,7 +154,13 @@ pub fn hook(quick: bool, report: &mut Report) {
         }
         None => report.note("no static true: gcc, or a static C library, is not installed"),
     }
-    take_turns("hook", "wall time", &samplers, if quick { 60 } else { 500 }, report);
+    take_turns(
+        "hook",
+        "wall time",
+        &samplers,
+        if quick { 60 } else { 500 },
+        report,
+    );
     let sessions = daemon.connect().ask("session.list");
     assert!(sessions > 200, "no hook's report arrived");
 }
@@ -146,7 +170,9 @@ fn static_true(directory: &Path) -> Option<PathBuf> {
     let (source, program) = (directory.join("true.c"), directory.join("true"));
     std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
     let mut gcc = Command::new("gcc");
-    gcc.args(["-O2", "-static", "-o"]).arg(&program).arg(&source);
+    gcc.args(["-O2", "-static", "-o"])
+        .arg(&program)
+        .arg(&source);
     let made = gcc.stderr(Stdio::null()).status();
     made.is_ok_and(|status| status.success()).then_some(program)
 }
@@ -196,7 +222,10 @@ fn elf_sections(file: &[u8]) -> Vec<(String, u64)> {
     let section = |number: usize| {
         let at = header(number);
         let offset = u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
-        let name = file[names + offset..].split(|&byte| byte == 0).next().unwrap();
+        let name = file[names + offset..]
+            .split(|&byte| byte == 0)
+            .next()
+            .unwrap();
         let is_loaded = word(at + 8) & 2 != 0;
         let size = word(at + 32);
         (is_loaded && size >= 4096).then(|| (String::from_utf8_lossy(name).into_owned(), size))

@@ -61,7 +61,10 @@ impl Readers {
 
     /// Deliveries that every dashboard has read so far.
     pub fn slowest(&self) -> u64 {
-        assert!(!self.seen.dropped.load(Ordering::Acquire), "a dashboard was dropped");
+        assert!(
+            !self.seen.dropped.load(Ordering::Acquire),
+            "a dashboard was dropped"
+        );
         self.seen.slowest.load(Ordering::Acquire)
     }
 
@@ -72,12 +75,16 @@ impl Readers {
 
     /// Arrivals of the update after all that have arrived are timed from now on.
     pub fn expect_next(&self) {
-        self.seen.expected.store(self.slowest() + 1, Ordering::Release);
+        self.seen
+            .expected
+            .store(self.slowest() + 1, Ordering::Release);
     }
 
     /// When each dashboard had the update that was expected.
     pub fn arrivals(&self) -> Vec<u64> {
-        self.times.recv_timeout(PATIENCE).expect("an update was lost")
+        self.times
+            .recv_timeout(PATIENCE)
+            .expect("an update was lost")
     }
 
     pub fn now(&self) -> u64 {
@@ -147,7 +154,9 @@ impl Thread {
             }
             let slowest = self.counts.iter().copied().min().unwrap_or_default();
             self.seen.slowest.store(slowest, Ordering::Release);
-            self.seen.all.store(self.counts.iter().sum(), Ordering::Release);
+            self.seen
+                .all
+                .store(self.counts.iter().sum(), Ordering::Release);
             self.pass_on();
         }
     }
@@ -156,7 +165,8 @@ impl Thread {
         let before = std::mem::replace(&mut self.counts[number], self.counters[number].read(bytes));
         let expected = self.seen.expected.load(Ordering::Acquire);
         if expected > before && expected <= self.counts[number] {
-            self.arrived.push(u64::try_from(self.base.elapsed().as_nanos()).unwrap());
+            self.arrived
+                .push(u64::try_from(self.base.elapsed().as_nanos()).unwrap());
         }
     }
 

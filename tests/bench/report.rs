@@ -45,9 +45,10 @@ impl Figure {
     }
 
     pub fn best_peer(&self) -> Option<f64> {
-        let peers = self.values.iter().filter(|(name, _)| {
-            !OURS.contains(&name.as_str()) && !FLOORS.contains(&name.as_str())
-        });
+        let peers = self
+            .values
+            .iter()
+            .filter(|(name, _)| !OURS.contains(&name.as_str()) && !FLOORS.contains(&name.as_str()));
         self.best(peers.map(|(_, value)| *value))
     }
 
@@ -96,7 +97,11 @@ impl Report {
 
     /// A section's table: a line a figure, a column a system.
     pub fn table(&self, section: &str) -> String {
-        let figures: Vec<_> = self.figures.iter().filter(|f| f.section == section).collect();
+        let figures: Vec<_> = self
+            .figures
+            .iter()
+            .filter(|f| f.section == section)
+            .collect();
         let mut systems: Vec<&str> = Vec::new();
         for (name, _) in figures.iter().flat_map(|figure| &figure.values) {
             if !systems.contains(&name.as_str()) {
@@ -113,13 +118,22 @@ impl Report {
         for figure in figures {
             let _ = write!(text, "| {} | {} |", figure.what, figure.unit);
             for system in &systems {
-                let _ = write!(text, " {} |", figure.of(system).map_or(String::new(), number));
+                let _ = write!(
+                    text,
+                    " {} |",
+                    figure.of(system).map_or(String::new(), number)
+                );
             }
             let ratio = |of: Option<f64>| match (figure.ours(), of) {
                 (Some(ours), Some(other)) if other > 0.0 => format!("{:.2}", ours / other),
                 _ => String::new(),
             };
-            let _ = writeln!(text, " {} | {} |", ratio(figure.best_peer()), ratio(figure.floor()));
+            let _ = writeln!(
+                text,
+                " {} | {} |",
+                ratio(figure.best_peer()),
+                ratio(figure.floor())
+            );
         }
         text
     }

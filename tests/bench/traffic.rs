@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::load::{Load, PAUSE, Samples};
+use crate::load::{Load, PAUSE, Samples, WINDOW};
 use crate::report::{Figure, Report, median, percentile};
 use crate::systems::agent_console::unix_ms;
 use crate::systems::{Counter, Purpose, System, start_all};
@@ -17,7 +17,10 @@ fn rounds(quick: bool) -> usize {
 }
 
 fn plural(dashboards: usize) -> String {
-    format!("{dashboards} dashboard{}", if dashboards == 1 { "" } else { "s" })
+    format!(
+        "{dashboards} dashboard{}",
+        if dashboards == 1 { "" } else { "s" }
+    )
 }
 
 /// Update → reply, → each dashboard, → the last one. Cold: with a pause between updates; hot: without.
@@ -41,6 +44,9 @@ pub fn latency(quick: bool, report: &mut Report) {
     report.note("dbus: a signal has no reply");
 }
 
+/// One quantity of the samples.
+type Pick = fn(&mut Samples) -> &mut Vec<f64>;
+
 fn latency_of(
     dashboards: usize,
     updates: u64,
@@ -49,7 +55,10 @@ fn latency_of(
     report: &mut Report,
 ) {
     let systems = start_all(Purpose::Answered, report);
-    let mut loads: Vec<_> = systems.iter().map(|system| Load::on(&**system, dashboards)).collect();
+    let mut loads: Vec<_> = systems
+        .iter()
+        .map(|system| Load::on(&**system, dashboards))
+        .collect();
     let mut samples: Vec<Vec<Samples>> = systems.iter().map(|_| Vec::new()).collect();
     for load in &mut loads {
         load.one_by_one(20, None);
@@ -59,8 +68,11 @@ fn latency_of(
             samples.push(load.one_by_one(updates, pause));
         }
     }
-    let how = if pause.is_some() { "" } else { ", back to back" };
-    type Pick = fn(&mut Samples) -> &mut Vec<f64>;
+    let how = if pause.is_some() {
+        ""
+    } else {
+        ", back to back"
+    };
     let quantities: [(&str, Pick); 3] = [
         ("reply", |samples| &mut samples.replies),
         ("dashboard", |samples| &mut samples.deliveries),
@@ -92,10 +104,18 @@ fn latency_of(
 /// Updates a second at one dashboard, deliveries a second at 100.
 pub fn throughput(quick: bool, report: &mut Report) {
     let time = Duration::from_millis(if quick { 300 } else { 1000 });
-    for (dashboards, what) in [(1, "updates, 1 dashboard"), (100, "deliveries, 100 dashboards")] {
+    report.note(format!(
+        "throughput: at most {WINDOW} updates on the way, each of another session, because agent-console joins changes of one session in one turn of its loop: every update is a delivery in every system"
+    ));
+    for (dashboards, what) in [
+        (1, "updates, 1 dashboard"),
+        (100, "deliveries, 100 dashboards"),
+    ] {
         let systems = start_all(Purpose::Many, report);
-        let mut loads: Vec<_> =
-            systems.iter().map(|system| Load::on(&**system, dashboards)).collect();
+        let mut loads: Vec<_> = systems
+            .iter()
+            .map(|system| Load::on(&**system, dashboards))
+            .collect();
         let mut rates: Vec<Vec<f64>> = systems.iter().map(|_| Vec::new()).collect();
         for _ in 0..rounds(quick) {
             for (load, rates) in loads.iter_mut().zip(&mut rates) {
@@ -103,7 +123,11 @@ pub fn throughput(quick: bool, report: &mut Report) {
             }
         }
         let mut figure = Figure::new("throughput", what, "/s");
-        let mut lengths = Figure::new("throughput", format!("bytes of a delivery, {}", plural(dashboards)), "bytes");
+        let mut lengths = Figure::new(
+            "throughput",
+            format!("bytes of a delivery, {}", plural(dashboards)),
+            "bytes",
+        );
         for (system, rates) in systems.iter().zip(&mut rates) {
             figure = figure.with(system.name(), median(rates));
             lengths = lengths.with(system.name(), system.delivery_length() as f64);
@@ -128,7 +152,11 @@ pub fn producers(quick: bool, report: &mut Report) {
             rates.push(producers_of(&**system, time));
         }
     }
-    let mut figure = Figure::new("producers", "connect, update, reply, close; one after the other", "/s");
+    let mut figure = Figure::new(
+        "producers",
+        "connect, update, reply, close; one after the other",
+        "/s",
+    );
     for (system, rates) in systems.iter().zip(&mut rates) {
         figure = figure.with(system.name(), median(rates));
     }
@@ -141,7 +169,9 @@ fn producers_of(system: &dyn System, time: Duration) -> f64 {
     let mut count = 0;
     while began.elapsed() < time {
         let mut producer = system.producer();
-        producer.write_all(&system.update(count, unix_ms())).unwrap();
+        producer
+            .write_all(&system.update(count, unix_ms()))
+            .unwrap();
         let mut reply = Counter::new(system.replies().unwrap());
         loop {
             let length = producer.read(&mut buffer).unwrap();

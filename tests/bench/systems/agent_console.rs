@@ -1,16 +1,16 @@
-//! agent-console: an agent's `session.report`, or a script's `session.set`, for ten sessions whose history is full;
+//! agent-console: an agent's `session.report`, or a script's `session.set`, for sessions whose history is full;
 //! dashboards subscribe with `"changes":"brief"`, as the program's own do.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::process::Child;
-use std::sync::OnceLock;
 
-use super::{Counter, Ends, System, UPDATE};
+use super::{Counter, Ends, Purpose, System, UPDATE};
 use crate::daemon::{Daemon, Wire};
+use crate::load::RING;
 
-/// Sessions that the updates go round.
-pub const SESSIONS: u64 = 10;
+/// Sessions that updates go round where one is sent at a time.
+pub const FEW: u64 = 10;
 /// More changes of status than a history keeps.
 const HISTORY: u64 = 40;
 const SUBSCRIBE: &[u8] =
@@ -26,20 +26,28 @@ pub enum Kind {
 
 impl Kind {
     /// An update whose like comes most often: what an agent does with its tools, a script's change of status.
-    fn line(self, id: u64, session: u64, at: u128) -> String {
-        let event = ["PreToolUse", "PostToolUse"][odd_round(id)];
+    fn line(self, round: u64, session: u64, at: u128) -> String {
         match self {
-            Self::Hook => report(id, session, event, at),
-            Self::Set => set(id, session),
+            Self::Hook => report(
+                round,
+                session,
+                ["PreToolUse", "PostToolUse"][odd(round)],
+                at,
+            ),
+            Self::Set => set(round, session),
         }
     }
 
     /// One that changes the status.
-    pub fn turn(self, id: u64, session: u64) -> String {
-        let event = ["UserPromptSubmit", "Stop"][odd_round(id)];
+    pub fn turn(self, round: u64, session: u64) -> String {
         match self {
-            Self::Hook => report(id, session, event, unix_ms()),
-            Self::Set => set(id, session),
+            Self::Hook => report(
+                round,
+                session,
+                ["UserPromptSubmit", "Stop"][odd(round)],
+                unix_ms(),
+            ),
+            Self::Set => set(round, session),
         }
     }
 }
@@ -47,22 +55,27 @@ impl Kind {
 pub struct AgentConsole {
     pub daemon: Daemon,
     kind: Kind,
-    /// Of a brief change.
-    delivery: OnceLock<usize>,
+    /// How many sessions the updates go round.
+    sessions: u64,
 }
 
 impl AgentConsole {
     /// With sessions whose histories are full.
-    pub fn start(kind: Kind) -> Self {
+    pub fn start(kind: Kind, purpose: Purpose) -> Self {
         let daemon = Daemon::start();
-        let mut producer = daemon.connect();
-        for id in 0..HISTORY * SESSIONS {
-            producer.ask_line(kind.turn(id, id % SESSIONS).as_bytes());
-        }
+        let sessions = match purpose {
+            Purpose::Answered => FEW,
+            Purpose::Many => RING / 2,
+        };
+        let rounds = (0..HISTORY).flat_map(|round| (0..sessions).map(move |id| (round, id)));
+        ask_all(
+            &mut daemon.connect(),
+            rounds.map(|(round, id)| kind.turn(round, id)),
+        );
         Self {
             daemon,
             kind,
-            delivery: OnceLock::new(),
+            sessions,
         }
     }
 
@@ -72,8 +85,7 @@ impl AgentConsole {
         subscribe(std::slice::from_mut(&mut dashboard), self);
         let mut producer = self.daemon.connect();
         let reply = producer.ask_line(&self.update(0, unix_ms()));
-        let delivery = dashboard.read_line();
-        (reply, *self.delivery.get_or_init(|| delivery))
+        (reply, dashboard.read_line())
     }
 }
 
@@ -100,7 +112,9 @@ impl System for AgentConsole {
     }
 
     fn update(&self, number: u64, at: u128) -> Vec<u8> {
-        self.kind.line(number, number % SESSIONS, at).into_bytes()
+        self.kind
+            .line(number / self.sessions, number % self.sessions, at)
+            .into_bytes()
     }
 
     fn replies(&self) -> Option<Ends> {
@@ -112,7 +126,7 @@ impl System for AgentConsole {
     }
 
     fn delivery_length(&self) -> usize {
-        *self.delivery.get_or_init(|| self.lengths().1)
+        self.lengths().1
     }
 }
 
@@ -122,7 +136,7 @@ fn subscribe(dashboards: &mut [Wire], system: &AgentConsole) {
         dashboard.ask_line(SUBSCRIBE);
     }
     let mut producer = system.daemon.connect();
-    for number in 0..SESSIONS {
+    for number in 0..system.sessions {
         producer.ask_line(&system.update(number, unix_ms()));
         // One at a time: a thousand whole records at once could exceed what a subscriber may be behind.
         for dashboard in dashboards.iter_mut() {
@@ -141,9 +155,8 @@ pub fn ask_all(wire: &mut Wire, lines: impl Iterator<Item = String>) {
     }
 }
 
-/// Whether every session has had an odd number of updates.
-fn odd_round(id: u64) -> usize {
-    usize::from(!(id / SESSIONS).is_multiple_of(2))
+fn odd(round: u64) -> usize {
+    usize::from(!round.is_multiple_of(2))
 }
 
 /// An agent's report, of some [`UPDATE`] bytes.
@@ -159,7 +172,7 @@ pub fn report(id: u64, session: u64, event: &str, at: u128) -> String {
 
 /// A script's update, filled up to [`UPDATE`] bytes.
 fn set(id: u64, session: u64) -> String {
-    let status = ["working", "idle"][odd_round(id)];
+    let status = ["working", "idle"][odd(id)];
     let line = |title: &str| {
         format!(
             "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"session.set\",\"params\":{{\"session\":\"session-{session:06}\",\"status\":\"{status}\",\
@@ -172,5 +185,7 @@ fn set(id: u64, session: u64) -> String {
 
 pub fn unix_ms() -> u128 {
     let now = std::time::SystemTime::now();
-    now.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()
+    now.duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis()
 }

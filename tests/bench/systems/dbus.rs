@@ -40,7 +40,11 @@ impl Dbus {
             let path = directory.join("configuration");
             std::fs::write(&path, text).unwrap();
             let path = path.display();
-            vec!["--nofork".into(), "--nopidfile".into(), format!("--config-file={path}")]
+            vec![
+                "--nofork".into(),
+                "--nopidfile".into(),
+                format!("--config-file={path}"),
+            ]
         });
         connect(server.connect_soon());
         Self {
@@ -118,16 +122,22 @@ impl Dbus {
 /// Says who it is, and gets a name.
 fn connect(mut socket: UnixStream) -> UnixStream {
     let user = rustix::process::geteuid().as_raw().to_string();
-    // The digits of the user's number, each in hexadecimal.
-    let hex: String = user.chars().map(|digit| format!("3{digit}")).collect();
-    socket.write_all(format!("\0AUTH EXTERNAL {hex}\r\n").as_bytes()).unwrap();
+    // In hexadecimal, a digit is a 3 and the digit.
+    let hex: String = user.chars().flat_map(|digit| ['3', digit]).collect();
+    socket
+        .write_all(format!("\0AUTH EXTERNAL {hex}\r\n").as_bytes())
+        .unwrap();
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
         let mut byte = [0];
         socket.read_exact(&mut byte).unwrap();
         line.push(byte[0]);
     }
-    assert!(line.starts_with(b"OK "), "{}", String::from_utf8_lossy(&line));
+    assert!(
+        line.starts_with(b"OK "),
+        "{}",
+        String::from_utf8_lossy(&line)
+    );
     socket.write_all(b"BEGIN\r\n").unwrap();
     socket.write_all(&call("Hello", None)).unwrap();
     // Its answer, and the signal that the name is its own.
@@ -163,7 +173,12 @@ fn call(method: &str, argument: Option<&str>) -> Vec<u8> {
     if argument.is_some() {
         fields.push(field(8, "g", "s"));
     }
-    message(METHOD_CALL, 1, &fields, &argument.map(string).unwrap_or_default())
+    message(
+        METHOD_CALL,
+        1,
+        &fields,
+        &argument.map(string).unwrap_or_default(),
+    )
 }
 
 fn message(kind: u8, serial: u32, fields: &[Vec<u8>], body: &[u8]) -> Vec<u8> {

@@ -194,7 +194,10 @@ fn run_epoll(path: &Path, answers: &Answers) {
 type Dashboards = Rc<RefCell<Vec<Rc<tokio::net::UnixStream>>>>;
 
 fn run_tokio(path: &Path, answers: Answers) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
     let local = tokio::task::LocalSet::new();
     let (dashboards, answers) = (Dashboards::default(), Rc::new(answers));
     local.block_on(&runtime, async {
@@ -204,7 +207,9 @@ fn run_tokio(path: &Path, answers: Answers) {
             let (dashboards, answers) = (Rc::clone(&dashboards), Rc::clone(&answers));
             tokio::task::spawn_local(async move {
                 serve(&socket, &dashboards, &answers).await;
-                dashboards.borrow_mut().retain(|dashboard| !Rc::ptr_eq(dashboard, &socket));
+                dashboards
+                    .borrow_mut()
+                    .retain(|dashboard| !Rc::ptr_eq(dashboard, &socket));
             });
         }
     });

@@ -98,9 +98,9 @@ pub trait System {
 /// The peers and, after them, the floors, which answer as many bytes as agent-console's hook. A peer that is not
 /// installed is noted.
 pub fn start_all(purpose: Purpose, report: &mut Report) -> Vec<Box<dyn System>> {
-    let hook = agent_console::AgentConsole::start(agent_console::Kind::Hook);
+    let hook = agent_console::AgentConsole::start(agent_console::Kind::Hook, purpose);
     let lengths = hook.lengths();
-    let set = agent_console::AgentConsole::start(agent_console::Kind::Set);
+    let set = agent_console::AgentConsole::start(agent_console::Kind::Set, purpose);
     let mut systems: Vec<Box<dyn System>> = vec![Box::new(hook), Box::new(set)];
     systems.extend(peers(purpose, report));
     for kind in [floor::Kind::Epoll, floor::Kind::Tokio] {
@@ -135,7 +135,9 @@ pub fn installed(program: &str, report: &mut Report) -> bool {
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/bin".into()]);
-    places.map(|place| place.join(program)).find(|path| path.is_file())
+    places
+        .map(|place| place.join(program))
+        .find(|path| path.is_file())
 }
 
 /// A process in a directory of its own; killed at the end.

@@ -20,7 +20,11 @@ impl Mosquitto {
         let server = Server::spawn(&find(PROGRAM).unwrap(), |directory| {
             let socket = directory.join("socket").display().to_string();
             // Without `user` root's mosquitto becomes a user who may not enter the directory.
-            let user = if rustix::process::geteuid().is_root() { "user root\n" } else { "" };
+            let user = if rustix::process::geteuid().is_root() {
+                "user root\n"
+            } else {
+                ""
+            };
             let text = format!(
                 "listener 0 {socket}\nallow_anonymous true\npersistence false\nlog_dest none\n\
                  max_queued_messages 0\nmax_inflight_messages 0\n{user}"
