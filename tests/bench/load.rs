@@ -126,7 +126,7 @@ impl<'a> Load<'a> {
             }
             match &mut replies {
                 Some(counter) if answered < sent => answered = self.read_replies(counter),
-                _ => std::thread::yield_now(),
+                _ => self.readers.wait(),
             }
             assert!(
                 progress.elapsed() < PATIENCE,

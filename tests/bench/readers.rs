@@ -16,6 +16,7 @@ use crate::systems::{Counter, Ends};
 
 /// An update that has not reached every dashboard by then is lost.
 const PATIENCE: Duration = Duration::from_secs(20);
+const MOMENT: Duration = Duration::from_secs(1);
 
 pub struct Readers {
     base: Instant,
@@ -46,10 +47,17 @@ impl Readers {
         let seen = Arc::<Seen>::default();
         let (send, times) = channel();
         let (near, far) = UnixStream::pair().unwrap();
-        let thread = std::thread::spawn({
-            let seen = Arc::clone(&seen);
-            move || Thread::new(sockets, ends, base, seen, send).run(&far)
-        });
+        let reading = Thread {
+            counters: sockets.iter().map(|_| Counter::new(ends)).collect(),
+            counts: vec![0; sockets.len()],
+            arrived: Vec::with_capacity(sockets.len()),
+            sockets,
+            base,
+            seen: Arc::clone(&seen),
+            times: send,
+            sender: std::thread::current(),
+        };
+        let thread = std::thread::spawn(move || reading.run(&far));
         Self {
             base,
             seen,
@@ -87,6 +95,11 @@ impl Readers {
             .expect("an update was lost")
     }
 
+    /// Sleeps until more has been read, or a moment: only the thread that has made the readers is woken.
+    pub fn wait(&self) {
+        std::thread::park_timeout(MOMENT);
+    }
+
     pub fn now(&self) -> u64 {
         u64::try_from(self.base.elapsed().as_nanos()).unwrap()
     }
@@ -108,27 +121,11 @@ struct Thread {
     seen: Arc<Seen>,
     times: Sender<Vec<u64>>,
     arrived: Vec<u64>,
+    /// The thread that sends, which may wait for deliveries.
+    sender: std::thread::Thread,
 }
 
 impl Thread {
-    fn new(
-        sockets: Vec<UnixStream>,
-        ends: Ends,
-        base: Instant,
-        seen: Arc<Seen>,
-        times: Sender<Vec<u64>>,
-    ) -> Self {
-        Self {
-            counters: sockets.iter().map(|_| Counter::new(ends)).collect(),
-            counts: vec![0; sockets.len()],
-            arrived: Vec::with_capacity(sockets.len()),
-            sockets,
-            base,
-            seen,
-            times,
-        }
-    }
-
     fn run(mut self, end: &UnixStream) {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
         for (number, socket) in self.sockets.iter().chain([end]).enumerate() {
@@ -158,6 +155,7 @@ impl Thread {
                 .all
                 .store(self.counts.iter().sum(), Ordering::Release);
             self.pass_on();
+            self.sender.unpark();
         }
     }
 
