@@ -16,7 +16,6 @@ use crate::systems::{Counter, Ends};
 
 /// An update that has not reached every dashboard by then is lost.
 const PATIENCE: Duration = Duration::from_secs(20);
-const MOMENT: Duration = Duration::from_secs(1);
 
 pub struct Readers {
     base: Instant,
@@ -42,6 +41,7 @@ struct Seen {
 }
 
 impl Readers {
+    /// The thread that calls this is unparked whenever more has been read.
     pub fn new(sockets: Vec<UnixStream>, ends: Ends) -> Self {
         let base = Instant::now();
         let seen = Arc::<Seen>::default();
@@ -93,11 +93,6 @@ impl Readers {
         self.times
             .recv_timeout(PATIENCE)
             .expect("an update was lost")
-    }
-
-    /// Sleeps until more has been read, or a moment: only the thread that has made the readers is woken.
-    pub fn wait(&self) {
-        std::thread::park_timeout(MOMENT);
     }
 
     pub fn now(&self) -> u64 {
