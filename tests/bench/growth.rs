@@ -16,7 +16,7 @@ const UPDATES: u64 = 1000;
 const ROUNDS: usize = 3;
 
 pub fn growth(quick: bool, report: &mut Report) {
-    let sizes = &SIZES[..if quick { 3 } else { 4 }];
+    let sizes = &SIZES[..if quick { 2 } else { 4 }];
     for (kind, name) in [(Kind::Hook, "hook"), (Kind::Set, "set")] {
         sessions(kind, name, sizes, report);
     }
