@@ -9,12 +9,13 @@ use crate::daemon::Wire;
 /// Rounds of events that fill a session's history, which keeps 32 entries.
 const ROUNDS: u64 = 20;
 
-/// The line of one hook's report, some 400 bytes.
+/// The line of a hook's report, of some 400 bytes.
 pub fn report_line(id: u64, session: u64, event: &str, at: u128) -> String {
+    let pane = session % 1000;
     format!(
         "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"session.report\",\"params\":{{\"agent\":\"claude-code\",\"at\":{at},\"attended\":true,\
-         \"terminal\":{{\"tty\":\"/dev/pts/{session}\",\"term_program\":\"tmux\",\"tmux\":\"/tmp/tmux-1000/default\",\"tmux_pane\":\"%{session}\"}},\
-         \"event\":{{\"hook_event_name\":\"{event}\",\"session_id\":\"19440e85-cd7f-4f42-9daf-d078b8555{session:03}\",\"cwd\":\"/home/dev/project\",\
+         \"terminal\":{{\"tty\":\"/dev/pts/{pane}\",\"term_program\":\"tmux\",\"tmux_pane\":\"%{pane}\"}},\
+         \"event\":{{\"hook_event_name\":\"{event}\",\"session_id\":\"{session:08x}-cd7f-4f42-9daf-d078b8555b8f\",\"cwd\":\"/home/dev/project\",\
          \"permission_mode\":\"default\",\"tool_name\":\"Bash\",\"tool_input\":{{\"command\":\"cargo test --locked\"}}}}}}}}\n"
     )
 }
@@ -24,20 +25,6 @@ pub fn unix_ms() -> u128 {
     now.duration_since(std::time::UNIX_EPOCH)
         .unwrap()
         .as_millis()
-}
-
-/// Begins the sessions and fills their histories.
-pub fn begin_sessions(producer: &mut Wire, sessions: u64) {
-    let mut report = |session, event| {
-        producer.ask_line(report_line(0, session, event, unix_ms()).as_bytes());
-    };
-    for session in 0..sessions {
-        report(session, "SessionStart");
-        for _ in 0..ROUNDS {
-            report(session, "UserPromptSubmit");
-            report(session, "Stop");
-        }
-    }
 }
 
 /// Processes that stand for agents; killed at the end.

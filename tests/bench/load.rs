@@ -7,9 +7,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use crate::agents::unix_ms;
 use crate::readers::Readers;
-
-use crate::systems::agent_console::unix_ms;
 use crate::systems::{Counter, Ends, System};
 
 /// Updates on the way at once when as many as possible are to go through.
@@ -70,7 +69,7 @@ impl<'a> Load<'a> {
                 while self.read_replies(&mut reply) == 0 {}
                 samples.replies.push(since(self.readers.now()));
             }
-            let arrivals = self.readers.arrivals();
+            let arrivals = self.readers.arrivals(self.system.name());
             samples
                 .last
                 .extend(arrivals.iter().copied().max().map(since));

@@ -2,25 +2,27 @@
 //! happens (`rest`).
 
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
-use agent_console::os::process;
 use agent_console::protocol::MIN_FETCH_INTERVAL_MS;
 
-use crate::daemon::{Daemon, Wire, command, service};
+use crate::agents::{Agents, agents_session, unix_ms};
+use crate::daemon::{Daemon, command, service};
 use crate::load::Load;
 use crate::report::{Figure, Report};
-use crate::systems::agent_console::{AgentConsole, Kind, report as agents_report, unix_ms};
+use crate::systems::agent_console::{AgentConsole, Kind};
 use crate::systems::{Purpose, peers};
 
-const SESSIONS: u32 = 100;
+const SESSIONS: usize = 100;
 const DASHBOARDS: usize = 100;
 const CONNECTIONS: usize = 5000;
 /// Of each agent.
 const AGENTS_SESSIONS: u64 = 20;
 /// The updates take no longer than this, however many they come to.
 const AT_MOST: Duration = Duration::from_mins(1);
+/// Updates before the first measurement.
+const WARM_UP: u64 = 20_000;
 /// Longer than the daemon waits before it gives memory back.
 const REST: Duration = Duration::from_secs(3);
 /// How long the memory of a new process is watched.
@@ -135,7 +137,12 @@ fn at_rest(quick: bool, report: &mut Report) {
 
 fn after_updates(updates: u64, report: &mut Report) {
     let system = AgentConsole::start(Kind::Hook, Purpose::Many);
-    let sent = Load::on(&system, 1).flood(updates, AT_MOST).0;
+    let mut load = Load::on(&system, 1);
+    // Each session has all the steps that it keeps.
+    load.flood(WARM_UP, AT_MOST);
+    let sessions = system.sessions;
+    Memory::at_rest(&system.daemon.child).add(&format!(", {sessions} busy sessions"), report);
+    let sent = load.flood(updates, AT_MOST).0;
     let when = match sent {
         1_000_000 => " after 1 M updates".into(),
         _ => format!(" after {sent} updates"),
@@ -160,7 +167,7 @@ fn come_and_go(daemon: &Daemon) {
 
 fn busy(report: &mut Report) {
     let daemon = Daemon::start();
-    let agents = Agents::start();
+    let agents = Agents::start(SESSIONS);
     let mut producer = daemon.connect();
     for agent in &agents.0 {
         agents_session(&mut producer, agent);
@@ -261,45 +268,4 @@ fn switches(daemon: &Daemon) -> u64 {
         .filter(|line| line.contains("ctxt_switches"))
         .map(|line| line.rsplit('\t').next().unwrap().parse::<u64>().unwrap())
         .sum()
-}
-
-/// Processes that stand for agents; killed at the end.
-struct Agents(Vec<Child>);
-
-impl Agents {
-    fn start() -> Self {
-        let agent = |_| {
-            Command::new("sleep")
-                .arg("600")
-                .stdin(Stdio::null())
-                .spawn()
-                .unwrap()
-        };
-        Self((0..SESSIONS).map(agent).collect())
-    }
-}
-
-impl Drop for Agents {
-    fn drop(&mut self) {
-        for agent in &mut self.0 {
-            let _ = agent.kill();
-            let _ = agent.wait();
-        }
-    }
-}
-
-/// A session of this process with a full history.
-fn agents_session(producer: &mut Wire, agent: &Child) {
-    let found = process::inspect(agent.id()).unwrap().id;
-    let namespace = process::namespace().unwrap();
-    let (pid, start) = (found.pid, found.start);
-    let process = format!(
-        "\"pid\":{pid},\"process_start\":{start},\"pid_namespace\":{namespace},\"attended\""
-    );
-    for round in 0..20 {
-        for event in ["UserPromptSubmit", "PreToolUse", "Stop"] {
-            let report = agents_report(round, u64::from(pid), event, unix_ms());
-            producer.ask_line(report.replace("\"attended\"", &process).as_bytes());
-        }
-    }
 }

@@ -89,10 +89,14 @@ impl Readers {
     }
 
     /// When each dashboard had the update that was expected.
-    pub fn arrivals(&self) -> Vec<u64> {
-        self.times
-            .recv_timeout(PATIENCE)
-            .expect("an update was lost")
+    pub fn arrivals(&self, system: &str) -> Vec<u64> {
+        let arrivals = self.times.recv_timeout(PATIENCE);
+        arrivals.unwrap_or_else(|_| {
+            let (slowest, all) = (self.slowest(), self.all());
+            panic!(
+                "{system}: an update was lost; {slowest} deliveries to the slowest, {all} to all"
+            )
+        })
     }
 
     pub fn now(&self) -> u64 {

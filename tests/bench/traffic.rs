@@ -3,9 +3,9 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use crate::agents::unix_ms;
 use crate::load::{Load, PAUSE, Samples, WINDOW};
 use crate::report::{Figure, Report, median, percentile};
-use crate::systems::agent_console::unix_ms;
 use crate::systems::{Counter, Purpose, System, start_all};
 
 const DASHBOARDS: [usize; 4] = [1, 10, 100, 1000];

@@ -7,7 +7,7 @@
 use std::io::Read;
 
 use crate::Figure;
-use crate::agents::{begin_sessions, report_line, unix_ms};
+use crate::agents::{report_line, unix_ms};
 use crate::daemon::{Daemon, Wire};
 use crate::service;
 
@@ -215,4 +215,18 @@ fn calls(report: &str, is_meant: impl Fn(&str) -> bool) -> u64 {
         .filter(|fields| is_meant(fields[fields.len() - 1]))
         .filter_map(|fields| fields[3].parse::<u64>().ok())
         .sum()
+}
+
+/// Begins the sessions and fills their histories, which keep 32 transitions.
+fn begin_sessions(producer: &mut Wire, sessions: u64) {
+    let mut report = |session, event| {
+        producer.ask_line(report_line(0, session, event, unix_ms()).as_bytes());
+    };
+    for session in 0..sessions {
+        report(session, "SessionStart");
+        for _ in 0..20 {
+            report(session, "UserPromptSubmit");
+            report(session, "Stop");
+        }
+    }
 }

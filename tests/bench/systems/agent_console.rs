@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Child;
 
 use super::{Counter, Ends, Purpose, System, UPDATE};
+use crate::agents::{report_line, unix_ms};
 use crate::daemon::{Daemon, Wire};
 use crate::load::RING;
 
@@ -28,7 +29,7 @@ impl Kind {
     /// An update whose like comes most often: what an agent does with its tools, a script's change of status.
     fn line(self, round: u64, session: u64, at: u128) -> String {
         match self {
-            Self::Hook => report(
+            Self::Hook => report_line(
                 round,
                 session,
                 ["PreToolUse", "PostToolUse"][odd(round)],
@@ -41,7 +42,7 @@ impl Kind {
     /// One that changes the status.
     pub fn turn(self, round: u64, session: u64) -> String {
         match self {
-            Self::Hook => report(
+            Self::Hook => report_line(
                 round,
                 session,
                 ["UserPromptSubmit", "Stop"][odd(round)],
@@ -56,13 +57,15 @@ pub struct AgentConsole {
     pub daemon: Daemon,
     kind: Kind,
     /// How many sessions the updates go round.
-    sessions: u64,
+    pub sessions: u64,
 }
 
 impl AgentConsole {
     /// With sessions whose histories are full.
     pub fn start(kind: Kind, purpose: Purpose) -> Self {
         let daemon = Daemon::start();
+        // The first dashboard would start this fetch, whose outcome is one more delivery.
+        daemon.connect().ask("usage.refresh");
         let sessions = match purpose {
             Purpose::Answered => FEW,
             Purpose::Many => RING / 2,
@@ -159,17 +162,6 @@ fn odd(round: u64) -> usize {
     usize::from(!round.is_multiple_of(2))
 }
 
-/// An agent's report, of some [`UPDATE`] bytes.
-pub fn report(id: u64, session: u64, event: &str, at: u128) -> String {
-    let pane = session % 1000;
-    format!(
-        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"session.report\",\"params\":{{\"agent\":\"claude-code\",\"at\":{at},\"attended\":true,\
-         \"terminal\":{{\"tty\":\"/dev/pts/{pane}\",\"term_program\":\"tmux\",\"tmux_pane\":\"%{pane}\"}},\
-         \"event\":{{\"hook_event_name\":\"{event}\",\"session_id\":\"{session:08x}-cd7f-4f42-9daf-d078b8555b8f\",\"cwd\":\"/home/dev/project\",\
-         \"permission_mode\":\"default\",\"tool_name\":\"Bash\",\"tool_input\":{{\"command\":\"cargo test --locked\"}}}}}}}}\n"
-    )
-}
-
 /// A script's update, filled up to [`UPDATE`] bytes.
 fn set(id: u64, session: u64) -> String {
     let status = ["working", "idle"][odd(id)];
@@ -181,11 +173,4 @@ fn set(id: u64, session: u64) -> String {
     };
     let missing = UPDATE.saturating_sub(line("").len());
     line(&"t".repeat(missing.min(110)))
-}
-
-pub fn unix_ms() -> u128 {
-    let now = std::time::SystemTime::now();
-    now.duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_millis()
 }
