@@ -53,7 +53,7 @@ const TURN: usize = 128;
 
 /// How many turns of the loop are between two calls of [`memory::unmap_code`], whose page faults take some tens of
 /// microseconds in all.
-const UNMAP_TURNS: u32 = 1024;
+const UNMAP_TURNS: u32 = 4096;
 
 /// How long draining waits for accepted clients that have not sent anything, and leaving for those that do not read.
 const GRACE: Duration = Duration::from_millis(250);

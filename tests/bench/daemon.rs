@@ -18,12 +18,24 @@ pub fn service() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_agent-consoled"))
 }
 
-/// A command with nothing of the user's: a home and a socket in `directory`, no configuration.
+/// A directory of its own, in memory where the system has such a place: so is the runtime directory of a user's session,
+/// in which the service saves its state.
+pub fn directory() -> std::io::Result<tempfile::TempDir> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
+}
+
+/// A command with nothing of the user's: home, socket and runtime directory in `directory`, no configuration.
 pub fn command(program: impl AsRef<std::ffi::OsStr>, directory: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .env_clear()
         .env("HOME", directory)
+        .env("XDG_RUNTIME_DIR", directory)
         .env("AGENT_CONSOLE_SOCKET", socket_in(directory))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -44,7 +56,7 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it and waits for its first answer.
     pub fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = directory().unwrap();
         let child = command(service(), directory.path()).spawn().unwrap();
         let daemon = Self { child, directory };
         daemon.connect_soon().ask("daemon.status");

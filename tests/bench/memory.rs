@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use agent_console::protocol::MIN_FETCH_INTERVAL_MS;
 
 use crate::agents::{Agents, agents_session, unix_ms};
-use crate::daemon::{Daemon, command, service};
+use crate::daemon::{Daemon, command, directory, service};
 use crate::load::Load;
 use crate::report::{Figure, Report};
 use crate::systems::agent_console::{AgentConsole, Kind};
@@ -101,7 +101,7 @@ pub fn memory(quick: bool, report: &mut Report) {
 
 /// The most that it takes from exec on, sampled without a pause.
 fn first_moment(report: &mut Report) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory().unwrap();
     let child = command(service(), directory.path()).spawn().unwrap();
     let daemon = Daemon { child, directory };
     let began = Instant::now();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::daemon::{Daemon, command, program, service, socket_in};
+use crate::daemon::{Daemon, command, directory, program, service, socket_in};
 use crate::report::{Figure, Report, percentile};
 use crate::systems::dbus::{self, Dbus};
 use crate::systems::mosquitto::{self, Mosquitto};
@@ -97,7 +97,7 @@ fn timed<T>(start: impl FnOnce() -> T) -> f64 {
 
 fn start_ours(program: &Path, arguments: &[&str]) -> f64 {
     timed(|| {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = directory().unwrap();
         let child = command(program, directory.path())
             .args(arguments)
             .spawn()
@@ -110,7 +110,7 @@ fn start_ours(program: &Path, arguments: &[&str]) -> f64 {
 
 /// One start by systemd-socket-activate, which listens, and runs the daemon on the first connection.
 fn activate() -> std::io::Result<Duration> {
-    let directory = tempfile::tempdir()?;
+    let directory = directory()?;
     let socket = socket_in(directory.path());
     let mut child = command("systemd-socket-activate", directory.path())
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())

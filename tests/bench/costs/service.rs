@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::daemon::{Daemon, Wire, command, service, socket_in};
+use crate::daemon::{Daemon, Wire, command, directory, service, socket_in};
 
 /// Valgrind takes seconds to start.
 const STARTS_WITHIN: Duration = Duration::from_mins(1);
@@ -12,15 +12,13 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(2);
 /// Starts the service as the last arguments of `tool`, or by itself if there is no tool, and waits for its first answer.
 /// Its standard error is a pipe.
 pub fn start(tool: &[&str]) -> Daemon {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory().unwrap();
     let program = tool.first().map_or(service().as_os_str(), AsRef::as_ref);
     let mut command = command(program, directory.path());
     if !tool.is_empty() {
         command.args(&tool[1..]).arg(service());
     }
     let child = command
-        // The state file is there, too.
-        .env("XDG_RUNTIME_DIR", directory.path())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}", program.display()));

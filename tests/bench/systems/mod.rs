@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::daemon::directory;
 use crate::report::Report;
 
 /// Bytes of an update's content, the same for all.
@@ -149,7 +150,7 @@ pub struct Server {
 impl Server {
     /// Starts a program whose arguments depend on its directory, and does not wait for it.
     pub fn spawn<S: AsRef<OsStr>>(program: &Path, arguments: impl FnOnce(&Path) -> Vec<S>) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = directory().unwrap();
         let child = Command::new(program)
             .args(arguments(directory.path()))
             .env_clear()
