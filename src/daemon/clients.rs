@@ -88,6 +88,8 @@ pub(super) struct Clients {
     /// An answer of [`LONG_ANSWER`] bytes or more was sent since the heap was last trimmed.
     sent_long_answer: bool,
     dashboards: Vec<ClientId>,
+    /// The client whose answers are queued, because more of its requests are about to be handled.
+    held: Option<ClientId>,
     logs: Logs,
     event_tx: mpsc::Sender<ConnectionEvent>,
     scratch: Scratch,
@@ -103,6 +105,7 @@ impl Clients {
             peak: 0,
             sent_long_answer: false,
             dashboards: Vec::new(),
+            held: None,
             logs: Logs::default(),
             event_tx,
             scratch: Scratch::default(),
@@ -235,8 +238,26 @@ impl Clients {
         }
         self.sent_long_answer |= line.len() >= LONG_ANSWER;
         let log = self.logs.of(entry.changes);
+        if self.held == Some(client) && entry.outbox.unread() + line.len() <= MAX_UNREAD {
+            return entry.outbox.queue(line, log);
+        }
         let outcome = entry.outbox.send(line, log, entry.connection.socket());
         self.sent(client, outcome);
+    }
+
+    /// Queues the client's next answers, up to [`MAX_UNREAD`] bytes, until [`Self::send_held_answers`].
+    pub(super) fn hold_answers(&mut self, client: ClientId) {
+        if self.held != Some(client) {
+            self.send_held_answers();
+            self.held = Some(client);
+        }
+    }
+
+    /// Sends the answers that are queued, in one write.
+    pub(super) fn send_held_answers(&mut self) {
+        if let Some(client) = self.held.take() {
+            self.flush(client);
+        }
     }
 
     /// The client's socket is writable again.

@@ -38,6 +38,13 @@ pub(super) enum ConnectionEvent {
     Writable(ClientId),
 }
 
+impl ConnectionEvent {
+    /// True if it is a message of this client.
+    pub(super) fn is_from(&self, client: ClientId) -> bool {
+        matches!(self, Self::Received(sender, _) if *sender == client)
+    }
+}
+
 /// The buffer that all connections read into, one after the other.
 #[derive(Debug, Clone)]
 pub(super) struct Scratch(Rc<RefCell<Box<[u8]>>>);

@@ -42,6 +42,7 @@ use crate::protocol::NoticeCode;
 
 mod agents;
 mod draining;
+mod events;
 mod path;
 mod reload;
 mod waiting;
@@ -419,48 +420,6 @@ impl EventLoop {
             Effect::Exit { flush } => return ControlFlow::Exit { flush },
         }
         ControlFlow::Continue
-    }
-
-    fn handle_events(&mut self, events: &mut Vec<ConnectionEvent>) -> ControlFlow {
-        let mut flow = ControlFlow::Continue;
-        let is_burst = events.len() == TURN;
-        for event in events.drain(..) {
-            let next = match event {
-                ConnectionEvent::Received(client, mut input) => {
-                    if !self.clients.mark_sent(client) {
-                        continue;
-                    }
-                    if let Input::Reported { report, .. } = &mut input {
-                        self.accounts.resolve_report(report);
-                        self.files.reported(report);
-                    }
-                    self.handle(input)
-                }
-                ConnectionEvent::Ended(client) => {
-                    self.half_closed.push(client);
-                    ControlFlow::Continue
-                }
-                ConnectionEvent::Gone(client) => {
-                    self.clients.remove(client);
-                    ControlFlow::Continue
-                }
-                ConnectionEvent::Writable(client) => {
-                    self.clients.unblocked(client);
-                    ControlFlow::Continue
-                }
-            };
-            self.close_answered();
-            self.report_disconnected();
-            if next != ControlFlow::Continue {
-                flow = next;
-                break;
-            }
-        }
-        events.clear();
-        if !is_burst {
-            self.clients.trim_memory();
-        }
-        flow
     }
 
     fn on_signal(&mut self, signal: SignalEvent) -> ControlFlow {

@@ -117,6 +117,28 @@ impl Outbox {
         log: &NotificationLog,
         socket: impl Write,
     ) -> io::Result<Flushed> {
+        self.complete_line(log);
+        if self.own.is_empty() {
+            let mut socket = socket;
+            let sent = write(&mut socket, line)?;
+            if sent == line.len() {
+                return Ok(Flushed::All);
+            }
+            self.own.extend_from_slice(&line[sent..]);
+            return Ok(Flushed::Blocked);
+        }
+        self.own.extend_from_slice(line);
+        self.flush(log, socket)
+    }
+
+    /// Queues one line of its own at the same place, for the next [`send`](Self::send) or [`flush`](Self::flush).
+    pub(super) fn queue(&mut self, line: &[u8], log: &NotificationLog) {
+        self.complete_line(log);
+        self.own.extend_from_slice(line);
+    }
+
+    /// If a notification is half sent, what follows is its rest.
+    fn complete_line(&mut self, log: &NotificationLog) {
         if self.torn
             && let Some(cursor) = self.cursor
         {
@@ -129,17 +151,6 @@ impl Outbox {
             self.cursor = Some(cursor + end as u64);
             self.torn = false;
         }
-        if self.own.is_empty() {
-            let mut socket = socket;
-            let sent = write(&mut socket, line)?;
-            if sent == line.len() {
-                return Ok(Flushed::All);
-            }
-            self.own.extend_from_slice(&line[sent..]);
-            return Ok(Flushed::Blocked);
-        }
-        self.own.extend_from_slice(line);
-        self.flush(log, socket)
     }
 
     /// Sends what there is: its own first, then the log.
@@ -226,19 +237,23 @@ mod tests {
         /// client's own in order.
         #[test]
         fn no_line_is_torn_or_lost(
-            steps in prop::collection::vec((any::<bool>(), 1..40_usize, 0..60_usize), 1..80),
+            steps in prop::collection::vec((any::<bool>(), any::<bool>(), 1..40_usize, 0..60_usize), 1..80),
         ) {
             let mut log = NotificationLog::default();
             let mut outbox = Outbox::default();
             let mut socket = Narrow::default();
             outbox.subscribe(&log);
             let (mut from_log, mut own) = (Vec::new(), Vec::new());
-            for (number, (is_own, length, room)) in steps.into_iter().enumerate() {
+            for (number, (is_own, is_held, length, room)) in steps.into_iter().enumerate() {
                 socket.room = room;
                 let line = format!("{}{number}{}\n", if is_own { 'o' } else { 'l' }, "x".repeat(length));
                 if is_own {
                     own.push(line.clone());
-                    outbox.send(line.as_bytes(), &log, &mut socket).unwrap();
+                    if is_held {
+                        outbox.queue(line.as_bytes(), &log);
+                    } else {
+                        outbox.send(line.as_bytes(), &log, &mut socket).unwrap();
+                    }
                 } else {
                     from_log.push(line.clone());
                     log.append(line.as_bytes());
