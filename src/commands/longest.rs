@@ -13,10 +13,8 @@ pub(super) fn longest_waiting(
     client: &mut Client,
     agents: &AgentFilter,
 ) -> anyhow::Result<(SessionRecord<'static>, bool)> {
-    let params = ListParams {
-        include_closed: false,
-        include_history: false,
-    };
+    // `next --json` prints the whole record.
+    let params = ListParams::default();
     let ListResult { sessions } = client.call::<_, ListResult<'static>>("session.list", &params)?;
     let has_several = format::agent_names(&sessions).len() > 1;
     let session = sessions

@@ -213,10 +213,10 @@ fn damage_costs_what_was_damaged_and_is_reported() {
 
     let (known, log) = after(&Place::new(), |file| {
         let text = fs::read_to_string(file).unwrap();
-        fs::write(file, text.replace("\"version\":1", "\"version\":2")).unwrap();
+        fs::write(file, text.replace("\"version\":2", "\"version\":3")).unwrap();
     });
     assert_eq!(known, [""; 0]);
-    assert!(log.contains("version 2"), "{log}");
+    assert!(log.contains("version 3"), "{log}");
 
     let (known, _) = after(&Place::new(), |file| fs::remove_file(file).unwrap());
     assert_eq!(known, [""; 0]);
