@@ -398,7 +398,7 @@ impl Clients {
             self.all.shrink_to_fit();
         }
         if burst_is_over || std::mem::take(&mut self.sent_long_answer) {
-            memory::trim_heap();
+            memory::release();
         }
     }
 }

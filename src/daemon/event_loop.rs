@@ -193,12 +193,12 @@ impl EventLoop {
                 Some((account, fetched)) = self.fetcher.next() => {
                     let account = self.accounts.current(&account);
                     let flow = self.handle(Input::LimitsFetched(account, fetched));
-                    memory::trim_heap();
+                    memory::release();
                     flow
                 }
                 Some(outcome) = self.reminding.next() => {
                     let flow = self.handle(Input::Reminded(outcome));
-                    memory::trim_heap();
+                    memory::release();
                     flow
                 }
                 signal = self.signals.next() => self.on_signal(signal),

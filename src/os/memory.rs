@@ -8,6 +8,13 @@ pub fn resident_bytes() -> Option<u64> {
     platform::resident_bytes()
 }
 
+/// Returns what is not needed to the system, after work that comes rarely and takes much: freed memory, and the code that
+/// did it.
+pub fn release() {
+    trim_heap();
+    unmap_code();
+}
+
 /// Returns freed memory to the system: glibc keeps what many small allocations have left behind until it is asked
 /// (`malloc_trim(3)`). Elsewhere a no-op.
 pub fn trim_heap() {
