@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use agent_console::os::process;
 
-use crate::daemon::Wire;
+use crate::daemon::{Daemon, Wire};
 
 /// Rounds of events that fill a session's history, which keeps 32 entries.
 const ROUNDS: u64 = 20;
@@ -28,7 +28,7 @@ pub fn unix_ms() -> u128 {
 }
 
 /// Processes that stand for agents; killed at the end.
-pub struct Agents(pub Vec<Child>);
+pub struct Agents(Vec<Child>);
 
 impl Agents {
     pub fn start(count: usize) -> Self {
@@ -52,8 +52,21 @@ impl Drop for Agents {
     }
 }
 
+/// Gives the service a session with a full history for each agent, and so many subscribers to whole changes.
+pub fn make_busy(daemon: &Daemon, agents: &Agents, dashboards: usize) -> Vec<Wire> {
+    let mut producer = daemon.connect();
+    for agent in &agents.0 {
+        agents_session(&mut producer, agent);
+    }
+    let mut dashboards: Vec<_> = (0..dashboards).map(|_| daemon.connect()).collect();
+    for dashboard in &mut dashboards {
+        dashboard.ask("subscribe");
+    }
+    dashboards
+}
+
 /// A session of this process with a full history.
-pub fn agents_session(producer: &mut Wire, agent: &Child) {
+fn agents_session(producer: &mut Wire, agent: &Child) {
     let found = process::inspect(agent.id()).unwrap().id;
     let namespace = process::namespace().unwrap();
     let (pid, start) = (found.pid, found.start);

@@ -1,7 +1,7 @@
 //! agent-console beside its peers, in one run: `cargo bench --bench figures [-- SECTION...] [--quick] [--json PATH]`.
 //!
 //! Everything is measured on processes: the real programs, built as for release, in directories of their own, by a load
-//! generator that is not part of them. Absolute times depend on the machine and its mood, so the systems take turns, and
+//! generator that is not part of them. Absolute times depend on the machine and its load, so the systems take turns, and
 //! each line has the figures of peers and of floors: what the machine takes for the same bytes with nothing of a
 //! system's in it. `docs/performance.md` explains the sections. Prints Markdown; a lost update is a panic.
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use agent_console::protocol::MIN_FETCH_INTERVAL_MS;
 
-use crate::agents::{Agents, agents_session, unix_ms};
+use crate::agents::{Agents, make_busy, unix_ms};
 use crate::daemon::{Daemon, command, directory, service};
 use crate::load::Load;
 use crate::report::{Figure, Report};
@@ -168,14 +168,7 @@ fn come_and_go(daemon: &Daemon) {
 fn busy(report: &mut Report) {
     let daemon = Daemon::start();
     let agents = Agents::start(SESSIONS);
-    let mut producer = daemon.connect();
-    for agent in &agents.0 {
-        agents_session(&mut producer, agent);
-    }
-    let mut dashboards: Vec<_> = (0..DASHBOARDS).map(|_| daemon.connect()).collect();
-    for dashboard in &mut dashboards {
-        dashboard.ask("subscribe");
-    }
+    let _dashboards = make_busy(&daemon, &agents, DASHBOARDS);
     let when = format!(", {SESSIONS} sessions of real processes and {DASHBOARDS} dashboards");
     Memory::at_rest(&daemon.child).add(&when, report);
 }

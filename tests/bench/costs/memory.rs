@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Figure;
-use crate::agents::{Agents, agents_session, report_line, unix_ms};
+use crate::agents::{Agents, make_busy, report_line, unix_ms};
 use crate::daemon::{Daemon, Wire};
 use crate::service;
 
@@ -39,14 +39,7 @@ pub fn at_rest() -> Vec<Figure> {
 pub fn busy() -> Vec<Figure> {
     let daemon = service::start(&[]);
     let agents = Agents::start(SESSIONS);
-    let mut producer = daemon.connect();
-    for agent in &agents.0 {
-        agents_session(&mut producer, agent);
-    }
-    let mut dashboards: Vec<_> = (0..DASHBOARDS).map(|_| daemon.connect()).collect();
-    for dashboard in &mut dashboards {
-        dashboard.ask("subscribe");
-    }
+    let _dashboards = make_busy(&daemon, &agents, DASHBOARDS);
     std::thread::sleep(REST);
     vec![Figure::new(
         "resident memory, 100 sessions and 100 dashboards",

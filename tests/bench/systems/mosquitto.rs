@@ -1,5 +1,5 @@
-//! mosquitto, MQTT 3.1.1: dashboards subscribe with quality of service 0; the producer publishes with 1 where each update is to be
-//! answered (PUBACK), otherwise with 0.
+//! mosquitto, with MQTT 3.1.1. Dashboards subscribe with quality of service 0. The producer publishes with quality of service
+//! 1 where the benchmark needs a reply (PUBACK), otherwise with 0.
 
 use std::os::unix::net::UnixStream;
 use std::process::Child;
