@@ -18,7 +18,7 @@ pub const WINDOW: u64 = 100;
 pub const RING: u64 = 4 * WINDOW;
 /// Updates that have not reached every dashboard by then are lost.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Between an update that has reached everyone and the next one, where updates come as rarely as agents send them.
+/// The time between an update's arrival at the last dashboard and the next update. Agents do not send back to back.
 pub const PAUSE: Duration = Duration::from_millis(1);
 
 /// A producer and dashboards on a system.
@@ -52,7 +52,7 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// One update after the other, each once the one before has reached everyone, and after a pause.
+    /// Sends one update after the other: each when the one before has reached every dashboard, and after a pause.
     pub fn one_by_one(&mut self, updates: u64, pause: Option<Duration>) -> Samples {
         let mut samples = Samples::default();
         for number in 0..updates {

@@ -1,4 +1,4 @@
-//! What the daemon weighs: at first, at rest, busy, and after being busy (`memory`); and whether it sleeps when nothing
+//! The service's memory: at the start, at rest, busy, and afterwards (`memory`). How often it wakes up while nothing
 //! happens (`rest`).
 
 use std::io::{Read, Write};

@@ -148,7 +148,7 @@ impl Report {
     }
 }
 
-/// Three digits that count, without the noise of more.
+/// A number with about three significant digits.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     if size >= 1e6 {

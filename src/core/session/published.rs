@@ -103,7 +103,7 @@ impl Session {
     }
 }
 
-/// The Fowler–Noll–Vo hash 1a of 64 bits: a sum within one session need not withstand who makes its texts.
+/// The 64-bit FNV-1a hash. The texts come from this user's own agents and scripts, so it need not resist attacks.
 fn fnv(at: u64, what: &str) -> u64 {
     let bytes = at.to_le_bytes().into_iter().chain(what.bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
