@@ -27,6 +27,8 @@ pub enum Request {
     Hello(HelloParams),
     /// `session.list`
     SessionList(ListParams),
+    /// `session.count`
+    SessionCount,
     /// `session.get`
     SessionGet(SessionParams),
     /// `session.explain`

@@ -128,6 +128,7 @@ fn message<'a>(method: &str, params: &'a str) -> Result<Message<'a>, Refusal> {
             return Ok(Message::Status);
         }
         "session.list" => Request::SessionList(read(params)?),
+        "session.count" => without(params, Request::SessionCount)?,
         "session.get" => Request::SessionGet(session(params)?),
         "session.explain" => Request::SessionExplain(session(params)?),
         "session.seen" => Request::SessionSeen(session(params)?),

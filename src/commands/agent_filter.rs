@@ -16,8 +16,9 @@ pub(super) struct AgentFilter {
 }
 
 impl AgentFilter {
-    pub(super) fn keeps(&self, session: &SessionRecord<'_>) -> bool {
-        self.agents.is_empty() || self.agents.iter().any(|agent| **agent == *session.agent)
+    /// Whether sessions of this agent are shown.
+    pub(super) fn keeps(&self, agent: &str) -> bool {
+        self.agents.is_empty() || self.agents.iter().any(|kept| kept == agent)
     }
 
     /// For the updates of one subscription.
@@ -43,7 +44,7 @@ impl UpdateFilter<'_> {
         }
         let keeps = match &mut update {
             Update::Snapshot(snapshot) => {
-                let kept = |session: &SessionRecord<'_>| self.filter.keeps(session);
+                let kept = |session: &SessionRecord<'_>| self.filter.keeps(&session.agent);
                 snapshot.sessions.retain(kept);
                 if !snapshot.partial {
                     self.kept.clear();
@@ -55,7 +56,7 @@ impl UpdateFilter<'_> {
                 true
             }
             Update::Notification(Notification::SessionChanged(changed)) => {
-                let keeps = self.filter.keeps(&changed.session);
+                let keeps = self.filter.keeps(&changed.session.agent);
                 if keeps {
                     self.kept.insert(changed.session.key.to_string());
                 }

@@ -62,7 +62,7 @@ pub(super) fn run(
         client.call::<_, ListResult<'static>>("session.list", &params)
     };
     let ListResult { mut sessions } = fetch(options.all)?;
-    sessions.retain(|session| options.agent.keeps(session));
+    sessions.retain(|session| options.agent.keeps(&session.agent));
     if options.json {
         format::json(out, &sessions)?;
         return Ok(());

@@ -19,7 +19,7 @@ pub(super) fn longest_waiting(
     let has_several = format::agent_names(&sessions).len() > 1;
     let session = sessions
         .into_iter()
-        .filter(|session| session.attention && agents.keeps(session))
+        .filter(|session| session.attention && agents.keeps(&session.agent))
         .min_by(attention_order);
     match session {
         Some(session) => Ok((session, has_several)),

@@ -87,7 +87,7 @@ impl Core {
     #[must_use]
     pub(crate) fn processes_of(&self, request: &Request) -> Vec<ProcessId> {
         match request {
-            Request::SessionList(_) | Request::Subscribe(_) => {
+            Request::SessionList(_) | Request::SessionCount | Request::Subscribe(_) => {
                 self.sessions.watched_processes(MAX_PROCESSES)
             }
             Request::SessionGet(params) | Request::SessionExplain(params) => {

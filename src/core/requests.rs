@@ -40,6 +40,11 @@ impl Core {
                 let line = id.map(|id| codec::reply(&id, &protocol::ListOf { sessions }));
                 self.feed.reply(client, line);
             }
+            Request::SessionCount => {
+                let groups = self.sessions.groups(self.settings.attention);
+                let line = id.map(|id| codec::reply(&id, &protocol::CountResult { groups }));
+                self.feed.reply(client, line);
+            }
             Request::SessionGet(params) => match self.find(&params.session) {
                 Ok(key) => self.reply_session(client, id, &key),
                 Err((code, message)) => self.feed.reply_error(client, id, code, &message),

@@ -6,6 +6,7 @@
 
 mod episodes;
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -16,7 +17,7 @@ use super::session::Session;
 use super::timers::Timers;
 use super::{AttentionRules, Effect, Now, Settings};
 use crate::os::process::ProcessId;
-use crate::protocol::{Counts, SET_PREFIX, Status};
+use crate::protocol::{Counts, SET_PREFIX, SessionGroup, Status};
 
 /// The most sessions remembered: at under 1 KB each, what a machine with a script gone wild may cost.
 pub(crate) const MAX_SESSIONS: usize = 100_000;
@@ -468,6 +469,25 @@ impl Sessions {
             } += 1;
         }
         counts
+    }
+
+    /// How many open sessions of each agent look alike, in no order. `rules`: when a person is needed.
+    pub(crate) fn groups(&self, rules: AttentionRules) -> Vec<SessionGroup<'_>> {
+        let mut groups = HashMap::new();
+        for session in self.iter().filter(|session| !session.is_closed()) {
+            let status = session.status().0;
+            let attention = session.attention(status, rules);
+            let alike = (session.agent(), status, attention, session.is_stopped());
+            *groups.entry(alike).or_insert(0) += 1;
+        }
+        let group = |((agent, status, attention, stopped), count)| SessionGroup {
+            agent: Cow::Borrowed(agent),
+            status,
+            attention,
+            stopped,
+            count,
+        };
+        groups.into_iter().map(group).collect()
     }
 }
 

@@ -31,10 +31,15 @@ pub(crate) fn signed_agent(name: &str) -> String {
 pub(crate) fn agent_names<'a, 'r: 'a>(
     sessions: impl IntoIterator<Item = &'a SessionRecord<'r>>,
 ) -> Vec<String> {
+    agents_in_order(sessions.into_iter().map(|session| &*session.agent))
+}
+
+/// These agents' names, each once, in the order of the table of agents; others by name after them.
+pub(crate) fn agents_in_order<'a>(agents: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
-    for session in sessions {
-        if !names.contains(&&*session.agent) {
-            names.push(&session.agent);
+    for agent in agents {
+        if !names.contains(&agent) {
+            names.push(agent);
         }
     }
     let place = |name: &str| agents::ALL.iter().position(|agent| agent.name == name);

@@ -13,7 +13,9 @@ mod stdout;
 mod table;
 mod text;
 
-pub(crate) use self::agent::{SIGN_WIDTH, agent_names, agent_sign, agent_title, signed_agent};
+pub(crate) use self::agent::{
+    SIGN_WIDTH, agent_names, agent_sign, agent_title, agents_in_order, signed_agent,
+};
 pub(crate) use self::duration::{ago, duration, next_ago_change, precise, remaining};
 pub(crate) use self::error::{error_text, print_error};
 pub(crate) use self::json::{json, json_text};

@@ -4,7 +4,7 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use crate::protocol::{SessionRecord, Status};
+use crate::protocol::{SessionGroup, SessionRecord, Status};
 
 /// The order for people: first the sessions that need a person, the one that has done so for longest on top; then those
 /// at work, the longest first; then idle ones, then closed ones, the latest first.
@@ -52,10 +52,20 @@ impl DisplayStatus {
     /// The status of a session.
     #[must_use]
     pub(crate) fn of(session: &SessionRecord<'_>) -> Self {
-        match session.status {
+        let stopped = session.stopped_since.is_some();
+        Self::of_values(session.status, session.attention, stopped)
+    }
+
+    /// The status of each session of a group.
+    pub(crate) fn of_group(group: &SessionGroup<'_>) -> Self {
+        Self::of_values(group.status, group.attention, group.stopped)
+    }
+
+    fn of_values(status: Status, attention: bool, stopped: bool) -> Self {
+        match status {
             Status::Closed => Self::Closed,
-            _ if session.stopped_since.is_some() && session.attention => Self::Stopped,
-            Status::Idle if session.attention => Self::Finished,
+            _ if stopped && attention => Self::Stopped,
+            Status::Idle if attention => Self::Finished,
             status => Self::of_status(status),
         }
     }
@@ -186,17 +196,22 @@ impl Counts {
     ) -> Self {
         let mut counts = Self::default();
         for session in sessions {
-            *match DisplayStatus::of(session) {
-                DisplayStatus::Waiting => &mut counts.waiting,
-                DisplayStatus::Failed => &mut counts.failed,
-                DisplayStatus::Finished => &mut counts.finished,
-                DisplayStatus::Stopped => &mut counts.stopped,
-                DisplayStatus::Working => &mut counts.working,
-                DisplayStatus::Idle | DisplayStatus::Unknown => &mut counts.idle,
-                DisplayStatus::Closed => &mut counts.closed,
-            } += 1;
+            counts.add(DisplayStatus::of(session), 1);
         }
         counts
+    }
+
+    /// Counts `more` sessions of this status.
+    pub(crate) fn add(&mut self, status: DisplayStatus, more: usize) {
+        *match status {
+            DisplayStatus::Waiting => &mut self.waiting,
+            DisplayStatus::Failed => &mut self.failed,
+            DisplayStatus::Finished => &mut self.finished,
+            DisplayStatus::Stopped => &mut self.stopped,
+            DisplayStatus::Working => &mut self.working,
+            DisplayStatus::Idle | DisplayStatus::Unknown => &mut self.idle,
+            DisplayStatus::Closed => &mut self.closed,
+        } += more;
     }
 
     /// The counts above 0 in words: `2 waiting · 5 working`.

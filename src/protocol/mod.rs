@@ -34,9 +34,10 @@ pub use self::notification::{
     SessionRemoved, Snapshot, SnapshotOf, StopReason,
 };
 pub use self::request::{
-    Changes, Counts, ExplainResult, HelloParams, HelloResult, ListOf, ListParams, ListResult,
-    Origin, ReloadResult, RemoveResult, ReportParams, ReportResult, SessionParams, SessionResult,
-    SetParams, Since, StatusResult, StopParams, StopResult, SubscribeParams,
+    Changes, CountResult, Counts, ExplainResult, HelloParams, HelloResult, ListOf, ListParams,
+    ListResult, Origin, ReloadResult, RemoveResult, ReportParams, ReportResult, SessionGroup,
+    SessionParams, SessionResult, SetParams, Since, StatusResult, StopParams, StopResult,
+    SubscribeParams,
 };
 pub use self::session::{
     EndReason, Evidence, EvidenceKind, EvidenceStep, Resume, ResumeKind, SessionRecord, Status,

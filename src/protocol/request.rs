@@ -196,6 +196,30 @@ pub struct ListOf<S> {
     pub sessions: S,
 }
 
+/// The result of `session.count`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountResult<'a> {
+    /// By agent and status; closed sessions are in none.
+    pub groups: Vec<SessionGroup<'a>>,
+}
+
+/// How many sessions of one agent have these values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionGroup<'a> {
+    /// As [`SessionRecord::agent`].
+    pub agent: Cow<'a, str>,
+    /// As [`SessionRecord::status`].
+    pub status: Status,
+    /// As [`SessionRecord::attention`].
+    #[serde(default)]
+    pub attention: bool,
+    /// Whether [`SessionRecord::stopped_since`] is there.
+    #[serde(default)]
+    pub stopped: bool,
+    /// How many; at least 1.
+    pub count: u32,
+}
+
 /// The result of `session.get` and `session.set`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionResult<'a> {

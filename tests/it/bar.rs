@@ -79,6 +79,8 @@ fn the_line_counts_waiting_and_working_sessions() {
         place.ok(&["report", name, status]);
     }
     assert_eq!(place.ok(&["bar"]), "2 waiting · 1 working\n");
+    assert_eq!(place.ok(&["bar", "--agent", "script"]), place.ok(&["bar"]));
+    assert_eq!(place.ok(&["bar", "--agent", "codex"]), "\n");
     assert_eq!(
         place.json(&["bar", "--format", "waybar"])["class"],
         "waiting"

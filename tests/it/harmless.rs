@@ -91,6 +91,10 @@ fn answer(method: &str, params: &Value) -> (Value, Vec<Value>) {
     let result = match method {
         "hello" => json!({"protocol": 1, "version": EVIL, "pid": 0, "origin": "self-bound"}),
         "session.list" => json!({"sessions": both}),
+        "session.count" => {
+            let group = json!({"agent": EVIL, "status": "waiting", "attention": true, "stopped": false, "count": 2});
+            json!({"groups": [group, {"agent": "b", "status": "working", "count": 1}]})
+        }
         "session.get" | "session.seen" | "session.set" => json!({"session": session(EVIL)}),
         "session.explain" => {
             json!({"session": session(EVIL), "steps": [{"at": 2, "kind": "hook", "what": EVIL,

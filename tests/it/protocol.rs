@@ -11,8 +11,9 @@ use agent_console::client::mirror::Mirror;
 use agent_console::codec::{self, Incoming};
 use agent_console::os::process;
 use agent_console::protocol::{
-    ExplainResult, HelloResult, ListResult, Notification, ReloadResult, RemoveResult, ReportResult,
-    SessionResult, Snapshot, Status, StatusResult, StopReason, StopResult, UsageResult,
+    CountResult, ExplainResult, HelloResult, ListResult, Notification, ReloadResult, RemoveResult,
+    ReportResult, SessionResult, Snapshot, Status, StatusResult, StopReason, StopResult,
+    UsageResult,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -157,6 +158,7 @@ fn every_method_notification_and_error_is_documented() {
         "session.report",
         "session.set",
         "session.list",
+        "session.count",
         "session.get",
         "session.explain",
         "session.seen",
@@ -264,6 +266,7 @@ fn later_answers_are_understood() {
             "session.report" => read::<ReportResult>,
             "session.set" | "session.get" | "session.seen" => read::<SessionResult<'static>>,
             "session.list" => read::<ListResult<'static>>,
+            "session.count" => read::<CountResult<'static>>,
             "session.explain" => read::<ExplainResult<'static>>,
             "session.remove" => read::<RemoveResult<'static>>,
             "usage.get" | "usage.refresh" => read::<UsageResult<'static>>,

@@ -4,12 +4,14 @@
 //! and of limits' windows without special characters and signs of agents, which are letters and digits, so it cannot hold
 //! markup that a bar would interpret. All JSON is safe on a terminal too.
 
+use std::borrow::Cow;
+
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::format;
 use crate::format::status::{Colour, Counts, DisplayStatus, attention_order};
-use crate::protocol::{SessionRecord, Status, Usage, WaitingFor};
+use crate::protocol::{SessionGroup, SessionRecord, Status, Usage, WaitingFor};
 
 /// The bar that reads the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,6 +30,54 @@ pub(super) enum Format {
     Plain,
     /// JSON: the counts, the limits, and the sessions that need a person
     Json,
+}
+
+impl Format {
+    /// Whether the line names sessions; otherwise their counts are enough.
+    pub(super) const fn names_sessions(self) -> bool {
+        match self {
+            Self::Waybar | Self::Json => true,
+            Self::Tmux | Self::Polybar | Self::I3blocks | Self::Sketchybar | Self::Plain => false,
+        }
+    }
+}
+
+/// What a line is about.
+pub(super) struct Content<'a> {
+    /// The sessions that are not closed, counted.
+    groups: Vec<SessionGroup<'a>>,
+    /// Each of them, the most urgent first, for the formats that name sessions.
+    sessions: Vec<&'a SessionRecord<'static>>,
+}
+
+impl<'a> Content<'a> {
+    /// For any format.
+    pub(super) fn of_sessions(
+        sessions: impl IntoIterator<Item = &'a SessionRecord<'static>>,
+    ) -> Self {
+        let mut sessions: Vec<_> = sessions.into_iter().collect();
+        sessions.retain(|session| session.status != Status::Closed);
+        sessions.sort_by(|a, b| attention_order(a, b));
+        let group = |session: &&'a SessionRecord<'static>| SessionGroup {
+            agent: Cow::Borrowed(&*session.agent),
+            status: session.status,
+            attention: session.attention,
+            stopped: session.stopped_since.is_some(),
+            count: 1,
+        };
+        Self {
+            groups: sessions.iter().map(group).collect(),
+            sessions,
+        }
+    }
+
+    /// For a format that names no session.
+    pub(super) fn of_groups(groups: Vec<SessionGroup<'a>>) -> Self {
+        Self {
+            groups,
+            sessions: Vec::new(),
+        }
+    }
 }
 
 /// The most sessions in a tooltip, so that it fits on a screen.
@@ -72,13 +122,13 @@ impl Part {
 }
 
 /// The signs of the agents whose sessions have this status, if a person needs them.
-fn signs(sessions: &[&SessionRecord<'_>], status: DisplayStatus) -> String {
+fn signs(groups: &[SessionGroup<'_>], status: DisplayStatus) -> String {
     if !status.needs_person() {
         return String::new();
     }
-    let of_status = sessions.iter().copied();
-    let of_status = of_status.filter(|session| DisplayStatus::of(session) == status);
-    let names = format::agent_names(of_status);
+    let of_status = groups.iter();
+    let of_status = of_status.filter(|group| DisplayStatus::of_group(group) == status);
+    let names = agents(of_status);
     let mut signs: Vec<_> = names
         .iter()
         .map(|name| format::agent_sign(name))
@@ -94,9 +144,13 @@ fn signs(sessions: &[&SessionRecord<'_>], status: DisplayStatus) -> String {
     format!(" ({})", signs.join(", "))
 }
 
+fn agents<'a>(groups: impl Iterator<Item = &'a SessionGroup<'a>>) -> Vec<String> {
+    format::agents_in_order(groups.map(|group| &*group.agent))
+}
+
 /// The counts above 0, the most urgent first. Idle sessions count only if there are no others.
-fn parts(sessions: &[&SessionRecord<'_>], counts: Counts) -> Vec<Part> {
-    let has_several = format::agent_names(sessions.iter().copied()).len() > 1;
+fn parts(groups: &[SessionGroup<'_>], counts: Counts) -> Vec<Part> {
+    let has_several = agents(groups.iter()).len() > 1;
     let mut parts = vec![
         (counts.waiting, DisplayStatus::Waiting),
         (counts.failed, DisplayStatus::Failed),
@@ -112,7 +166,7 @@ fn parts(sessions: &[&SessionRecord<'_>], counts: Counts) -> Vec<Part> {
         count,
         status,
         agents: if has_several {
-            signs(sessions, status)
+            signs(groups, status)
         } else {
             String::new()
         },
@@ -122,17 +176,19 @@ fn parts(sessions: &[&SessionRecord<'_>], counts: Counts) -> Vec<Part> {
 
 /// The line for these sessions, without its line feed; `None` means that no daemon answers. If there are sessions, the
 /// limit that is used most comes last, with its account where there are several.
-pub(super) fn line<'a>(
+pub(super) fn line(
     format: Format,
-    sessions: Option<impl Iterator<Item = &'a SessionRecord<'static>>>,
+    content: Option<&Content<'_>>,
     usage: Option<&Usage<'_>>,
 ) -> String {
-    let connected = sessions.is_some();
-    let live = |session: &&SessionRecord<'_>| session.status != Status::Closed;
-    let mut sessions: Vec<_> = sessions.into_iter().flatten().filter(live).collect();
-    sessions.sort_by(|a, b| attention_order(a, b));
-    let counts = Counts::of(sessions.iter().copied());
-    let parts = parts(&sessions, counts);
+    let connected = content.is_some();
+    let groups = content.map_or(&[][..], |content| &content.groups);
+    let sessions = content.map_or(&[][..], |content| &content.sessions);
+    let mut counts = Counts::default();
+    for group in groups {
+        counts.add(DisplayStatus::of_group(group), group.count as usize);
+    }
+    let parts = parts(groups, counts);
     let accounts = usage.map_or_else(Vec::new, format::accounts);
     let windows = || {
         accounts.iter().flat_map(|(account, usage)| {
@@ -192,7 +248,7 @@ pub(super) fn line<'a>(
             format::json_text(&Waybar {
                 text: words(),
                 alt: class,
-                tooltip: tooltip(&sessions),
+                tooltip: tooltip(sessions),
                 class,
             })
         }
@@ -222,7 +278,7 @@ pub(super) fn line<'a>(
 
 /// The line while no daemon answers.
 pub(super) fn disconnected(format: Format) -> String {
-    line(format, None::<std::iter::Empty<_>>, None)
+    line(format, None, None)
 }
 
 /// <https://github.com/Alexays/Waybar/wiki/Module:-Custom#return-type>

@@ -17,13 +17,13 @@ use std::time::Duration;
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use self::line::{Format, line};
+use self::line::{Content, Format, line};
 use super::agent_filter::AgentFilter;
 use crate::client::mirror::Mirror;
 use crate::client::subscription::{self, Position, subscribe_forever};
 use crate::client::{Client, ClientError};
 use crate::format::print_error;
-use crate::protocol::{Changes, ListParams, ListResult, Usage, UsageResult};
+use crate::protocol::{Changes, CountResult, ListParams, ListResult, Usage, UsageResult};
 
 /// How long `--follow` waits for a daemon before it tries again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -55,32 +55,63 @@ pub(super) fn run(options: &Options, socket: &Path, out: &mut impl Write) -> any
     if options.follow {
         return print_changes(options, socket, out);
     }
-    let (state, failure) = match fetch(socket) {
+    let (state, failure) = match fetch(options, socket) {
         Ok(state) => (Some(state), None),
         // Not an error: an idle daemon exits.
         Err(ClientError::NoDaemon { .. }) => (None, None),
         Err(error) => (None, Some(error)),
     };
-    let sessions = state.as_ref().map(|(list, _)| {
-        let sessions = list.sessions.iter();
-        sessions.filter(|session| options.agent.keeps(session))
-    });
-    let usage = state.as_ref().and_then(|(_, usage)| usage.as_ref());
-    writeln!(out, "{}", line(options.format, sessions, usage))?;
+    let content = state.as_ref().map(|state| state.content(&options.agent));
+    let usage = state.as_ref().and_then(|state| state.usage.as_ref());
+    writeln!(out, "{}", line(options.format, content.as_ref(), usage))?;
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-type State = (ListResult<'static>, Option<Usage<'static>>);
+/// What the daemon has said.
+struct State {
+    sessions: Sessions,
+    usage: Option<Usage<'static>>,
+}
 
-fn fetch(socket: &Path) -> Result<State, ClientError> {
+/// The sessions, or how many there are: an answer of a hundredth of the size.
+enum Sessions {
+    Each(ListResult<'static>),
+    Counted(CountResult<'static>),
+}
+
+impl State {
+    fn content(&self, agent: &AgentFilter) -> Content<'_> {
+        match &self.sessions {
+            Sessions::Each(list) => {
+                let sessions = list.sessions.iter();
+                Content::of_sessions(sessions.filter(|session| agent.keeps(&session.agent)))
+            }
+            Sessions::Counted(counted) => {
+                let groups = counted.groups.iter();
+                let groups = groups.filter(|group| agent.keeps(&group.agent));
+                Content::of_groups(groups.cloned().collect())
+            }
+        }
+    }
+}
+
+fn fetch(options: &Options, socket: &Path) -> Result<State, ClientError> {
     let mut client = Client::connect(socket)?;
-    let params = ListParams {
-        include_closed: false,
-        include_history: false,
+    let nothing = serde_json::Map::new();
+    let sessions = if options.format.names_sessions() {
+        let params = ListParams {
+            include_closed: false,
+            include_history: false,
+        };
+        Sessions::Each(client.call("session.list", &params)?)
+    } else {
+        Sessions::Counted(client.call("session.count", &nothing)?)
     };
-    let list = client.call("session.list", &params)?;
-    let limits: UsageResult<'static> = client.call("usage.get", &serde_json::Map::new())?;
-    Ok((list, limits.usage))
+    let limits: UsageResult<'static> = client.call("usage.get", &nothing)?;
+    Ok(State {
+        sessions,
+        usage: limits.usage,
+    })
 }
 
 /// What wakes the printer.
@@ -155,11 +186,10 @@ fn send_lines(format: Format, agent: &AgentFilter, socket: &Path, events: &Sende
                     subscription::Event::Update(update) => {
                         attempts = 0;
                         mirror.apply(update);
-                        send(Event::Line(line(
-                            format,
-                            Some(mirror.sessions().filter(|session| agent.keeps(session))),
-                            mirror.usage(),
-                        )))
+                        let sessions = mirror.sessions();
+                        let sessions = sessions.filter(|session| agent.keeps(&session.agent));
+                        let content = Content::of_sessions(sessions);
+                        send(Event::Line(line(format, Some(&content), mirror.usage())))
                     }
                     subscription::Event::Lost { .. } => {
                         attempts += 1;

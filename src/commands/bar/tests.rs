@@ -1,9 +1,9 @@
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::line::{Format, disconnected, line};
+use super::line::{Content, Format, disconnected, line};
 use crate::format;
-use crate::protocol::{SessionRecord, Usage};
+use crate::protocol::{SessionGroup, SessionRecord, Usage};
 
 fn session(key: &str, fields: Value) -> SessionRecord<'static> {
     let mut record = json!({"key": key, "agent": "claude-code", "since": 7, "started_at": 0});
@@ -36,7 +36,7 @@ fn some() -> Vec<SessionRecord<'static>> {
 }
 
 fn of(format: Format, sessions: &[SessionRecord<'static>]) -> String {
-    line(format, Some(sessions.iter()), None)
+    line(format, Some(&Content::of_sessions(sessions)), None)
 }
 
 #[test]
@@ -62,6 +62,40 @@ fn each_bar_gets_its_own_format() {
     assert_eq!(
         of(Format::I3blocks, &sessions[..2]),
         r##"{"full_text":"1 waiting · 1 working","short_text":"1 waiting","color":"#d79921"}"##
+    );
+}
+
+#[test]
+fn counts_make_the_same_line_as_the_sessions() {
+    let mut sessions = some();
+    sessions[1].agent = "codex".into();
+    let mut groups: Vec<SessionGroup<'_>> = Vec::new();
+    for session in sessions.iter().chain(&some()).filter(|it| it.key != "d") {
+        let (status, attention) = (session.status, session.attention);
+        let alike = |group: &&mut SessionGroup<'_>| {
+            (&group.agent, group.status, group.attention) == (&session.agent, status, attention)
+        };
+        match groups.iter_mut().find(alike) {
+            Some(group) => group.count += 1,
+            None => groups.push(SessionGroup {
+                agent: session.agent.clone(),
+                status,
+                attention,
+                stopped: false,
+                count: 1,
+            }),
+        }
+    }
+    let all: Vec<_> = sessions.into_iter().chain(some()).collect();
+    let counted = Content::of_groups(groups);
+    for format in Format::value_variants() {
+        if !format.names_sessions() {
+            assert_eq!(line(*format, Some(&counted), None), of(*format, &all));
+        }
+    }
+    assert_eq!(
+        line(Format::Plain, Some(&counted), None),
+        "2 waiting (CC, CX) · 2 failed (CC) · 2 finished (CC) · 2 working"
     );
 }
 
@@ -188,7 +222,11 @@ fn the_limit_used_most_names_its_account_where_there_are_several() {
     let of = |accounts: Value| {
         let usage = json!({"state": "ok", "windows": window(42.0), "accounts": accounts});
         let usage = serde_json::from_value(usage).unwrap();
-        line(Format::Tmux, Some(some()[..1].iter()), Some(&usage))
+        line(
+            Format::Tmux,
+            Some(&Content::of_sessions(&some()[..1])),
+            Some(&usage),
+        )
     };
     let default = account("default", 42.0);
     assert_eq!(of(json!([default])), "1 working · 5h 42 %");
@@ -206,14 +244,20 @@ fn the_limit_used_most_comes_last() {
     ]}))
     .unwrap();
     let sessions = some();
-    let of = |format| line(format, Some(sessions[..2].iter()), Some(&usage));
+    let of = |format| {
+        line(
+            format,
+            Some(&Content::of_sessions(&sessions[..2])),
+            Some(&usage),
+        )
+    };
     assert_eq!(of(Format::Plain), "1 waiting · 1 working · 5h 42 %");
     let json: serde_json::Value = serde_json::from_str(&of(Format::Json)).unwrap();
     assert_eq!(
         json["limits"][0],
         json!({"name": "five_hour", "used_percent": 42.4})
     );
-    let none = line(Format::Plain, Some([].iter()), Some(&usage));
+    let none = line(Format::Plain, Some(&Content::of_sessions([])), Some(&usage));
     assert_eq!(none, "");
 }
 
@@ -237,7 +281,11 @@ fn no_text_from_outside_steers_a_bar() {
     for usage in [one, several] {
         let usage: Usage<'static> = serde_json::from_value(usage).unwrap();
         for format in Format::value_variants() {
-            let text = line(*format, Some(sessions.iter()), Some(&usage));
+            let text = line(
+                *format,
+                Some(&Content::of_sessions(&sessions)),
+                Some(&usage),
+            );
             assert_eq!(format::sanitize(&text), text, "{format:?}");
             assert!(text.contains("97") && text.contains('x'), "{text}");
             let shown = match format {

@@ -21,7 +21,8 @@ impl Session {
         }
     }
 
-    pub(super) fn attention(&self, status: Status, rules: AttentionRules) -> bool {
+    /// Whether a person is needed at a session of this status.
+    pub(crate) fn attention(&self, status: Status, rules: AttentionRules) -> bool {
         let is_scripted = self.scripted.is_some();
         if self.ended.is_some() || (!self.attended && !is_scripted) {
             // A run without a person needs none.

@@ -8,7 +8,7 @@ use crate::client::mirror::Mirror;
 use crate::core::lifecycle::STALE_AFTER_MS;
 use crate::core::names::Names;
 use crate::core::sessions::MAX_CLOSED;
-use crate::protocol::{Snapshot, Status, StatusResult};
+use crate::protocol::{CountResult, Snapshot, Status, StatusResult};
 
 impl Driver {
     /// Updates the model's times that the idle time-out counts from.
@@ -172,6 +172,26 @@ impl Driver {
         }
 
         self.check_status(&snapshot);
+        self.check_groups(&snapshot);
+    }
+
+    /// `session.count` agrees with the snapshot.
+    fn check_groups(&mut self, snapshot: &Snapshot<'_>) {
+        let answer = self.core.ask("session.count", &serde_json::json!({}));
+        let counted: CountResult<'static> = serde_json::from_value(answer).unwrap();
+        let mut expected = HashMap::new();
+        let open = snapshot.sessions.iter();
+        for session in open.filter(|session| session.status != Status::Closed) {
+            let stopped = session.stopped_since.is_some();
+            let alike = (&*session.agent, session.status, session.attention, stopped);
+            *expected.entry(alike).or_insert(0) += 1;
+        }
+        let groups = counted.groups.iter().map(|group| {
+            let alike = (&*group.agent, group.status, group.attention, group.stopped);
+            (alike, group.count)
+        });
+        assert_eq!(groups.len(), expected.len(), "a group twice");
+        assert_eq!(groups.collect::<HashMap<_, _>>(), expected);
     }
 
     /// `daemon.status` agrees with the snapshot.

@@ -29,6 +29,7 @@ pub(super) fn request() -> impl Strategy<Value = Ask> {
         4 => Just(Ask::Request(Request::Subscribe(SubscribeParams::default()))),
         2 => Just(Ask::SubscribeAgain),
         1 => Just(Ask::Request(Request::Hello(HelloParams::default()))),
+        1 => Just(Ask::Request(Request::SessionCount)),
         1 => Just(Ask::Status),
         1 => Just(Ask::Request(Request::UsageGet)),
         2 => Just(Ask::Request(Request::UsageRefresh)),
