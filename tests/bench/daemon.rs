@@ -4,18 +4,40 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 
-/// The program that people and agents call.
+/// The programs that are measured: those in the directory that this variable names, otherwise those that cargo has built
+/// with this measurement.
+const PROGRAMS: &str = "AGENT_CONSOLE_PROGRAMS";
+
+fn place(built: &str) -> PathBuf {
+    let built = Path::new(built);
+    let named = std::env::var_os(PROGRAMS).map(PathBuf::from);
+    named.map_or_else(
+        || built.to_owned(),
+        |directory| directory.join(built.file_name().unwrap()),
+    )
+}
+
+/// The program that people call.
 pub fn program() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_agent-console"))
+    static PLACE: LazyLock<PathBuf> = LazyLock::new(|| place(env!("CARGO_BIN_EXE_agent-console")));
+    &PLACE
+}
+
+/// The program that agents call: the hook.
+pub fn hook_program() -> &'static Path {
+    static PLACE: LazyLock<PathBuf> = LazyLock::new(|| place(env!("CARGO_BIN_EXE_acd")));
+    &PLACE
 }
 
 /// The service.
 pub fn service() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_agent-consoled"))
+    static PLACE: LazyLock<PathBuf> = LazyLock::new(|| place(env!("CARGO_BIN_EXE_agent-consoled")));
+    &PLACE
 }
 
 /// A directory of its own, in memory where the system has such a place: so is the runtime directory of a user's session,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::daemon::{Daemon, command, directory, program, service, socket_in};
+use crate::daemon::{Daemon, command, directory, hook_program, program, service, socket_in};
 use crate::report::{Figure, Report, percentile};
 use crate::systems::dbus::{self, Dbus};
 use crate::systems::mosquitto::{self, Mosquitto};
@@ -143,7 +143,11 @@ pub fn hook(quick: bool, report: &mut Report) {
     let static_true = static_true(directory);
     let mut samplers: Vec<Sampler> = vec![
         (
-            "agent-console",
+            "acd hook",
+            Box::new(|| run(hook_program(), &["hook", "claude-code"], directory)),
+        ),
+        (
+            "agent-console hook",
             Box::new(|| run(program(), &["hook", "claude-code"], directory)),
         ),
         ("/bin/true", Box::new(run_true)),
@@ -200,7 +204,7 @@ pub fn run(program: &Path, arguments: &[&str], directory: &Path) -> f64 {
 
 /// The programs, and the service's sections.
 pub fn size(_: bool, report: &mut Report) {
-    for program in [service(), program(), Path::new(env!("CARGO_BIN_EXE_acd"))] {
+    for program in [service(), program(), hook_program()] {
         let name = program.file_name().unwrap().to_string_lossy();
         let bytes = std::fs::metadata(program).unwrap().len();
         report.add(Figure::new("size", name, "bytes").with("agent-console", bytes as f64));
