@@ -10,7 +10,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`hook`] | an agent's event -> one line -> the socket; the first branch in `main` |
+//! | [`hook`] | an agent's event -> one line -> the socket |
 //! | [`agents`] | all that differs from one agent to another: a folder each; pure |
 //! | [`event`], [`limits`] | what agents report, in this program's words |
 //! | [`notify`] | reminds a person: the desktop's notifications, a command |

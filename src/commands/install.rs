@@ -90,7 +90,8 @@ pub(super) fn run(
     socket: Option<&Path>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let program = program::path()?;
+    let client = program::path()?;
+    let program = program::for_settings(client.clone());
     let parts = options.parts;
     let unnamed = !parts.any();
     let hooks = parts.hooks || unnamed;
@@ -119,7 +120,7 @@ pub(super) fn run(
         &places,
         out,
         Plans {
-            service: || service::plan_install(&program, socket),
+            service: || service::plan_install(&client, socket),
             notify: notify::plan_install,
         },
         |agent, directory| hooks::plan_install(agent, directory, &program, hooks, status_line),

@@ -14,7 +14,7 @@ use crate::format::error_text;
 use crate::install::file::{self, FileError};
 use crate::install::hooks::{self, OwnFileState, State};
 use crate::install::layers::{self, Layer};
-use crate::os::program::same_file;
+use crate::os::program::{CLIENT, SHORT, same_file};
 
 const NAME: &str = "hooks";
 const INSTALL: &str = "agent-console install --hooks";
@@ -246,7 +246,7 @@ impl Probe {
         };
         let ours = |path: &Path| {
             let name = path.file_name();
-            name.is_some_and(|name| name == "agent-console" || name == "acd")
+            name.is_some_and(|name| name == CLIENT || name == SHORT)
         };
         programs
             .iter()

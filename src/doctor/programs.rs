@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Check, VERSION};
 use crate::install::program;
-use crate::os::program::{CLIENT, SERVICE, beside, running};
+use crate::os::program::{CLIENT, SERVICE, SHORT, beside, running};
 
 const NAME: &str = "programs";
 
@@ -24,7 +24,7 @@ pub(super) enum Probe {
 pub(super) fn probe() -> Probe {
     match beside(SERVICE) {
         Some(path) => Probe::Found {
-            version: program::version(&path).map_err(|error| error.to_string()),
+            version: program::version(&path, SERVICE).map_err(|error| error.to_string()),
             path,
         },
         None => Probe::Missing(running().unwrap_or_else(|_| CLIENT.into())),
@@ -66,7 +66,7 @@ pub(super) fn own_programs() -> Vec<PathBuf> {
     let Ok(own) = std::env::current_exe() else {
         return Vec::new();
     };
-    let beside = [CLIENT, "acd"].map(|name| own.with_file_name(name));
+    let beside = [CLIENT, SHORT].map(|name| own.with_file_name(name));
     let mut programs = vec![own];
     programs.extend(beside.into_iter().filter(|path| path.is_file()));
     programs.dedup();

@@ -1,7 +1,6 @@
-//! The hook process, `agent-console hook [AGENT [EVENT]] [--socket PATH]`: an agent's event in, one line to the daemon
-//! out.
+//! The hook process, `acd hook [AGENT [EVENT]] [--socket PATH]`: an agent's event in, one line to the daemon out.
 //!
-//! Agents run it on each event and wait for it, so it is the first branch in `main` and costs little beyond exec:
+//! Agents run it on each event and wait for it, so it is the first branch in a small program and costs little beyond exec:
 //! system calls and `serde_json`, no thread, no runtime, no argument parser. It reads the event's JSON (`input`), keeps
 //! the few fields that the agent's filter allows, adds what only this process knows (the time, the agent's process, its
 //! terminal), writes one `session.report` and exits without waiting for an answer.
@@ -64,7 +63,7 @@ pub fn is_hook_command(arguments: &[OsString]) -> bool {
     }
 }
 
-/// Where the command line is the hook's: runs it and ends the process. For `main` it is the first branch; `before_main`
+/// Where the command line is the hook's: runs it and ends the process. For a program it is the first branch; it
 /// may also run before Rust's runtime does, since the hook needs none of it: no thread, no signal it would have to
 /// ignore (a socket is written to without one), no standard descriptor that must be open.
 pub extern "C" fn before_main() {

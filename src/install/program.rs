@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::config::variable;
-use crate::os::program::{CLIENT, SERVICE, is_program, same_file};
+use crate::os::program::{CLIENT, SERVICE, SHORT, is_program, same_file};
 use crate::os::{command, program};
 
 /// How long a program may take to print its version.
@@ -26,6 +26,18 @@ const LIMIT: Duration = Duration::from_secs(2);
 pub(crate) fn path() -> anyhow::Result<PathBuf> {
     let running = program::running().context("run the installed agent-console again")?;
     Ok(choose(running, variable("PATH").as_deref()))
+}
+
+/// The program that agents' settings call: the `acd` beside `client`, whose hook costs half as much, where that is of this
+/// version; otherwise `client`.
+#[must_use]
+pub(crate) fn for_settings(client: PathBuf) -> PathBuf {
+    let short = client.with_file_name(SHORT);
+    // It executes the `agent-console` beside it, whose version it prints.
+    match version(&short, CLIENT) {
+        Ok(found) if found == env!("CARGO_PKG_VERSION") => short,
+        Ok(_) | Err(_) => client,
+    }
 }
 
 /// The program of this name in `PATH`. Directories there that depend on the current one do not count.
@@ -58,7 +70,7 @@ impl ServiceProgram {
             .then_some(named)
             .or_else(|| program::beside(SERVICE))
             .ok_or_else(|| format!("there is no {SERVICE} beside {}", client.display()));
-        let found = found.and_then(|path| match version(&path) {
+        let found = found.and_then(|path| match version(&path, SERVICE) {
             Ok(found) if found == env!("CARGO_PKG_VERSION") => Ok(path),
             Ok(found) => Err(format!("{} is of version {found}", path.display())),
             Err(error) => Err(format!("{}: {error}", path.display())),
@@ -82,15 +94,15 @@ impl ServiceProgram {
     }
 }
 
-/// The version that an `agent-consoled` prints.
+/// The version that `program` prints as that of `name`.
 ///
 /// # Errors
 ///
 /// It cannot be run, takes longer than two seconds, or prints something else.
-pub(crate) fn version(service: &Path) -> std::io::Result<String> {
-    let output = command::output(Command::new(service).arg("--version"), LIMIT)?;
+pub(crate) fn version(program: &Path, name: &str) -> std::io::Result<String> {
+    let output = command::output(Command::new(program).arg("--version"), LIMIT)?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let version = text.trim_end().strip_prefix(SERVICE).map(str::trim_start);
+    let version = text.trim_end().strip_prefix(name).map(str::trim_start);
     match version {
         Some(version) if output.status.success() => Ok(version.to_owned()),
         _ => Err(std::io::Error::other("it does not print its version")),
@@ -142,6 +154,37 @@ mod tests {
         assert_eq!(choose(cellar.clone(), None), cellar);
     }
 
+    /// A program that prints this line, and nothing else.
+    fn printing(path: &Path, line: &str) {
+        let place = tempfile::tempdir().unwrap();
+        let text = place.path().join("text");
+        fs::write(&text, format!("#!/bin/sh\necho {line}\n")).unwrap();
+        let new = path.with_extension("new");
+        // What is open for writing here, and in a child that another test starts, cannot be run.
+        let copied = Command::new("cp").arg(&text).arg(&new).status();
+        assert!(copied.unwrap().success());
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(new, path).unwrap();
+    }
+
+    #[test]
+    fn settings_call_the_short_name_only_where_that_is_this_program() {
+        let place = tempfile::tempdir().unwrap();
+        let client = place.path().join("agent-console");
+        program(&client);
+        let chosen = || for_settings(client.clone());
+        assert_eq!(chosen(), client, "there is none");
+        let short = place.path().join("acd");
+        fs::write(&short, "").unwrap();
+        assert_eq!(chosen(), client, "not a program");
+        for line in ["acd 2.1", "agent-console 0.0.0", ""] {
+            printing(&short, line);
+            assert_eq!(chosen(), client, "{line}");
+        }
+        printing(&short, concat!("agent-console ", env!("CARGO_PKG_VERSION")));
+        assert_eq!(chosen(), short);
+    }
+
     #[test]
     fn the_service_is_named_as_the_program_is() {
         let place = tempfile::tempdir().unwrap();
@@ -163,15 +206,7 @@ mod tests {
         );
 
         let service = at("bin/agent-consoled");
-        let write = |version: &str| {
-            let script = format!("#!/bin/sh\necho agent-consoled {version}\n");
-            fs::write(at("text"), script).unwrap();
-            // What is open for writing here, and in a child that another test starts, cannot be run.
-            let copied = Command::new("cp").args([at("text"), at("new")]).status();
-            assert!(copied.unwrap().success());
-            fs::set_permissions(at("new"), fs::Permissions::from_mode(0o755)).unwrap();
-            fs::rename(at("new"), &service).unwrap();
-        };
+        let write = |version: &str| printing(&service, &format!("agent-consoled {version}"));
         write("0.0.0");
         let old = ServiceProgram::find(&client);
         assert_eq!(old.path, client);

@@ -15,6 +15,9 @@ use std::ptr;
 /// The program with the command line.
 pub const CLIENT: &str = "agent-console";
 
+/// Its short name, a program of its own: the hook, and all else by executing [`CLIENT`].
+pub const SHORT: &str = "acd";
+
 /// The service.
 pub const SERVICE: &str = "agent-consoled";
 

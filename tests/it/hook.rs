@@ -21,7 +21,7 @@ use agent_console::os::clock::monotonic;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-use crate::support::{PATIENCE, program, until};
+use crate::support::{PATIENCE, hook_program, until};
 
 /// The promise is 100 ms; a busy machine may take longer to start and reap a process at all. A hook that waited for a
 /// daemon would take two seconds.
@@ -74,7 +74,7 @@ impl StandIn {
 
 /// The hook with an environment of nothing but a home directory without configuration.
 fn hook(arguments: &[&str], socket: &Path) -> Command {
-    let mut command = Command::new(program());
+    let mut command = Command::new(hook_program());
     command.arg("hook").args(arguments);
     command.arg("--socket").arg(socket);
     command.env_clear().env("HOME", "/nonexistent");

@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::reexec::{self, this_test};
-use crate::support::{Place, broken_pipe, program, service, until, write_codex};
+use crate::support::{Place, broken_pipe, hook_program, program, service, until, write_codex};
 
 mod agents;
 mod home;
@@ -68,7 +68,11 @@ fn hooks_are_installed_and_uninstalled_byte_for_byte() {
         );
         let installed: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
         let hook = &installed["hooks"]["UserPromptSubmit"][0]["hooks"][0];
-        assert_eq!(hook["command"], program().to_str().unwrap(), "{installed}");
+        assert_eq!(
+            hook["command"],
+            hook_program().to_str().unwrap(),
+            "{installed}"
+        );
         assert_eq!(hook["args"], json!(["hook", "claude-code"]), "{installed}");
         let after = listing(place.path());
         assert_eq!(place.ok(&["install", "--hooks"]), "hooks: nothing to do\n");

@@ -196,4 +196,13 @@ fn the_short_name_is_the_program_beside_it() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = text(&output.stderr);
     assert!(said.contains("there is no agent-console beside"), "{said}");
+
+    // Never itself, for ever.
+    let renamed = alone.with_file_name("agent-console");
+    std::fs::rename(&alone, &renamed).unwrap();
+    std::os::unix::fs::symlink("agent-console", &alone).unwrap();
+    for program in [renamed, alone] {
+        let output = command(&place, &program, &["list"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    }
 }

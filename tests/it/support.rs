@@ -14,7 +14,7 @@ pub use self::daemon::Daemon;
 pub use self::place::Place;
 #[cfg(target_os = "linux")]
 pub use self::programs::executable;
-pub use self::programs::{copy, program, service, write_codex, write_program};
+pub use self::programs::{copy, hook_program, program, service, write_codex, write_program};
 pub use self::sleeper::Sleeper;
 pub use self::wire::Wire;
 

@@ -78,7 +78,7 @@ impl Files {
     pub(super) fn plan_own_removal(&self) -> anyhow::Result<Vec<Change>> {
         let before = read(&self.settings)?;
         let (undo_before, undo) = self.read_record()?;
-        let expected = program::path().ok();
+        let expected = program::path().ok().map(program::for_settings);
         let expected = expected.and_then(|program| self.own_contents(program.to_str()?));
         let state = own_file_state(before.as_deref(), &undo, expected.as_deref());
         let after = before.clone().filter(|_| state == OwnFileState::Edited);
@@ -95,12 +95,12 @@ impl Files {
     pub(super) fn own_state(&self) -> anyhow::Result<State> {
         let found = read(&self.settings)?;
         let (_, undo) = self.read_record()?;
-        let own = program::path().ok();
+        let own = || program::path().ok().map(program::for_settings);
         let written = undo
             .own_file
             .as_ref()
             .map(|written| written.program.clone());
-        let program = written.or(own);
+        let program = written.or_else(own);
         let text = program.as_deref().and_then(Path::to_str);
         let expected = text.and_then(|program| self.own_contents(program));
         let own_file = own_file_state(found.as_deref(), &undo, expected.as_deref());

@@ -6,9 +6,10 @@ use std::ops::Range;
 use std::path::Path;
 
 pub(super) use crate::agents::quote;
+use crate::os::program::{CLIENT, SHORT};
 
 /// The names of our program.
-const PROGRAMS: [&str; 2] = ["agent-console", "acd"];
+const PROGRAMS: [&str; 2] = [CLIENT, SHORT];
 
 /// What our program is called with to draw a status line.
 pub(super) const STATUS_LINE: &str = "statusline";

@@ -13,7 +13,7 @@ use super::finish;
 use super::{StandIn, hook, run};
 #[cfg(target_os = "linux")]
 use crate::support::copy;
-use crate::support::program;
+use crate::support::hook_program;
 
 #[test]
 fn an_unknown_agents_hook_does_nothing() {
@@ -49,7 +49,7 @@ fn a_hook_that_another_program_runs_does_nothing() {
         let mut shell = Command::new("sh");
         shell
             .args(["-c", r#""$0" hook claude-code --socket "$1"; :"#])
-            .arg(program())
+            .arg(hook_program())
             .arg(daemon.socket())
             .env_clear()
             .env("HOME", "/nonexistent")
@@ -74,7 +74,7 @@ fn an_agent_without_variables_is_known_by_its_program() {
     let mut agent = Command::new(&claude);
     agent
         .args(["-c", r#"sh -c '"$0" hook --socket "$1"; :' "$0" "$1"; :"#])
-        .arg(program())
+        .arg(hook_program())
         .arg(daemon.socket())
         .env_clear()
         .env("HOME", "/nonexistent")

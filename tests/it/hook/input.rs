@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::{StandIn, finish, hook, run};
-use crate::support::program;
+use crate::support::hook_program;
 
 #[test]
 fn an_event_is_reported_as_soon_as_it_is_whole() {
@@ -131,7 +131,7 @@ fn closed_descriptors_do_no_harm() {
         shell
             .arg("-c")
             .arg(format!("exec \"$0\" hook --socket \"$1\" {redirections}"))
-            .arg(program())
+            .arg(hook_program())
             .arg(daemon.socket())
             .env_clear()
             .env("HOME", "/nonexistent")

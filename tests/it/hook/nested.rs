@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use super::StandIn;
-use crate::support::program;
+use crate::support::hook_program;
 
 /// An agent, as a process of its name.
 struct Nested {
@@ -62,7 +62,7 @@ impl Nested {
     /// Runs its hook, as a line of a shell that stands for it.
     fn hook(&self, session_id: &str, socket: &Path) -> String {
         let payload = json!({"hook_event_name": "SessionStart", "session_id": session_id, "sessionId": session_id});
-        let (program, socket) = (program().display(), socket.display());
+        let (program, socket) = (hook_program().display(), socket.display());
         let Self {
             agent, event, own, ..
         } = self;

@@ -14,7 +14,7 @@ use std::thread;
 use serde_json::json;
 
 use super::{StandIn, hook, run, run_soon};
-use crate::support::program;
+use crate::support::hook_program;
 
 #[test]
 fn the_socket_comes_from_the_environment_or_the_file() {
@@ -28,7 +28,7 @@ fn the_socket_comes_from_the_environment_or_the_file() {
     );
     fs::write(directory.join("config.toml"), settings).unwrap();
     let bare = |variable: Option<&Path>| {
-        let mut command = Command::new(program());
+        let mut command = Command::new(hook_program());
         command.arg("hook").env_clear().env("HOME", home.path());
         command.env("CLAUDECODE", "1");
         command
@@ -91,7 +91,7 @@ fn a_socket_that_another_user_planted_gets_nothing() {
     fs::create_dir_all(config.parent().unwrap()).unwrap();
     fs::write(config, format!("socket = {path:?}\n")).unwrap();
     let unnamed = || {
-        let mut command = Command::new(program());
+        let mut command = Command::new(hook_program());
         command
             .arg("hook")
             .env_clear()

@@ -23,7 +23,7 @@ use super::run;
 use super::{StandIn, finish, hook, run_soon};
 use crate::pseudo_terminal::PseudoTerminal;
 #[cfg(target_os = "linux")]
-use crate::support::{program, until};
+use crate::support::{hook_program, until};
 
 /// Fills the daemon's queue of connections with some that send nothing.
 fn fill(daemon: &StandIn) -> Vec<OwnedFd> {
@@ -185,7 +185,7 @@ fn the_background_of_a_terminal_is_left_in_time() {
     let mut shell = Command::new("sh");
     shell
         .args(["-m", "-c", script])
-        .arg(program())
+        .arg(hook_program())
         .arg(daemon.socket())
         .arg("/proc/self/fd/0")
         .env_clear()

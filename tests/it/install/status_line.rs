@@ -84,11 +84,11 @@ fn the_status_line_is_installed_and_uninstalled_byte_for_byte() {
         let before = listing(place.path());
 
         let said = place.ok(&["install", "--statusline", "--dry-run"]);
-        assert!(said.contains("agent-console statusline"), "{said}");
+        assert!(said.contains("acd statusline"), "{said}");
         assert_eq!(listing(place.path()), before, "a dry run changes nothing");
 
         place.ok(&["install", "--statusline"]);
-        let call = format!("{} statusline", program().display());
+        let call = format!("{} statusline", hook_program().display());
         assert!(line_of(&file).starts_with(&call), "{}", line_of(&file));
         let after = listing(place.path());
         // It holds the command, which may hold secrets.
@@ -228,7 +228,7 @@ fn a_call_by_hand_is_restored_and_an_edited_one_is_named() {
         r#"{"statusLine": {"type": "command", "command": "/opt/acd  statusline -- x | y"}}"#;
     fs::write(&file, by_hand).unwrap();
     place.ok(&["install", "--statusline"]);
-    assert!(line_of(&file).starts_with(program().to_str().unwrap()));
+    assert!(line_of(&file).starts_with(hook_program().to_str().unwrap()));
     let said = place.ok(&["uninstall", "--statusline"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), by_hand);
     assert!(
@@ -243,7 +243,7 @@ fn a_call_by_hand_is_restored_and_an_edited_one_is_named() {
     let text = fs::read_to_string(&file).unwrap();
     fs::write(
         &file,
-        text.replace("agent-console statusline", "agent-console statusline | ts;"),
+        text.replace("acd statusline", "acd statusline | ts;"),
     )
     .unwrap();
     let edited = fs::read_to_string(&file).unwrap();

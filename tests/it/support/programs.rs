@@ -13,6 +13,11 @@ pub fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_agent-console"))
 }
 
+/// The program that agents call as their hook.
+pub fn hook_program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_acd"))
+}
+
 /// The service's program, which lies beside it.
 pub fn service() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_agent-consoled"))
