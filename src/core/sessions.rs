@@ -8,7 +8,7 @@ mod episodes;
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 pub(crate) use self::episodes::EpisodeChange;
 use super::feed::Feed;
@@ -471,23 +471,25 @@ impl Sessions {
         counts
     }
 
-    /// How many open sessions of each agent look alike, in no order. `rules`: when a person is needed.
+    /// How many open sessions of each agent look alike, by agent. `rules`: when a person is needed.
     pub(crate) fn groups(&self, rules: AttentionRules) -> Vec<SessionGroup<'_>> {
-        let mut groups = HashMap::new();
+        // There are few groups: to find one takes less than to hash its key.
+        let mut groups = BTreeMap::new();
         for session in self.iter().filter(|session| !session.is_closed()) {
             let status = session.status().0;
             let attention = session.attention(status, rules);
-            let alike = (session.agent(), status, attention, session.is_stopped());
-            *groups.entry(alike).or_insert(0) += 1;
+            let (agent, stopped) = (session.agent(), session.is_stopped());
+            let group = groups.entry((agent, status as u8, attention, stopped));
+            let group = group.or_insert(SessionGroup {
+                agent: Cow::Borrowed(agent),
+                status,
+                attention,
+                stopped,
+                count: 0,
+            });
+            group.count += 1;
         }
-        let group = |((agent, status, attention, stopped), count)| SessionGroup {
-            agent: Cow::Borrowed(agent),
-            status,
-            attention,
-            stopped,
-            count,
-        };
-        groups.into_iter().map(group).collect()
+        groups.into_values().collect()
     }
 }
 

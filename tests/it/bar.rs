@@ -1,9 +1,10 @@
 //! The line for a status bar: what bars read, and what they see when the daemon comes and goes.
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
@@ -170,6 +171,37 @@ fn a_followed_bar_outlives_every_daemon() {
     // It has the state of the second one.
     let _daemon = place.daemon();
     assert_eq!(bar.class(), "working");
+}
+
+/// Until it is restarted after an update.
+#[test]
+fn a_daemon_that_does_not_count_yet_is_asked_for_the_sessions() {
+    let place = Place::new();
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    let daemon = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let lines = BufReader::new(connection.try_clone().unwrap()).lines();
+        let mut asked = Vec::new();
+        for line in lines {
+            let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let method = request["method"].as_str().unwrap().to_owned();
+            let mut answer = match method.as_str() {
+                "session.list" => json!({"result": {"sessions": [
+                    {"key": "a", "agent": "codex", "status": "working", "since": 1, "started_at": 1},
+                ]}}),
+                "usage.get" => json!({"result": {}}),
+                _ => json!({"error": {"code": -32601, "message": "no such method"}}),
+            };
+            answer["jsonrpc"] = json!("2.0");
+            answer["id"] = request["id"].clone();
+            writeln!(connection, "{answer}").unwrap();
+            asked.push(method);
+        }
+        asked
+    });
+    assert_eq!(place.ok(&["bar"]), "1 working\n");
+    let asked = daemon.join().unwrap();
+    assert_eq!(asked, ["session.count", "session.list", "usage.get"]);
 }
 
 /// A daemon on a socket that a manager holds: to connect to it is to start it.

@@ -23,7 +23,9 @@ use crate::client::mirror::Mirror;
 use crate::client::subscription::{self, Position, subscribe_forever};
 use crate::client::{Client, ClientError};
 use crate::format::print_error;
-use crate::protocol::{Changes, CountResult, ListParams, ListResult, Usage, UsageResult};
+use crate::protocol::{
+    Changes, CountResult, ErrorCode, ListParams, ListResult, Usage, UsageResult,
+};
 
 /// How long `--follow` waits for a daemon before it tries again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -97,21 +99,27 @@ impl State {
 
 fn fetch(options: &Options, socket: &Path) -> Result<State, ClientError> {
     let mut client = Client::connect(socket)?;
-    let nothing = serde_json::Map::new();
-    let sessions = if options.format.names_sessions() {
-        let params = ListParams {
-            include_closed: false,
-            include_history: false,
-        };
-        Sessions::Each(client.call("session.list", &params)?)
-    } else {
-        Sessions::Counted(client.call("session.count", &nothing)?)
-    };
-    let limits: UsageResult<'static> = client.call("usage.get", &nothing)?;
+    let sessions = fetch_sessions(options.format, &mut client)?;
+    let limits: UsageResult<'static> = client.call("usage.get", &serde_json::Map::new())?;
     Ok(State {
         sessions,
         usage: limits.usage,
     })
+}
+
+fn fetch_sessions(format: Format, client: &mut Client) -> Result<Sessions, ClientError> {
+    if !format.names_sessions() {
+        match client.call("session.count", &serde_json::Map::new()) {
+            // A daemon of an earlier version, until it is restarted.
+            Err(ClientError::Refused { code, .. }) if code == ErrorCode::MethodNotFound as i32 => {}
+            counted => return counted.map(Sessions::Counted),
+        }
+    }
+    let params = ListParams {
+        include_closed: false,
+        include_history: false,
+    };
+    client.call("session.list", &params).map(Sessions::Each)
 }
 
 /// What wakes the printer.
