@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::report::Report;
-use crate::{daemon, dashboard, goals, growth, memory, processes, systems, traffic};
+use crate::{daemon, dashboard, goals, growth, manager, memory, processes, systems, traffic};
 
 /// Measures into the report; true: fewer updates and rounds.
 type Section = fn(bool, &mut Report);
@@ -58,11 +58,11 @@ impl Arguments {
 
 pub fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments
-        .first()
-        .is_some_and(|first| first == systems::floor::ARGUMENT)
-    {
-        return systems::floor::run(&arguments[1..]);
+    match arguments.first().map(String::as_str) {
+        Some(systems::floor::ARGUMENT) => return systems::floor::run(&arguments[1..]),
+        Some(manager::ARGUMENT) => return manager::run(&arguments[1..]),
+        Some(manager::FLOOR) => return manager::answer_once(),
+        Some(_) | None => {}
     }
     let arguments = Arguments::parse(arguments.into_iter());
     daemon::raise_descriptor_limit();

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, command, directory, hook_program, program, service, socket_in};
+use crate::manager;
 use crate::report::{Figure, Report, percentile};
 use crate::systems::dbus::{self, Dbus};
 use crate::systems::mosquitto::{self, Mosquitto};
@@ -46,21 +47,25 @@ pub fn start(quick: bool, report: &mut Report) {
         report,
     );
 
-    if !installed("systemd-socket-activate", report) {
-        return;
-    }
-    let samplers: [Sampler; 2] = [
-        ("agent-console", Box::new(|| ms(activate().unwrap()))),
-        ("/bin/true", Box::new(run_true)),
-    ];
     let times = if quick { 10 } else { 30 };
-    take_turns(
-        "start",
-        "activation, connect → first reply",
-        &samplers,
-        times,
-        report,
-    );
+    if installed("systemd-socket-activate", report) {
+        let samplers: [Sampler; 2] = [
+            ("agent-console", Box::new(|| ms(activate().unwrap()))),
+            ("/bin/true", Box::new(run_true)),
+        ];
+        let what = "activation, connect → first reply";
+        take_turns("start", what, &samplers, times, report);
+    }
+    match manager::activations(times) {
+        Ok(times) => add(
+            "start",
+            "activation by a user manager, connect → first reply",
+            &["agent-console", "a unit that only answers"],
+            times.into(),
+            report,
+        ),
+        Err(why) => report.note(format!("no activation by a user manager: {why}")),
+    }
 }
 
 /// Each sampler once a round.
@@ -77,9 +82,21 @@ fn take_turns(
             samples.push(sample());
         }
     }
+    let names: Vec<_> = systems.iter().map(|(name, _)| *name).collect();
+    add(section, what, &names, samples, report);
+}
+
+/// A figure for each share of the samples of these systems.
+fn add(
+    section: &'static str,
+    what: &str,
+    systems: &[&'static str],
+    mut samples: Vec<Vec<f64>>,
+    report: &mut Report,
+) {
     for (share, name) in SHARES {
         let mut figure = Figure::new(section, format!("{what}, {name}"), "ms");
-        for ((system, _), samples) in systems.iter().zip(&mut samples) {
+        for (system, samples) in systems.iter().zip(&mut samples) {
             figure = figure.with(*system, percentile(samples, share));
         }
         report.add(figure);
@@ -143,11 +160,11 @@ pub fn hook(quick: bool, report: &mut Report) {
     let static_true = static_true(directory);
     let mut samplers: Vec<Sampler> = vec![
         (
-            "acd hook",
+            "hook",
             Box::new(|| run(hook_program(), &["hook", "claude-code"], directory)),
         ),
         (
-            "agent-console hook",
+            "by agent-console",
             Box::new(|| run(program(), &["hook", "claude-code"], directory)),
         ),
         ("/bin/true", Box::new(run_true)),
@@ -237,6 +254,6 @@ fn elf_sections(file: &[u8]) -> Vec<(String, u64)> {
     (0..count).filter_map(section).collect()
 }
 
-fn ms(time: Duration) -> f64 {
+pub fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
