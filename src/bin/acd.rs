@@ -6,11 +6,10 @@
 //! the stack of a program that runs for long (the hook leaves before they begin), and the loading of `libgcc_s`, which
 //! only serves to print backtraces (its static form does that as well).
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agent_console::hook;
-use agent_console::os::program::{CLIENT, beside, exec, running, same_file};
+use agent_console::os::program::{CLIENT, beside, exec};
 
 /// Called before `main`.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -33,9 +32,7 @@ unsafe extern "C" {}
 
 fn main() -> ExitCode {
     hook::before_main();
-    // Under the name of the other one it would execute itself for ever.
-    let is_other = |program: &PathBuf| !running().is_ok_and(|own| same_file(&own, program));
-    let Some(program) = beside(CLIENT).filter(is_other) else {
+    let Some(program) = beside(CLIENT) else {
         eprintln!("acd: there is no {CLIENT} beside this program: install both into one directory");
         return ExitCode::FAILURE;
     };

@@ -1,6 +1,6 @@
 //! The programs of this crate and where they lie: side by side in one directory, wherever that is.
 //!
-//! `agent-console` is what people and agents call, `agent-consoled` the service, `acd` the short name. Each finds the
+//! `agent-console` is what people call, `agent-consoled` the service, `acd` the hook and the short name. Each finds the
 //! others beside itself and never by `PATH`, where a name may belong to another version or another user. Knows nothing of
 //! what they do. Called by the programs themselves, the installer and `doctor`.
 
@@ -102,7 +102,8 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// `called` is the first argument of the process, which may be anything: it counts only where it is a path to `running`.
+/// The other program of this name, never `running` itself. `called` is the first argument of the process, which may be
+/// anything: it counts only where it is a path to `running`.
 fn find_beside(name: &str, running: &Path, called: Option<&Path>) -> Option<PathBuf> {
     let is_path = |called: &&Path| called.components().count() > 1;
     let called = called
@@ -112,7 +113,8 @@ fn find_beside(name: &str, running: &Path, called: Option<&Path>) -> Option<Path
     let candidates = [Some(running.to_owned()), called].into_iter().flatten();
     candidates
         .map(|program| program.with_file_name(name))
-        .find(|path| is_program(path))
+        // What lies there may be this program under the other's name: executing it would have no end.
+        .find(|path| is_program(path) && !same_file(path, running))
 }
 
 fn resolve_replaced(exe: &Path) -> io::Result<PathBuf> {
@@ -175,6 +177,10 @@ mod tests {
         program(&at("elsewhere/agent-console"));
         program(&at("elsewhere/agent-consoled"));
         assert_eq!(find(&at("elsewhere/agent-console")), None, "another file");
+
+        symlink(&running, at("store/agent-consoled")).unwrap();
+        assert_eq!(find(Path::new("agent-console")), None, "this very program");
+        fs::remove_file(at("store/agent-consoled")).unwrap();
 
         program(&at("store/agent-consoled"));
         assert_eq!(find(&link), Some(at("store/agent-consoled")));
