@@ -63,8 +63,8 @@ pub fn is_hook_command(arguments: &[OsString]) -> bool {
     }
 }
 
-/// Where the command line is the hook's: runs it and ends the process. For a program it is the first branch; it
-/// may also run before Rust's runtime does, since the hook needs none of it: no thread, no signal it would have to
+/// Where the command line is the hook's: runs it and ends the process. It may run
+/// before Rust's runtime does, since the hook needs none of it: no thread, no signal it would have to
 /// ignore (a socket is written to without one), no standard descriptor that must be open.
 pub extern "C" fn before_main() {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();

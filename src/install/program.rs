@@ -28,8 +28,8 @@ pub(crate) fn path() -> anyhow::Result<PathBuf> {
     Ok(choose(running, variable("PATH").as_deref()))
 }
 
-/// The program that agents' settings call: the `acd` beside `client`, whose hook costs half as much, where that is of this
-/// version; otherwise `client`.
+/// The program that agents' settings call: the `acd` beside `client`, whose hook starts faster, where that is of this version;
+/// otherwise `client`.
 #[must_use]
 pub(crate) fn for_settings(client: PathBuf) -> PathBuf {
     let short = client.with_file_name(SHORT);

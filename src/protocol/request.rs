@@ -10,7 +10,7 @@ use super::words::words;
 
 /// The parameters of `session.report`: an agent's hook process reports one event.
 ///
-/// `agent-console hook` sends it as a notification. Members of a wrong type refuse the whole report.
+/// `acd hook` sends it as a notification. Members of a wrong type refuse the whole report.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReportParams<'a> {
     /// Which agent: a name of [`crate::agents::ALL`]. At most [`NAME_LIMIT`](super::NAME_LIMIT) characters.

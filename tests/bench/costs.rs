@@ -1,9 +1,10 @@
 //! Costs that hardly depend on the machine, and their limits: `cargo bench --bench costs`.
 //!
-//! `AGENT_CONSOLE_PROGRAMS=target/release cargo bench --profile dev --bench costs` measures programs that are built already.
 //! Sizes, memory, wake-ups, instructions, allocations and system calls of the programs as they are released. A figure over
 //! its limit fails the run. Nothing here is a time: `figures` measures those. What the C library, the compiler and the
 //! processor's instruction set change is a few percent, which the limits leave.
+//!
+//! `AGENT_CONSOLE_PROGRAMS=target/release cargo bench --profile dev --bench costs` measures programs that are built already.
 
 #![allow(
     unreachable_pub,
